@@ -1,0 +1,515 @@
+"""The verbs, as small Protocols by capability, and the family of errors that every adapter speaks.
+
+A `Backend` is a record of the capabilities it has. A missing one is None, and `Backend.missing` says why in a sentence that
+a pane shows. Adapters are plain blocking Python, safe to call from several threads at once; each call ends within the adapter's own
+time limit.
+
+Lists are pages. A page is asked for *at* a cursor:
+
+    START            the first rows
+    END              the last rows
+    "#N"             from row number N, counted from 0   (only with `Features.seek`)
+    "@ID"            the page that holds the row with this id (only with `Features.seek`)
+    anything else    what an earlier page gave as `next` or `previous`
+
+Every mutation carries a `Mutation` and is journaled by the backend itself: for a store with transactions in the same one, for a
+remote server as an intent before and an outcome after in the sidecar.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any, Generic, Protocol, TypeVar
+
+import msgspec
+
+from backends.entities import (
+    Alert,
+    AliasMove,
+    Artifact,
+    Capacity,
+    Column,
+    Dataset,
+    DatasetInput,
+    DatasetVersion,
+    Experiment,
+    GateResult,
+    JournalEntry,
+    LaunchSpec,
+    LogChunk,
+    MetricPoint,
+    MetricSeries,
+    Millis,
+    Model,
+    ModelFile,
+    ModelVersion,
+    Monitor,
+    Progress,
+    Record,
+    Request,
+    Run,
+    RunStatus,
+    Signature,
+    Source,
+    Window,
+)
+from backends.query import Query
+
+T = TypeVar("T")
+
+START = ""
+END = "$"
+
+# ---------------------------------------------------------------- errors
+
+
+class BackendError(Exception):
+    """What went wrong, to what, and what to do: the message is one to show to a person (after `safe_text`)."""
+
+
+class NotFound(BackendError):
+    """The named thing is not there."""
+
+
+class Conflict(BackendError):
+    """It changed under you: the expected state is not the state. Nothing was changed."""
+
+
+class Refused(BackendError):
+    """A rule forbids it: a failed gate, read-only, a protected alias. Nothing was changed."""
+
+    def __init__(self, message: str, gates: Sequence[GateResult] = ()) -> None:
+        super().__init__(message)
+        self.gates = tuple(gates)
+
+
+class Invalid(BackendError):
+    """The input is wrong. `field` names the part that is."""
+
+    def __init__(self, message: str, field: str = "") -> None:
+        super().__init__(message)
+        self.field = field
+
+
+class Unauthorized(BackendError):
+    """The server does not accept who we are."""
+
+
+class Unreachable(BackendError):
+    """The server or the store does not answer. `retry_at` is when it makes sense to ask again, if known."""
+
+    def __init__(self, message: str, retry_at: Millis | None = None) -> None:
+        super().__init__(message)
+        self.retry_at = retry_at
+
+
+class Unsupported(BackendError):
+    """This backend has no such thing."""
+
+
+# ---------------------------------------------------------------- shared records
+
+
+class Mutation(msgspec.Struct, frozen=True):
+    """Who changes something and why. There is no way to change anything without one.
+
+    `key` makes the change idempotent: a second call with the same key does nothing and returns what the first one made.
+    """
+
+    actor: str
+    reason: str = ""
+    key: str = ""
+    action: str = ""
+    """Journal action where the verb's own is not the whole story, e.g. `model.rollback` for a `set_alias`."""
+    gates: tuple[GateResult, ...] = ()
+    undoes: str = ""
+    """Id of the journal entry that this takes back."""
+
+    def __post_init__(self) -> None:
+        if not self.actor.strip():
+            raise ValueError("a mutation needs an actor")
+
+
+class Page(Record, Generic[T]):
+    """A stretch of a list, in the order asked for."""
+
+    items: tuple[T, ...]
+    next: str | None = None
+    """Cursor of what follows, None at the end."""
+    previous: str | None = None
+    """Cursor of what comes before, None at the start."""
+    first: int | None = None
+    """Row number of `items[0]`, where known."""
+    total: int | None = None
+
+
+class Count(Record):
+    """How many rows a query has; `exact` is False when counting stopped at the limit."""
+
+    value: int
+    exact: bool = True
+
+
+class Features(Record):
+    """Finer differences between backends, as data."""
+
+    seek: bool = False
+    count: bool = False
+    server_sort: bool = False
+    compare_and_set: bool = False
+    """Alias moves are atomic against the expected holder."""
+    actor: bool = False
+    history: bool = False
+    delete: bool = False
+    metric_history: bool = False
+    read_only: bool = False
+
+
+# ---------------------------------------------------------------- capabilities
+
+
+class DatasetStore(Protocol):
+    """Content-addressed dataset versions, stored as Parquet."""
+
+    def page(self, query: Query | None = None, *, at: str = START, limit: int = 100) -> Page[Dataset]: ...
+
+    def get(self, name: str) -> Dataset: ...
+
+    def versions(self, name: str, *, at: str = START, limit: int = 100) -> Page[DatasetVersion]:
+        """Newest first."""
+        ...
+
+    def version(self, ref: str) -> DatasetVersion:
+        """By `name@version`, by `name` (the latest), or by a digest or its unique beginning (8 characters or more)."""
+        ...
+
+    def path(self, ref: str) -> Path:
+        """A local Parquet file with this content; read only."""
+        ...
+
+    def add(
+        self,
+        name: str,
+        file: Path,
+        *,
+        digest: str,
+        rows: int,
+        columns: Sequence[Column],
+        source: str,
+        mutation: Mutation,
+        parent: str = "",
+        note: str = "",
+    ) -> tuple[DatasetVersion, bool]:
+        """Keep a finished Parquet file as the next version, moving it in. An existing version with this digest is returned
+        with False instead, and the file is removed."""
+        ...
+
+    def delete(self, name: str, mutation: Mutation) -> None: ...
+
+
+class RunStore(Protocol):
+    """Runs, their parameters and the course of their metrics."""
+
+    def page(
+        self,
+        query: Query | None = None,
+        *,
+        at: str = START,
+        limit: int = 100,
+        columns: Sequence[str] | None = None,
+        deleted: bool = False,
+    ) -> Page[Run]:
+        """Without an order: newest first. `columns` such as `metrics.auc`, `params.lr`, `tags.team` limits which keys are
+        filled in; None fills in all."""
+        ...
+
+    def count(self, query: Query | None = None, *, limit: int = 10_000, deleted: bool = False) -> Count: ...
+
+    def get(self, run: str) -> Run:
+        """By id or by its unique beginning (4 characters or more)."""
+        ...
+
+    def keys(self, scope: str, *, prefix: str = "", limit: int = 200) -> tuple[str, ...]:
+        """Known names within `metrics`, `params` or `tags`, most used first."""
+        ...
+
+    def experiments(self) -> tuple[Experiment, ...]: ...
+
+    def create(
+        self,
+        *,
+        name: str,
+        mutation: Mutation,
+        experiment: str = "default",
+        params: dict[str, str] | None = None,
+        tags: dict[str, str] | None = None,
+        inputs: Sequence[DatasetInput] = (),
+        source: Source | None = None,
+        parent: str = "",
+        engine: str = "local",
+        id: str = "",  # noqa: A002
+    ) -> Run:
+        """A new queued run. The experiment is made if it is not there."""
+        ...
+
+    def start(self, run: str, *, at: Millis | None = None) -> Run:
+        """queued → running. Any other state is a Conflict."""
+        ...
+
+    def end(
+        self, run: str, status: RunStatus, *, exit_code: int | None = None, reason: str = "", at: Millis | None = None
+    ) -> Run:
+        """To a final state, once. A second end is a Conflict unless it says the same."""
+        ...
+
+    def mark_stopping(self, run: str) -> Run: ...
+
+    def log_points(self, run: str, points: Sequence[MetricPoint]) -> None:
+        """Append to the course of metrics; steps may come in any order. NaN and infinities are kept."""
+        ...
+
+    def log_params(self, run: str, params: dict[str, str]) -> None:
+        """Add parameters. A parameter cannot change: a different value is Invalid."""
+        ...
+
+    def set_tags(self, run: str, tags: dict[str, str | None], mutation: Mutation) -> None:
+        """None removes a tag."""
+        ...
+
+    def set_progress(self, run: str, progress: Progress) -> None: ...
+
+    def add_inputs(self, run: str, inputs: Sequence[DatasetInput]) -> None: ...
+
+    def set_note(self, run: str, note: str, mutation: Mutation) -> None: ...
+
+    def series(
+        self,
+        run: str,
+        key: str,
+        *,
+        buckets: int = 400,
+        first_step: int | None = None,
+        last_step: int | None = None,
+    ) -> MetricSeries: ...
+
+    def delete(self, run: str, mutation: Mutation) -> None:
+        """Out of sight; `restore` brings it back."""
+        ...
+
+    def restore(self, run: str, mutation: Mutation) -> None: ...
+
+
+class ArtifactStore(Protocol):
+    """Files that runs leave, kept by content."""
+
+    def list(self, run: str, *, prefix: str = "") -> tuple[Artifact, ...]: ...
+
+    def put(self, run: str, path: str, file: Path) -> Artifact:
+        """Keep a copy of the file under the run. The path is relative and cannot leave the run."""
+        ...
+
+    def open(self, run: str, path: str) -> Path:
+        """A local file with this content; read only."""
+        ...
+
+    def verify(self, run: str, path: str) -> bool:
+        """Whether the stored bytes still have the recorded sha256."""
+        ...
+
+
+class ModelRegistry(Protocol):
+    """Registered models, versions and aliases."""
+
+    def page(self, query: Query | None = None, *, at: str = START, limit: int = 100) -> Page[Model]: ...
+
+    def get(self, name: str) -> Model: ...
+
+    def versions(self, name: str, *, at: str = START, limit: int = 100) -> Page[ModelVersion]:
+        """Newest first."""
+        ...
+
+    def version(self, model: str, version: str) -> ModelVersion:
+        """By version, or by alias with `@alias` as the version."""
+        ...
+
+    def register(
+        self,
+        model: str,
+        *,
+        run: str,
+        file: ModelFile,
+        signature: Signature,
+        mutation: Mutation,
+        metrics: dict[str, float] | None = None,
+        params: dict[str, str] | None = None,
+        inputs: Sequence[DatasetInput] = (),
+        tags: dict[str, str] | None = None,
+        note: str = "",
+    ) -> ModelVersion:
+        """The next version of a model; the model is made if it is not there."""
+        ...
+
+    def set_alias(
+        self, model: str, alias: str, version: str | None, *, expected: str | None, mutation: Mutation
+    ) -> AliasMove:
+        """Point the alias at a version (None takes it away) if it points at `expected` now (None: at nothing), else Conflict
+        that says who moved it and when. Setting it where it is already is a Conflict too, except by the same idempotency key."""
+        ...
+
+    def history(self, model: str, *, alias: str = "", limit: int = 1000) -> tuple[AliasMove, ...]:
+        """Newest first."""
+        ...
+
+    def set_note(self, model: str, version: str, note: str, mutation: Mutation) -> None:
+        """Of a version, or of the model itself where version is empty."""
+        ...
+
+    def set_tags(self, model: str, version: str, tags: dict[str, str | None], mutation: Mutation) -> None: ...
+
+
+class Journal(Protocol):
+    """Every change, chained by hash."""
+
+    def page(self, query: Query | None = None, *, at: str = START, limit: int = 100) -> Page[JournalEntry]:
+        """Newest first without an order."""
+        ...
+
+    def get(self, entry: str) -> JournalEntry: ...
+
+    def record(
+        self,
+        action: str,
+        target: str,
+        mutation: Mutation,
+        *,
+        before: dict[str, Any] | None = None,
+        after: dict[str, Any] | None = None,
+        outcome: str = "done",
+        detail: str = "",
+    ) -> JournalEntry:
+        """Write what no other verb journals by itself (a failed promotion, a refused one, an acknowledged alert)."""
+        ...
+
+    def verify(self) -> tuple[int, str]:
+        """(entries checked, "") when the chain holds, else (entries that hold, a sentence about the first that does not)."""
+        ...
+
+
+class MonitorStore(Protocol):
+    """Monitors, their windows and their alerts."""
+
+    def page(self, query: Query | None = None, *, at: str = START, limit: int = 100) -> Page[Monitor]: ...
+
+    def get(self, name: str) -> Monitor: ...
+
+    def put(self, monitor: Monitor, mutation: Mutation) -> Monitor:
+        """Make or change a monitor's definition."""
+        ...
+
+    def delete(self, name: str, mutation: Mutation) -> None: ...
+
+    def add_window(self, window: Window, *, batch: str = "") -> bool:
+        """Keep a window; one with the same monitor, start and segment is replaced. `batch` (a file's sha256 or the like)
+        makes it idempotent: False when this batch was added before."""
+        ...
+
+    def windows(
+        self, monitor: str, *, since: Millis | None = None, until: Millis | None = None, limit: int = 1000, segment: str = ""
+    ) -> tuple[Window, ...]:
+        """Oldest first; the newest `limit` of them."""
+        ...
+
+    def batches(self, monitor: str) -> frozenset[str]:
+        """Which batches were added already."""
+        ...
+
+    def alerts(self, monitor: str = "", *, open_only: bool = False, limit: int = 200) -> tuple[Alert, ...]:
+        """Newest first."""
+        ...
+
+    def put_alert(self, alert: Alert) -> None: ...
+
+    def ack_alert(self, alert: str, mutation: Mutation) -> Alert: ...
+
+
+class RequestQueue(Protocol):
+    """Durable work for the agent."""
+
+    def add(self, kind: str, payload: dict[str, Any], *, key: str, created_by: str, priority: int = 0) -> Request:
+        """A second request with the same key is the first one."""
+        ...
+
+    def claim(self, by: str, kinds: Sequence[str] = ()) -> Request | None:
+        """The next waiting request by priority, then age; atomically ours."""
+        ...
+
+    def finish(self, request: str, *, error: str = "") -> None: ...
+
+    def release(self, request: str) -> None:
+        """Back to waiting: for what an agent that died had claimed."""
+        ...
+
+    def cancel(self, request: str) -> bool:
+        """True when it was still waiting."""
+        ...
+
+    def list(self, *, states: Sequence[str] = ("waiting", "claimed"), kind: str = "", limit: int = 200) -> tuple[Request, ...]: ...
+
+
+class Launcher(Protocol):
+    """Runs commands on an engine, each under a run's id."""
+
+    def submit(self, spec: LaunchSpec, mutation: Mutation) -> None:
+        """Accept the command. Repeating it for the same run does nothing."""
+        ...
+
+    def cancel(self, run: str, mutation: Mutation) -> None:
+        """Ask for the end of the whole process tree; a queued run is stopped at once."""
+        ...
+
+    def log(self, run: str, *, start: int = 0, limit: int = 65_536) -> LogChunk:
+        """From byte `start`; a negative start counts from the end."""
+        ...
+
+    def capacity(self) -> Capacity: ...
+
+
+class Backend(msgspec.Struct, frozen=True, kw_only=True):
+    """What a context gives: its capabilities, and the reason for each that it lacks."""
+
+    name: str
+    url: str
+    features: Features
+    datasets: DatasetStore | None = None
+    runs: RunStore | None = None
+    artifacts: ArtifactStore | None = None
+    registry: ModelRegistry | None = None
+    journal: Journal | None = None
+    monitors: MonitorStore | None = None
+    requests: RequestQueue | None = None
+    launcher: Launcher | None = None
+    missing: dict[str, str] = {}
+    """capability → why it is not there."""
+    changed: Callable[[], object]
+    """A cheap token that differs when anything may have changed: compare it, then ask."""
+    close: Callable[[], None]
+    home: Path | None = None
+    """The workspace directory, where there is one."""
+
+    def need(self, capability: str) -> Any:
+        """The capability, or Unsupported with the reason."""
+        found = getattr(self, capability)
+        if found is None:
+            why = self.missing.get(capability, "this backend does not offer it")
+            raise Unsupported(f"{capability}: not available in context {self.name}: {why}")
+        return found
+
+
+def all_pages(fetch: Callable[[str], Page[T]]) -> Iterable[T]:
+    """Every item of a paged list, page by page: `all_pages(lambda at: store.page(query, at=at))`."""
+    at: str | None = START
+    while at is not None:
+        page = fetch(at)
+        yield from page.items
+        at = page.next

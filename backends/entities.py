@@ -1,0 +1,519 @@
+"""The nouns, as frozen typed records.
+
+One declaration is type, validation and JSON: `msgspec.json.encode(entity)` is what `--json` prints, and
+`msgspec.json.decode(text, type=Run)` is what reads it back. Ids, names and versions are opaque strings that no pane parses.
+Every time is `Millis`: whole milliseconds since 1970-01-01 UTC; screens turn it into local time.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Any
+
+import msgspec
+
+Millis = int
+"""Milliseconds since the epoch, UTC."""
+
+
+class Record(msgspec.Struct, frozen=True, kw_only=True):
+    """What every noun is: immutable, keyword-only, JSON both ways."""
+
+
+# ---------------------------------------------------------------- data
+
+
+class ColumnType(StrEnum):
+    """What a column holds, as far as a model cares."""
+
+    INT = "int"
+    FLOAT = "float"
+    BOOL = "bool"
+    STRING = "string"
+    DATETIME = "datetime"
+    DATE = "date"
+    OTHER = "other"
+
+    @property
+    def numeric(self) -> bool:
+        return self in (ColumnType.INT, ColumnType.FLOAT, ColumnType.BOOL)
+
+
+class Column(Record):
+    """One column of a dataset version or of a model's signature."""
+
+    name: str
+    type: ColumnType
+    nulls: int | None = None
+    """How many values are missing; None where nobody counted."""
+    note: str = ""
+
+
+class Dataset(Record):
+    """A named line of versions."""
+
+    name: str
+    created_at: Millis
+    created_by: str = ""
+    versions: int = 0
+    latest: str = ""
+    rows: int = 0
+    """Rows of the latest version."""
+    updated_at: Millis = 0
+    note: str = ""
+    tags: dict[str, str] = {}
+
+
+class DatasetVersion(Record):
+    """An immutable content: same content, same digest, same version."""
+
+    dataset: str
+    version: str
+    digest: str
+    """sha256 of the content in canonical form (schema and rows), independent of the file it came from."""
+    rows: int
+    bytes: int
+    """Size of the stored Parquet file."""
+    columns: tuple[Column, ...]
+    source: str
+    """Where it came from, in words: a path, a recipe, a query."""
+    created_at: Millis
+    created_by: str = ""
+    parent: str = ""
+    """`name@version` that this was made from, or empty."""
+    object: str = ""
+    """sha256 of the stored file in the object store."""
+    note: str = ""
+    tags: dict[str, str] = {}
+
+    @property
+    def ref(self) -> str:
+        return f"{self.dataset}@{self.version}"
+
+
+class DatasetInput(Record):
+    """A dataset version that a run read."""
+
+    dataset: str
+    version: str
+    digest: str
+    context: str = "training"
+
+
+# ---------------------------------------------------------------- runs
+
+
+class RunStatus(StrEnum):
+    """Where a run stands. Only the first three can change."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    STOPPING = "stopping"
+    FINISHED = "finished"
+    FAILED = "failed"
+    STOPPED = "stopped"
+    LOST = "lost"
+    """Its process vanished without a word: killed with its supervisor, or the machine went down."""
+
+    @property
+    def ended(self) -> bool:
+        return self not in (RunStatus.QUEUED, RunStatus.RUNNING, RunStatus.STOPPING)
+
+
+class Experiment(Record):
+    """A named group of runs."""
+
+    id: str
+    name: str
+    created_at: Millis
+    runs: int = 0
+    note: str = ""
+    tags: dict[str, str] = {}
+
+
+class Progress(Record):
+    """How far a run is, as it last said."""
+
+    at: Millis
+    fraction: float | None = None
+    """0 to 1, or None when the end is not known."""
+    stage: str = ""
+    rate: str = ""
+    eta_s: float | None = None
+
+
+class Source(Record):
+    """The code a run was started from."""
+
+    entry: str = ""
+    commit: str = ""
+    branch: str = ""
+    dirty: bool = False
+    diff: str = ""
+    """Artifact path of the uncommitted diff, or empty."""
+    repo: str = ""
+
+
+class Run(Record):
+    """One execution: parameters in, metrics and artifacts out."""
+
+    id: str
+    name: str
+    experiment: str
+    status: RunStatus
+    created_at: Millis
+    created_by: str = ""
+    started_at: Millis | None = None
+    ended_at: Millis | None = None
+    params: dict[str, str] = {}
+    metrics: dict[str, float] = {}
+    """The latest value of each metric (only the asked-for keys, where a page names its columns)."""
+    tags: dict[str, str] = {}
+    inputs: tuple[DatasetInput, ...] = ()
+    source: Source = Source()
+    parent: str = ""
+    engine: str = "local"
+    progress: Progress | None = None
+    exit_code: int | None = None
+    reason: str = ""
+    """Why it ended as it did, in one line; empty when it finished well."""
+    deleted_at: Millis | None = None
+    note: str = ""
+
+
+class MetricPoint(Record):
+    """One measurement of a run."""
+
+    key: str
+    value: float
+    step: int = 0
+    at: Millis = 0
+
+
+class MetricBucket(Record):
+    """What a stretch of steps held: enough to draw it truthfully in one column."""
+
+    first_step: int
+    last_step: int
+    low: float
+    high: float
+    last: float
+    count: int
+    at: Millis = 0
+    """Time of the last point."""
+
+
+class MetricSeries(Record):
+    """The course of a metric, cut to at most the asked number of buckets. NaN points are their own buckets (a gap)."""
+
+    run: str
+    key: str
+    buckets: tuple[MetricBucket, ...]
+    count: int
+
+
+class Artifact(Record):
+    """A file that a run left."""
+
+    run: str
+    path: str
+    bytes: int
+    sha256: str
+    created_at: Millis = 0
+
+
+class LogChunk(Record):
+    """A piece of a run's log, by byte offset."""
+
+    text: str
+    start: int
+    end: int
+    size: int
+    """Bytes in the whole log now."""
+    ended: bool
+    """No more will come."""
+
+
+# ---------------------------------------------------------------- registry
+
+
+class Signature(Record):
+    """What a model takes and gives."""
+
+    inputs: tuple[Column, ...] = ()
+    outputs: tuple[Column, ...] = ()
+
+
+class ModelFile(Record):
+    """The serialised model of a version, and what is known of its safety."""
+
+    sha256: str = ""
+    bytes: int = 0
+    format: str = ""
+    """`skops`, `pickle`, `onnx`, …"""
+    path: str = ""
+    """Artifact path within the run."""
+    untrusted: tuple[str, ...] = ()
+    """Types in the file that the console's allow-list does not hold."""
+    libraries: dict[str, str] = {}
+
+
+class Model(Record):
+    """A registered model: a name under which versions and aliases live."""
+
+    name: str
+    created_at: Millis
+    created_by: str = ""
+    updated_at: Millis = 0
+    versions: int = 0
+    latest: str = ""
+    aliases: dict[str, str] = {}
+    """alias → version."""
+    note: str = ""
+    tags: dict[str, str] = {}
+
+
+class ModelVersion(Record):
+    """One registered result of a run."""
+
+    model: str
+    version: str
+    created_at: Millis
+    created_by: str = ""
+    run: str = ""
+    file: ModelFile = ModelFile()
+    signature: Signature = Signature()
+    metrics: dict[str, float] = {}
+    params: dict[str, str] = {}
+    inputs: tuple[DatasetInput, ...] = ()
+    aliases: tuple[str, ...] = ()
+    note: str = ""
+    tags: dict[str, str] = {}
+
+    @property
+    def ref(self) -> str:
+        return f"{self.model}@{self.version}"
+
+
+class GateStatus(StrEnum):
+    PASS = "pass"  # noqa: S105
+    WARN = "warn"
+    FAIL = "fail"
+
+
+class GateResult(Record):
+    """One check that stands before a promotion."""
+
+    gate: str
+    status: GateStatus
+    value: str = ""
+    """What was measured, as a person reads it."""
+    rule: str = ""
+    """What was wanted."""
+    detail: str = ""
+
+
+class AliasMove(Record):
+    """One change of an alias, as the history keeps it. `version` None means the alias was taken away."""
+
+    model: str
+    alias: str
+    version: str | None
+    previous: str | None
+    at: Millis
+    actor: str
+    reason: str = ""
+    action: str = "promote"
+    entry: str = ""
+    """Id of the journal entry."""
+
+
+# ---------------------------------------------------------------- journal
+
+
+class Outcome(StrEnum):
+    """What became of a journaled intent."""
+
+    INTENT = "intent"
+    DONE = "done"
+    FAILED = "failed"
+    ABANDONED = "abandoned"
+    """Its process died before the change; nothing was changed."""
+
+
+class JournalEntry(Record):
+    """One change: who, when, what, from, to, why. Entries are chained by hash."""
+
+    seq: int
+    id: str
+    at: Millis
+    actor: str
+    action: str
+    """`noun.verb`, e.g. `model.promote`, `run.start`, `dataset.import`."""
+    target: str
+    before: dict[str, Any] = {}
+    after: dict[str, Any] = {}
+    reason: str = ""
+    gates: tuple[GateResult, ...] = ()
+    outcome: Outcome = Outcome.DONE
+    detail: str = ""
+    key: str = ""
+    """Idempotency key of the request."""
+    undoes: str = ""
+    undone_by: str = ""
+    previous_hash: str = ""
+    hash: str = ""
+
+
+# ---------------------------------------------------------------- monitoring
+
+
+class MonitorState(StrEnum):
+    OK = "ok"
+    WARN = "warn"
+    FIRING = "firing"
+    NO_DATA = "no data"
+
+
+class Monitor(Record):
+    """A standing comparison of what a model sees with what it was trained on."""
+
+    name: str
+    model: str
+    alias: str = "champion"
+    """Scores with the version this alias names when a batch arrives."""
+    source: str = ""
+    """Folder that is watched for batches, or empty when they are handed in."""
+    time_column: str = ""
+    label_column: str = ""
+    id_column: str = ""
+    window: str = "day"
+    """`minute`, `hour`, `day`, or `batch`: how rows are put into windows."""
+    policy: dict[str, float] = {}
+    created_at: Millis = 0
+    created_by: str = ""
+    state: MonitorState = MonitorState.NO_DATA
+    rows: int = 0
+    windows: int = 0
+    last_at: Millis | None = None
+    """End of the newest window."""
+    note: str = ""
+    paused: bool = False
+
+
+class ColumnScore(Record):
+    """How far one column of one window is from the reference."""
+
+    column: str
+    state: MonitorState
+    psi: float | None = None
+    ks: float | None = None
+    missing: float = 0.0
+    """Share of missing values, 0 to 1."""
+    outside: float = 0.0
+    """Share beyond the reference's range, 0 to 1."""
+    new: float = 0.0
+    """Share in categories the reference never saw, 0 to 1."""
+    new_levels: tuple[str, ...] = ()
+    reason: str = ""
+
+
+class Estimate(Record):
+    """A measured quantity with its interval."""
+
+    value: float
+    low: float | None = None
+    high: float | None = None
+    n: int = 0
+
+
+class Window(Record):
+    """What a monitor saw between two times, stored as counts and never as rows."""
+
+    monitor: str
+    start: Millis
+    end: Millis
+    model_version: str
+    rows: int
+    labelled: int = 0
+    counts: bytes = b""
+    """Packed cell counts per column and of the score; `console.monitoring` alone packs and unpacks."""
+    columns: tuple[ColumnScore, ...] = ()
+    prediction: ColumnScore | None = None
+    performance: dict[str, Estimate] = {}
+    reference: dict[str, float] = {}
+    """The same metrics on held-out reference data."""
+    state: MonitorState = MonitorState.OK
+    segment: str = ""
+
+
+class AlertState(StrEnum):
+    FIRING = "firing"
+    ACKED = "acked"
+    RESOLVED = "resolved"
+
+
+class Alert(Record):
+    """Something a monitor wants a person to know."""
+
+    id: str
+    monitor: str
+    metric: str
+    state: AlertState
+    opened_at: Millis
+    text: str
+    severity: str = "warn"
+    resolved_at: Millis | None = None
+    acked_by: str = ""
+    windows: int = 1
+
+
+# ---------------------------------------------------------------- requests
+
+
+class RequestState(StrEnum):
+    WAITING = "waiting"
+    CLAIMED = "claimed"
+    DONE = "done"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+class Request(Record):
+    """A durable piece of work for the agent. The database is the queue."""
+
+    id: str
+    kind: str
+    payload: dict[str, Any]
+    state: RequestState
+    created_at: Millis
+    created_by: str = ""
+    priority: int = 0
+    claimed_by: str = ""
+    claimed_at: Millis | None = None
+    ended_at: Millis | None = None
+    attempts: int = 0
+    error: str = ""
+
+
+class Capacity(Record):
+    """What a launcher can still take."""
+
+    slots: int
+    running: int
+    queued: int
+
+
+class LaunchSpec(Record):
+    """A command to run on an engine, under an existing run's id."""
+
+    run: str
+    argv: tuple[str, ...]
+    env: dict[str, str] = {}
+    """Added to the engine's own environment. Never secrets."""
+    cwd: str = ""
+    files: dict[str, str] = {}
+    """Small text files to lay into the run's folder before the start: name → content."""
+    priority: int = 0
+    grace_s: float = 10.0
+    """How long a stop waits between SIGTERM and SIGKILL."""
