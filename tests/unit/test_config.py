@@ -1,0 +1,116 @@
+"""Contexts: what the file says, what it must not say, and which one a command line chooses."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from backends.contract import Invalid, NotFound
+from console.config import choose_context, current_actor, load_config, use_context
+
+
+@pytest.fixture
+def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    path = tmp_path / "etc" / "config.toml"
+    path.parent.mkdir()
+    monkeypatch.setenv("MLOPS_CONSOLE_CONFIG", str(path))
+    monkeypatch.setenv("MLOPS_CONSOLE_WORKSPACE", str(tmp_path / "home"))
+    monkeypatch.delenv("MLOPS_CONSOLE_CONTEXT", raising=False)
+    return path
+
+
+def test_without_a_file_there_is_the_local_context_at_the_default_workspace(config: Path, tmp_path: Path) -> None:
+    context = load_config().context()
+    assert (context.name, context.workspace) == ("local", str(tmp_path / "home"))
+    assert not context.production
+    assert context.url == f"local:{tmp_path / 'home'}"
+
+
+def test_a_context_is_read_with_its_care_flags(config: Path) -> None:
+    config.write_text('[contexts.prod]\nworkspace = "/srv/models"\nproduction = true\nread_only = true\n')
+    context = load_config().context("prod")
+    assert context.production
+    assert context.read_only
+    assert context.directory == Path("/srv/models")
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        (
+            '[contexts.prod]\nworkspace = "/x"\nprodution = true',
+            ["contexts.prod.prodution", "did you mean production?"],
+        ),
+        ('[contexts.prod]\nworkspace = "/x"\nproduction = "yes"', ["contexts.prod.production", "Expected `bool`"]),
+        ('[context.prod]\nworkspace = "/x"', ["context", "did you mean contexts?"]),
+        ("[contexts.prod]\nproduction = true", ["contexts.prod", "neither a workspace nor a registry"]),
+        ('[contexts.prod]\nworkspace = "relative"', ["contexts.prod.workspace", "not an absolute path"]),
+        ('[contexts.prod]\nworkspace = "/x"\napprovals = 2', ["contexts.prod.approvals = 2", "set it to 0"]),
+        ("contexts = 3", ["contexts must be tables"]),
+        ("[policies.monitor]\npsi = 'much'", ["policies.monitor", "Expected `float`"]),
+        ("[policies]\nmonitors = {}", ["policies.monitors", "did you mean monitor?"]),
+        ("[contexts.prod", ["not valid TOML"]),
+    ],
+)
+def test_a_wrong_file_is_refused_by_name_and_key(config: Path, text: str, names: list[str]) -> None:
+    config.write_text(text)
+    with pytest.raises(Invalid) as caught:
+        load_config()
+    for name in [str(config), *names]:
+        assert name in str(caught.value)
+
+
+def test_a_file_that_is_not_utf8_is_refused(config: Path) -> None:
+    config.write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(Invalid, match="not valid TOML"):
+        load_config()
+
+
+def test_an_unknown_context_names_the_nearest_and_the_known_ones(config: Path) -> None:
+    config.write_text('[contexts.prod]\nworkspace = "/srv/models"\n')
+    with pytest.raises(NotFound, match=r"context prdo: .*did you mean prod\?; it has local, prod"):
+        load_config().context("prdo")
+
+
+def test_use_makes_a_context_current_and_leaves_the_file_as_written(config: Path) -> None:
+    text = '# mine\n[contexts.prod]\nworkspace = "/srv/models"\n'
+    config.write_text(text)
+    use_context("prod")
+    assert load_config().context().name == "prod"
+    assert config.read_text() == text
+    with pytest.raises(NotFound):
+        use_context("nowhere")
+    assert load_config().current == "prod"
+
+
+def test_the_environment_chooses_before_the_remembered_context(config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    config.write_text('[contexts.prod]\nworkspace = "/srv/models"\n')
+    use_context("prod")
+    monkeypatch.setenv("MLOPS_CONSOLE_CONTEXT", "local")
+    assert load_config().context().name == "local"
+
+
+def test_workspace_on_the_command_line_moves_a_local_context_and_keeps_its_care(config: Path, tmp_path: Path) -> None:
+    config.write_text('[contexts.prod]\nworkspace = "/srv/models"\nproduction = true\n')
+    moved = choose_context(load_config(), "prod", tmp_path / "elsewhere")
+    assert moved.production
+    assert moved.workspace == str(tmp_path / "elsewhere")
+
+
+def test_a_bare_workspace_that_a_context_names_keeps_the_care_of_that_context(config: Path) -> None:
+    config.write_text('[contexts.prod]\nworkspace = "/srv/models"\nproduction = true\n')
+    assert choose_context(load_config(), None, Path("/srv/models")).production
+    assert not choose_context(load_config(), None, Path("/srv/other")).production
+
+
+def test_workspace_with_a_remote_context_is_refused(config: Path, tmp_path: Path) -> None:
+    config.write_text('[contexts.prod]\nregistry = "mlflow+https://mlflow.example.org"\n')
+    with pytest.raises(Invalid, match="name one of the two"):
+        choose_context(load_config(), "prod", tmp_path)
+
+
+def test_the_actor_is_user_at_host() -> None:
+    user, _, host = current_actor().partition("@")
+    assert user
+    assert host
