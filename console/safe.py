@@ -2,8 +2,8 @@
 
 Every string from a backend, a file or an exception is untrusted. `safe_text` makes each character that a terminal
 would obey, or that would hide or reorder its neighbours, visible as a mark. It says nothing about Textual's markup:
-widgets take the result as `Content(safe)` or with `markup=False`, so that brackets stay brackets. What is sent back to a
-backend, copied or exported is the raw value, never this one.
+widgets take the result as `Content(safe)` or with `markup=False`, so that brackets stay brackets. What is sent back to
+a backend, copied or exported is the raw value, never this one.
 """
 
 from __future__ import annotations
