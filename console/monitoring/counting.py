@@ -1,0 +1,294 @@
+"""From rows to counts: numpy and pandas live here, and only a worker process comes here."""
+
+from __future__ import annotations
+
+import zlib
+from array import array
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from console.monitoring import performance
+from console.monitoring.counts import Counts, Layout, most_frequent
+from console.monitoring.profile import (
+    SCORE_CELLS,
+    CategoricalColumn,
+    NumericColumn,
+    Profile,
+    ScoreCells,
+    group_starts,
+)
+
+Vector = np.ndarray[Any, Any]
+
+UNLABELLED = 2
+TINY = float(np.finfo(np.float64).eps)
+
+
+def task_kind(task: str, positive: Any, classes: Sequence[Any]) -> str:
+    """`binary`, `multiclass` or `regression`. Raises ValueError for anything else."""
+    if task == "regression":
+        return "regression"
+    if task in ("classification", "binary", "multiclass"):
+        if positive is not None and len(classes) <= 2:
+            return "binary"
+        if len(classes) > 2:
+            return "multiclass"
+        raise ValueError("a classification profile needs `positive` for two classes, or `classes` for more")
+    raise ValueError(f"task {task!r} is not known: use classification or regression")
+
+
+# ---------------------------------------------------------------- columns
+
+
+def is_numeric(values: pd.Series[Any]) -> bool:
+    """Whether the column is counted between edges; booleans and everything textual are counted by level."""
+    return bool(
+        (pd.api.types.is_numeric_dtype(values) and not pd.api.types.is_bool_dtype(values))
+        or pd.api.types.is_datetime64_any_dtype(values)
+    )
+
+
+def numeric_values(values: pd.Series[Any]) -> Vector:
+    """As float64 with NaN for missing; times in seconds since 1970."""
+    if pd.api.types.is_datetime64_any_dtype(values):
+        stamps = values.dt.tz_convert(None) if getattr(values.dtype, "tz", None) is not None else values
+        seconds = stamps.to_numpy(dtype="datetime64[us]").astype(np.float64) / 1e6
+        return np.where(values.isna().to_numpy(), np.nan, seconds)
+    return values.to_numpy(dtype=np.float64, na_value=np.nan)
+
+
+def count_numeric(values: Vector, edges: Sequence[float] | Vector) -> Vector:
+    """Rows per cell: between the edges, then below, above, infinite, missing. shape (len(edges) - 1 + 4,).
+
+    Sorting and then looking up the few edges is four times as quick as looking up each of the many values.
+    """
+    ordered = np.sort(values)
+    bounds = np.array([-np.finfo(np.float64).max, *edges[:-1], np.nextafter(edges[-1], np.inf), np.inf, np.nan])
+    at = ordered.searchsorted(bounds, side="left")
+    steps = np.diff(at)
+    # at: end of -inf, start of the first cell, …, end of the last cell, end of above, end of +inf.
+    below, cells, above, infinite = steps[0], steps[1:-2], steps[-2], at[0] + steps[-1]
+    return np.concatenate([cells, [below, above, infinite, len(ordered) - at[-1]]])
+
+
+def as_text(values: pd.Series[Any]) -> pa.Array:
+    """The column as Arrow strings with nulls for missing: `True`, `3` and not `3.0`."""
+    if isinstance(values.dtype, pd.CategoricalDtype):
+        return pa.array(values).dictionary_decode().cast(pa.string())
+    if pd.api.types.is_bool_dtype(values) or pd.api.types.is_datetime64_any_dtype(values):
+        text = values.astype("object").map(str, na_action="ignore")
+        return pa.array(text.where(values.notna(), None), type=pa.string(), from_pandas=True)
+    if pd.api.types.is_numeric_dtype(values):
+        numbers = values.to_numpy(dtype=np.float64, na_value=np.nan)
+        plain = [
+            None if n != n else (str(int(n)) if np.isfinite(n) and n == int(n) else repr(float(n))) for n in numbers
+        ]
+        return pa.array(plain, type=pa.string())
+    if values.dtype == object:
+        return pa.array(
+            [None if value is None or value is pd.NA or value != value else str(value) for value in values],
+            type=pa.string(),
+        )
+    found = pa.array(values, from_pandas=True)
+    if isinstance(found, pa.ChunkedArray):
+        found = found.combine_chunks()
+    return found.cast(pa.string()) if not pa.types.is_large_string(found.type) else found
+
+
+def tally(text: pa.Array) -> dict[str, int]:
+    """Count per level, missing left out."""
+    counted = pc.value_counts(text.drop_null())
+    return dict(zip(counted.field("values").to_pylist(), counted.field("counts").to_pylist(), strict=True))
+
+
+def count_categorical(text: pa.Array, column: CategoricalColumn) -> tuple[Vector, dict[str, int]]:
+    """Rows per cell (levels, other, new, missing), and the new levels with their counts."""
+    known = pa.array(column.levels, type=text.type)
+    size = len(column.levels)
+    codes = pc.index_in(text, value_set=known)
+    found = pc.fill_null(codes, size).to_numpy(zero_copy_only=False)
+    counts = np.zeros(size + 3, dtype=np.int64)
+    counts[: size + 1] = np.bincount(found, minlength=size + 1)[: size + 1]
+    missing = text.null_count
+    counts[size] -= missing
+    counts[size + 2] = missing
+    new: dict[str, int] = {}
+    if counts[size]:
+        rare = set(np.frombuffer(column.others, dtype="<u4").tolist())
+        strange = tally(text.filter(pc.and_(pc.is_null(codes), pc.is_valid(text))))
+        for level, count in strange.items():
+            if not column.open and zlib.crc32(level.encode()) not in rare:
+                new[level] = count
+        unseen = sum(new.values())
+        counts[size] -= unseen
+        counts[size + 1] = unseen
+    return counts, new
+
+
+def count_features(frame: pd.DataFrame, profile: Profile, layout: Layout) -> Counts:
+    """Counts of every profiled column over the rows of a batch, in O(rows). A column that is absent counts as missing throughout.
+
+    The score's cells stay empty; `add_scores` fills them.
+    """
+    cells = np.zeros(layout.size, dtype=np.int64)
+    levels: dict[str, dict[str, int]] = {}
+    for column in profile.columns:
+        start, stop = layout.columns[column.name]
+        if column.name not in frame.columns:
+            cells[stop - 1] = len(frame)
+        elif isinstance(column, NumericColumn):
+            cells[start:stop] = count_numeric(numeric_values(frame[column.name]), column.edges)
+        else:
+            cells[start:stop], new = count_categorical(as_text(frame[column.name]), column)
+            if new:
+                levels[column.name] = most_frequent(new)
+    return Counts(
+        layout=layout.code, rows=len(frame), cells=array("q", cells.tobytes()), sums=(0.0,) * 6, new_levels=levels
+    )
+
+
+# ---------------------------------------------------------------- scores and labels
+
+
+def score_values(scores: Any, task: str) -> Vector:
+    """The one number a row is drawn by: probability of the positive class, highest probability, or the prediction. shape (n,)."""
+    array_ = np.asarray(scores, dtype=np.float64)
+    return array_.max(axis=1) if task == "multiclass" else array_
+
+
+def encode_labels(labels: Any, task: str, positive: str, classes: Sequence[str]) -> Vector:
+    """Labels as numbers, NaN where there is none yet: 0/1 for binary, class position for multiclass, the value for regression."""
+    series = pd.Series(labels).reset_index(drop=True)
+    if task == "regression":
+        return pd.to_numeric(series, errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan)
+    text = as_text(series)
+    valid = pc.is_valid(text).to_numpy(zero_copy_only=False)
+    if task == "binary":
+        wanted = _level(positive)
+        names = pa.array([_level(value) for value in classes], type=text.type) if classes else None
+        coded = pc.equal(text, wanted).fill_null(False).to_numpy(zero_copy_only=False).astype(np.float64)
+        if names is not None:
+            # A label that is neither class is no label: counting it as negative would invent an answer.
+            valid = valid & pc.is_in(text, value_set=names).to_numpy(zero_copy_only=False)
+    else:
+        known = pa.array([_level(value) for value in classes], type=text.type)
+        found = pc.index_in(text, value_set=known)
+        valid = valid & pc.is_valid(found).to_numpy(zero_copy_only=False)
+        coded = found.fill_null(0).to_numpy(zero_copy_only=False).astype(np.float64)
+    return np.where(valid, coded, np.nan)
+
+
+def _level(value: Any) -> str:
+    return str(as_text(pd.Series([value]))[0])
+
+
+def count_scores(scores: Any, targets: Vector, cells: ScoreCells, task: str) -> tuple[Vector, tuple[float, ...]]:
+    """Score cells by label, shape (SCORE_CELLS * 3,), and the sums of the labelled rows' errors.
+
+    targets: as `encode_labels` gives them, shape (n,).
+    """
+    table = np.asarray(scores, dtype=np.float64)
+    value = score_values(table, task)
+    width = (cells.high - cells.low) or 1.0
+    at = np.clip(((value - cells.low) / width * SCORE_CELLS).astype(np.int64), 0, SCORE_CELLS - 1)
+    labelled = ~np.isnan(targets)
+    y = targets[labelled]
+    group = np.full(len(value), UNLABELLED)
+    if task == "regression":
+        error = value[labelled] - y
+        group[labelled] = 0
+        squared = error**2
+        sums = (len(y), np.abs(error).sum(), squared.sum(), (squared**2).sum(), y.sum(), (y**2).sum())
+    else:
+        if task == "binary":
+            p = value[labelled]
+            right = (p >= 0.5) == (y == 1)
+            likely = np.where(y == 1, p, 1 - p)
+            brier = (p - y) ** 2
+            group[labelled] = y.astype(np.int64)
+        else:
+            p = table[labelled]
+            position = y.astype(np.int64)
+            right = p.argmax(axis=1) == position
+            likely = p[np.arange(len(p)), position]
+            truth = np.zeros_like(p)
+            truth[np.arange(len(p)), position] = 1
+            brier = ((p - truth) ** 2).sum(axis=1)
+            group[labelled] = right.astype(np.int64)
+        loss = -np.log(np.clip(likely, TINY, 1 - TINY))
+        sums = (len(y), right.sum(), loss.sum(), (loss**2).sum(), brier.sum(), (brier**2).sum())
+    counts = np.bincount(group * SCORE_CELLS + at, minlength=3 * SCORE_CELLS)
+    return counts, tuple(float(total) for total in sums)
+
+
+def add_scores(counts: Counts, layout: Layout, found: Vector, sums: tuple[float, ...]) -> Counts:
+    """The counts with these score cells and sums added."""
+    start, stop = layout.score
+    cells = np.array(counts.cells, dtype=np.int64)
+    cells[start:stop] += found
+    return Counts(
+        layout=counts.layout,
+        rows=counts.rows,
+        cells=array("q", cells.tobytes()),
+        sums=tuple(a + b for a, b in zip(counts.sums, sums, strict=True)),
+        new_levels=counts.new_levels,
+    )
+
+
+def score_cells(scores: Any, labels: Any, *, task: str, positive: Any, classes: Sequence[Any]) -> ScoreCells:
+    """The reference's score cells: over [0, 1] for probabilities, over the reference's own range for a regression."""
+    value = score_values(scores, task)
+    low, high = 0.0, 1.0
+    if task == "regression":
+        low, high = (float(value.min()), float(value.max())) if len(value) else (0.0, 1.0)
+    bare = ScoreCells(low=low, high=high, counts=(), groups=())
+    targets = encode_labels(labels, task, _text(positive), [_text(value) for value in classes])
+    counts, _ = count_scores(scores, targets, bare, task)
+    whole = counts.reshape(3, SCORE_CELLS).sum(axis=0)
+    return ScoreCells(
+        low=low,
+        high=high,
+        counts=tuple(int(count) for count in counts),
+        groups=group_starts([int(count) for count in whole], 10),
+    )
+
+
+def reference_metrics(
+    scores: Any,
+    labels: Any,
+    cells: ScoreCells,
+    *,
+    task: str,
+    positive: Any,
+    classes: Sequence[Any],
+    times: pd.Series[Any] | None,
+) -> tuple[dict[str, float], dict[str, tuple[float, float]]]:
+    """Metrics of the held-out rows, and per metric (median, standard deviation) over their days where times are given."""
+    targets = encode_labels(labels, task, _text(positive), [_text(value) for value in classes])
+    table = np.asarray(scores, dtype=np.float64)
+
+    def measured(rows: Any) -> dict[str, float]:
+        counts, sums = count_scores(table[rows], targets[rows], cells, task)
+        found = performance.measure(counts.reshape(3, SCORE_CELLS).tolist(), sums, task)
+        return {name: estimate.value for name, estimate in found.items()}
+
+    whole = measured(slice(None))
+    if times is None:
+        return whole, {}
+    days = pd.Series(pd.to_datetime(pd.Series(times).reset_index(drop=True), utc=True)).dt.floor("D").to_numpy()
+    by_day = [measured(days == day) for day in np.unique(days) if (days == day).sum() >= 50]
+    daily = {}
+    for name in whole:
+        values = [found[name] for found in by_day if name in found]
+        if len(values) >= 5:
+            daily[name] = (float(np.median(values)), float(np.std(values, ddof=1)))
+    return whole, daily
+
+
+def _text(value: Any) -> str:
+    return "" if value is None else _level(value)

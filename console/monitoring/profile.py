@@ -1,0 +1,280 @@
+"""The profile: what a model's inputs and scores looked like when it was trained, as counts in fixed cells.
+
+It is saved beside the model (about 50 kB of JSON) and is all that monitoring needs of the training data. Edges and levels are fixed
+here once, so that the scores of two windows can be compared, counts of two windows can be added, and one outlier moves nothing.
+
+The records and `load_profile` are plain Python; numpy and pandas are imported by `build_profile` alone.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from backends.entities import Record
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    import numpy as np
+    import pandas as pd
+
+FORMAT = 1
+NUMERIC_CELLS = 64
+LEVELS = 63
+SCORE_CELLS = 256
+PSI_CELLS = 10
+"""PSI is taken over about deciles of the reference: the scale that people know (0.1 to look, 0.25 to act)."""
+REMEMBERED_LEVELS = 16_384
+"""Beyond the levels with a cell of their own, this many are remembered by checksum, to tell rare from new."""
+ALPHA = 0.01
+"""False alarms per column and window that the limits are sized for."""
+
+
+class Limits(Record):
+    """How large a statistic gets without any drift, by window size.
+
+    `psi` and `ks` hold the (1 - alpha) quantile at each of `sizes`, divided by the statistic's own scale at that size, so that sizes in
+    between and beyond interpolate well: PSI by 1/n + 1/N, KS by the root of it.
+    """
+
+    sizes: tuple[int, ...] = ()
+    psi: tuple[float, ...] = ()
+    ks: tuple[float, ...] = ()
+    natural_psi: float = 0.0
+    """PSI that the reference's own days reach against the whole of it (weather, weekdays); 0 where no times were given."""
+
+
+class NumericColumn(Record, tag="numeric", tag_field="kind"):
+    """Cells of a numeric column: between neighbouring edges, then below, above, infinite, missing.
+
+    Cell i is [edges[i], edges[i+1]); the last one includes its upper edge. A constant column has two equal edges and one cell.
+    """
+
+    name: str
+    edges: tuple[float, ...]
+    counts: tuple[int, ...]
+    """shape (len(edges) - 1 + 4,)"""
+    groups: tuple[int, ...]
+    """First cell of each of the coarser groups that PSI is taken over."""
+    importance: float = 0.0
+    limits: Limits = Limits()
+
+    @property
+    def cells(self) -> int:
+        return len(self.edges) - 1
+
+
+class CategoricalColumn(Record, tag="categorical", tag_field="kind"):
+    """Cells of a categorical column: one per level by falling count, then other, new, missing.
+
+    *Other* is a level that the reference had, but too rarely for a cell of its own; *new* is one that it never had.
+    """
+
+    name: str
+    levels: tuple[str, ...]
+    counts: tuple[int, ...]
+    """shape (len(levels) + 3,)"""
+    others: bytes = b""
+    """CRC-32 of each remembered rare level, sorted, little-endian, four bytes each."""
+    open: bool = False
+    """More rare levels than are remembered: an unknown level counts as other, since nobody can say that it is new."""
+    singletons: int = 0
+    """Levels seen once: their share estimates how often a new level turns up without any drift (Good-Turing)."""
+    groups: tuple[int, ...] = ()
+    importance: float = 0.0
+    limits: Limits = Limits()
+
+    @property
+    def cells(self) -> int:
+        return len(self.levels)
+
+
+ReferenceColumn = NumericColumn | CategoricalColumn
+
+
+class ScoreCells(Record):
+    """Cells of the model's score: equal widths over [low, high], by label. Values beyond fall into the end cells."""
+
+    low: float
+    high: float
+    counts: tuple[int, ...]
+    """shape (SCORE_CELLS * 3,): label 0 (or wrong, or labelled), label 1 (or right), unlabelled."""
+    groups: tuple[int, ...]
+    limits: Limits = Limits()
+
+
+class Profile(Record, kw_only=True):
+    """The reference that windows are held against."""
+
+    format: int = FORMAT
+    task: str
+    """`binary`, `multiclass` or `regression`."""
+    positive: str = ""
+    classes: tuple[str, ...] = ()
+    rows: int
+    """Rows that the columns were counted from."""
+    score_rows: int
+    """Held-out rows that scores, labels and metrics come from."""
+    columns: tuple[ReferenceColumn, ...]
+    score: ScoreCells
+    metrics: dict[str, float]
+    """On the held-out rows."""
+    daily: dict[str, tuple[float, float]] = {}
+    """metric → (median, standard deviation) over the held-out rows' own days; empty where no times were given."""
+    alpha: float = ALPHA
+    min_psi: float = 0.1
+    strong_psi: float = 0.25
+
+    def column(self, name: str) -> ReferenceColumn | None:
+        return next((column for column in self.columns if column.name == name), None)
+
+    def encode(self) -> bytes:
+        """As JSON."""
+        return msgspec.json.encode(self)
+
+
+def load_profile(source: Path | bytes) -> Profile:
+    """A profile from its JSON. Raises ValueError naming the part that is wrong."""
+    data = source.read_bytes() if isinstance(source, Path) else source
+    try:
+        profile = msgspec.json.decode(data, type=Profile)
+    except msgspec.DecodeError as error:
+        raise ValueError(f"this is not a reference profile: {error}; train the version again to make one") from error
+    if profile.format > FORMAT:
+        raise ValueError(
+            f"the reference profile has format {profile.format}, this console reads up to {FORMAT}; update mlops-console"
+        )
+    return profile
+
+
+def build_profile(
+    features: pd.DataFrame,
+    scores: Any,
+    labels: Any,
+    *,
+    task: str,
+    positive: Any = None,
+    classes: Sequence[Any] = (),
+    importances: Mapping[str, float] | None = None,
+    times: pd.Series[Any] | None = None,
+    score_times: pd.Series[Any] | None = None,
+    seed: int = 0,
+) -> Profile:
+    """The reference profile of a trained model.
+
+    features: shape (n, columns), the rows as the model takes them, before preprocessing (training rows, or training and held-out).
+    scores, labels: of m held-out rows, which need not be the rows of `features`. Binary classification: scores (m,) is the
+    probability of `positive`. Multiclass: scores (m, len(classes)). Regression: scores (m,) is the prediction.
+    task: `classification` or `regression`. times, score_times: when each row happened; with them the profile also knows how far a day
+    of the reference is from the whole of it, so that weather is no drift.
+    """
+    import numpy as np
+
+    from console.monitoring import counting, thresholds
+
+    kind = counting.task_kind(task, positive, classes)
+    rng = np.random.default_rng(seed)
+    weights = dict(importances or {})
+    columns: list[ReferenceColumn] = []
+    for position, name in enumerate(features.columns):
+        column = _column(str(name), features.iloc[:, position])
+        limits = thresholds.resample(column.counts, column, rng)
+        if times is not None:
+            limits = msgspec.structs.replace(
+                limits, natural_psi=thresholds.natural_psi(column, features.iloc[:, position], times, ALPHA)
+            )
+        importance = max(0.0, float(weights.get(str(name), 0.0)))
+        columns.append(msgspec.structs.replace(column, limits=limits, importance=importance))
+    score = counting.score_cells(scores, labels, task=kind, positive=positive, classes=classes)
+    metrics, daily = counting.reference_metrics(
+        scores, labels, score, task=kind, positive=positive, classes=classes, times=score_times
+    )
+    score = msgspec.structs.replace(score, limits=thresholds.resample_score(score, rng))
+    return Profile(
+        task=kind,
+        positive="" if positive is None else str(positive),
+        classes=tuple(str(value) for value in classes),
+        rows=len(features),
+        score_rows=len(labels),
+        columns=tuple(columns),
+        score=score,
+        metrics=metrics,
+        daily=daily,
+    )
+
+
+def _column(name: str, values: pd.Series[Any]) -> ReferenceColumn:
+    from console.monitoring.counting import is_numeric, numeric_values
+
+    if is_numeric(values):
+        return _numeric(name, numeric_values(values))
+    return _categorical(name, values)
+
+
+def _numeric(name: str, values: np.ndarray[Any, Any]) -> NumericColumn:
+    import numpy as np
+
+    from console.monitoring.counting import count_numeric
+
+    finite = values[np.isfinite(values)]
+    distinct = np.unique(finite)
+    if len(distinct) == 0:
+        edges = np.array([0.0, 0.0])
+    elif len(distinct) <= NUMERIC_CELLS:
+        # One cell per value, cut half-way between neighbours.
+        edges = np.concatenate([distinct[:1], (distinct[1:] + distinct[:-1]) / 2, distinct[-1:]])
+    else:
+        cuts = np.quantile(finite, np.linspace(0, 1, NUMERIC_CELLS + 1), method="inverted_cdf")
+        edges = np.unique(cuts)
+    counts = count_numeric(values, edges)
+    return NumericColumn(
+        name=name,
+        edges=tuple(float(edge) for edge in edges),
+        counts=tuple(int(count) for count in counts),
+        groups=group_starts([int(count) for count in counts[: len(edges) - 1]], PSI_CELLS),
+    )
+
+
+def _categorical(name: str, values: pd.Series[Any]) -> CategoricalColumn:
+    import zlib
+
+    import numpy as np
+
+    from console.monitoring.counting import as_text, tally
+
+    text = as_text(values)
+    # Equal counts stand in the order of their names, so that the same data gives the same profile.
+    ranked = sorted(tally(text).items(), key=lambda item: (-item[1], item[0]))
+    kept, rare = ranked[:LEVELS], ranked[LEVELS:]
+    sums = np.array(sorted({zlib.crc32(level.encode()) for level, _ in rare[:REMEMBERED_LEVELS]}), dtype="<u4")
+    counts = (
+        *(count for _, count in kept),
+        sum(count for _, count in rare),
+        0,
+        int(text.null_count),
+    )
+    return CategoricalColumn(
+        name=name,
+        levels=tuple(level for level, _ in kept),
+        counts=counts,
+        others=sums.tobytes(),
+        open=len(rare) > REMEMBERED_LEVELS,
+        singletons=sum(1 for _, count in ranked if count == 1),
+        groups=tuple(range(min(len(kept), 2 * PSI_CELLS))),
+    )
+
+
+def group_starts(counts: Sequence[int], wanted: int) -> tuple[int, ...]:
+    """First cell of each of at most `wanted` runs of neighbouring cells with about the same share of the reference."""
+    share = sum(counts) / wanted
+    starts = [0]
+    held = 0
+    for cell, count in enumerate(counts):
+        if held and held >= share:
+            starts.append(cell)
+            held = 0
+        held += count
+    return tuple(starts)
