@@ -1,67 +1,68 @@
-"""One filter and sort language, parsed to a tree; each backend compiles the tree."""
+"""One filter and sort language, parsed to a tree; each backend compiles the tree.
+
+    status = finished and metrics.auc > 0.7 order by metrics.auc desc
+
+Attributes stand alone; metrics, parameters and tags are `metrics.x`, `params.x`, `tags.x`, odd names in backticks.
+`=` `!=` `<` `<=` `>` `>=` compare, `~` and `!~` ask whether a text contains another, `like` and `ilike` read `%`
+and `_`; `in (a, b)`, `has:metrics.auc`; `and` (also unspoken), `or`, `not`, parentheses. A bare word is searched
+in names, notes, tags and parameters. Times are dates, moments, epoch milliseconds, or ages: `created > 7d` is
+"within the last seven days". Every MLflow filter of runs is a query of this language.
+"""
 
 from __future__ import annotations
 
-from typing import Literal
+from backends.query_complete import complete
+from backends.query_fields import DATASET_FIELDS, JOURNAL_FIELDS, MODEL_FIELDS, MONITOR_FIELDS, RUN_FIELDS
+from backends.query_match import lookup_of, matches, select, sort
+from backends.query_nodes import (
+    And,
+    Compare,
+    Fields,
+    Has,
+    In,
+    Key,
+    Node,
+    Not,
+    Operator,
+    Or,
+    Order,
+    Query,
+    QueryError,
+    Scope,
+    Suggestion,
+    Text,
+)
+from backends.query_parse import parse, parse_order
+from backends.query_text import to_text
 
-import msgspec
-
-Scope = Literal["attribute", "metric", "param", "tag", "dataset", "alias"]
-
-
-class Key(msgspec.Struct, frozen=True):
-    """What is compared: an attribute of the noun itself, or a named metric, parameter or tag."""
-
-    scope: Scope
-    name: str
-
-
-class Compare(msgspec.Struct, frozen=True):
-    key: Key
-    op: Literal["=", "!=", "<", "<=", ">", ">=", "~", "!~", "like", "ilike"]
-    value: str | float | int | bool
-
-
-class In(msgspec.Struct, frozen=True):
-    key: Key
-    values: tuple[str | float | int, ...]
-    negated: bool = False
-
-
-class Has(msgspec.Struct, frozen=True):
-    """The key is there at all."""
-
-    key: Key
-
-
-class Text(msgspec.Struct, frozen=True):
-    """A bare word: anywhere in name, note, tags or parameters, any case."""
-
-    value: str
-
-
-class Not(msgspec.Struct, frozen=True):
-    node: Node
-
-
-class And(msgspec.Struct, frozen=True):
-    nodes: tuple[Node, ...]
-
-
-class Or(msgspec.Struct, frozen=True):
-    nodes: tuple[Node, ...]
-
-
-Node = Compare | In | Has | Text | Not | And | Or
-
-
-class Order(msgspec.Struct, frozen=True):
-    key: Key
-    descending: bool = False
-
-
-class Query(msgspec.Struct, frozen=True):
-    """`where` None is everything."""
-
-    where: Node | None = None
-    order: tuple[Order, ...] = ()
+__all__ = [
+    "DATASET_FIELDS",
+    "JOURNAL_FIELDS",
+    "MODEL_FIELDS",
+    "MONITOR_FIELDS",
+    "RUN_FIELDS",
+    "And",
+    "Compare",
+    "Fields",
+    "Has",
+    "In",
+    "Key",
+    "Node",
+    "Not",
+    "Operator",
+    "Or",
+    "Order",
+    "Query",
+    "QueryError",
+    "Scope",
+    "Suggestion",
+    "Text",
+    "complete",
+    "lookup_of",
+    "matches",
+    "parse",
+    "parse_order",
+    "select",
+    "sort",
+    "to_text",
+]
