@@ -1,0 +1,238 @@
+"""A file becomes an immutable dataset version: streamed, typed over its whole length, digested, stored as Parquet."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from backends.contract import DatasetStore, Invalid, Mutation
+from backends.entities import Column, DatasetVersion, Progress
+from console.data.digest import ContentDigest
+from console.data.inference import Guess, column_type
+from console.data.sources import Reader, open_reader
+from console.data.stream import file_format, plain_os_error, require_file
+
+ROW_GROUP_ROWS = 1 << 17
+ROW_GROUP_BYTES = 48 << 20
+"""A row group is written when either is reached: both bound memory and make reading by page quick."""
+TELL_EVERY_S = 0.25
+
+
+def import_file(
+    datasets: DatasetStore,
+    path: Path,
+    name: str,
+    mutation: Mutation,
+    *,
+    format: str | None = None,  # noqa: A002
+    progress: Callable[[Progress], None] | None = None,
+    note: str = "",
+    parent: str = "",
+) -> tuple[DatasetVersion, bool]:
+    """Import CSV, TSV, JSON lines or Parquet (each may be gzipped) as the next version of dataset `name`.
+
+    The same content as an existing version gives that version and False. Memory is bounded whatever the file's size.
+    Invalid, NotFound or Refused say what is wrong with the file and where; then, and when interrupted, nothing is kept.
+    """
+    path = Path(path).expanduser()
+    require_file(path)
+    kind = file_format(path, format)
+    with staging_folder(datasets) as staging:
+        try:
+            reader = open_reader(path, kind, staging)
+            parquet, digest, rows, columns = _convert(reader, path, staging, _Teller(progress, path.stat().st_size))
+            return datasets.add(
+                name,
+                parquet,
+                digest=digest,
+                rows=rows,
+                columns=columns,
+                source=str(path.absolute()),
+                mutation=mutation,
+                parent=parent,
+                note=note,
+            )
+        except OSError as error:
+            raise plain_os_error(error, path) from error
+
+
+@contextlib.contextmanager
+def staging_folder(datasets: DatasetStore) -> Iterator[Path]:
+    """A folder of our own, on the store's filesystem where it has one; gone afterwards, and so are those of dead imports."""
+    home = getattr(datasets, "staging", None)
+    parent = Path(home() if callable(home) else home) if home else Path(tempfile.gettempdir())
+    for old in parent.glob("import-*-*"):
+        pid = old.name.split("-")[1]
+        if pid.isdigit() and old.is_dir() and old.stat().st_uid == os.getuid() and not Path(f"/proc/{pid}").exists():
+            shutil.rmtree(old, ignore_errors=True)
+    try:
+        folder = Path(tempfile.mkdtemp(prefix=f"import-{os.getpid()}-", dir=parent))
+    except OSError as error:
+        raise plain_os_error(error, parent) from error
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+class _Teller:
+    """Says how far the reading is, at most four times a second."""
+
+    def __init__(self, progress: Callable[[Progress], None] | None, size: int) -> None:
+        self._progress = progress
+        self._size = max(size, 1)
+        self._stage = ""
+        self._began = self._told = 0.0
+
+    def begin(self, stage: str) -> None:
+        self._stage, self._began, self._told = stage, time.monotonic(), 0.0
+
+    def __call__(self, done: int) -> None:
+        now = time.monotonic()
+        if self._progress is None or now - self._told < TELL_EVERY_S:
+            return
+        self._told = now
+        per_second = done / max(now - self._began, 1e-3)
+        fraction = min(done / self._size, 1.0)
+        self._progress(
+            Progress(
+                at=int(time.time() * 1000),
+                fraction=fraction,
+                stage=self._stage,
+                rate=f"{per_second / 1e6:.1f} MB/s",
+                eta_s=(self._size - done) / per_second if per_second else None,
+            )
+        )
+
+
+class _Columns:
+    """The guesses of all columns seen so far, in order of first appearance."""
+
+    def __init__(self, reader: Reader) -> None:
+        self._reader = reader
+        self.guesses: dict[str, Guess] = {}
+
+    def observe(self, batch: Any) -> None:
+        for field, array in zip(batch.schema, batch.columns, strict=True):
+            if field.name not in self.guesses:
+                self.guesses[field.name] = self._reader.guess(field)
+            self.guesses[field.name].observe(array)
+
+    def schema(self) -> Any:
+        import pyarrow as pa
+
+        return pa.schema([(name, guess.arrow_type) for name, guess in self.guesses.items()])
+
+    def convert(self, batch: Any, schema: Any) -> Any:
+        import pyarrow as pa
+
+        at = {name: index for index, name in enumerate(batch.schema.names)}
+        arrays = [
+            self.guesses[name].convert(batch.column(at[name]))
+            if name in at
+            else pa.nulls(batch.num_rows, schema.field(name).type)
+            for name in schema.names
+        ]
+        return pa.RecordBatch.from_arrays(arrays, schema=schema)
+
+
+def _convert(reader: Reader, path: Path, staging: Path, tell: _Teller) -> tuple[Path, str, int, tuple[Column, ...]]:
+    """Write while the types hold; where a later row widens one, read on to learn them all, then write in a second reading."""
+    columns = _Columns(reader)
+    tell.begin("reading")
+    out: _ParquetOut | None = None
+    widened = False
+    rows = 0
+    try:
+        for batch in reader.batches(tell):
+            rows += batch.num_rows
+            columns.observe(batch)
+            if widened:
+                continue
+            schema = columns.schema()
+            if out is None:
+                out = _ParquetOut(staging / "first.parquet", schema)
+            elif schema != out.schema:
+                widened = True
+                out.abandon()
+                tell.begin("reading to the end: a column's type widened")
+                continue
+            out.add(columns.convert(batch, schema))
+        if out is None or not rows:
+            raise Invalid(f"{path.name} has a header but no row under it.", "rows")
+        if widened:
+            tell.begin("reading again with the widened types")
+            out = _ParquetOut(staging / "second.parquet", columns.schema())
+            again = 0
+            for batch in reader.batches(tell):
+                again += batch.num_rows
+                out.add(columns.convert(batch, out.schema))
+            if again != rows:
+                raise Invalid(f"{path.name} changed while it was read ({rows} rows, then {again}); import it again.", "path")
+        out.finish()
+    finally:
+        if out is not None:
+            out.abandon()
+    described = tuple(
+        Column(name=name, type=column_type(guess.arrow_type), nulls=out.nulls[name], note=guess.note or _type_note(guess))
+        for name, guess in columns.guesses.items()
+    )
+    return out.path, out.digest.hexdigest(), rows, described
+
+
+def _type_note(guess: Guess) -> str:
+    return str(guess.arrow_type) if column_type(guess.arrow_type) == "other" else ""
+
+
+class _ParquetOut:
+    """A Parquet file in the making, with its digest and null counts."""
+
+    def __init__(self, path: Path, schema: Any) -> None:
+        import pyarrow.parquet as pq
+
+        self.path = path
+        self.schema = schema
+        self.digest = ContentDigest(schema)
+        self.nulls = dict.fromkeys(schema.names, 0)
+        self._writer: Any = pq.ParquetWriter(path, schema, compression="zstd", compression_level=3, version="2.6")
+        self._waiting: list[Any] = []
+        self._waiting_rows = self._waiting_bytes = 0
+
+    def add(self, batch: Any) -> None:
+        self.digest.add(batch)
+        for name, array in zip(self.schema.names, batch.columns, strict=True):
+            self.nulls[name] += array.null_count
+        self._waiting.append(batch)
+        self._waiting_rows += batch.num_rows
+        self._waiting_bytes += batch.nbytes
+        if self._waiting_rows >= ROW_GROUP_ROWS or self._waiting_bytes >= ROW_GROUP_BYTES:
+            self._flush()
+
+    def finish(self) -> None:
+        self._flush()
+        self._writer.close()
+        self._writer = None
+        with self.path.open("rb") as file:
+            os.fsync(file.fileno())
+
+    def abandon(self) -> None:
+        """Let go of the file; without a `finish` before, it is not a readable one."""
+        if self._writer is not None:
+            with contextlib.suppress(OSError):
+                self._writer.close()
+            self._writer = None
+            self.path.unlink(missing_ok=True)
+        self._waiting = []
+
+    def _flush(self) -> None:
+        import pyarrow as pa
+
+        if self._waiting:
+            self._writer.write_table(pa.Table.from_batches(self._waiting), row_group_size=self._waiting_rows)
+        self._waiting, self._waiting_rows, self._waiting_bytes = [], 0, 0
