@@ -1,0 +1,56 @@
+"""`mlops-console alert …`: what monitors want a person to know."""
+
+from __future__ import annotations
+
+import click
+
+from backends.entities import Alert
+from console.cli.output import Col, narrate
+from console.cli.verb import Invocation, Noun, reason_option
+from console.wording import age
+
+
+@click.group("alert", cls=Noun)
+def alert() -> None:
+    """What monitors want a person to know."""
+
+
+ALERT_COLUMNS: list[Col[Alert]] = [
+    Col("id", lambda item: item.id[:8]),
+    Col("state", lambda item: item.state, state=True),
+    Col("monitor", lambda item: item.monitor),
+    Col("metric", lambda item: item.metric),
+    Col("since", lambda item: age(item.opened_at), right=True),
+    Col("what", lambda item: item.text, widest=80),
+    Col("windows", lambda item: item.windows, right=True),
+    Col("acked by", lambda item: item.acked_by),
+]
+
+
+@alert.command("list")
+@click.argument("monitor", default="")
+@click.option("--all", "everything", is_flag=True, help="Resolved ones too.")
+@click.option("--limit", default=50, show_default=True, type=click.IntRange(1, 10_000), help="Rows at most.")
+@click.pass_obj
+def list_(invocation: Invocation, monitor: str, everything: bool, limit: int) -> None:
+    """Open alerts, newest first; of one MONITOR if named."""
+    found = invocation.need("monitors").alerts(monitor, open_only=not everything, limit=limit)
+    invocation.show_items(found, ALERT_COLUMNS, empty="no open alert")
+
+
+@alert.command("ack")
+@click.argument("alert_id", metavar="ALERT")
+@reason_option
+@click.pass_obj
+def ack(invocation: Invocation, alert_id: str, reason: str, key: str) -> None:
+    """Say that a person has seen it; it stays open until the metric recovers."""
+    from backends.contract import Invalid, NotFound
+
+    monitors = invocation.need("monitors")
+    matching = [item.id for item in monitors.alerts(limit=10_000) if item.id.startswith(alert_id)]
+    if not matching:
+        raise NotFound(f"alert {alert_id}: there is none; mlops-console alert list shows the open ones")
+    if len(matching) > 1 and alert_id not in matching:
+        raise Invalid(f"alert {alert_id}: {len(matching)} begin with that; give more of its id", "alert")
+    after = monitors.ack_alert(alert_id if alert_id in matching else matching[0], invocation.mutation(reason, key))
+    invocation.show(after, lambda: narrate(f"{after.monitor} {after.metric}: acknowledged by {after.acked_by}"))

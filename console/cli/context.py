@@ -1,0 +1,127 @@
+"""`mlops-console context …`: which workspace or server is worked on."""
+
+from __future__ import annotations
+
+import time
+
+import click
+
+from console.cli.output import Col, narrate, print_json, print_record, print_table
+from console.cli.verb import Invocation, Noun
+from console.config import Context, choose_context, load_config, use_context
+from console.wording import duration
+
+
+@click.group("context", cls=Noun)
+def context() -> None:
+    """Which workspace or server is worked on."""
+
+
+@context.command("list")
+@click.pass_obj
+def list_(invocation: Invocation) -> None:
+    """The contexts of config.toml; * is the current one."""
+    config = load_config()
+    chosen = choose_context(config, invocation.context, invocation.workspace).name
+    items = [
+        {
+            "name": found.name,
+            "current": found.name == chosen,
+            "url": found.url,
+            "production": found.production,
+            "read_only": found.read_only,
+            "note": found.note,
+        }
+        for found in sorted(config.contexts.values(), key=lambda found: found.name)
+    ]
+    if invocation.json:
+        print_json({"items": items, "next": None})
+        return
+    print_table(
+        items,
+        [
+            Col(" ", lambda item: "*" if item["current"] else " "),
+            Col("context", lambda item: item["name"]),
+            Col("where", lambda item: item["url"], widest=60),
+            Col("care", lambda item: _care(config.contexts[str(item["name"])])),
+            Col("note", lambda item: item["note"]),
+        ],
+    )
+    narrate(f"from {config.path}" if config.path.exists() else f"no {config.path} yet: the default only")
+
+
+@context.command("use")
+@click.argument("name")
+@click.pass_obj
+def use(invocation: Invocation, name: str) -> None:
+    """Make NAME the context that is used when none is named."""
+    chosen = use_context(name)
+    invocation.show(chosen, lambda: narrate(f"{chosen.name}: {chosen.url}"))
+
+
+@context.command("show")
+@click.argument("name", required=False)
+@click.pass_obj
+def show(invocation: Invocation, name: str | None) -> None:
+    """What a context says; without NAME the current one."""
+    config = load_config()
+    found = choose_context(config, name or invocation.context, invocation.workspace)
+    invocation.show(
+        found,
+        lambda: print_record(
+            {
+                "context": found.name,
+                "where": found.url,
+                "workspace": found.workspace,
+                "care": _care(found),
+                "note": found.note,
+                "file": str(config.path),
+            }
+        ),
+    )
+
+
+@context.command("test")
+@click.argument("name", required=False)
+@click.pass_obj
+def test(invocation: Invocation, name: str | None) -> None:
+    """Open a context and say what its backend can do."""
+    if name:
+        invocation.context = name
+    begun = time.perf_counter()
+    backend = invocation.backend
+    if backend.runs is not None:
+        backend.runs.page(limit=1)
+    took = time.perf_counter() - begun
+    capabilities = {
+        capability: getattr(backend, capability) is not None
+        for capability in (
+            "datasets", "runs", "artifacts", "registry", "journal", "monitors", "requests", "launcher",
+        )
+    }  # fmt: skip
+    document = {
+        "context": invocation.session.context.name,
+        "url": backend.url,
+        "actor": invocation.session.actor,
+        "seconds": round(took, 4),
+        "capabilities": capabilities,
+        "missing": backend.missing,
+        "features": backend.features,
+    }
+
+    def human() -> None:
+        narrate(f"{backend.url} answered in {duration(took)}, as {invocation.session.actor}")
+        print_table(
+            capabilities.items(),
+            [
+                Col("capability", lambda pair: pair[0]),
+                Col("there", lambda pair: "yes" if pair[1] else "no"),
+                Col("why not", lambda pair: "" if pair[1] else backend.missing.get(pair[0], ""), widest=80),
+            ],
+        )
+
+    invocation.show(document, human)
+
+
+def _care(found: Context) -> str:
+    return ", ".join(word for word, on in (("PRODUCTION", found.production), ("read only", found.read_only)) if on)

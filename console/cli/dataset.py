@@ -1,0 +1,217 @@
+"""`mlops-console dataset …`: import, look at and export versions of data."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from backends.entities import Column, Dataset, DatasetVersion
+from console.cli.output import Col, narrate, print_lines, print_record, print_table
+from console.cli.verb import Invocation, Noun, listing, parsed_query, reason_option
+from console.wording import age, local_time, size, thousands
+
+
+@click.group("dataset", cls=Noun)
+def dataset() -> None:
+    """Import, look at and compare versions of data."""
+
+
+DATASET_COLUMNS: list[Col[Dataset]] = [
+    Col("name", lambda item: item.name),
+    Col("latest", lambda item: f"@{item.latest}", right=True),
+    Col("rows", lambda item: thousands(item.rows), right=True),
+    Col("age", lambda item: age(item.updated_at or item.created_at), right=True),
+    Col("versions", lambda item: item.versions, right=True),
+    Col("by", lambda item: item.created_by),
+    Col("note", lambda item: item.note),
+]
+
+VERSION_COLUMNS: list[Col[DatasetVersion]] = [
+    Col("version", lambda item: item.ref),
+    Col("rows", lambda item: thousands(item.rows), right=True),
+    Col("columns", lambda item: len(item.columns), right=True),
+    Col("size", lambda item: size(item.bytes), right=True),
+    Col("age", lambda item: age(item.created_at), right=True),
+    Col("digest", lambda item: item.digest[:12]),
+    Col("source", lambda item: item.source),
+    Col("parent", lambda item: item.parent),
+    Col("by", lambda item: item.created_by),
+    Col("note", lambda item: item.note),
+]
+
+COLUMN_COLUMNS: list[Col[Column]] = [
+    Col("column", lambda item: item.name),
+    Col("type", lambda item: item.type),
+    Col("missing", lambda item: "" if item.nulls is None else thousands(item.nulls), right=True),
+]
+
+
+@dataset.command("import")
+@click.argument("file", type=click.Path(path_type=Path))
+@click.argument("name", required=False)
+@click.option("--format", "kind", default=None, help="csv, tsv, jsonl or parquet; from the file's name without it.")
+@click.option("--note", default="", help="A note on the version.")
+@click.option("--parent", default="", metavar="NAME@VERSION", help="What this was made from.")
+@reason_option
+@click.pass_obj
+def import_(
+    invocation: Invocation,
+    file: Path,
+    name: str | None,
+    kind: str | None,
+    note: str,
+    parent: str,
+    reason: str,
+    key: str,
+) -> None:
+    """Keep FILE (CSV, TSV, JSONL, Parquet) as the next version of dataset NAME.
+
+    The same content is the same version.
+    """
+    from console.cli.follow import ProgressLine
+    from console.data.importing import import_file
+
+    line = ProgressLine()
+    try:
+        version, fresh = import_file(
+            invocation.need("datasets"),
+            file,
+            name or _name_of(file),
+            invocation.mutation(reason, key),
+            format=kind,
+            progress=lambda said: line.update(
+                fraction=said.fraction, stage=said.stage, rate=said.rate, eta_s=said.eta_s
+            ),
+            note=note,
+            parent=parent,
+        )
+    finally:
+        line.close()
+    invocation.show(
+        {"version": version, "new": fresh},
+        lambda: narrate(
+            f"{version.ref}: {thousands(version.rows)} rows, {len(version.columns)} columns, {size(version.bytes)}, "
+            f"sha256 {version.digest[:12]}" + ("" if fresh else "; this content was there already, nothing was added")
+        ),
+    )
+
+
+def _name_of(file: Path) -> str:
+    """`flights.csv.gz` → `flights`."""
+    return file.name.split(".")[0] or file.name
+
+
+@dataset.command("list")
+@listing
+@click.pass_obj
+def list_(invocation: Invocation, query: tuple[str, ...], where: str, sort: str, limit: int, at: str) -> None:
+    """Datasets. QUERY: rows > 1000 and name ~ flights"""
+    from backends.query import DATASET_FIELDS
+
+    page = invocation.need("datasets").page(parsed_query(query, where, sort, DATASET_FIELDS), at=at, limit=limit)
+    invocation.show_page(page, DATASET_COLUMNS, empty="no dataset yet; mlops-console dataset import FILE makes one")
+
+
+@dataset.command("show")
+@click.argument("ref", metavar="NAME[@VERSION]")
+@click.pass_obj
+def show(invocation: Invocation, ref: str) -> None:
+    """A version: where it came from, its columns. Without @VERSION the latest."""
+    found: DatasetVersion = invocation.need("datasets").version(ref)
+
+    def human() -> None:
+        print_record(
+            {
+                "version": found.ref,
+                "rows": thousands(found.rows),
+                "size": size(found.bytes),
+                "digest": found.digest,
+                "source": found.source,
+                "parent": found.parent,
+                "by": found.created_by,
+                "created": local_time(found.created_at),
+                "note": found.note,
+            }
+        )
+        narrate("")
+        print_table(found.columns, COLUMN_COLUMNS)
+
+    invocation.show(found, human)
+
+
+@dataset.command("versions")
+@click.argument("name")
+@click.option("--limit", default=50, show_default=True, type=click.IntRange(1, 10_000), help="Rows at most.")
+@click.option("--at", default="", metavar="CURSOR", help="Go on from what an earlier list gave as next.")
+@click.pass_obj
+def versions(invocation: Invocation, name: str, limit: int, at: str) -> None:
+    """The versions of a dataset, newest first."""
+    page = invocation.need("datasets").versions(name, at=at, limit=limit)
+    invocation.show_page(page, VERSION_COLUMNS, empty=f"{name} has no versions")
+
+
+@dataset.command("profile")
+@click.argument("ref", metavar="NAME[@VERSION]")
+@click.pass_obj
+def profile(invocation: Invocation, ref: str) -> None:
+    """What the columns hold: ranges, missing values, most common values."""
+    from console.cli.profile_text import print_profile
+    from console.data.profile import profile_version
+
+    found = profile_version(invocation.need("datasets"), ref)
+    invocation.show(found, lambda: print_profile(found))
+
+
+@dataset.command("rows")
+@click.argument("ref", metavar="NAME[@VERSION]")
+@click.option("--offset", default=0, show_default=True, type=click.IntRange(0), help="First row, counted from 0.")
+@click.option("--limit", default=20, show_default=True, type=click.IntRange(1, 10_000), help="Rows at most.")
+@click.pass_obj
+def rows(invocation: Invocation, ref: str, offset: int, limit: int) -> None:
+    """Some rows of a version."""
+    from console.cli.profile_text import print_rows
+    from console.data.rows import read_rows
+
+    found = read_rows(invocation.need("datasets"), ref, offset, limit)
+    invocation.show(found, lambda: print_rows(found))
+
+
+@dataset.command("lineage")
+@click.argument("ref", metavar="NAME[@VERSION]")
+@click.pass_obj
+def lineage(invocation: Invocation, ref: str) -> None:
+    """What a version was made from, back to its first source."""
+    datasets = invocation.need("datasets")
+    chain: list[DatasetVersion] = [datasets.version(ref)]
+    while chain[-1].parent and all(chain[-1].parent != seen.ref for seen in chain):
+        chain.append(datasets.version(chain[-1].parent))
+    invocation.show_items(chain, VERSION_COLUMNS, empty="")
+
+
+@dataset.command("export")
+@click.argument("ref", metavar="NAME[@VERSION]")
+@click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
+@click.option("--format", "kind", default=None, help="csv, tsv, jsonl or parquet; from the file's name without it.")
+@click.option("--force", is_flag=True, help="Overwrite FILE.")
+@click.pass_obj
+def export(invocation: Invocation, ref: str, file: Path, kind: str | None, force: bool) -> None:
+    """Write a version to FILE."""
+    from console.data.export import export_version
+
+    written = export_version(invocation.need("datasets"), ref, file, format=kind, overwrite=force)
+    invocation.show({"file": str(file.absolute()), "rows": written}, lambda: print_lines(file))
+
+
+@dataset.command("delete")
+@click.argument("name")
+@click.option("--confirm", metavar="NAME", help="The name again: deleting cannot be undone.")
+@reason_option
+@click.pass_obj
+def delete(invocation: Invocation, name: str, confirm: str | None, reason: str, key: str) -> None:
+    """Delete a dataset with all its versions."""
+    datasets = invocation.need("datasets")
+    found = datasets.get(name)
+    invocation.confirm(found.name, confirm, deed=f"delete dataset {found.name}", production_only=False)
+    datasets.delete(found.name, invocation.mutation(reason, key))
+    invocation.show({"deleted": found.name}, lambda: narrate(f"{found.name}: deleted"))

@@ -1,0 +1,169 @@
+"""Waiting and watching: a run until it ends, a log as it grows, a record whenever it changes."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from backends.entities import Run
+from console.cli.output import print_json, print_json_line, print_lines
+from console.cli.verb import Invocation, interruptible
+from console.safe import safe_text
+from console.wording import bar, clock, number
+
+POLL_SECONDS = 0.25
+"""How often the store is asked whether anything changed: one cheap pragma, not a table."""
+
+LOG_STEP = 262_144
+"""Bytes of log read at once."""
+
+
+class ProgressLine:
+    """One line on stderr that is overwritten, at most twice a second; nothing where stderr is not a terminal."""
+
+    def __init__(self) -> None:
+        self._shown = sys.stderr.isatty()
+        self._last = 0.0
+        self._drawn = False
+
+    def update(self, *, fraction: float | None, stage: str = "", rate: str = "", eta_s: float | None = None) -> None:
+        if not self._shown or time.monotonic() - self._last < 0.5:
+            return
+        self._last = time.monotonic()
+        parts = [] if fraction is None else [f"{bar(fraction)} {fraction * 100:.0f} %"]
+        parts += [part for part in (stage, rate) if part]
+        if eta_s is not None:
+            parts.append(f"eta {clock(eta_s)}")
+        sys.stderr.write(f"\r{safe_text('  '.join(parts), 79)}\x1b[K")
+        sys.stderr.flush()
+        self._drawn = True
+
+    def close(self) -> None:
+        if self._drawn:
+            sys.stderr.write("\r\x1b[K")
+            sys.stderr.flush()
+            self._drawn = False
+
+
+def each_change(invocation: Invocation) -> Callable[[], bool]:
+    """A wait that ends when the backend may have changed; it answers within two seconds in any case."""
+    changed = invocation.backend.changed
+    token = changed()
+
+    def wait() -> bool:
+        nonlocal token
+        deadline = time.monotonic() + 2.0
+        while time.monotonic() < deadline:
+            time.sleep(POLL_SECONDS)
+            fresh = changed()
+            if fresh != token:
+                token = fresh
+                return True
+        return False
+
+    return wait
+
+
+def wait_for_run(invocation: Invocation, run: str) -> Run:
+    """The run once it has ended, with a progress line meanwhile."""
+    runs = invocation.need("runs")
+    wait = each_change(invocation)
+    line = ProgressLine()
+    try:
+        while True:
+            found: Run = runs.get(run)
+            if found.status.ended:
+                return found
+            said = found.progress
+            line.update(
+                fraction=said.fraction if said else None,
+                stage=(said.stage if said else "") or found.status,
+                rate=said.rate if said else "",
+                eta_s=said.eta_s if said else None,
+            )
+            wait()
+    finally:
+        line.close()
+
+
+def watch_run(invocation: Invocation, run_id: str) -> None:
+    """The run, one line each time it changed, until it has ended."""
+    runs = invocation.need("runs")
+    run = runs.get(run_id).id
+    watch(invocation, lambda: runs.get(run), _run_line, until=lambda found: found.status.ended)
+
+
+def watch(
+    invocation: Invocation,
+    fetch: Callable[[], Any],
+    line: Callable[[Any], str],
+    *,
+    until: Callable[[Any], bool] = lambda _: False,
+) -> None:
+    """JSON lines with `--json`, else a sentence a line; only when what was fetched is different."""
+    wait = each_change(invocation)
+    last = b""
+    with interruptible():
+        while True:
+            found = fetch()
+            encoded = msgspec.json.encode(found)
+            if encoded != last:
+                last = encoded
+                if invocation.json:
+                    print_json_line(found)
+                else:
+                    print_lines(line(found))
+            if until(found):
+                return
+            wait()
+
+
+def _run_line(found: Run) -> str:
+    said = found.progress
+    parts = [found.status.value]
+    if said is not None and not found.status.ended:
+        if said.fraction is not None:
+            parts.append(f"{bar(said.fraction)} {said.fraction * 100:.0f} %")
+        parts += [part for part in (said.stage, said.rate) if part]
+        if said.eta_s is not None:
+            parts.append(f"eta {clock(said.eta_s)}")
+    parts += [f"{key} {number(value)}" for key, value in sorted(found.metrics.items())[:4]]
+    if found.reason:
+        parts.append(found.reason)
+    return "  ".join(parts)
+
+
+def read_log(invocation: Invocation, run: str, *, follow: bool, tail: int) -> None:
+    """The log from its beginning, or its last `tail` bytes; with `follow` until the run has ended."""
+    launcher = invocation.need("launcher")
+    position = -tail if tail else 0
+    whole: list[str] = []
+    pending = ""
+    with interruptible():
+        while True:
+            chunk = launcher.log(run, start=position, limit=LOG_STEP)
+            position = chunk.end
+            if invocation.json and follow and chunk.text:
+                print_json_line(chunk)
+            elif invocation.json:
+                whole.append(chunk.text)
+            else:
+                # A chunk may end within a line: what follows the last line break waits for its rest.
+                lines, found, rest = (pending + chunk.text).rpartition("\n")
+                pending = rest
+                if found:
+                    print_lines(lines)
+            if chunk.text and chunk.end < chunk.size:
+                continue
+            if not follow or chunk.ended:
+                break
+            # A log grows without a change in the store: there is nothing but time to wait for.
+            time.sleep(POLL_SECONDS)
+    if pending:
+        print_lines(pending)
+    if invocation.json and not follow:
+        print_json({"run": run, "text": "".join(whole), "size": position})

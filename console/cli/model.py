@@ -1,0 +1,331 @@
+"""`mlops-console model …`: register, promote, roll back model versions."""
+
+from __future__ import annotations
+
+import click
+
+from backends.entities import AliasMove, GateResult, Model, ModelVersion
+from console.cli.output import Col, narrate, print_record, print_table
+from console.cli.verb import Invocation, Noun, listing, parsed_query, reason_option
+from console.wording import age, local_time, number, size
+
+
+@click.group("model", cls=Noun)
+def model() -> None:
+    """Register, promote, roll back model versions."""
+
+
+MODEL_COLUMNS: list[Col[Model]] = [
+    Col("name", lambda item: item.name),
+    Col("latest", lambda item: f"v{item.latest}" if item.latest else "", right=True),
+    Col("aliases", lambda item: " ".join(f"{alias}=v{version}" for alias, version in sorted(item.aliases.items()))),
+    Col("age", lambda item: age(item.updated_at or item.created_at), right=True),
+    Col("versions", lambda item: item.versions, right=True),
+    Col("by", lambda item: item.created_by),
+    Col("note", lambda item: item.note),
+]
+
+VERSION_COLUMNS: list[Col[ModelVersion]] = [
+    Col("version", lambda item: f"v{item.version}", right=True),
+    Col("aliases", lambda item: " ".join(item.aliases)),
+    Col("age", lambda item: age(item.created_at), right=True),
+    Col(
+        "metrics",
+        lambda item: "  ".join(
+            f"{key} {number(value)}" for key, value in sorted(item.metrics.items()) if "." not in key
+        ),
+        widest=60,
+    ),
+    Col("run", lambda item: item.run[:8]),
+    Col("data", lambda item: " ".join(f"{found.dataset}@{found.version}" for found in item.inputs)),
+    Col("by", lambda item: item.created_by),
+    Col("note", lambda item: item.note),
+]
+
+GATE_COLUMNS: list[Col[GateResult]] = [
+    Col("gate", lambda item: item.gate),
+    Col("result", lambda item: item.status, state=True),
+    Col("measured", lambda item: item.value, widest=60),
+    Col("wanted", lambda item: item.rule, widest=60),
+    Col("detail", lambda item: item.detail, widest=80),
+]
+
+MOVE_COLUMNS: list[Col[AliasMove]] = [
+    Col("when", lambda item: local_time(item.at)),
+    Col("alias", lambda item: item.alias),
+    Col("from", lambda item: f"v{item.previous}" if item.previous else "", right=True),
+    Col("to", lambda item: f"v{item.version}" if item.version else "", right=True),
+    Col("action", lambda item: item.action),
+    Col("by", lambda item: item.actor),
+    Col("why", lambda item: item.reason, widest=60),
+]
+
+alias_option = click.option("--alias", default="champion", show_default=True, help="The alias that moves.")
+confirm_option = click.option(
+    "--confirm", metavar="NAME", help="The model's name again, where the context is production."
+)
+
+
+@model.command("list")
+@listing
+@click.pass_obj
+def list_(invocation: Invocation, query: tuple[str, ...], where: str, sort: str, limit: int, at: str) -> None:
+    """Registered models."""
+    from backends.query import MODEL_FIELDS
+
+    page = invocation.need("registry").page(parsed_query(query, where, sort, MODEL_FIELDS), at=at, limit=limit)
+    invocation.show_page(page, MODEL_COLUMNS, empty="no model yet; mlops-console model register MODEL RUN makes one")
+
+
+@model.command("versions")
+@click.argument("name", metavar="MODEL")
+@click.option("--limit", default=50, show_default=True, type=click.IntRange(1, 10_000), help="Rows at most.")
+@click.option("--at", default="", metavar="CURSOR", help="Go on from what an earlier list gave as next.")
+@click.pass_obj
+def versions(invocation: Invocation, name: str, limit: int, at: str) -> None:
+    """The versions of a model, newest first."""
+    page = invocation.need("registry").versions(name, at=at, limit=limit)
+    invocation.show_page(page, VERSION_COLUMNS, empty=f"{name} has no versions")
+
+
+@model.command("show")
+@click.argument("name", metavar="MODEL")
+@click.argument("version", required=False)
+@click.pass_obj
+def show(invocation: Invocation, name: str, version: str | None) -> None:
+    """A model, or one VERSION of it (a number or @alias)."""
+    registry = invocation.need("registry")
+    if version is None:
+        found: Model = registry.get(name)
+        recent = registry.versions(name, limit=10)
+
+        def human() -> None:
+            print_record(
+                {
+                    "model": found.name,
+                    "aliases": ", ".join(f"{alias} = v{held}" for alias, held in sorted(found.aliases.items())),
+                    "created": local_time(found.created_at),
+                    "by": found.created_by,
+                    "tags": ", ".join(f"{key}={value}" for key, value in sorted(found.tags.items())),
+                    "note": found.note,
+                }
+            )
+            narrate("")
+            print_table(recent.items, VERSION_COLUMNS)
+
+        invocation.show(found, human)
+        return
+    one: ModelVersion = registry.version(name, version)
+    invocation.show(one, lambda: _print_version(one))
+
+
+def _print_version(found: ModelVersion) -> None:
+    print_record(
+        {
+            "version": f"{found.model} v{found.version}",
+            "aliases": ", ".join(found.aliases),
+            "run": found.run,
+            "created": local_time(found.created_at),
+            "by": found.created_by,
+            "file": f"{found.file.format} {size(found.file.bytes)} sha256 {found.file.sha256}",
+            "untrusted": ", ".join(found.file.untrusted),
+            "data": ", ".join(f"{item.dataset}@{item.version} {item.digest[:12]}" for item in found.inputs),
+            "note": found.note,
+            "tags": ", ".join(f"{key}={value}" for key, value in sorted(found.tags.items())),
+        }
+    )
+    if found.metrics:
+        narrate("")
+        print_table(
+            sorted(found.metrics.items()),
+            [Col("metric", lambda pair: pair[0]), Col("value", lambda pair: number(pair[1], 6), right=True)],
+        )
+    if found.signature.inputs:
+        narrate("")
+        print_table(
+            found.signature.inputs,
+            [Col("input", lambda column: column.name), Col("type", lambda column: column.type)],
+        )
+
+
+@model.command("register")
+@click.argument("name", metavar="MODEL")
+@click.argument("run_id", metavar="RUN")
+@reason_option
+@click.pass_obj
+def register(invocation: Invocation, name: str, run_id: str, reason: str, key: str) -> None:
+    """Make the model that RUN trained the next version of MODEL."""
+    from console.promotion.register import register_run
+
+    run = invocation.need("runs").get(run_id)
+    version = register_run(invocation.backend, run.id, name, invocation.mutation(reason, key))
+    invocation.show(version, lambda: narrate(f"{version.model} v{version.version} from run {run.id[:8]}"))
+
+
+@model.command("gates")
+@click.argument("name", metavar="MODEL")
+@click.argument("version")
+@alias_option
+@click.pass_context
+def gates(ctx: click.Context, name: str, version: str, alias: str) -> int:
+    """What stands before promoting VERSION; exit 1 when a gate fails."""
+    from console.promotion.gates import evaluate_gates
+
+    invocation = ctx.find_object(Invocation)
+    assert invocation is not None  # noqa: S101
+    one = invocation.need("registry").version(name, version)
+    results = evaluate_gates(invocation.backend, one, alias)
+    invocation.show_items(results, GATE_COLUMNS, empty="no gates")
+    from console.cli.exit import Exit
+
+    return Exit.FAILED if any(result.status == "fail" for result in results) else Exit.DONE
+
+
+@model.command("promote")
+@click.argument("name", metavar="MODEL")
+@click.argument("version")
+@alias_option
+@click.option("--override", is_flag=True, help="Promote in spite of failed gates; wants --reason, and is journaled.")
+@click.option("--expected", metavar="VERSION", help="Only if the alias is at this version ('none': nowhere).")
+@confirm_option
+@reason_option
+@click.pass_obj
+def promote(
+    invocation: Invocation,
+    name: str,
+    version: str,
+    alias: str,
+    override: bool,
+    expected: str | None,
+    confirm: str | None,
+    reason: str,
+    key: str,
+) -> None:
+    """Point the alias at VERSION, if its gates pass and nobody else moved it."""
+    from console.promotion.promote import case_for
+    from console.promotion.promote import promote as promote_version
+
+    case = case_for(invocation.backend, name, version, alias)
+    holder = case.holder.version if case.holder is not None else None
+    invocation.confirm(name, confirm, deed=f"promote {name} v{case.candidate.version} to {alias}")
+    move = promote_version(
+        invocation.backend,
+        name,
+        case.candidate.version,
+        alias,
+        invocation.mutation(reason, key),
+        expected=_expected(expected, holder),
+        override=override,
+    )
+    _say_move(invocation, move)
+
+
+@model.command("rollback")
+@click.argument("name", metavar="MODEL")
+@alias_option
+@click.option("--to", metavar="VERSION", help="Back to this version; without it, to the one before.")
+@click.option("--expected", metavar="VERSION", help="Only if the alias is at this version.")
+@confirm_option
+@reason_option
+@click.pass_obj
+def rollback(
+    invocation: Invocation,
+    name: str,
+    alias: str,
+    to: str | None,
+    expected: str | None,
+    confirm: str | None,
+    reason: str,
+    key: str,
+) -> None:
+    """Put the version back that the alias was at before."""
+    from console.promotion.rollback import rollback as roll_back
+
+    held = invocation.need("registry").get(name).aliases.get(alias)
+    invocation.confirm(name, confirm, deed=f"roll {name} {alias} back")
+    move = roll_back(
+        invocation.backend,
+        name,
+        alias,
+        invocation.mutation(reason, key),
+        to=to,
+        expected=_expected(expected, held),
+    )
+    _say_move(invocation, move)
+
+
+@model.command("undo")
+@click.argument("entry", required=False)
+@confirm_option
+@reason_option
+@click.pass_obj
+def undo(invocation: Invocation, entry: str | None, confirm: str | None, reason: str, key: str) -> None:
+    """Take back your last alias change, or the journal ENTRY."""
+    from backends.contract import Refused
+    from console.promotion.undo import undo as take_back
+    from console.promotion.undo import undoable
+
+    found = invocation.need("journal").get(entry) if entry else undoable(invocation.backend, invocation.session.actor)
+    if found is None:
+        raise Refused(f"nothing to undo: {invocation.session.actor} has changed no alias that is still as they left it")
+    invocation.confirm(found.target, confirm, deed=f"undo {found.action} of {found.target}")
+    move = take_back(invocation.backend, found, invocation.mutation(reason, key))
+    _say_move(invocation, move)
+
+
+@model.command("history")
+@click.argument("name", metavar="MODEL")
+@click.option("--alias", default="", help="Only this alias.")
+@click.option("--limit", default=100, show_default=True, type=click.IntRange(1, 10_000), help="Rows at most.")
+@click.pass_obj
+def history(invocation: Invocation, name: str, alias: str, limit: int) -> None:
+    """How the aliases of a model moved, newest first."""
+    moves = invocation.need("registry").history(name, alias=alias, limit=limit)
+    invocation.show_items(moves, MOVE_COLUMNS, empty=f"no alias of {name} has moved")
+
+
+@model.command("at")
+@click.argument("name", metavar="MODEL")
+@click.argument("when", metavar="TIME")
+@alias_option
+@click.pass_obj
+def at(invocation: Invocation, name: str, when: str, alias: str) -> None:
+    """Which version the alias named at TIME (ISO, local unless Z; or an age such as 7d)."""
+    from console.cli.moment import moment
+    from console.promotion.at import version_at
+
+    instant = moment(when)
+    version = version_at(invocation.backend, name, alias, instant)
+    invocation.show(
+        {"model": name, "alias": alias, "at": instant, "version": version},
+        lambda: narrate(f"{name} {alias} at {local_time(instant)}: {f'v{version}' if version else 'nothing'}"),
+    )
+
+
+@model.command("note")
+@click.argument("name", metavar="MODEL")
+@click.argument("text")
+@click.option("--version", default="", help="A note on this version instead of the model.")
+@reason_option
+@click.pass_obj
+def note(invocation: Invocation, name: str, text: str, version: str, reason: str, key: str) -> None:
+    """Write a note on a model or a version."""
+    registry = invocation.need("registry")
+    registry.set_note(name, version, text, invocation.mutation(reason, key))
+    after = registry.version(name, version) if version else registry.get(name)
+    invocation.show(after, lambda: narrate(f"{name}{f' v{version}' if version else ''}: {after.note}"))
+
+
+def _expected(asked: str | None, held: str | None) -> str | None:
+    if asked is None:
+        return held
+    return None if asked == "none" else asked
+
+
+def _say_move(invocation: Invocation, move: AliasMove) -> None:
+    def human() -> None:
+        before = f"v{move.previous}" if move.previous else "nothing"
+        after = f"v{move.version}" if move.version else "nothing"
+        narrate(f"{move.model} {move.alias}: {before} → {after}. Undo: mlops-console model undo")
+
+    invocation.show(move, human)

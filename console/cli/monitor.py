@@ -1,0 +1,286 @@
+"""`mlops-console monitor …`: compare what a model sees with what it was trained on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+import msgspec
+
+from backends.entities import ColumnScore, Monitor, Window
+from console.cli.output import Col, narrate, print_record, print_table
+from console.cli.verb import Invocation, Noun, key_values, listing, parsed_query, reason_option
+from console.wording import age, local_time, number, plural, thousands
+
+
+@click.group("monitor", cls=Noun)
+def monitor() -> None:
+    """Compare what a model sees with what it was trained on."""
+
+
+MONITOR_COLUMNS: list[Col[Monitor]] = [
+    Col("name", lambda item: item.name),
+    Col("state", lambda item: "paused" if item.paused else item.state, state=True),
+    Col("model", lambda item: f"{item.model}@{item.alias}"),
+    Col("windows", lambda item: thousands(item.windows), right=True),
+    Col("rows", lambda item: thousands(item.rows), right=True),
+    Col("newest", lambda item: local_time(item.last_at)),
+    Col("source", lambda item: item.source, widest=60),
+    Col("note", lambda item: item.note),
+]
+
+WINDOW_COLUMNS: list[Col[Window]] = [
+    Col("window", lambda item: local_time(item.start)),
+    Col("state", lambda item: item.state, state=True),
+    Col("rows", lambda item: thousands(item.rows), right=True),
+    Col("labels", lambda item: thousands(item.labelled), right=True),
+    Col("performance", lambda item: "  ".join(_estimates(item)), widest=60),
+    Col("worst drift", lambda item: _worst(item), widest=60),
+    Col("version", lambda item: f"v{item.model_version}", right=True),
+]
+
+FEATURE_COLUMNS: list[Col[ColumnScore]] = [
+    Col("feature", lambda item: item.column),
+    Col("state", lambda item: item.state, state=True),
+    Col("PSI", lambda item: number(item.psi, 3), right=True),
+    Col("KS", lambda item: number(item.ks, 3), right=True),
+    Col("missing", lambda item: f"{item.missing * 100:.1f} %", right=True),
+    Col("outside", lambda item: f"{item.outside * 100:.1f} %", right=True),
+    Col("new", lambda item: f"{item.new * 100:.1f} %", right=True),
+    Col("why", lambda item: item.reason, widest=80),
+]
+
+
+def _estimates(item: Window) -> list[str]:
+    return [f"{key} {number(found.value)}" for key, found in sorted(item.performance.items())]
+
+
+def _worst(item: Window) -> str:
+    drifted = [column for column in item.columns if column.psi is not None]
+    if not drifted:
+        return ""
+    worst = max(drifted, key=lambda column: column.psi or 0.0)
+    return f"{worst.column} PSI {number(worst.psi, 3)}"
+
+
+@monitor.command("list")
+@listing
+@click.pass_obj
+def list_(invocation: Invocation, query: tuple[str, ...], where: str, sort: str, limit: int, at: str) -> None:
+    """Monitors. QUERY: state = firing"""
+    from backends.query import MONITOR_FIELDS
+
+    page = invocation.need("monitors").page(parsed_query(query, where, sort, MONITOR_FIELDS), at=at, limit=limit)
+    invocation.show_page(
+        page, MONITOR_COLUMNS, empty="no monitor yet; mlops-console monitor create NAME --model MODEL makes one"
+    )
+
+
+@monitor.command("show")
+@click.argument("name")
+@click.option(
+    "--windows", "shown", default=10, show_default=True, type=click.IntRange(1, 100_000), help="Newest windows."
+)
+@click.option("--watch", is_flag=True, help="Say it again whenever it changes.")
+@click.pass_obj
+def show(invocation: Invocation, name: str, shown: int, watch: bool) -> None:
+    """A monitor, its newest windows, and its features by severity."""
+    monitors = invocation.need("monitors")
+
+    def fetch() -> dict[str, object]:
+        return {
+            "monitor": monitors.get(name),
+            "windows": [_without_counts(item) for item in monitors.windows(name, limit=shown)],
+            "alerts": monitors.alerts(name, open_only=True),
+        }
+
+    if watch:
+        from console.cli.follow import watch as follow
+
+        follow(invocation, fetch, _watch_line)
+        return
+    document = fetch()
+    invocation.show(document, lambda: _print_monitor(document))
+
+
+def _without_counts(item: Window) -> Window:
+    """The packed counts are for programs of the monitoring room; nobody reads them here."""
+    return msgspec.structs.replace(item, counts=b"")
+
+
+def _watch_line(document: dict[str, object]) -> str:
+    found = document["monitor"]
+    windows = document["windows"]
+    assert isinstance(found, Monitor)  # noqa: S101
+    assert isinstance(windows, list)  # noqa: S101
+    if not windows:
+        return f"{found.name}  {found.state}  no window yet"
+    last = windows[-1]
+    parts = [found.name, found.state, local_time(last.start), plural(last.rows, "row"), *_estimates(last), _worst(last)]
+    return "  ".join(part for part in parts if part)
+
+
+def _print_monitor(document: dict[str, object]) -> None:
+    from console.cli.alert import ALERT_COLUMNS
+
+    found, windows, alerts = document["monitor"], document["windows"], document["alerts"]
+    assert isinstance(found, Monitor)  # noqa: S101
+    assert isinstance(windows, list)  # noqa: S101
+    assert isinstance(alerts, tuple)  # noqa: S101
+    print_record(
+        {
+            "monitor": found.name,
+            "state": "paused" if found.paused else found.state,
+            "model": f"{found.model}@{found.alias}",
+            "source": found.source or "batches are handed in",
+            "window": found.window,
+            "columns": "  ".join(
+                f"{role}={column}"
+                for role, column in (
+                    ("time", found.time_column),
+                    ("label", found.label_column),
+                    ("id", found.id_column),
+                )
+                if column
+            ),
+            "policy": ", ".join(f"{key} = {number(value)}" for key, value in sorted(found.policy.items())),
+            "seen": f"{thousands(found.rows)} rows in {plural(found.windows, 'window')}",
+            "newest": f"{local_time(found.last_at)} ({age(found.last_at)} ago)" if found.last_at else "",
+            "note": found.note,
+        }
+    )
+    if alerts:
+        narrate("")
+        print_table(alerts, ALERT_COLUMNS)
+    if windows:
+        narrate("")
+        print_table(windows, WINDOW_COLUMNS)
+        narrate("")
+        print_table(_by_severity(windows[-1]), FEATURE_COLUMNS)
+
+
+def _by_severity(item: Window) -> list[ColumnScore]:
+    rank = {"firing": 0, "warn": 1, "no data": 2, "ok": 3}
+    columns = [*item.columns, *((item.prediction,) if item.prediction is not None else ())]
+    return sorted(columns, key=lambda column: (rank.get(column.state, 4), -(column.psi or 0.0)))
+
+
+@monitor.command("create")
+@click.argument("name")
+@click.option("--model", "model_name", required=True, metavar="MODEL", help="The registered model that scores.")
+@click.option("--alias", default="champion", show_default=True, help="Which version scores, when a batch arrives.")
+@click.option(
+    "--source", type=click.Path(file_okay=False, path_type=Path), help="Folder that the agent watches for batches."
+)
+@click.option("--time", "time_column", default="", metavar="COLUMN", help="When each row happened.")
+@click.option("--label", "label_column", default="", metavar="COLUMN", help="What truly happened, where it is known.")
+@click.option("--id", "id_column", default="", metavar="COLUMN", help="What later labels are joined by.")
+@click.option(
+    "--window",
+    default="day",
+    show_default=True,
+    type=click.Choice(["minute", "hour", "day", "batch"]),
+    help="Rows per window.",
+)
+@click.option("--policy", multiple=True, metavar="KEY=NUMBER", help="Alert policy, over config.toml's.")
+@click.option("--note", default="", help="A note.")
+@reason_option
+@click.pass_obj
+def create(
+    invocation: Invocation,
+    name: str,
+    model_name: str,
+    alias: str,
+    source: Path | None,
+    time_column: str,
+    label_column: str,
+    id_column: str,
+    window: str,
+    policy: tuple[str, ...],
+    note: str,
+    reason: str,
+    key: str,
+) -> None:
+    """A standing comparison for MODEL; change one by creating it again."""
+    from backends.contract import NotFound
+
+    invocation.need("registry").get(model_name)  # a monitor of a model that is not there would never score
+    monitors = invocation.need("monitors")
+    try:
+        before: Monitor | None = monitors.get(name)
+    except NotFound:
+        before = None
+    definition = Monitor(
+        name=name,
+        model=model_name,
+        alias=alias,
+        source=str(source.absolute()) if source is not None else "",
+        time_column=time_column,
+        label_column=label_column,
+        id_column=id_column,
+        window=window,
+        policy={**invocation.session.policies.monitor, **_numbers(policy)},
+        note=note,
+        created_by=invocation.session.actor,
+        paused=before.paused if before is not None else False,
+    )
+    made = monitors.put(definition, invocation.mutation(reason, key))
+    if made.source and invocation.session.workspace is not None:
+        from console.agent import ensure_agent
+
+        ensure_agent(invocation.session.workspace)
+    watched = f"watches {made.source}" if made.source else f"mlops-console monitor ingest {made.name} FILE feeds it"
+    invocation.show(made, lambda: narrate(f"{made.name}: {made.model}@{made.alias}; {watched}"))
+
+
+def _numbers(pairs: tuple[str, ...]) -> dict[str, float]:
+    found: dict[str, float] = {}
+    for key, value in key_values(pairs, "--policy").items():
+        try:
+            found[key] = float(value)
+        except ValueError:
+            raise click.UsageError(f"--policy {key}={value}: wanted a number") from None
+    return found
+
+
+@monitor.command("pause")
+@click.argument("name")
+@reason_option
+@click.pass_obj
+def pause(invocation: Invocation, name: str, reason: str, key: str) -> None:
+    """Stop looking; what arrives meanwhile waits in its folder."""
+    _set_paused(invocation, name, True, reason, key)
+
+
+@monitor.command("resume")
+@click.argument("name")
+@reason_option
+@click.pass_obj
+def resume(invocation: Invocation, name: str, reason: str, key: str) -> None:
+    """Look again."""
+    _set_paused(invocation, name, False, reason, key)
+
+
+def _set_paused(invocation: Invocation, name: str, paused: bool, reason: str, key: str) -> None:
+    monitors = invocation.need("monitors")
+    changed = msgspec.structs.replace(monitors.get(name), paused=paused)
+    after = monitors.put(changed, invocation.mutation(reason, key))
+    if not paused and after.source and invocation.session.workspace is not None:
+        from console.agent import ensure_agent
+
+        ensure_agent(invocation.session.workspace)
+    invocation.show(after, lambda: narrate(f"{after.name}: {'paused' if after.paused else 'looking'}"))
+
+
+@monitor.command("delete")
+@click.argument("name")
+@click.option("--confirm", metavar="NAME", help="The name again: deleting cannot be undone.")
+@reason_option
+@click.pass_obj
+def delete(invocation: Invocation, name: str, confirm: str | None, reason: str, key: str) -> None:
+    """Delete a monitor with its windows and alerts."""
+    monitors = invocation.need("monitors")
+    found = monitors.get(name)
+    invocation.confirm(found.name, confirm, deed=f"delete monitor {found.name}", production_only=False)
+    monitors.delete(found.name, invocation.mutation(reason, key))
+    invocation.show({"deleted": found.name}, lambda: narrate(f"{found.name}: deleted"))

@@ -1,0 +1,342 @@
+"""`mlops-console run …`: start, follow, compare and stop training runs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from backends.entities import MetricBucket, Run
+from console.cli.output import Col, narrate, print_json, print_lines, print_record, print_table
+from console.cli.verb import Invocation, Noun, key_values, listing, parsed_query, reason_option
+from console.wording import age, duration, local_time, number, size
+
+
+@click.group("run", cls=Noun)
+def run() -> None:
+    """Start, follow, compare and stop training runs."""
+
+
+def _headline(item: Run) -> str:
+    """The one metric that a narrow list shows."""
+    for key in ("auc", "rmse", "accuracy", "r2"):
+        if key in item.metrics:
+            return f"{key} {number(item.metrics[key])}"
+    first = next(iter(sorted(item.metrics)), None)
+    return f"{first} {number(item.metrics[first])}" if first is not None else ""
+
+
+def _took(item: Run) -> str:
+    if item.started_at is None:
+        return ""
+    if item.ended_at is None:
+        return age(item.started_at)
+    return duration((item.ended_at - item.started_at) / 1000)
+
+
+RUN_COLUMNS: list[Col[Run]] = [
+    Col("id", lambda item: item.id[:8]),
+    Col("name", lambda item: item.name),
+    Col("status", lambda item: item.status, state=True),
+    Col("age", lambda item: age(item.created_at), right=True),
+    Col("metric", _headline),
+    Col("took", _took, right=True),
+    Col("data", lambda item: " ".join(f"{found.dataset}@{found.version}" for found in item.inputs)),
+    Col("experiment", lambda item: item.experiment),
+    Col("by", lambda item: item.created_by),
+    Col("reason", lambda item: item.reason, widest=60),
+]
+
+
+@run.command("list")
+@listing
+@click.option("--deleted", is_flag=True, help="Deleted runs instead.")
+@click.pass_obj
+def list_(
+    invocation: Invocation, query: tuple[str, ...], where: str, sort: str, limit: int, at: str, deleted: bool
+) -> None:
+    """Runs, newest first. QUERY: status = failed and metrics.auc > 0.7"""
+    from backends.query import RUN_FIELDS
+
+    asked = parsed_query(query, where, sort, RUN_FIELDS)
+    page = invocation.need("runs").page(asked, at=at, limit=limit, deleted=deleted)
+    invocation.show_page(page, RUN_COLUMNS, empty="no run matches; mlops-console run start RECIPE.toml starts one")
+
+
+@run.command("show")
+@click.argument("run_id", metavar="RUN")
+@click.option("--watch", is_flag=True, help="Say it again whenever it changes, until the run ends.")
+@click.pass_obj
+def show(invocation: Invocation, run_id: str, watch: bool) -> None:
+    """Everything that is known of a run."""
+    if watch:
+        from console.cli.follow import watch_run
+
+        watch_run(invocation, run_id)
+        return
+    found = invocation.need("runs").get(run_id)
+    invocation.show(found, lambda: _print_run(invocation, found))
+
+
+def _print_run(invocation: Invocation, found: Run) -> None:
+    print_record(
+        {
+            "id": found.id,
+            "name": found.name,
+            "experiment": found.experiment,
+            "status": found.status,
+            "reason": found.reason,
+            "by": found.created_by,
+            "created": local_time(found.created_at),
+            "started": local_time(found.started_at),
+            "ended": local_time(found.ended_at),
+            "took": _took(found),
+            "exit code": found.exit_code,
+            "parent": found.parent,
+            "data": ", ".join(f"{item.dataset}@{item.version} {item.digest[:12]}" for item in found.inputs),
+            "commit": f"{found.source.commit[:12]}{' (changed)' if found.source.dirty else ''}"
+            if found.source.commit
+            else "",
+            "note": found.note,
+        }
+    )
+    for title, values in (("metrics", found.metrics), ("params", found.params), ("tags", found.tags)):
+        if values:
+            narrate("")
+            print_table(
+                sorted(values.items()),
+                [
+                    Col(title, lambda pair: pair[0]),
+                    Col("value", lambda pair: number(pair[1], 6) if isinstance(pair[1], float) else pair[1], widest=80),
+                ],
+            )
+    if invocation.backend.artifacts is not None:
+        files = invocation.backend.artifacts.list(found.id)
+        if files:
+            narrate("")
+            print_table(
+                files,
+                [
+                    Col("artifact", lambda item: item.path, widest=60),
+                    Col("size", lambda item: size(item.bytes), right=True),
+                    Col("sha256", lambda item: item.sha256[:12]),
+                ],
+            )
+
+
+@run.command("start")
+@click.argument("recipe", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--name", default="", help="Name of the run; the recipe's own without it.")
+@click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Change one key of the recipe.")
+@click.option("--wait", is_flag=True, help="Stay until the run has ended; exit 1 unless it finished well.")
+@reason_option
+@click.pass_obj
+def start(
+    invocation: Invocation, recipe: Path, name: str, overrides: tuple[str, ...], wait: bool, reason: str, key: str
+) -> None:
+    """Start a training run from RECIPE (TOML). It goes on when you log out."""
+    from console.training.start import start_run
+
+    changes = key_values(overrides, "--set")
+    started = start_run(
+        invocation.backend,
+        _recipe_text(recipe),
+        invocation.mutation(reason, key),
+        name=name,
+        overrides=changes,
+        origin=str(recipe.absolute()),
+    )
+    _wake_agent(invocation)
+    _answer(invocation, started, wait)
+
+
+@run.command("retry")
+@click.argument("run_id", metavar="RUN")
+@click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Change one key of the recipe.")
+@click.option("--wait", is_flag=True, help="Stay until the run has ended; exit 1 unless it finished well.")
+@reason_option
+@click.pass_obj
+def retry(invocation: Invocation, run_id: str, overrides: tuple[str, ...], wait: bool, reason: str, key: str) -> None:
+    """Start the same again, as a new run."""
+    from console.training.start import retry_run
+
+    found = invocation.need("runs").get(run_id)
+    started = retry_run(invocation.backend, found.id, invocation.mutation(reason, key), key_values(overrides, "--set"))
+    _wake_agent(invocation)
+    _answer(invocation, started, wait)
+
+
+@run.command("stop")
+@click.argument("run_id", metavar="RUN")
+@reason_option
+@click.pass_obj
+def stop(invocation: Invocation, run_id: str, reason: str, key: str) -> None:
+    """Ask a run to end, with its whole process tree."""
+    from console.training.start import stop_run
+
+    found = invocation.need("runs").get(run_id)
+    stop_run(invocation.backend, found.id, invocation.mutation(reason, key))
+    after = invocation.need("runs").get(found.id)
+    invocation.show(after, lambda: narrate(f"{after.name} {after.id[:8]}: {after.status}"))
+
+
+@run.command("logs")
+@click.argument("run_id", metavar="RUN")
+@click.option("--follow", "-f", is_flag=True, help="Go on until the run ends.")
+@click.option("--tail", default=0, metavar="BYTES", help="Only the last BYTES.")
+@click.pass_obj
+def logs(invocation: Invocation, run_id: str, follow: bool, tail: int) -> None:
+    """What a run wrote."""
+    from console.cli.follow import read_log
+
+    read_log(invocation, invocation.need("runs").get(run_id).id, follow=follow, tail=tail)
+
+
+@run.command("metrics")
+@click.argument("run_id", metavar="RUN")
+@click.argument("key", required=False)
+@click.option("--buckets", default=100, show_default=True, type=click.IntRange(1, 100_000), help="Points at most.")
+@click.pass_obj
+def metrics(invocation: Invocation, run_id: str, key: str | None, buckets: int) -> None:
+    """The latest metrics of a run, or the course of one KEY."""
+    runs = invocation.need("runs")
+    found = runs.get(run_id)
+    if key is None:
+        invocation.show(
+            found.metrics,
+            lambda: print_table(
+                sorted(found.metrics.items()),
+                [Col("metric", lambda pair: pair[0]), Col("value", lambda pair: number(pair[1], 6), right=True)],
+                empty="no metrics yet",
+            ),
+        )
+        return
+    if key not in found.metrics:
+        from backends.contract import NotFound
+        from console.config import nearest
+
+        raise NotFound(f"run {found.id[:8]} has no metric {key}{nearest(key, found.metrics)}")
+    series = runs.series(found.id, key, buckets=buckets)
+    columns: list[Col[MetricBucket]] = [
+        Col("step", lambda item: item.last_step, right=True),
+        Col(key, lambda item: number(item.last, 6), right=True),
+        Col("low", lambda item: number(item.low, 6), right=True),
+        Col("high", lambda item: number(item.high, 6), right=True),
+        Col("points", lambda item: item.count, right=True),
+    ]
+    invocation.show(series, lambda: print_table(series.buckets, columns))
+
+
+@run.command("delete")
+@click.argument("run_ids", metavar="RUN...", nargs=-1, required=True)
+@reason_option
+@click.pass_obj
+def delete(invocation: Invocation, run_ids: tuple[str, ...], reason: str, key: str) -> None:
+    """Put runs out of sight; restore brings them back."""
+    _each(invocation, run_ids, reason, key, "delete", "deleted")
+
+
+@run.command("restore")
+@click.argument("run_ids", metavar="RUN...", nargs=-1, required=True)
+@reason_option
+@click.pass_obj
+def restore(invocation: Invocation, run_ids: tuple[str, ...], reason: str, key: str) -> None:
+    """Bring deleted runs back."""
+    _each(invocation, run_ids, reason, key, "restore", "restored")
+
+
+def _each(invocation: Invocation, run_ids: tuple[str, ...], reason: str, key: str, verb: str, done: str) -> None:
+    runs = invocation.need("runs")
+    found = [runs.get(run_id) for run_id in run_ids]  # all are there before the first is changed
+    for index, item in enumerate(found):
+        getattr(runs, verb)(item.id, invocation.mutation(reason, f"{key}.{index}" if key else ""))
+    after = [runs.get(item.id) for item in found]
+    if invocation.json:
+        print_json({"items": after, "next": None})
+        return
+    for item in after:
+        narrate(f"{item.name} {item.id[:8]}: {done}")
+
+
+@run.command("note")
+@click.argument("run_id", metavar="RUN")
+@click.argument("text")
+@reason_option
+@click.pass_obj
+def note(invocation: Invocation, run_id: str, text: str, reason: str, key: str) -> None:
+    """Write a note on a run."""
+    runs = invocation.need("runs")
+    found = runs.get(run_id)
+    runs.set_note(found.id, text, invocation.mutation(reason, key))
+    after = runs.get(found.id)
+    invocation.show(after, lambda: narrate(f"{after.name} {after.id[:8]}: {after.note}"))
+
+
+@run.command("export")
+@click.argument("run_id", metavar="RUN")
+@click.argument("directory", type=click.Path(file_okay=False, path_type=Path))
+@click.pass_obj
+def export(invocation: Invocation, run_id: str, directory: Path) -> None:
+    """Copy a run's record, log and artifacts into DIRECTORY (made; not there yet)."""
+    from console.training.export import export_run
+
+    written = export_run(invocation.backend, invocation.need("runs").get(run_id).id, directory)
+    invocation.show(
+        {"directory": str(directory.absolute()), "files": written},
+        lambda: print_lines("\n".join(str(directory / name) for name in written)),
+    )
+
+
+@run.command("compare")
+@click.argument("run_ids", metavar="RUN RUN...", nargs=-1, required=True)
+@click.option("--all", "everything", is_flag=True, help="Also what is the same in all of them.")
+@click.pass_obj
+def compare(invocation: Invocation, run_ids: tuple[str, ...], everything: bool) -> None:
+    """What differs between runs: parameters, data, code, metrics."""
+    if len(run_ids) < 2:
+        raise click.UsageError("compare wants at least two runs")
+    from console.cli.comparison import print_comparison
+    from console.training.compare import compare as compare_runs
+
+    runs = invocation.need("runs")
+    compared = compare_runs([runs.get(run_id) for run_id in run_ids])
+    invocation.show(compared, lambda: print_comparison(compared, everything=everything))
+
+
+def _recipe_text(path: Path) -> str:
+    from backends.contract import Invalid
+
+    try:
+        return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise Invalid(f"{path}: a recipe is UTF-8 text; byte {error.start} is not", "recipe") from error
+
+
+def _wake_agent(invocation: Invocation) -> None:
+    """The agent takes what is queued. It is needed where the embedded store runs things, and nowhere else."""
+    if invocation.session.context.registry or invocation.session.workspace is None:
+        return
+    from console.agent import ensure_agent
+
+    ensure_agent(invocation.session.workspace)
+
+
+def _answer(invocation: Invocation, started: Run, wait: bool) -> None:
+    if not wait:
+        invocation.show(started, lambda: _say_started(started))
+        return
+    from console.cli.follow import wait_for_run
+
+    if not invocation.json:
+        _say_started(started)
+    ended = wait_for_run(invocation, started.id)
+    invocation.show(ended, lambda: _print_run(invocation, ended))
+    if ended.status != "finished":
+        from backends.contract import Refused
+
+        raise Refused(f"run {ended.id[:8]} {ended.status}: {ended.reason or 'its log says why'}")
+
+
+def _say_started(started: Run) -> None:
+    print_lines(started.id)
+    narrate(f"{started.name}: {started.status}. Follow it: mlops-console run logs {started.id[:8]} --follow")
