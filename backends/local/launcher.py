@@ -1,0 +1,131 @@
+"""Runs commands on this machine: lays out the run's folder and asks the agent, through the queue, to start it."""
+
+from __future__ import annotations
+
+import signal
+from pathlib import Path
+
+from backends.contract import Conflict, Invalid, Journal, Mutation, NotFound, Refused, RequestQueue, RunStore
+from backends.entities import Capacity, LaunchSpec, LogChunk, Request, Run, RunStatus
+from backends.local.process_identity import send_signal
+from backends.local.run_folder import RunFolder, StopRequest
+from backends.local.run_log import read_log
+from backends.local.settle import Standing, now, standing
+
+LAUNCH = "run.launch"
+"""Kind of the durable request by which a run is started; its payload is {"run": id}."""
+
+
+def launch_key(run: str) -> str:
+    """Idempotency key of a run's launch: one run is launched once."""
+    return f"{LAUNCH}:{run}"
+
+
+class LocalLauncher:
+    """The launcher of a workspace. It starts nothing itself: the agent does, as far as its slots allow."""
+
+    def __init__(
+        self, workspace: Path, runs: RunStore, requests: RequestQueue, journal: Journal | None = None, *, slots: int = 0
+    ) -> None:
+        self._workspace = workspace
+        self._runs = runs
+        self._requests = requests
+        self._journal = journal
+        self._slots = slots
+
+    def submit(self, spec: LaunchSpec, mutation: Mutation) -> None:
+        """Accept the command. Repeating it for the same run does nothing."""
+        if not spec.argv:
+            raise Invalid(f"run {spec.run}: a command is wanted, argv is empty; give at least the program", "argv")
+        folder = RunFolder.of(self._workspace, spec.run)
+        self._runs.get(spec.run)  # NotFound before anything is laid down
+        folder.lay_out(spec)
+        self._request(spec, mutation.actor)
+
+    def _request(self, spec: LaunchSpec, actor: str) -> Request:
+        return self._requests.add(
+            LAUNCH, {"run": spec.run}, key=launch_key(spec.run), created_by=actor, priority=spec.priority
+        )
+
+    def cancel(self, run: str, mutation: Mutation) -> None:
+        """Ask for the end of the whole process tree; a queued run is stopped at once. Repeating it does nothing.
+
+        The wish is kept as a file, as the run's status and sent as a signal: each alone is enough.
+        """
+        found = self._runs.get(run)
+        folder = RunFolder.of(self._workspace, found.id)
+        if found.status.ended:
+            return
+        spec = folder.spec()
+        if spec is None:
+            self._stop_unsubmitted(found, mutation)
+            return
+        first = folder.stop() is None
+        folder.write_stop(StopRequest(actor=mutation.actor, at=now(), reason=mutation.reason))
+        if first and self._journal is not None:
+            self._journal.record(
+                mutation.action or "run.stop",
+                found.id,
+                mutation,
+                before={"status": found.status.value},
+                after={"status": "stopping"},
+            )
+        if self._requests.cancel(self._request(spec, mutation.actor).id):
+            self._end(found, mutation)
+            return
+        try:
+            self._runs.mark_stopping(found.id)
+        except Conflict:  # claimed but not begun, or ended meanwhile: the file tells its supervisor
+            pass
+        meta = folder.meta()
+        if meta is not None:
+            send_signal(meta.supervisor, signal.SIGTERM)
+
+    def _stop_unsubmitted(self, run: Run, mutation: Mutation) -> None:
+        if run.status is not RunStatus.QUEUED:
+            raise Refused(
+                f"run {run.name or run.id} was not started by this launcher, so it cannot be stopped from here: "
+                "stop it where it was started"
+            )
+        self._end(run, mutation)
+
+    def _end(self, run: Run, mutation: Mutation) -> None:
+        reason = f"stopped by {mutation.actor} before it began" + (f": {mutation.reason}" if mutation.reason else "")
+        self._runs.end(run.id, RunStatus.STOPPED, reason=reason)
+
+    def log(self, run: str, *, start: int = 0, limit: int = 65_536) -> LogChunk:
+        """From byte `start`; a negative start counts from the end."""
+        folder = self._folder(run)
+        return read_log(folder.log, start=start, limit=limit, ended=self._ended(folder))
+
+    def _folder(self, run: str) -> RunFolder:
+        try:
+            folder = RunFolder.of(self._workspace, run)
+        except Invalid:  # the unique beginning of an id
+            return RunFolder.of(self._workspace, self._runs.get(run).id)
+        if not folder.path.exists():
+            self._runs.get(run)
+        return folder
+
+    def _ended(self, folder: RunFolder) -> bool:
+        match standing(folder):
+            case Standing.SUPERVISED:
+                return False
+            case Standing.ENDED:
+                return True
+        try:
+            return self._runs.get(folder.run).status.ended
+        except NotFound:
+            return True
+
+    def capacity(self) -> Capacity:
+        claimed = self._requests.list(states=("claimed",), kind=LAUNCH, limit=10_000)
+        waiting = self._requests.list(states=("waiting",), kind=LAUNCH, limit=10_000)
+        return Capacity(slots=self._slots or default_slots(), running=len(claimed), queued=len(waiting))
+
+
+def default_slots() -> int:
+    """How many runs a machine takes at once where nobody said: a fit uses several cores by itself."""
+    import os
+
+    return max(2, (os.cpu_count() or 1) // 4)

@@ -1,0 +1,171 @@
+"""The folder of a local run: what stands in it, who may write it, and how it is read."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path, PurePosixPath
+from typing import TypeVar
+
+import msgspec
+
+from backends.contract import Invalid
+from backends.entities import LaunchSpec, Millis, Record, RunStatus
+from backends.local.process_identity import ProcessIdentity
+
+R = TypeVar("R", bound=Record)
+
+_RUN_ID = re.compile(r"[0-9a-f]{32}")
+_RESERVED = frozenset({"spec.json", "meta.json", "exit.json", "stop.json", "out.log", "artifacts", "supervisor.lock"})
+
+
+class RunMeta(Record, frozen=True):
+    """Who runs it: written by the supervisor before and after it starts the command."""
+
+    run: str
+    supervisor: ProcessIdentity
+    child: ProcessIdentity | None = None
+    """None until the command was started."""
+    pgid: int | None = None
+    create_time: float | None = None
+    """Start of the command, seconds since the epoch."""
+    boot_time: float | None = None
+
+
+class RunExit(Record, frozen=True):
+    """How it ended. Once this stands, it is the truth, whatever the store says."""
+
+    run: str
+    status: RunStatus
+    ended_at: Millis
+    exit_code: int | None = None
+    reason: str = ""
+    cpu_s: float = 0.0
+    """User and system time of the command and of its descendants that it waited for."""
+    max_rss: int = 0
+    """Bytes, of its largest process."""
+    bad_lines: int = 0
+    log_lost: int = 0
+    """Bytes of output that are not in the log any more."""
+
+
+class StopRequest(Record, frozen=True):
+    """Who wants it stopped, and why."""
+
+    actor: str
+    at: Millis
+    reason: str = ""
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Replace a file at once: after a crash it holds the old content or the new one."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    with temporary.open("wb") as out:
+        out.write(content)
+        out.flush()
+        os.fsync(out.fileno())
+    temporary.replace(path)
+
+
+class RunFolder:
+    """The files of one local run under `runs/<run id>/`."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.run = path.name
+        self.workspace = path.parent.parent
+        self.log = path / "out.log"
+        self.artifacts = path / "artifacts"
+        self.spool = path / "progress.jsonl"
+        self.cursor = path / "progress.cursor"
+        self._exit = path / "exit.json"
+        self._reserve = path / ".exit.reserve"
+
+    @classmethod
+    def of(cls, workspace: Path, run: str) -> RunFolder:
+        """The folder of a run, which need not be there yet."""
+        if not _RUN_ID.fullmatch(run):
+            raise Invalid(f"{run!r} is not the id of a run: 32 hexadecimal digits are", "run")
+        return cls(workspace / "runs" / run)
+
+    def _read(self, name: str, kind: type[R]) -> R | None:
+        try:
+            return msgspec.json.decode((self.path / name).read_bytes(), type=kind)
+        except FileNotFoundError:
+            return None
+
+    def spec(self) -> LaunchSpec | None:
+        return self._read("spec.json", LaunchSpec)
+
+    def meta(self) -> RunMeta | None:
+        return self._read("meta.json", RunMeta)
+
+    def exit(self) -> RunExit | None:
+        return self._read("exit.json", RunExit)
+
+    def stop(self) -> StopRequest | None:
+        return self._read("stop.json", StopRequest)
+
+    def write_meta(self, meta: RunMeta) -> None:
+        write_whole(self.path / "meta.json", msgspec.json.encode(meta))
+
+    def write_stop(self, stop: StopRequest) -> None:
+        """The first one stays: it is who stopped the run."""
+        if self.stop() is None:
+            write_whole(self.path / "stop.json", msgspec.json.encode(stop))
+
+    def lay_out(self, spec: LaunchSpec) -> bool:
+        """Make the folder with its files and, last, spec.json; False when that is there already."""
+        if self.spec() is not None:
+            return False
+        self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self.artifacts.mkdir(mode=0o700, exist_ok=True)
+        for name, content in spec.files.items():
+            place = PurePosixPath(name)
+            if place.is_absolute() or ".." in place.parts or not place.parts or place.parts[0] in _RESERVED:
+                raise Invalid(
+                    f"file {name!r} cannot be laid into the run's folder: give a free, relative name", "files"
+                )
+            target = self.path / place
+            target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            write_whole(target, content.encode())
+        write_whole(self.path / "spec.json", msgspec.json.encode(spec))
+        return True
+
+    def reserve_exit(self) -> None:
+        """Take the room that exit.json will need while there is room."""
+        with self._reserve.open("wb") as out:
+            out.write(b" " * 4096)
+            out.flush()
+            os.fsync(out.fileno())
+
+    def write_exit(self, ended: RunExit) -> None:
+        """Set down the end, once; into reserved room, so that a full disk cannot forbid it."""
+        if self.exit() is not None:
+            return
+        content = msgspec.json.encode(ended)
+        if not self._reserve.exists():
+            write_whole(self._exit, content)
+            return
+        with self._reserve.open("r+b") as out:
+            out.write(content.ljust(4096))  # trailing blanks are JSON; to truncate first would give the room away
+            out.flush()
+            os.fsync(out.fileno())
+        self._reserve.replace(self._exit)
+
+    @contextmanager
+    def lock(self) -> Iterator[bool]:
+        """Be the one who supervises or settles this run; gives False when another is."""
+        descriptor = os.open(self.path / "supervisor.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                yield False
+                return
+            yield True
+        finally:
+            os.close(descriptor)

@@ -1,0 +1,380 @@
+"""The process that runs one command of one run, and outlives whoever asked for it.
+
+`python -m backends.local.supervisor RUNDIR`: keeps the log bounded, brings what the command says into the store, stops
+the whole process tree when asked, and sets down how it ended. The main thread serves the pipes and never waits for the
+store; a second thread serves the store. exit.json is written before the store hears of the end, so that nobody who
+kills this process, at whatever moment, can make a run that ended look unended for good.
+"""
+
+from __future__ import annotations
+
+import os
+import selectors
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from backends.contract import Backend, Conflict
+from backends.entities import LaunchSpec, RunStatus
+from backends.local.command_process import CommandProcess, Ended, StartError, adopt_orphans, start_command
+from backends.local.process_identity import own_identity
+from backends.local.process_tree import kill_run_processes, run_processes
+from backends.local.progress_intake import passes_by_itself
+from backends.local.progress_lines import LineSplitter, parse_report
+from backends.local.progress_spool import SpoolWriter
+from backends.local.run_folder import RunExit, RunFolder, RunMeta
+from backends.local.run_log import LogWriter
+from backends.local.settle import Standing, now, settle, settle_abandoned, standing
+from backends.local.store_thread import StoreThread
+
+LINGER_S = 2.0
+"""How long processes that outlive the command may finish writing before they are ended."""
+PENDING_LIMIT = 8 * 1024 * 1024
+"""Bytes of progress that may wait in memory for a full disk; then the command has to wait."""
+NAMED_BAD_LINES = 20
+"""So many malformed progress lines are shown in the log, the rest is counted."""
+
+
+class Supervision:
+    """One run from its start to its exit.json."""
+
+    def __init__(self, folder: RunFolder, spec: LaunchSpec, backend: Backend) -> None:
+        self.folder = folder
+        self.spec = spec
+        self.backend = backend
+        self.log = LogWriter(folder.log)
+        self.spool = SpoolWriter(folder.spool)
+        self.lines = LineSplitter()
+        self.bad_lines = 0
+        self.fail = ""
+        self.stopping_since: float | None = None
+        self.told_by_signal = ""
+        self.killed = False
+        self.held: int | None = None
+        self.selector = selectors.DefaultSelector()
+        self.wake_reader, self.wake_writer = os.pipe()
+        os.set_blocking(self.wake_reader, False)
+        os.set_blocking(self.wake_writer, False)
+
+    def run(self) -> None:
+        """Start the command, serve it, write exit.json, tell the store."""
+        self._hear()
+        self.folder.reserve_exit()
+        store = StoreThread(self.folder, self.backend, self.log.note, self.spool, self._wake)
+        if self._may_start():
+            # From here on the run has begun: without this file it would be started again.
+            self.folder.write_meta(RunMeta(run=self.folder.run, supervisor=own_identity()))
+            self._execute(store)
+        else:
+            self._write_exit(RunStatus.STOPPED, reason=self._stop_reason())
+        store.finish()
+        self.log.close()
+
+    def _execute(self, store: StoreThread) -> None:
+        try:
+            command = start_command(self.folder, self.spec)
+        except StartError as failed:
+            self.log.note(str(failed))
+            self._write_exit(RunStatus.FAILED, reason=str(failed))
+            return
+        try:
+            self._write_meta(command)
+            self._listen(command)
+            store.start()
+            self._serve(command, store)
+            assert command.ended is not None  # noqa: S101
+            self._write_exit(*self._verdict(command.ended), command.ended)
+        except BaseException as error:
+            kill_run_processes(self.folder.run, (own_identity(),), reap=command.reap)
+            self._write_exit(RunStatus.FAILED, f"its supervisor failed: {type(error).__name__}: {error}")
+            raise
+
+    def _may_start(self) -> bool:
+        """queued → running in the store, unless it was stopped meanwhile."""
+        if self.folder.stop() is not None:
+            return False
+        runs = self.backend.need("runs")
+        try:
+            runs.start(self.folder.run)
+        except Conflict:
+            status = runs.get(self.folder.run).status
+            return bool(status is RunStatus.RUNNING)
+        return True
+
+    def _write_meta(self, command: CommandProcess) -> None:
+        import psutil
+
+        meta = RunMeta(
+            run=self.folder.run,
+            supervisor=own_identity(),
+            child=command.identity,
+            pgid=command.pid,
+            create_time=time.time(),
+            boot_time=psutil.boot_time(),
+        )
+        try:
+            self.folder.write_meta(meta)
+        except OSError as full:  # the mark in its environment finds the command as well
+            self.log.note(f"meta.json not written: {full}")
+
+    # ------------------------------------------------------------ what wakes us
+
+    def _hear(self) -> None:
+        signal.set_wakeup_fd(self.wake_writer, warn_on_full_buffer=False)
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGCHLD):
+            signal.signal(number, lambda *_: None)  # the wake-up descriptor carries the number
+
+    def _listen(self, command: CommandProcess) -> None:
+        self.selector.register(self.wake_reader, selectors.EVENT_READ, self._on_wake)
+        self.selector.register(command.output, selectors.EVENT_READ, lambda: self._on_output(command.output))
+        self.selector.register(command.progress, selectors.EVENT_READ, lambda: self._on_progress(command.progress))
+
+    def _wake(self) -> None:
+        try:
+            os.write(self.wake_writer, b"\0")
+        except BlockingIOError:  # it is being woken already
+            pass
+
+    def _on_wake(self) -> None:
+        for number in os.read(self.wake_reader, 4096):
+            if number in (signal.SIGTERM, signal.SIGINT):
+                self.told_by_signal = signal.Signals(number).name
+
+    def _on_output(self, pipe: int) -> None:
+        data = self._read(pipe)
+        if data:
+            self.log.write(data)
+
+    def _on_progress(self, pipe: int) -> None:
+        data = self._read(pipe)
+        if data:
+            self._take(data)
+
+    def _read(self, pipe: int) -> bytes:
+        try:
+            data = os.read(pipe, 65_536)
+        except BlockingIOError:
+            return b""
+        if not data:
+            self.selector.unregister(pipe)
+            os.close(pipe)
+        return data
+
+    # ------------------------------------------------------------ what the command says
+
+    def _take(self, data: bytes, *, last: bool = False) -> None:
+        for line in self.lines.end() if last else self.lines.feed(data):
+            if line is None:
+                self._bad_line("longer than 1 MB", b"")
+                continue
+            try:
+                report = parse_report(line)
+            except ValueError as wrong:
+                self._bad_line(str(wrong), line)
+                continue
+            self.fail = " ".join(report.fail.split()) or self.fail
+            self.spool.add(line)
+        self.spool.flush()
+
+    def _bad_line(self, why: str, line: bytes) -> None:
+        self.bad_lines += 1
+        if self.bad_lines <= NAMED_BAD_LINES:
+            shown = line[:200].decode("utf-8", "replace")
+            self.log.note(f"progress line {shown!r} not understood: {why}")
+
+    # ------------------------------------------------------------ the course of it
+
+    def _serve(self, command: CommandProcess, store: StoreThread) -> None:
+        """Until the command and all its processes are gone and the pipes are empty."""
+        until: float | None = None
+        while True:
+            waiting = self.spool.pending > 0 and not self.spool.flush()
+            self._hold_back(command.progress, self.spool.pending > PENDING_LIMIT)
+            for key, _ in self.selector.select(self._patience(until, waiting)):
+                key.data()
+            command.reap()
+            if command.ended is not None:
+                until = until or self._linger_until()
+                if self._pipes_closed(command) or time.monotonic() > until:
+                    break
+            elif self.stopping_since is None and (store.stop_wanted or self.told_by_signal):
+                self._begin_stop(command)
+            elif self.stopping_since is not None and not self.killed:
+                self._kill_when_due(command)
+        self._end_leftovers(command)
+        self._empty(command)
+
+    def _linger_until(self) -> float:
+        """When what the command left behind has to be gone: a stop gives it the same grace as the command."""
+        until = time.monotonic() + LINGER_S
+        return until if self.stopping_since is None else max(until, self.stopping_since + self.spec.grace_s)
+
+    def _patience(self, until: float | None, waiting: bool) -> float | None:
+        """How long nothing may happen before we look again; None for as long as it takes."""
+        if until is not None:
+            return max(until - time.monotonic(), 0.0) + 0.01
+        if self.stopping_since is not None:
+            return 1.0 if self.killed else max(self.stopping_since + self.spec.grace_s - time.monotonic(), 0.0) + 0.01
+        return 1.0 if waiting else None
+
+    def _hold_back(self, pipe: int, hold: bool) -> None:
+        """Let the command wait at its progress pipe while a full disk lets nothing be kept."""
+        if hold and self.held is None and pipe in self.selector.get_map():
+            self.selector.unregister(pipe)
+            self.held = pipe
+        elif not hold and self.held is not None:
+            self.selector.register(pipe, selectors.EVENT_READ, lambda: self._on_progress(pipe))
+            self.held = None
+
+    def _begin_stop(self, command: CommandProcess) -> None:
+        self.stopping_since = time.monotonic()
+        self.log.note(f"{self._stop_reason()}; SIGTERM sent, SIGKILL in {self.spec.grace_s:g} s")
+        command.signal_group(signal.SIGTERM)
+        command.signal_group(signal.SIGCONT)  # a command that was paused shall hear it too
+
+    def _kill_when_due(self, command: CommandProcess) -> None:
+        assert self.stopping_since is not None  # noqa: S101
+        if time.monotonic() - self.stopping_since >= self.spec.grace_s:
+            self.killed = True
+            self.log.note(f"still there after {self.spec.grace_s:g} s: SIGKILL sent to all its processes")
+            command.signal_group(signal.SIGKILL)
+            kill_run_processes(self.folder.run, (own_identity(),), reap=command.reap)
+
+    def _pipes_closed(self, command: CommandProcess) -> bool:
+        listening = self.selector.get_map()
+        return command.output not in listening and command.progress not in listening
+
+    def _end_leftovers(self, command: CommandProcess) -> None:
+        """What the command left running, in whatever session, ends with it."""
+        us = (own_identity(),)
+        left = run_processes(self.folder.run, us)
+        if not left:
+            return
+        killed, _ = kill_run_processes(self.folder.run, us, reap=command.reap)
+        if not self.killed:
+            self.log.note(f"{killed} process{'es' if killed != 1 else ''} left running by the command ended with it")
+
+    def _empty(self, command: CommandProcess) -> None:
+        """Read what is still in the pipes; nobody of ours holds their other ends any more."""
+        until = time.monotonic() + LINGER_S
+        for pipe, take in ((command.output, self.log.write), (command.progress, self._take)):
+            while pipe in self.selector.get_map() and time.monotonic() < until:
+                try:
+                    data = os.read(pipe, 65_536)
+                except BlockingIOError:
+                    break
+                if not data:
+                    break
+                take(data)
+        self._take(b"", last=True)
+
+    # ------------------------------------------------------------ the end of it
+
+    def _verdict(self, ended: Ended) -> tuple[RunStatus, str]:
+        """(final status, why in one line)."""
+        if self.bad_lines > NAMED_BAD_LINES:
+            self.log.note(f"{self.bad_lines:,} progress lines were not understood")
+        if self.stopping_since is not None:
+            return RunStatus.STOPPED, self._stop_reason()
+        if ended.code == 0:
+            return RunStatus.FINISHED, ""
+        if self.fail:
+            return RunStatus.FAILED, self.fail
+        last = self.log.last_line()
+        how = f"exit code {ended.code}" if ended.signal is None else f"killed by {_signal_name(ended.signal)}"
+        return RunStatus.FAILED, f"{how}: {last}" if last else how
+
+    def _stop_reason(self) -> str:
+        stop = self.folder.stop()
+        if stop is not None:
+            return f"stopped by {stop.actor}" + (f": {stop.reason}" if stop.reason else "")
+        if self.told_by_signal:
+            return f"stopped: its supervisor was sent {self.told_by_signal}"
+        return "stopped on request"
+
+    def _write_exit(self, status: RunStatus, reason: str, ended: Ended | None = None) -> None:
+        code = None
+        if ended is not None:
+            code = ended.code if ended.signal is None else 128 + ended.signal
+        result = RunExit(
+            run=self.folder.run,
+            status=status,
+            ended_at=now(),
+            exit_code=code,
+            reason=reason[:500],
+            cpu_s=0.0 if ended is None else ended.cpu_s,
+            max_rss=0 if ended is None else ended.max_rss,
+            bad_lines=self.bad_lines,
+            log_lost=self.log.lost,
+        )
+        while True:
+            try:
+                self.folder.write_exit(result)
+            except OSError:  # the room is reserved; where even that fails, the end must not get lost with us
+                time.sleep(1.0)
+            else:
+                return
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return f"{signal.Signals(number).name} (signal {number})"
+    except ValueError:
+        return f"signal {number}"
+
+
+def supervise(folder: RunFolder) -> int:
+    """Bring one run to its end, from wherever it stands: 0, or 3 when the store is away and it did not begin."""
+    with _held(folder) as ours:
+        spec = folder.spec()
+        if not ours or spec is None:
+            return 0
+        try:
+            backend = _open_store(folder)
+            match standing(folder):
+                case Standing.UNSTARTED:
+                    Supervision(folder, spec, backend).run()
+                case Standing.ABANDONED:
+                    settle_abandoned(folder, backend, print)
+                case Standing.ENDED:
+                    settle(folder, backend, print)
+        except Exception as error:
+            if passes_by_itself(error):
+                print(f"the store is away, run {folder.run} waits: {error}", file=sys.stderr)
+                return 3
+            raise
+    return 0
+
+
+@contextmanager
+def _held(folder: RunFolder) -> Iterator[bool]:
+    """The folder's lock, waiting a little for one who only looks after an older end."""
+    until = time.monotonic() + 2.0
+    while True:
+        with folder.lock() as ours:
+            if ours or time.monotonic() > until:
+                yield ours
+                return
+        time.sleep(0.05)
+
+
+def _open_store(folder: RunFolder) -> Backend:
+    from backends.local import open_local
+
+    return open_local(folder.workspace, create=False)
+
+
+def main(arguments: list[str]) -> int:
+    if len(arguments) != 1:
+        print("usage: python -m backends.local.supervisor RUNDIR", file=sys.stderr)
+        return 2
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    adopt_orphans()
+    return supervise(RunFolder(Path(arguments[0]).resolve()))
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
