@@ -2,7 +2,8 @@
 
 What it holds on to is identity. The cursor and the marks are row keys; a refresh keeps the cursor's row on the same
 line of the screen, and what came in above stays above. It sends only lines that changed, one segment a row where a row
-has one colour. Its own keys move the cursor; every other key is an action of the registry, which calls the methods here.
+has one colour. Its own keys move the cursor; every other key is an action of the registry, which calls the methods
+here.
 """
 
 from __future__ import annotations
@@ -13,17 +14,16 @@ from typing import Any, ClassVar, Generic, TypeVar
 from rich.segment import Segment
 from textual import events  # noqa: TC002
 from textual.binding import Binding, BindingType
-from textual.geometry import Region
 from textual.message import Message
 from textual.strip import Strip
-from textual.widget import Widget
 
-from backends.contract import END, START, Count, NotFound, Page
+from backends.contract import END, START, Count, Page
 from console.safe import safe_text
 from console.tui.columns import GAP, Column, Placed, fitted, place, title_cell
+from console.tui.drawing import Drawing
 from console.tui.fetch import Answer, Fetcher
 from console.tui.glyphs import drawn
-from console.tui.ink import Ink
+from console.tui.reload import reload
 from console.tui.rows import ListRows, RowSource
 from console.tui.window import RowWindow
 
@@ -39,7 +39,7 @@ PAGE = 128
 """Rows in a page: more than a screen has lines, few enough to read in a millisecond."""
 
 
-class BigTable(Widget, Generic[R], can_focus=True):
+class BigTable(Drawing, Generic[R], can_focus=True):
     """Rows of a `RowSource` under columns that give way from the right."""
 
     DEFAULT_CSS = """
@@ -123,8 +123,6 @@ class BigTable(Widget, Generic[R], can_focus=True):
         self.descending = False
         self._placed: tuple[Placed[R], ...] = ()
         self._strips: dict[tuple[str, int], tuple[R, Strip]] = {}
-        self._ink: Ink | None = None
-        self._lines: list[Strip] = []
         self._told: tuple[str | None, R | None] = (None, None)
         self._plain_list: ListRows[R] = ListRows((), str)
         self._rows = Fetcher(self, "rows")
@@ -239,7 +237,7 @@ class BigTable(Widget, Generic[R], can_focus=True):
                 self._reload_again = False
                 self.refresh_rows()
 
-        self._rows.ask(lambda: _reload(source, at, pages, anchor, limit, height), take, patience=PATIENCE)
+        self._rows.ask(lambda: reload(source, at, pages, anchor, limit, height), take, patience=PATIENCE)
         self._ask_count()
 
     def go_to(self, key: str) -> None:
@@ -263,13 +261,13 @@ class BigTable(Widget, Generic[R], can_focus=True):
     def clear_marks(self) -> None:
         if self._marks:
             self._marks.clear()
-            self._paint()
+            self.paint()
             self.post_message(self.MarksChanged(self))
 
     def tick(self) -> None:
         """Time has passed: say ages anew. Only lines that read differently are sent."""
         self._strips.clear()
-        self._paint()
+        self.paint()
 
     def plain(self) -> str:
         """What the table shows, as text; all columns, the rows that are held."""
@@ -346,7 +344,7 @@ class BigTable(Widget, Generic[R], can_focus=True):
 
     def sort_by(self, column: Column[R], *, descending: bool) -> None:
         self.sort, self.descending = column.key, descending
-        self._paint()
+        self.paint()
         if isinstance(self._source, ListRows):
             self._source = self._plain_list.sorted_by(column.order or column.cell, descending)
             key = self.cursor_key
@@ -449,7 +447,7 @@ class BigTable(Widget, Generic[R], can_focus=True):
             self._extend(1)
         elif self._window.previous is not None and self._top < self._height:
             self._extend(-1)
-        self._paint()
+        self.paint()
         self._tell_cursor()
 
     def _tell_cursor(self) -> None:
@@ -509,7 +507,7 @@ class BigTable(Widget, Generic[R], can_focus=True):
             if owed:
                 self._move(owed)
             else:
-                self._paint()
+                self.paint()
 
         self._ask_page(at, take)
 
@@ -551,7 +549,7 @@ class BigTable(Widget, Generic[R], can_focus=True):
         self._error = error
         self._owed = 0
         self._asked.clear()
-        self._paint()
+        self.paint()
         self.post_message(self.Failed(self, error))
 
     # ------------------------------------------------------------ drawing
@@ -564,31 +562,23 @@ class BigTable(Widget, Generic[R], can_focus=True):
         self._counts.close()
 
     def on_resize(self) -> None:
+        self._lines = []
         self._lay_out()
         self._show_cursor()
 
     def on_focus(self) -> None:
-        self._paint()
+        self.paint()
 
     def on_blur(self) -> None:
-        self._paint()
+        self.paint()
 
-    def notify_style_update(self) -> None:
-        super().notify_style_update()
-        self._ink = None
+    def restyled(self) -> None:
         self._strips.clear()
-        if self.is_mounted:
-            self._paint()
-
-    def render_line(self, y: int) -> Strip:
-        if y < len(self._lines):
-            return self._lines[y]
-        return Strip.blank(self.size.width, self.ink.style())
 
     def _lay_out(self) -> None:
         self._placed = place(self._columns, self.size.width, INDENT)
         self._strips.clear()
-        self._paint()
+        self.paint()
 
     def _can_sort(self, column: Column[R]) -> bool:
         return bool(column.sort) or isinstance(self._source, ListRows)
@@ -596,39 +586,11 @@ class BigTable(Widget, Generic[R], can_focus=True):
     def _sort_column(self) -> Column[R] | None:
         return next((c for c in self._columns if c.key == self.sort), None)
 
-    @property
-    def ink(self) -> Ink:
-        if self._ink is None:
-            self._ink = Ink(self.app.theme)
-        return self._ink
-
-    def _paint(self) -> None:
-        """Bring the lines up to date and send those that read differently."""
-        width, height = self.size
-        if not width or not height or not self.is_mounted:
-            return
-        lines = [self._header(width)]
+    def drawn_lines(self, width: int, height: int) -> Sequence[Strip]:
         first = max(0, self._top)
-        for place_ in range(first, min(len(self._window), first + height - 1)):
-            lines.append(self._row(place_, width))
-        if not self._window.rows:
-            lines.extend(self._notice(width))
-        blank = Strip.blank(width, self.ink.style())
-        lines.extend([blank] * (height - len(lines)))
-        old, self._lines = self._lines, lines[:height]
-        if len(old) != len(self._lines):
-            self.refresh()
-            return
-        # Neighbouring lines go as one region, since each region is positioned by itself.
-        changed = [y for y, (a, b) in enumerate(zip(old, self._lines, strict=True)) if a is not b and a != b]
-        regions: list[Region] = []
-        for y in changed:
-            if regions and regions[-1].bottom == y:
-                regions[-1] = Region(0, regions[-1].y, width, regions[-1].height + 1)
-            else:
-                regions.append(Region(0, y, width, 1))
-        if regions:
-            self.refresh(*regions)
+        lines = [self._header(width)]
+        lines.extend(self._row(at, width) for at in range(first, min(len(self._window), first + height - 1)))
+        return lines if self._window.rows else [*lines, *self._notice(width)]
 
     def _header(self, width: int) -> Strip:
         parts = [" " * INDENT]
@@ -685,42 +647,3 @@ class BigTable(Widget, Generic[R], can_focus=True):
             segments.append(Segment(pending, style))
         strip = Strip(segments, max(used, width))
         return strip if used <= width else strip.crop(0, width)
-
-
-def _reload(
-    source: RowSource[R], at: str, pages: int, anchor: str | None, limit: int, height: int
-) -> list[tuple[str, Page[R]]]:
-    """The pages from `at` on that hold the anchor and a screen below it; where it has moved far, the page around it."""
-    try:
-        return _chain(source, at, pages, anchor, limit, height)
-    except NotFound:
-        if at == START:
-            raise
-        return _chain(source, START, 1, None, limit, height)
-
-
-def _chain(
-    source: RowSource[R], at: str, pages: int, anchor: str | None, limit: int, height: int
-) -> list[tuple[str, Page[R]]]:
-    found: list[tuple[str, Page[R]]] = []
-    behind: int | None = None
-    next_at: str | None = at
-    while next_at is not None:
-        page = source.page(next_at, limit)
-        found.append((next_at, page))
-        if behind is not None:
-            behind += len(page.items)
-        else:
-            place_ = next((i for i, row in enumerate(page.items) if source.key(row) == anchor), None)
-            behind = None if place_ is None else len(page.items) - place_
-        if len(found) >= pages and (anchor is None or (behind or 0) >= height):
-            return found
-        if behind is None and len(found) >= pages + 1:
-            break
-        next_at = page.next
-    if anchor is not None and behind is None and source.seek:
-        try:
-            return [("@" + anchor, source.page("@" + anchor, limit))]
-        except NotFound:
-            pass  # it has gone for good
-    return found

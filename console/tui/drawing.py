@@ -1,0 +1,78 @@
+"""A widget that is a list of finished lines, and sends to the terminal only those that changed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from textual.geometry import Region
+from textual.strip import Strip
+from textual.widget import Widget
+
+from console.tui.ink import Ink
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+class Drawing(Widget):
+    """Subclasses make the lines in `drawn_lines` and call `paint` when something changed; nothing else is ever sent."""
+
+    def __init__(self, *, id: str | None = None, classes: str | None = None) -> None:  # noqa: A002
+        super().__init__(id=id, classes=classes)
+        self._lines: list[Strip] = []
+        self._own_ink: Ink | None = None
+
+    @property
+    def ink(self) -> Ink:
+        """The tones of the theme that is on."""
+        if self._own_ink is None:
+            self._own_ink = Ink(self.app.theme)
+        return self._own_ink
+
+    def drawn_lines(self, width: int, height: int) -> Sequence[Strip]:  # noqa: ARG002
+        """Up to `height` lines of exactly `width` cells. What is missing is blank."""
+        return ()
+
+    def restyled(self) -> None:
+        """The theme is another: what was kept in the old colours is void."""
+
+    def paint(self) -> None:
+        """Bring the lines up to date and send those that read differently."""
+        width, height = self.size
+        if not width or not height or not self.is_mounted:
+            return
+        lines = list(self.drawn_lines(width, height))[:height]
+        if len(lines) < height:
+            lines.extend([Strip.blank(width, self.ink.style())] * (height - len(lines)))
+        old, self._lines = self._lines, lines
+        if len(old) != len(lines):
+            self.refresh()
+            return
+        # Neighbouring lines go as one region, since each region is positioned by itself.
+        regions: list[Region] = []
+        for y, (before, after) in enumerate(zip(old, lines, strict=True)):
+            if before is after or before == after:
+                continue
+            if regions and regions[-1].bottom == y:
+                regions[-1] = Region(0, regions[-1].y, width, regions[-1].height + 1)
+            else:
+                regions.append(Region(0, y, width, 1))
+        if regions:
+            self.refresh(*regions)
+
+    def render_line(self, y: int) -> Strip:
+        if y < len(self._lines):
+            return self._lines[y]
+        return Strip.blank(self.size.width, self.ink.style())
+
+    def on_resize(self) -> None:
+        self._lines = []
+        self.paint()
+
+    def notify_style_update(self) -> None:
+        super().notify_style_update()
+        if self._own_ink is not None and self._own_ink.theme == Ink(self.app.theme).theme:
+            return  # styles were computed anew, the colours are the same
+        self._own_ink = None
+        self.restyled()
+        self.paint()
