@@ -1,0 +1,499 @@
+"""Everything a person can do, declared once.
+
+Key bindings, footer, help, palette, command bar, keymap file and cheat-sheet are all made from `ACTIONS`: what is not
+here cannot be bound. Imports nothing of Textual, so that the command line can print the cheat-sheet.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from enum import StrEnum
+from importlib import import_module
+from typing import Any, Protocol
+
+from backends.contract import Backend
+from backends.entities import Alert, AlertState, Model, ModelVersion, Run
+
+
+class Tier(StrEnum):
+    """How much an action can hurt."""
+
+    NONE = "none"
+    """Changes nothing outside this screen."""
+    REVERSIBLE = "reversible"
+    """Asks for one `y`."""
+    PRODUCTION = "production"
+    """Asks for one `y`; in a production context for the name."""
+
+
+class Situation(Protocol):
+    """What an action is judged by."""
+
+    pane: str
+    selected: object
+    marked: tuple[object, ...]
+    backend: Backend | None
+    read_only: bool
+
+
+Reason = Callable[[Situation], str]
+"""Why the action cannot be done now, as a sentence; empty when it can."""
+
+
+@dataclass(frozen=True)
+class Action:
+    id: str
+    """Stable: keymap files name it."""
+    key: str
+    """Default key or keys, comma-separated, in Textual's names; empty for a command without a key."""
+    label: str
+    """Two or three words, for the footer."""
+    help: str
+    """One sentence."""
+    verb: str
+    """`module:function` under console.tui.verbs, imported when first used."""
+    panes: tuple[str, ...] = ()
+    """Where it exists; empty is everywhere."""
+    tier: Tier = Tier.NONE
+    available: Reason = field(default=lambda _: "")
+    command: tuple[str, ...] = ()
+    """Words of the command bar, the first is the one shown."""
+    argument: str = ""
+    """What follows the command word: `filter`, `name`, `context`, `theme`, or nothing."""
+    cli: str = ""
+    """The command line that does the same."""
+    footer: int = 0
+    """Place in the footer, smaller first; 0 is not shown there."""
+    mutates: bool = False
+    needs: str = ""
+    """Capability of the backend it cannot do without."""
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        return tuple(key.strip() for key in self.key.split(",") if key.strip())
+
+    def here(self, pane: str) -> bool:
+        return not self.panes or pane in self.panes
+
+    def reason(self, situation: Situation) -> str:
+        """Why not, or empty."""
+        backend = situation.backend
+        if self.needs and backend is None:
+            return "no context is open"
+        if self.needs and getattr(backend, self.needs) is None:
+            why = backend.missing.get(self.needs, "this backend does not offer it") if backend else ""
+            return f"{self.needs}: {why}"
+        if self.mutates and situation.read_only:
+            return "this console is read-only; open it without --read-only, or use another context, to change anything"
+        return self.available(situation)
+
+    def load(self) -> Callable[..., Any]:
+        module, _, name = self.verb.partition(":")
+        return getattr(import_module(f"console.tui.verbs.{module}"), name)  # type: ignore[no-any-return]
+
+
+# ---------------------------------------------------------------- when
+
+
+def _something(here: Situation) -> str:
+    return "" if here.selected is not None else "nothing is selected"
+
+
+def _a_run(here: Situation) -> str:
+    return "" if isinstance(here.selected, Run) else "select a run first"
+
+
+def _a_live_run(here: Situation) -> str:
+    if not isinstance(here.selected, Run):
+        return "select a run first"
+    return f"the run has already {here.selected.status}" if here.selected.status.ended else ""
+
+
+def _an_ended_run(here: Situation) -> str:
+    if not isinstance(here.selected, Run):
+        return "select a run first"
+    return (
+        ""
+        if here.selected.status == "finished"
+        else f"only a finished run can be registered; this is {here.selected.status}"
+    )
+
+
+def _two_runs(here: Situation) -> str:
+    runs = [row for row in here.marked if isinstance(row, Run)]
+    return "" if len(runs) >= 2 else "mark at least two runs with space first"
+
+
+def _a_version(here: Situation) -> str:
+    return "" if isinstance(here.selected, ModelVersion | Model) else "select a model version first"
+
+
+def _a_model(here: Situation) -> str:
+    chosen = here.selected
+    if not isinstance(chosen, ModelVersion | Model):
+        return "select a model first"
+    return ""
+
+
+def _an_alert(here: Situation) -> str:
+    if not isinstance(here.selected, Alert):
+        return "select an alert first"
+    return "" if here.selected.state is AlertState.FIRING else f"the alert is already {here.selected.state}"
+
+
+def _notable(here: Situation) -> str:
+    return "" if isinstance(here.selected, Run | ModelVersion | Model) else "select a run or a model version first"
+
+
+def _exportable(here: Situation) -> str:
+    return "" if here.pane != "overview" else "the overview has no table to export; go to a list first"
+
+
+# ---------------------------------------------------------------- what
+
+_LISTS = ("datasets", "runs", "models", "monitor", "journal")
+
+ACTIONS: tuple[Action, ...] = (
+    Action(
+        "open",
+        "enter",
+        "open",
+        "Open what is under the cursor on the full screen.",
+        "view:open_selected",
+        footer=1,
+        available=_something,
+    ),
+    Action(
+        "filter",
+        "slash",
+        "filter",
+        "Show only the rows that a query matches.",
+        "view:filter_rows",
+        panes=_LISTS,
+        footer=2,
+    ),
+    Action("command", "colon", "go", "Go anywhere or do anything by its word.", "view:command_bar", footer=3),
+    Action(
+        "train",
+        "t",
+        "train",
+        "Start a training run from a recipe.",
+        "runs:train",
+        ("overview", "datasets", "runs"),
+        Tier.REVERSIBLE,
+        command=("train",),
+        argument="recipe",
+        cli="mlops-console run start RECIPE.toml",
+        footer=10,
+        mutates=True,
+        needs="launcher",
+    ),
+    Action(
+        "stop",
+        "x",
+        "stop",
+        "Stop the selected run and its whole process tree.",
+        "runs:stop",
+        ("overview", "runs"),
+        Tier.REVERSIBLE,
+        _a_live_run,
+        ("stop",),
+        cli="mlops-console run stop RUN",
+        footer=14,
+        mutates=True,
+        needs="launcher",
+    ),
+    Action(
+        "logs",
+        "l",
+        "logs",
+        "Follow the log of the selected run.",
+        "runs:logs",
+        ("overview", "runs"),
+        available=_a_run,
+        command=("logs",),
+        cli="mlops-console run logs RUN",
+        footer=13,
+        needs="launcher",
+    ),
+    Action(
+        "compare",
+        "c",
+        "compare",
+        "Compare the marked runs: what differs, and by how much.",
+        "runs:compare_marked",
+        ("runs",),
+        available=_two_runs,
+        command=("compare",),
+        cli="mlops-console run compare RUN RUN",
+        footer=12,
+    ),
+    Action(
+        "register",
+        "r",
+        "register",
+        "Register the model of the selected run as a version.",
+        "models:register",
+        ("runs", "overview"),
+        Tier.REVERSIBLE,
+        _an_ended_run,
+        ("register",),
+        "name",
+        "mlops-console model register RUN --model NAME",
+        footer=15,
+        mutates=True,
+        needs="registry",
+    ),
+    Action(
+        "import",
+        "i",
+        "import",
+        "Import a file as a dataset version.",
+        "data:import_file",
+        ("datasets", "overview"),
+        Tier.NONE,
+        command=("import",),
+        argument="file",
+        cli="mlops-console dataset import FILE",
+        footer=10,
+        mutates=True,
+        needs="datasets",
+    ),
+    Action(
+        "promote",
+        "p",
+        "promote",
+        "Point the champion alias at the selected version, after its gates.",
+        "models:promote",
+        ("models",),
+        Tier.PRODUCTION,
+        _a_version,
+        ("promote",),
+        cli="mlops-console model promote MODEL VERSION",
+        footer=11,
+        mutates=True,
+        needs="registry",
+    ),
+    Action(
+        "rollback",
+        "b",
+        "roll back",
+        "Point the alias back at the version that held it before.",
+        "models:roll_back",
+        ("models", "monitor", "overview"),
+        Tier.PRODUCTION,
+        _a_model,
+        ("rollback",),
+        cli="mlops-console model rollback MODEL",
+        footer=12,
+        mutates=True,
+        needs="registry",
+    ),
+    Action(
+        "undo",
+        "u",
+        "undo",
+        "Take back your latest promotion or rollback, if nobody moved the alias since.",
+        "models:take_back",
+        ("overview", "models", "journal"),
+        Tier.PRODUCTION,
+        command=("undo",),
+        cli="mlops-console model undo",
+        footer=13,
+        mutates=True,
+        needs="registry",
+    ),
+    Action(
+        "ack",
+        "a",
+        "acknowledge",
+        "Say that you have seen the selected alert.",
+        "alerts:acknowledge",
+        ("overview", "monitor"),
+        Tier.REVERSIBLE,
+        _an_alert,
+        ("ack",),
+        cli="mlops-console alert ack ALERT",
+        footer=11,
+        mutates=True,
+        needs="monitors",
+    ),
+    Action(
+        "note",
+        "n",
+        "note",
+        "Write a note on what is selected.",
+        "notes:write_note",
+        ("runs", "models", "overview"),
+        Tier.NONE,
+        _notable,
+        ("note",),
+        cli="mlops-console run note RUN TEXT",
+        footer=30,
+        mutates=True,
+    ),
+    Action(
+        "describe",
+        "d",
+        "describe",
+        "Everything that is known about what is selected.",
+        "view:describe",
+        available=_something,
+        footer=20,
+    ),
+    Action(
+        "mark",
+        "space",
+        "mark",
+        "Mark the row, or take the mark away.",
+        "view:mark",
+        ("runs", "datasets", "models"),
+        available=_something,
+        footer=21,
+    ),
+    Action(
+        "sort",
+        "s",
+        "sort",
+        "Sort by the next column.",
+        "view:sort",
+        _LISTS,
+        command=("sort",),
+        argument="column",
+        footer=22,
+    ),
+    Action("sort.reverse", "S", "reverse", "Turn the order round.", "view:sort_reverse", _LISTS),
+    Action(
+        "copy",
+        "y",
+        "copy",
+        "Copy a value of the selected row to your clipboard, through SSH and tmux too.",
+        "view:copy",
+        available=_something,
+        footer=31,
+    ),
+    Action(
+        "export",
+        "e",
+        "export",
+        "Write the rows as shown to a CSV or JSON file.",
+        "view:export",
+        available=_exportable,
+        command=("export",),
+        argument="file",
+        footer=32,
+    ),
+    Action("refresh", "ctrl+r", "refresh", "Ask the backend again now.", "view:refresh", command=("refresh",)),
+    Action(
+        "go.overview",
+        "1",
+        "Overview",
+        "What needs you, what is in production, what is running.",
+        "view:go_overview",
+        command=("overview",),
+    ),
+    Action(
+        "go.datasets",
+        "2",
+        "Datasets",
+        "Datasets and their versions.",
+        "view:go_datasets",
+        command=("datasets", "dataset", "ds"),
+        argument="filter",
+        cli="mlops-console dataset list",
+    ),
+    Action(
+        "go.runs",
+        "3",
+        "Runs",
+        "Training runs.",
+        "view:go_runs",
+        command=("runs", "run"),
+        argument="filter",
+        cli="mlops-console run list",
+    ),
+    Action(
+        "go.models",
+        "4",
+        "Models",
+        "Registered models, versions and aliases.",
+        "view:go_models",
+        command=("models", "model"),
+        argument="filter",
+        cli="mlops-console model list",
+    ),
+    Action(
+        "go.monitor",
+        "5",
+        "Monitor",
+        "Drift and performance of what is in production.",
+        "view:go_monitor",
+        command=("monitor", "monitors"),
+        argument="filter",
+        cli="mlops-console monitor list",
+    ),
+    Action(
+        "go.journal",
+        "6",
+        "Journal",
+        "Every change: who, when, what, why.",
+        "view:go_journal",
+        command=("journal",),
+        argument="filter",
+        cli="mlops-console journal list",
+    ),
+    Action(
+        "context",
+        "",
+        "context",
+        "Switch to another context.",
+        "view:switch_context",
+        command=("ctx", "context"),
+        argument="context",
+        cli="mlops-console context use NAME",
+    ),
+    Action("theme", "", "theme", "Change the colours.", "view:switch_theme", command=("theme",), argument="theme"),
+    Action("welcome", "", "welcome", "Show the first-run hints again.", "view:welcome", command=("welcome",)),
+    Action("error", "", "error", "Show the latest error in full.", "view:show_error", command=("error",)),
+    Action("palette", "ctrl+p", "palette", "Find an action by name and do it.", "view:palette", command=("palette",)),
+    Action(
+        "help",
+        "question_mark,f1",
+        "all keys",
+        "Every key and command, searchable; enter does it.",
+        "view:show_help",
+        command=("help", "h"),
+        footer=90,
+    ),
+    Action("back", "escape", "back", "Close what is open, step by step.", "view:back"),
+    Action("quit", "q", "back, quit", "Close what is open; on the bare pane, quit.", "view:back_or_quit"),
+    Action("quit.now", "ctrl+q,ctrl+c", "quit", "Quit; runs go on.", "view:quit_now", command=("q", "quit", "exit")),
+)
+
+BY_ID: dict[str, Action] = {action.id: action for action in ACTIONS}
+
+COMMANDS: dict[str, Action] = {word: action for action in ACTIONS for word in action.command}
+
+_KEY_NAMES = {
+    "question_mark": "?", "slash": "/", "colon": ":", "escape": "esc", "space": "space", "enter": "enter", "comma": ",",
+    "full_stop": ".", "plus": "+", "minus": "-",
+}  # fmt: skip
+
+
+def shown_key(key: str) -> str:
+    """How a key is written for people: `question_mark` is `?`."""
+    return _KEY_NAMES.get(key, key)
+
+
+def cheatsheet(keys: dict[str, str] | None = None) -> str:
+    """All keys and commands as Markdown; `keys` are overrides by action id."""
+    overrides = keys or {}
+    lines = ["| key | command | where | what | the same on the command line |", "|---|---|---|---|---|"]
+    for action in ACTIONS:
+        named = overrides.get(action.id, action.key)
+        shown = " ".join(f"`{shown_key(key.strip())}`" for key in named.split(",") if key.strip())
+        command = f"`:{action.command[0]}`" if action.command else ""
+        where = ", ".join(action.panes) or "everywhere"
+        lines.append(f"| {shown} | {command} | {where} | {action.help} | {f'`{action.cli}`' if action.cli else ''} |")
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,572 @@
+"""The Textual app: one frame, panes made when first opened, and the rules by which they live together."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import os
+import threading
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from pathlib import Path
+from time import monotonic
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+
+from textual import events, on
+from textual.app import App, ComposeResult
+from textual.binding import Binding, BindingsMap, BindingType
+from textual.containers import Container
+from textual.message import Message
+from textual.screen import Screen
+
+from backends.contract import Unreachable
+from console.config import Session, keymap_path, open_session
+from console.safe import safe_text
+from console.tui import frame
+from console.tui.actions import ACTIONS, Action
+from console.tui.actions import BY_ID as ACTION_BY_ID
+from console.tui.bar import Bar
+from console.tui.errors import ErrorLine, Problem
+from console.tui.ink import Ink
+from console.tui.keymap import Keymap, load_keymap
+from console.tui.pane import Pane
+from console.tui.panes import BY_ID as PANE_BY_ID
+from console.tui.panes import PANES
+from console.tui.theme import DEFAULT, PALETTES, textual_theme
+from console.tui.watch import Facts, Noticed, Trouble, Watch
+
+if TYPE_CHECKING:
+    from textual.worker import Worker
+
+T = TypeVar("T")
+
+LEAST = (72, 20)
+"""Columns and rows under which the frame says that it does not fit."""
+
+
+class Opened(Message):
+    """A context was opened, or could not be."""
+
+    bubble = False
+
+    def __init__(self, session: Session | None, error: Exception | None) -> None:
+        super().__init__()
+        self.session = session
+        self.error = error
+
+
+@dataclass(frozen=True)
+class Here:
+    """The situation an action is judged by and run in. It holds the session it began with: a dialog that stays open over a
+    change of context still acts on what it named."""
+
+    app: ConsoleApp
+    session: Session | None
+    view: Pane | None
+    pane: str
+    selected: object
+    marked: tuple[object, ...]
+    argument: str = ""
+
+    @property
+    def backend(self) -> Any:
+        return self.session.backend if self.session else None
+
+    @property
+    def read_only(self) -> bool:
+        if self.session is None:
+            return False
+        return self.session.context.read_only or self.session.backend.features.read_only
+
+    @property
+    def production(self) -> bool:
+        return self.session is not None and self.session.context.production
+
+
+class Frame(Screen[None]):
+    """The one screen that stays: lines around a pane."""
+
+    DEFAULT_CSS = """
+    Frame { layout: vertical; background: $background; color: $foreground; }
+    Frame > #panes { height: 1fr; width: 1fr; }
+    Frame > #stale { display: none; }
+    Frame.-small > * { display: none; }
+    Frame.-small > #small { display: block; height: 3; }
+    Frame > #small { display: none; }
+    """
+
+    if TYPE_CHECKING:
+
+        @property
+        def app(self) -> ConsoleApp: ...
+
+    def compose(self) -> ComposeResult:
+        yield frame.OneLine(id="header")
+        yield frame.OneLine(id="tabs")
+        yield frame.Rule(id="rule-top")
+        yield Container(id="panes")
+        yield frame.OneLine(id="stale")
+        yield ErrorLine(id="error")
+        yield frame.Rule(id="rule-bottom")
+        yield frame.OneLine(id="footer")
+        yield frame.OneLine(id="small")
+
+    def on_mount(self) -> None:
+        self.app.begin()
+
+    def on_resize(self, event: events.Resize) -> None:
+        small = event.size.width < LEAST[0] or event.size.height < LEAST[1]
+        self.set_class(small, "-small")
+        if small:
+            self.query_one("#small", frame.OneLine).say(
+                [
+                    (
+                        f" {event.size.width}x{event.size.height} is too small: mlops-console needs {LEAST[0]}x{LEAST[1]} ",
+                        "warn",
+                    )
+                ]
+            )
+        self.app.refresh_frame()
+
+
+class ConsoleApp(App[int], inherit_bindings=False):
+    """mlops-console."""
+
+    TITLE = "mlops-console"
+    ENABLE_COMMAND_PALETTE = False
+    ESCAPE_TO_MINIMIZE = False
+    AUTO_FOCUS = None
+    BINDINGS: ClassVar[list[BindingType]] = []
+    CSS = """
+    * { scrollbar-size-vertical: 1; scrollbar-size-horizontal: 0; }
+    Toast { background: $background; border-left: outer $accent; padding: 0 1; margin-top: 0; }
+    """
+
+    def __init__(
+        self,
+        *,
+        context: str | None = None,
+        workspace: Path | None = None,
+        read_only: bool = False,
+        pane: str = "overview",
+        argument: str = "",
+        theme: str = "",
+        session: Session | None = None,
+        keymap: Keymap | None = None,
+        plain: bool = False,
+        driver_class: Any = None,
+    ) -> None:
+        no_color = "NO_COLOR" in os.environ
+        super().__init__(driver_class=driver_class, ansi_color=True if no_color else None)
+        self.animation_level = "none"
+        self.keymap = keymap if keymap is not None else load_keymap(keymap_path())
+        self._bindings = BindingsMap(
+            Binding(
+                self.keymap.keys[action.id],
+                f"do('{action.id}')",
+                action.label,
+                id=action.id,
+                tooltip=action.help,
+                show=False,
+            )
+            for action in ACTIONS
+            if self.keymap.keys[action.id]
+        )
+        for name in PALETTES:
+            self.register_theme(textual_theme(name))
+        named = theme or os.environ.get("MLOPS_CONSOLE_THEME", "")
+        chosen = "ansi" if no_color else named if named in PALETTES else DEFAULT
+        self.ink = Ink(chosen)
+        self.theme = chosen
+        self.wanted = (context, workspace, read_only)
+        self.session: Session | None = session
+        self.pane: Pane | None = None
+        self.facts = Facts()
+        self.trouble: Trouble | None = None
+        self.problem: Problem | None = None
+        self.changing = 0
+        """Mutations under way."""
+        self._first = (pane if pane in PANE_BY_ID else "overview", argument)
+        self._panes: dict[str, Pane] = {}
+        self._watch: Watch | None = None
+        self._ticking: Any = None
+        self._opening = False
+        self._leaving = False
+        self.welcome: bool | None = None
+        self.plain_output = plain
+
+    # ------------------------------------------------------------ life
+
+    def get_default_screen(self) -> Screen[None]:
+        return Frame(id="frame")
+
+    def begin(self) -> None:
+        """The frame stands: open the context."""
+        self.refresh_frame()
+        if self.session is None:
+            self.open_context(*self.wanted)
+        else:
+            self._begin(self.session)
+        for sentence in self.keymap.problems:
+            self.tell(sentence, severity="warning")
+        self.call_after_refresh(_thaw)
+
+    def open_context(self, context: str | None, workspace: Path | None, read_only: bool) -> None:
+        """Open a context in a thread; the present one stays until the new one answers."""
+        if self._opening:
+            return
+        self._opening = True
+
+        def work() -> None:
+            session, error = None, None
+            try:
+                session = open_session(context, workspace, read_only)
+            except Exception as problem:
+                error = problem
+            self.post_message(Opened(session, error))
+
+        self.run_worker(work, thread=True, group="open", exit_on_error=False)
+
+    @on(Opened)
+    def _opened(self, event: Opened) -> None:
+        self._opening = False
+        if event.error is not None:
+            self.show_problem(event.error, "opening the context")
+            return
+        self.run_worker(self._switch(event.session), exclusive=True, group="switch", exit_on_error=True)
+
+    async def _switch(self, session: Session | None) -> None:
+        old = self.session
+        at = self.pane.PANE if self.pane else self._first[0]
+        if self._watch:
+            self._watch.stop()
+        for pane in list(self._panes.values()):
+            await pane.remove()
+        self._panes.clear()
+        self.pane = None
+        self._first = (at, self._first[1] if old is None else "")
+        self.session = session
+        self.facts, self.trouble = Facts(), None
+        if session is not None:
+            self._begin(session)
+        if old is not None:
+            # Workers may still be asking it: closing waits for them in the adapter.
+            threading.Thread(target=old.backend.close, name="close", daemon=True).start()
+
+    def _begin(self, session: Session) -> None:
+        name, argument = self._first
+        self.show_pane(name, argument)
+        self._watch = Watch(session, self.post_message)
+        self._watch.start()
+
+    @on(Noticed)
+    def _noticed(self, event: Noticed) -> None:
+        if event.session is not self.session:
+            return
+        self.facts, self.trouble = event.facts, event.trouble
+        if event.changed:
+            for pane in self._panes.values():
+                pane.dirty = True
+            if self.pane is not None and self.app_focus:
+                self.pane.refresh_data()
+        self._tick_while_stale()
+        self.refresh_frame()
+
+    def _tick_while_stale(self) -> None:
+        if self.trouble is not None and self._ticking is None:
+            self._ticking = self.set_interval(1.0, self.refresh_frame)
+        elif self.trouble is None and self._ticking is not None:
+            self._ticking.stop()
+            self._ticking = None
+
+    def on_app_blur(self) -> None:
+        if self._watch:
+            self._watch.rest(True)
+
+    def on_app_focus(self) -> None:
+        if self._watch:
+            self._watch.rest(False)
+        if self.pane is not None and self.pane.dirty:
+            self.pane.refresh_data()
+
+    def on_unmount(self) -> None:
+        if self._watch:
+            self._watch.stop()
+
+    # ------------------------------------------------------------ panes
+
+    def show_pane(self, name: str, argument: str = "") -> None:
+        """Bring a pane to the front, made at its first showing."""
+        if self.session is None or name not in PANE_BY_ID:
+            return
+        pane = self._panes.get(name)
+        new = pane is None
+        if pane is None:
+            try:
+                pane = PANE_BY_ID[name].load()(self.session)
+            except Exception as error:
+                self.show_problem(error, f"opening {PANE_BY_ID[name].title}")
+                return
+            self._panes[name] = pane
+        for other in self._panes.values():
+            other.display = other is pane
+        self.pane = pane
+        if new:
+            self.frame.query_one("#panes", Container).mount(pane)
+        shown = pane
+
+        def ready() -> None:
+            if self.pane is shown:
+                shown.focus_list()
+                if shown.dirty:
+                    shown.refresh_data()
+                if argument:
+                    shown.go(argument)
+                self.refresh_frame()
+
+        self.call_after_refresh(ready) if new else ready()
+        self.refresh_frame()
+
+    def pane_failed(self, pane: Pane, error: Exception) -> None:
+        """A pane's question failed: rows stay; an absent server is the stale line's matter, all else the error line's."""
+        if isinstance(error, Unreachable) and self.trouble is None:
+            self.trouble = Trouble(monotonic(), str(error), monotonic() + 2)
+            self._tick_while_stale()
+            if self._watch:
+                self._watch.ask_now()
+            self.refresh_frame()
+        elif not isinstance(error, Unreachable):
+            self.show_problem(error, f"reading {pane.TITLE}", focus=False)
+
+    def pane_answered(self, pane: Pane) -> None:
+        """A pane's question was answered."""
+
+    def apply_filter(self, pane: Pane, text: str) -> str:
+        """Parse and apply a filter; what is wrong with it is returned, and shown by whoever asked."""
+        from backends.query import QueryError, parse
+
+        if pane.FIELDS is None:
+            return f"{pane.TITLE} has no filter"
+        try:
+            pane.apply_query(parse(text, pane.FIELDS), text)
+        except QueryError as error:
+            self.show_problem(error, "the filter")
+            return str(error)
+        self.refresh_frame()
+        return ""
+
+    # ------------------------------------------------------------ the lines around
+
+    @property
+    def frame(self) -> Frame:
+        """The screen under all dialogs."""
+        return self.screen_stack[0]  # type: ignore[return-value]
+
+    def refresh_frame(self) -> None:
+        """Say the frame's lines anew; those that did not change write nothing."""
+        if not self.is_running or not self.screen_stack or not isinstance(self.screen_stack[0], Frame):
+            return
+        screen = self.frame
+        if not screen.is_mounted:
+            return
+        width = screen.size.width or self.size.width
+        find = screen.query_one
+        find("#header", frame.OneLine).say(*frame.header(self.session, self.facts, self.trouble, width))
+        find("#tabs", frame.OneLine).say(
+            frame.tabs(self.pane.PANE if self.pane else self._first[0], self.keymap.keys, width)
+        )
+        production = bool(self.session and self.session.context.production)
+        for name in ("#rule-top", "#rule-bottom"):
+            rule = find(name, frame.Rule)
+            if rule.production != production:
+                rule.production = production
+                rule.refresh()
+        stale = find("#stale", frame.OneLine)
+        stale.display = self.trouble is not None
+        if self.trouble is not None:
+            stale.say(frame.stale_line(self.trouble))
+        here = self.here()
+        offered = [(action, action.reason(here)) for action in ACTIONS if action.footer and action.here(here.pane)]
+        offered.sort(key=lambda pair: pair[0].footer)
+        crumbs = self.pane.crumbs() if self.pane else ()
+        find("#footer", frame.OneLine).say(*frame.footer(offered, self.keymap.keys, crumbs, width))
+
+    def watch_theme(self, name: str) -> None:
+        if hasattr(self, "ink"):
+            self.ink = Ink(name)
+
+    # ------------------------------------------------------------ actions
+
+    def here(self, argument: str = "") -> Here:
+        pane = self.pane
+        return Here(
+            self,
+            self.session,
+            pane,
+            pane.PANE if pane else "",
+            pane.selected() if pane else None,
+            pane.marked() if pane else (),
+            argument,
+        )
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        if action == "do" and parameters:
+            found = ACTION_BY_ID.get(str(parameters[0]))
+            return found is not None and found.here(self.pane.PANE if self.pane else "")
+        return True
+
+    def action_do(self, name: str) -> None:
+        self.perform(ACTION_BY_ID[name])
+
+    def perform(self, action: Action, argument: str = "") -> None:
+        """Do an action, or say why not."""
+        here = self.here(argument)
+        if not action.here(here.pane) and here.pane:
+            where = " or ".join(PANE_BY_ID[name].title for name in action.panes if name in PANE_BY_ID)
+            self.tell(f"{action.label}: go to {where} first", severity="warning")
+            return
+        reason = action.reason(here)
+        if reason:
+            self.tell(f"{action.label}: {reason}", severity="warning")
+            return
+        try:
+            result = action.load()(here)
+        except Exception as error:
+            self.show_problem(error, action.label)
+            return
+        if asyncio.iscoroutine(result):
+            self.run_worker(self._conclude(action, result), group=f"verb-{action.id}", exit_on_error=False)
+
+    async def _conclude(self, action: Action, steps: Coroutine[Any, Any, Any]) -> None:
+        try:
+            await steps
+        except asyncio.CancelledError:
+            raise
+        except Exception as error:
+            self.show_problem(error, action.label)
+
+    async def carry_out(self, change: Callable[[], T]) -> T:
+        """Run a change in a thread. It goes on when the dialog that asked for it is gone, and the app waits for it at its end."""
+        self.changing += 1
+        try:
+            return await asyncio.shield(asyncio.to_thread(change))
+        finally:
+            self.changing -= 1
+            if self._watch:
+                self._watch.ask_now()
+
+    async def look_up(self, question: Callable[[], T]) -> T:
+        """Ask a backend in a thread."""
+        return await asyncio.to_thread(question)
+
+    def perform_chosen(self, name: str | None) -> None:
+        """What a picker gave back."""
+        if name:
+            self.perform(ACTION_BY_ID[name])
+
+    async def open_bar(self, bar: Bar) -> None:
+        """Lay an input line over the footer."""
+        for old in self.frame.query(Bar):
+            await old.remove()
+        await self.frame.mount(bar, before="#footer")
+
+    def ask_again(self) -> None:
+        """`ctrl+r`: now, whatever the back-off says."""
+        if self.session is None:
+            self.open_context(*self.wanted)
+            return
+        if self._watch:
+            self._watch.ask_now()
+        if self.pane:
+            self.pane.refresh_data()
+
+    def welcome_wanted(self, fresh: bool) -> bool:
+        """The first-run hints: while the workspace is empty, until the first action, and on request."""
+        return self.welcome if self.welcome is not None else fresh
+
+    async def leave(self, code: int = 0) -> None:
+        """Quit, after the changes under way. A second request does not wait."""
+        if self.changing and not self._leaving:
+            self._leaving = True
+            self.tell("finishing what was begun; press again to quit at once")
+            while self.changing:
+                await asyncio.sleep(0.05)
+        self.exit(code)
+
+    # ------------------------------------------------------------ telling
+
+    def tell(self, text: object, *, severity: Any = "information") -> None:
+        """A toast."""
+        self.notify(
+            safe_text(text, 600), severity=severity, markup=False, timeout=8 if severity != "information" else 4
+        )
+
+    def show_problem(self, error: BaseException, wanted: str, *, focus: bool = True) -> None:
+        """The error line; it stays until dismissed."""
+        self.problem = Problem.of(error, wanted)
+        line = self.frame.query_one("#error", ErrorLine)
+        line.put(self.problem)
+        if focus and self.screen is self.frame:
+            line.focus(scroll_visible=False)
+
+    @on(ErrorLine.Asked)
+    def _error_asked(self, event: ErrorLine.Asked) -> None:
+        if event.what == "whole":
+            self.perform(ACTION_BY_ID["error"])
+        elif event.what == "copy" and self.problem is not None:
+            from console.tui.clipboard import copy
+
+            self.tell(copy(self, f"{self.problem.wanted}: {self.problem.whole}"))
+        elif event.what == "dismiss":
+            self.dismiss_problem()
+
+    def dismiss_problem(self) -> bool:
+        line = self.frame.query_one("#error", ErrorLine)
+        if not line.display:
+            return False
+        focused = line.has_focus
+        line.display = False
+        if focused and self.pane:
+            self.pane.focus_list()
+        return True
+
+    def pass_on(self, event: events.Key) -> None:
+        """Give a key to the list instead of the error line."""
+        if self.pane is not None:
+            self.pane.focus_list()
+            self.post_message(events.Key(event.key, event.character))
+
+    # ------------------------------------------------------------ tests and plain output
+
+    @property
+    def settled(self) -> bool:
+        """No question is out and no change under way."""
+        working = any(not worker.is_finished for worker in self.workers if worker.group != "wait")
+        return not (
+            working or self._opening or self.changing or (self.pane is not None and (self.pane.busy or self.pane.dirty))
+        )
+
+    async def idle(self, timeout: float = 10.0) -> None:
+        """Wait until everything asked for is on the screen."""
+        end = monotonic() + timeout
+        calm = 0
+        while calm < 3:
+            await asyncio.sleep(0.01)
+            calm = calm + 1 if self.settled else 0
+            if monotonic() > end:
+                raise TimeoutError(
+                    f"still busy: {[w.name for w in self.workers if not w.is_finished]}, pane {self.pane}"
+                )
+
+    def on_worker_state_changed(self, event: Worker.StateChanged) -> None:
+        if event.worker.error is not None and not event.worker.group.startswith(("fetch", "verb", "open")):
+            self.show_problem(event.worker.error, event.worker.name or "working", focus=False)
+
+
+def _thaw() -> None:
+    """What was made while starting lives as long as the program: leave it out of every later collection."""
+    gc.freeze()
+    gc.enable()
+
+
+PANE_IDS = tuple(spec.id for spec in PANES)

@@ -1,0 +1,87 @@
+"""An input line at the foot of the frame: what the command bar and the filter bar share."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+from textual.binding import Binding, BindingType
+from textual.containers import Horizontal, Vertical
+from textual.widgets import Input
+
+from console.tui.frame import OneLine
+
+if TYPE_CHECKING:
+    from textual.app import ComposeResult
+    from console.tui.app import ConsoleApp
+
+
+class Line(Input):
+    """Textual's input, still and quiet: no blinking, no border."""
+
+    DEFAULT_CSS = """
+    Line { height: 1; border: none; padding: 0; width: 1fr; background: $background; color: $foreground; }
+    Line:focus { border: none; background: $background; background-tint: $background 0%; }
+    Line > .input--suggestion, Line > .input--placeholder { color: $dim; }
+    """
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("tab", "accept", "complete", id="bar.complete", show=False, tooltip="Take the completion shown."),
+    ]
+
+    def on_mount(self) -> None:
+        self.cursor_blink = False
+
+    def action_accept(self) -> None:
+        if self._suggestion:
+            self.action_cursor_right() if self.cursor_position == len(self.value) else self.action_end()
+
+
+class Bar(Vertical):
+    """The line, its sign, and a line of hints over it."""
+
+    DEFAULT_CSS = """
+    Bar { height: auto; width: 1fr; }
+    Bar > Horizontal { height: 1; }
+    Bar > Horizontal > .sign { width: 3; }
+    """
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding(
+            "escape", "cancel", "cancel", id="bar.cancel", show=False, tooltip="Leave the line; nothing is changed."
+        ),
+    ]
+
+    SIGN = ":"
+
+    if TYPE_CHECKING:
+
+        @property
+        def app(self) -> ConsoleApp: ...
+
+    def compose(self) -> ComposeResult:
+        yield OneLine(id="bar-hint")
+        with Horizontal():
+            sign = OneLine(id="bar-sign")
+            sign.add_class("sign")
+            yield sign
+            yield self.line()
+
+    def line(self) -> Line:
+        return Line(id="bar-line")
+
+    def on_mount(self) -> None:
+        self.query_one("#bar-sign", OneLine).say([(f" {self.SIGN} ", "key")])
+        self.app.frame.query_one("#footer").display = False
+        self.query_one("#bar-line", Line).focus(scroll_visible=False)
+
+    def on_unmount(self) -> None:
+        if self.app.is_running and self.app.frame.is_mounted:
+            self.app.frame.query_one("#footer").display = True
+
+    def action_cancel(self) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self.remove()
+        if self.app.pane:
+            self.app.pane.focus_list()

@@ -1,0 +1,161 @@
+"""The lines around every pane: who and where at the top, what can be done at the bottom."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from textual.widget import Widget
+
+from console.config import Session
+from console.safe import safe_text
+from console.tui import ink, state
+from console.tui.actions import Action, shown_key
+from console.tui.panes import PANES
+from console.tui.watch import Facts, Trouble
+
+if TYPE_CHECKING:
+    from textual.strip import Strip
+    from console.tui.app import ConsoleApp
+
+CRUMB = " › "
+
+
+class OneLine(Widget):
+    """A line of toned text that is written again only when it differs."""
+
+    DEFAULT_CSS = "OneLine { height: 1; width: 1fr; }"
+
+    if TYPE_CHECKING:
+
+        @property
+        def app(self) -> ConsoleApp: ...
+
+    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002
+        super().__init__(id=id)
+        self._left: ink.Spans = ()
+        self._right: ink.Spans = ()
+
+    def say(self, left: ink.Spans, right: ink.Spans = ()) -> None:
+        if (left, right) != (self._left, self._right):
+            self._left, self._right = left, right
+            self.refresh()
+
+    def render_line(self, y: int) -> Strip:
+        if y:
+            return self.app.ink.strip((), self.size.width)
+        return self.app.ink.strip(ink.spread(self._left, self._right, self.size.width), self.size.width)
+
+    def text(self) -> str:
+        return f"{ink.plain(self._left)}  {ink.plain(self._right)}".rstrip()
+
+
+class Rule(Widget):
+    """A line across; double in production, so that it is seen without colour."""
+
+    DEFAULT_CSS = "Rule { height: 1; width: 1fr; }"
+    production = False
+
+    if TYPE_CHECKING:
+
+        @property
+        def app(self) -> ConsoleApp: ...
+
+    def render_line(self, y: int) -> Strip:
+        sign, tone = ("═", "prod") if self.production else ("─", "border")
+        return self.app.ink.strip([(sign * self.size.width, tone)], self.size.width)
+
+
+def header(session: Session | None, facts: Facts, trouble: Trouble | None, width: int) -> tuple[ink.Spans, ink.Spans]:
+    """Product, context and badges at the left; agent, alerts and how fresh it is at the right."""
+    if session is None:
+        return ([(" mlops-console", "head")], [("opening … ", "dim")])
+    context = session.context
+    name = safe_text(context.name, 24)
+    left: list[ink.Span] = [(" mlops-console ", "head"), (" ", "")]
+    if context.production:
+        left.append((f" ‹{name}› PRODUCTION ", "badge-prod"))
+    else:
+        left.append((f"‹{name}›", "accent"))
+    if context.read_only or session.backend.features.read_only:
+        left += [(" ", ""), (" READ-ONLY ", "badge")]
+    if width >= 100:
+        left.append((f" {safe_text(_where(session), 40)}", "dim"))
+    right: list[ink.Span] = []
+    if facts.agent is not None:
+        right.append(("agent ", "dim"))
+        right.append(state.span("ok", "") if facts.agent else state.span("no data", "off "))
+    if facts.running:
+        right.append((f"{facts.running} running ", "accent"))
+    if facts.queued:
+        right.append((f"{facts.queued} queued ", "dim"))
+    if facts.firing:
+        right += [(" ", ""), state.span("firing", f"{facts.firing} firing "), (" ", "")]
+    right.append((" ", ""))
+    right.append(state.span("stale", "stale ") if trouble else state.span("live", "live "))
+    return left, right
+
+
+def _where(session: Session) -> str:
+    if session.context.registry:
+        return session.backend.url
+    home = str(session.workspace or session.backend.url)
+    from pathlib import Path
+
+    own = str(Path.home())
+    return "~" + home[len(own) :] if home.startswith(own + "/") else home
+
+
+def tabs(active: str, keys: dict[str, str], width: int) -> ink.Spans:
+    spans: list[ink.Span] = [(" ", "")]
+    short = width < sum(len(spec.title) + 5 for spec in PANES)
+    for spec in PANES:
+        key = shown_key(keys.get(f"go.{spec.id}", spec.key).split(",")[0])
+        if spec.id == active:
+            spans.append((f" {key} {spec.title} ", "badge"))
+        else:
+            spans += [(f" {key} ", "key"), ("" if short else f"{spec.title} ", "dim")]
+    return spans
+
+
+def stale_line(trouble: Trouble, at: float | None = None) -> ink.Spans:
+    moment = time.monotonic() if at is None else at
+    wait = max(0, round(trouble.retry_at - moment))
+    return [
+        (" ", ""),
+        state.span("stale", f"stale {round(moment - trouble.since)} s"),
+        (f" · {safe_text(trouble.text, 160)}", "warn"),
+        (f" · retry in {wait} s", "dim"),
+    ]
+
+
+def footer(
+    actions: Sequence[tuple[Action, str]], keys: dict[str, str], crumbs: Sequence[str], width: int
+) -> tuple[ink.Spans, ink.Spans]:
+    """Keys that fit, the most wanted first and `?` always; those that cannot be used now without colour."""
+    trail = CRUMB.join(safe_text(crumb, 32) for crumb in crumbs)
+    right: list[ink.Span] = [(safe_text(trail, max(10, width // 3)), "dim"), (" ", "")]
+    room = width - ink.width_of(right) - 2
+    last = [pair for pair in actions if pair[0].footer >= 90]
+    rest = [pair for pair in actions if pair[0].footer < 90]
+    reserved = sum(_cells(action, keys) for action, _ in last)
+    kept: list[tuple[Action, str]] = []
+    for pair in rest:
+        cells = _cells(pair[0], keys)
+        if cells > room - reserved:
+            break
+        kept.append(pair)
+        room -= cells
+    left: list[ink.Span] = [(" ", "")]
+    for action, reason in [*kept, *last]:
+        key = shown_key(keys.get(action.id, action.key).split(",")[0])
+        if not key:
+            continue
+        left += [(key, "dim" if reason else "key"), (f" {action.label}   ", "dim")]
+    return left, right
+
+
+def _cells(action: Action, keys: dict[str, str]) -> int:
+    key = shown_key(keys.get(action.id, action.key).split(",")[0])
+    return len(key) + len(action.label) + 4 if key else 0

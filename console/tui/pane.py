@@ -1,0 +1,246 @@
+"""What every pane is: a view on one kind of thing that lives in the frame.
+
+A pane asks in `fetch`, in a worker thread, and shows in `show`, on the event loop. It never asks a backend from a handler and never
+touches a widget from a thread. Late answers are dropped by their generation, and questions that pile up become one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from textual.containers import Container
+from textual.message import Message
+from textual.widget import Widget
+
+from backends.contract import BackendError
+from backends.query import Query
+from console.config import Session
+from console.tui import ink
+from console.tui.lines import Line, LineList
+
+if TYPE_CHECKING:
+    from textual.app import ComposeResult
+    from console.tui.app import ConsoleApp
+
+WIDE = 110
+"""From this width on, details stand beside the list."""
+
+
+class Fetched(Message):
+    """A worker's answer."""
+
+    bubble = False
+
+    def __init__(self, generation: int, data: object, error: Exception | None) -> None:
+        super().__init__()
+        self.generation = generation
+        self.data = data
+        self.error = error
+
+
+class Pane(Widget):
+    """Base of all panes. Subclasses set the class variables, and give `compose`, `fetch`, `show` and `selected`."""
+
+    DEFAULT_CSS = """
+    Pane { layout: vertical; height: 1fr; width: 1fr; background: $background; }
+    Pane > .split { layout: vertical; height: 1fr; }
+    Pane > .split > .master { height: 1fr; width: 1fr; }
+    Pane > .split > .details { display: none; height: 1fr; width: 1fr; background: $background; }
+    Pane.-wide > .split { layout: horizontal; }
+    Pane.-wide > .split > .details { display: block; width: 42%; border-left: solid $rule; padding: 0 0 0 1; }
+    Pane.-tall > .split > .details { display: block; height: 40%; border-top: solid $rule; }
+    Pane.-open > .split > .master { display: none; }
+    Pane.-open > .split > .details { display: block; width: 1fr; height: 1fr; border: none; padding: 0; }
+    """
+
+    PANE: ClassVar[str] = ""
+    """Its id in the registry, in actions and in the command bar."""
+    TITLE: ClassVar[str] = ""
+    FIELDS: ClassVar[Any] = None
+    """`backends.query.Fields` of its filter, or None where it has none."""
+    EMPTY: ClassVar[str] = ""
+    """One sentence: what belongs here, and the key that makes the first one."""
+
+    def __init__(self, session: Session) -> None:
+        super().__init__(id=f"pane-{self.PANE}")
+        self.session = session
+        self.backend = session.backend
+        self.query_text = ""
+        self.filter = Query()
+        self.dirty = True
+        """Something may have changed since it was last shown."""
+        self.loaded = False
+        """An answer has come."""
+        self.opened = False
+        """The details take the whole pane."""
+        self._generation = 0
+        self._busy = False
+        self._again = False
+
+    if TYPE_CHECKING:
+
+        @property
+        def app(self) -> ConsoleApp: ...
+
+    # ------------------------------------------------------------ to be given by the pane
+
+    def fetch(self) -> Any:
+        """Ask the backend. Runs in a worker thread: blocking is fine, widgets are not. Any exception is shown as the pane's error."""
+        return None
+
+    def show(self, data: Any) -> None:
+        """Put an answer on the screen. Runs on the event loop; keep the cursor on its identity."""
+
+    def selected(self) -> object | None:
+        """The record under the cursor (Run, ModelVersion, …): what actions act on."""
+        return None
+
+    def marked(self) -> tuple[object, ...]:
+        """The records that are marked, in the order shown."""
+        return ()
+
+    def crumbs(self) -> tuple[str, ...]:
+        """Where we are, for the lower right corner; raw names are fine."""
+        return (self.TITLE,)
+
+    def empty_text(self) -> str:
+        return self.EMPTY
+
+    def status(self) -> ink.Spans:
+        """What stands above the list: the filter, how many."""
+        return ()
+
+    def details(self) -> Sequence[Line]:
+        """Everything about what is selected: shown by `d`, and beside the list where the pane has `.details`."""
+        return ()
+
+    def copies(self) -> Sequence[tuple[str, str]]:
+        """(label, raw value) that `y` offers; the first is what one means by copying the row."""
+        return ()
+
+    def exported(self) -> tuple[str, Sequence[str], Iterator[Sequence[object]]]:
+        """(name, column titles, rows as shown, raw values) for `e`. Called in a thread; the rows may ask the backend."""
+        return (self.PANE, (), iter(()))
+
+    def focus_list(self) -> None:
+        """Put the keyboard on the list."""
+        for widget in self.query("*"):
+            if widget.can_focus and widget.display:
+                widget.focus(scroll_visible=False)
+                return
+
+    # ------------------------------------------------------------ what the frame calls
+
+    def go(self, argument: str) -> None:
+        """`:runs status=failed`: the pane was asked for with an argument. A filter, unless the pane knows better."""
+        if argument:
+            self.app.apply_filter(self, argument)
+
+    def apply_query(self, query: Query, text: str) -> None:
+        """Show only what the query matches. `text` is how the person wrote it."""
+        self.filter, self.query_text = query, text
+        self.refresh_data()
+
+    def open_selected(self) -> None:
+        """`enter`: details on the full screen."""
+        self.set_open(True)
+
+    def set_open(self, opened: bool) -> None:
+        self.opened = opened
+        self.set_class(opened, "-open")
+        if opened:
+            for widget in self.query(".details"):
+                inner = widget if widget.can_focus else next((w for w in widget.query("*") if w.can_focus), None)
+                if inner is not None:
+                    inner.focus(scroll_visible=False)
+                    break
+        else:
+            self.focus_list()
+        self.app.refresh_frame()
+
+    def back(self) -> bool:
+        """`esc`: close one thing. False when nothing was open."""
+        if self.opened:
+            self.set_open(False)
+            return True
+        if self.query_text:
+            self.apply_query(Query(), "")
+            self.app.refresh_frame()
+            return True
+        return False
+
+    def sort(self, *, reverse: bool = False, column: str = "") -> None:
+        """`s`, `S`, `:sort column`."""
+
+    def mark(self) -> None:
+        """`space`."""
+
+    def refresh_data(self) -> None:
+        """Ask again, in a thread. While a question is out, the next one waits, and several waiting are one."""
+        self.dirty = False
+        if self._busy:
+            self._again = True
+            return
+        self._busy = True
+        self._generation += 1
+        generation = self._generation
+        self.run_worker(
+            lambda: self._ask(generation),
+            thread=True,
+            group=f"fetch-{self.PANE}",
+            exit_on_error=False,
+            name=f"fetch {self.PANE}",
+        )
+
+    @property
+    def busy(self) -> bool:
+        return self._busy
+
+    def _ask(self, generation: int) -> None:
+        data, error = None, None
+        try:
+            data = self.fetch()
+        except Exception as problem:
+            error = problem
+        self.post_message(Fetched(generation, data, error))
+
+    def on_fetched(self, answer: Fetched) -> None:
+        self._busy = False
+        if answer.generation == self._generation:
+            if answer.error is not None:
+                self.failed(answer.error)
+            else:
+                self.loaded = True
+                self.app.pane_answered(self)
+                self.show(answer.data)
+                self.app.refresh_frame()
+        if self._again:
+            self._again = False
+            self.refresh_data()
+
+    def failed(self, error: Exception) -> None:
+        """A question failed. What is on the screen stays; the frame says what is wrong."""
+        self.app.pane_failed(self, error)
+
+    def plain(self) -> str:
+        """The pane as text, for screen readers and pipes."""
+        lists = [widget.text() for widget in self.query(LineList) if widget.display]
+        return "\n".join(text for text in lists if text)
+
+    def on_resize(self) -> None:
+        wide = self.size.width >= WIDE
+        self.set_class(wide, "-wide")
+        self.set_class(not wide and self.size.height >= 30, "-tall")
+
+
+def split(master: Widget, details: Widget) -> ComposeResult:
+    """Details beside the list when wide, below when tall, behind `enter` otherwise."""
+    master.add_class("master")
+    details.add_class("details")
+    yield Container(master, details, classes="split")
+
+
+def unexpected(error: Exception) -> bool:
+    """Whether it is a fault of the program and not of the world."""
+    return not isinstance(error, BackendError | OSError)

@@ -1,0 +1,335 @@
+"""What needs you, what is in production, what is running."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, TYPE_CHECKING
+
+
+from backends.contract import Backend, BackendError
+from backends.entities import (
+    Alert,
+    AlertState,
+    AliasMove,
+    JournalEntry,
+    Model,
+    ModelVersion,
+    Monitor,
+    MonitorState,
+    Outcome,
+    Run,
+    RunStatus,
+    Window,
+)
+from backends.query import Compare, In, Key, Order, Query
+from console.safe import safe_text
+from console.tui import ink, state
+from console.tui.lines import Line, LineList
+from console.tui.pane import Pane
+from console.wording import age, bar, clock, number
+
+if TYPE_CHECKING:
+    from textual.app import ComposeResult
+
+SHOWN = 20
+"""Rows in a section; the lists have the rest."""
+
+RECENT_MS = 24 * 3_600_000
+
+WELCOME = (
+    "Welcome: train, compare, promote, watch and roll back models by keyboard.",
+    "  1–6 panes · ? all keys · : go anywhere · / filter a list · esc steps back",
+    "  i imports a file as a dataset · t trains · p promotes · b rolls back",
+    "  Every change is journaled with your name; u takes the latest back.",
+    "  A living example on real data: q, then  mlops-console demo",
+)
+
+
+@dataclass(frozen=True)
+class InProduction:
+    """A model with a champion, and how it does."""
+
+    model: Model
+    version: ModelVersion
+    move: AliasMove | None
+    monitor: Monitor | None
+    windows: tuple[Window, ...]
+
+
+@dataclass(frozen=True)
+class Seen:
+    """One look at the workspace."""
+
+    at: int
+    alerts: tuple[Alert, ...]
+    pending: tuple[JournalEntry, ...]
+    broken: tuple[Run, ...]
+    production: tuple[InProduction, ...]
+    running: tuple[Run, ...]
+    fresh: bool
+    """Nobody has made anything here yet."""
+
+
+class OverviewPane(Pane):
+    """The first screen."""
+
+    PANE = "overview"
+    TITLE = "Overview"
+
+    def compose(self) -> ComposeResult:
+        yield LineList(id="overview")
+
+    @property
+    def list(self) -> LineList:
+        return self.query_one("#overview", LineList)
+
+    def fetch(self) -> Seen:
+        return look(self.backend)
+
+    def show(self, data: Any) -> None:
+        self.seen: Seen = data
+        self.draw()
+
+    def draw(self) -> None:
+        if not self.loaded:
+            return
+        welcome = self.app.welcome_wanted(self.seen.fresh)
+        self.list.set_lines(overview_lines(self.seen, self.size.width, welcome))
+
+    def on_resize(self) -> None:
+        super().on_resize()
+        self.draw()
+
+    def on_line_list_moved(self) -> None:
+        self.app.refresh_frame()
+
+    def selected(self) -> object | None:
+        if not self.loaded:
+            return None
+        line = self.list.current
+        return line.value if line else None
+
+    def open_selected(self) -> None:
+        """Where the thing lives, with the cursor on it."""
+        chosen = self.selected()
+        match chosen:
+            case Alert():
+                self.app.show_pane("monitor", chosen.monitor)
+            case ModelVersion():
+                self.app.show_pane("models", chosen.model)
+            case Run():
+                self.app.show_pane("runs", f"id = '{chosen.id}'")
+            case JournalEntry():
+                self.app.show_pane("journal", f"id = '{chosen.id}'")
+
+    def copies(self) -> list[tuple[str, str]]:
+        match self.selected():
+            case Alert() as alert:
+                return [("text", alert.text), ("monitor", alert.monitor), ("id", alert.id)]
+            case ModelVersion() as version:
+                return [("version", version.ref), ("model", version.model), ("run", version.run)]
+            case Run() as run:
+                return [("run id", run.id), ("name", run.name)]
+            case JournalEntry() as entry:
+                return [("entry", entry.id), ("target", entry.target)]
+        return []
+
+
+def look(backend: Backend) -> Seen:
+    """Read what the overview shows: a page of each list at most."""
+    at = now_ms()
+    monitors = {m.model: m for m in backend.monitors.page(limit=100).items} if backend.monitors else {}
+    production = []
+    models = backend.registry.page(limit=100).items if backend.registry else ()
+    for model in models:
+        if "champion" in model.aliases:
+            production.append(_in_production(backend, model, monitors.get(model.name)))
+    alerts = backend.monitors.alerts(open_only=True, limit=SHOWN) if backend.monitors else ()
+    running: tuple[Run, ...] = ()
+    broken: tuple[Run, ...] = ()
+    some_run = False
+    if backend.runs:
+        live = In(Key("attribute", "status"), (RunStatus.RUNNING, RunStatus.STOPPING, RunStatus.QUEUED))
+        order = (Order(Key("attribute", "created"), descending=True),)
+        running = backend.runs.page(Query(where=live, order=order), limit=SHOWN).items
+        bad = In(Key("attribute", "status"), (RunStatus.FAILED, RunStatus.LOST))
+        latest = backend.runs.page(Query(where=bad, order=order), limit=5).items
+        broken = tuple(run for run in latest if at - (run.ended_at or run.created_at) < RECENT_MS)
+        some_run = bool(running or latest or backend.runs.page(limit=1).items)
+    pending: tuple[JournalEntry, ...] = ()
+    if backend.journal:
+        intents = Compare(Key("attribute", "outcome"), "=", Outcome.INTENT)
+        pending = backend.journal.page(Query(where=intents), limit=SHOWN).items
+    fresh = not (some_run or models or (backend.datasets and backend.datasets.page(limit=1).items))
+    return Seen(at, alerts, pending, broken, tuple(production), running, fresh)
+
+
+def _in_production(backend: Backend, model: Model, monitor: Monitor | None) -> InProduction:
+    assert backend.registry is not None
+    version = backend.registry.version(model.name, model.aliases["champion"])
+    move: AliasMove | None = None
+    try:
+        moves = backend.registry.history(model.name, alias="champion", limit=1)
+        move = moves[0] if moves else None
+    except BackendError:
+        move = None  # a registry without a history still has a champion
+    windows = backend.monitors.windows(monitor.name, limit=30) if monitor and backend.monitors else ()
+    return InProduction(model, version, move, monitor, windows)
+
+
+def now_ms() -> int:
+    import time
+
+    return time.time_ns() // 1_000_000
+
+
+# ---------------------------------------------------------------- drawing
+
+
+def overview_lines(seen: Seen, width: int, welcome: bool) -> list[Line]:
+    lines: list[Line] = []
+    if welcome:
+        lines += [Line([(" ", ""), (WELCOME[0], "head")]), *(Line([(" " + text, "")]) for text in WELCOME[1:]), _BLANK]
+    lines += _needs(seen, width)
+    lines += _production(seen, width)
+    lines += _running(seen, width)
+    return lines
+
+
+_BLANK = Line([("", "")])
+
+
+def _head(text: str, note: str = "") -> Line:
+    return Line([(f" {text}", "head"), (f"  {note}", "dim")])
+
+
+def _needs(seen: Seen, width: int) -> list[Line]:
+    lines = [_head("NEEDS YOU")]
+    for alert in seen.alerts:
+        word = "firing" if alert.state is AlertState.FIRING else "acked"
+        lines.append(
+            Line(
+                [
+                    state.span(word, f"{word:<8}"),
+                    (" " + ink.fit(safe_text(alert.monitor), 20) + " ", ""),
+                    (safe_text(alert.text, max(20, width - 50)), ""),
+                    (f"  {age(alert.opened_at, seen.at)}", "dim"),
+                ],
+                f"alert:{alert.id}",
+                alert,
+            )
+        )
+    for entry in seen.pending:
+        lines.append(
+            Line(
+                [
+                    state.span("intent", "open    "),
+                    (" " + ink.fit(safe_text(entry.target), 20) + " ", ""),
+                    (f"{safe_text(entry.action, 24)} began {age(entry.at, seen.at)} ago, no outcome yet; by ", ""),
+                    (safe_text(entry.actor, 24), "dim"),
+                ],
+                f"entry:{entry.id}",
+                entry,
+            )
+        )
+    for run in seen.broken:
+        lines.append(
+            Line(
+                [
+                    state.span(run.status, f"{run.status:<8}"),
+                    (" " + ink.fit(safe_text(run.name or run.id[:8]), 20) + " ", ""),
+                    (safe_text(run.reason or "no reason was given", max(20, width - 50)), ""),
+                    (f"  {age(run.ended_at or run.created_at, seen.at)}", "dim"),
+                ],
+                f"run:{run.id}",
+                run,
+            )
+        )
+    if len(lines) == 1:
+        lines.append(Line([("   ", ""), state.span("ok", "nothing: no alert is firing, no run failed today")]))
+    return [*lines, _BLANK]
+
+
+def _production(seen: Seen, width: int) -> list[Line]:
+    if not seen.production:
+        return [
+            _head("IN PRODUCTION"),
+            Line([("   No model has a champion yet. Go to Models (4) and promote a version with p.", "dim")]),
+            _BLANK,
+        ]
+    name_cells = min(28, max(12, *(len(one.model.name) for one in seen.production)) + 1)
+    title = ink.fit(" IN PRODUCTION", name_cells + 3) + "version        since   quality"
+    lines = [Line([(title, "head")])]
+    for one in seen.production:
+        lines.append(_production_line(one, seen, name_cells, width))
+    return [*lines, _BLANK]
+
+
+def _production_line(one: InProduction, seen: Seen, name_cells: int, width: int) -> Line:
+    since = age(one.move.at, seen.at) if one.move else "–"
+    spans: list[ink.Span] = [
+        (" " + ink.fit(safe_text(one.model.name), name_cells), ""),
+        (ink.fit(f"v{safe_text(one.version.version, 6)} champion", 14), ""),
+        (ink.fit(since, 6, right=True) + "   ", "dim"),
+    ]
+    metric, values = quality(one)
+    if metric:
+        spans.append((ink.fit(f"{safe_text(metric, 10)} {number(values[-1], 3)}", 17), ""))
+        if len(values) > 1 and width >= 90:
+            from console.tui.sparkline import sparkline
+
+            spans.append((sparkline(values, 18) + "  ", "dim"))
+    else:
+        spans.append((ink.fit("no labels yet" if one.monitor else "not monitored", 17), "dim"))
+    if one.monitor:
+        word = str(one.monitor.state)
+        spans.append(state.span(word))
+        drifted = [c.column for c in one.windows[-1].columns if c.state is MonitorState.FIRING] if one.windows else []
+        if drifted:
+            spans.append((f"  {len(drifted)} features drift: {safe_text(', '.join(drifted), 40)}", ""))
+    return Line(spans, f"model:{one.model.name}", one.version)
+
+
+def quality(one: InProduction) -> tuple[str, list[float]]:
+    """The metric that the windows follow, oldest first: the one the version was judged by, else the first there is."""
+    measured = [window.performance for window in one.windows if window.performance]
+    if not measured:
+        return "", []
+    last = measured[-1]
+    metric = next((key for key in ("auc", "accuracy", "r2", "rmse") if key in last), next(iter(last)))
+    return metric, [found[metric].value for found in measured if metric in found]
+
+
+def _running(seen: Seen, width: int) -> list[Line]:
+    lines = [_head("RUNNING")]
+    for run in seen.running:
+        lines.append(Line(_running_spans(run, seen, width), f"run:{run.id}", run))
+    if len(lines) == 1:
+        lines.append(Line([("   Nothing runs. Press t to train, or: mlops-console run start RECIPE.toml", "dim")]))
+    return lines
+
+
+def _running_spans(run: Run, seen: Seen, width: int) -> list[ink.Span]:
+    spans: list[ink.Span] = [
+        (f" {safe_text(run.id, 4)}  ", "dim"),
+        (ink.fit(safe_text(run.name or run.id), 22) + " ", ""),
+    ]
+    if run.status is not RunStatus.RUNNING:
+        spans += [state.span(run.status), (f"  {age(run.created_at, seen.at)}", "dim")]
+        return spans
+    if run.progress is None:
+        spans += [state.span("running"), (f"  {age(run.started_at, seen.at)}", "dim")]
+        return spans
+    progress = run.progress
+    if progress.fraction is not None:
+        spans.append(
+            (f"{bar(progress.fraction, 24 if width >= 100 else 10)} {progress.fraction * 100:3.0f} %   ", "accent")
+        )
+    spans.append((ink.fit(safe_text(progress.stage), 16) + "  ", ""))
+    for key, value in list(run.metrics.items())[:1]:
+        spans.append((f"{safe_text(key, 12)} {number(value, 3)}   ", ""))
+    if progress.rate:
+        spans.append((f"{safe_text(progress.rate, 14)}   ", "dim"))
+    if progress.eta_s is not None:
+        spans.append((f"eta {clock(progress.eta_s)}", "dim"))
+    return spans

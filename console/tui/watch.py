@@ -1,0 +1,155 @@
+"""One thread that notices change: it compares the backend's cheap token a few times a second, and asks for more only when it differs."""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from textual.message import Message
+
+from backends.contract import Backend, BackendError, Unreachable
+from backends.entities import AlertState, RunStatus
+from backends.query import Compare, Key, Query
+from console.config import Session
+
+INTERVAL = 0.35
+AGENT_EVERY = 3.0
+LONGEST_WAIT = 30.0
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What the header says."""
+
+    agent: bool | None = None
+    """None: this context has no agent of ours."""
+    running: int | None = None
+    queued: int | None = None
+    firing: int | None = None
+
+
+@dataclass(frozen=True)
+class Trouble:
+    """The backend does not answer."""
+
+    since: float
+    """Monotonic seconds of the last good answer."""
+    text: str
+    retry_at: float
+    """Monotonic seconds."""
+
+
+class Noticed(Message):
+    """Something changed, or whether the backend answers did."""
+
+    bubble = False
+
+    def __init__(self, session: Session, facts: Facts, trouble: Trouble | None, changed: bool) -> None:
+        super().__init__()
+        self.session = session
+        self.facts = facts
+        self.trouble = trouble
+        self.changed = changed
+
+
+class Watch(threading.Thread):
+    """Watches one session until told to stop. Posts only when there is something to say."""
+
+    def __init__(self, session: Session, post: Callable[[Noticed], object]) -> None:
+        super().__init__(name=f"watch {session.context.name}", daemon=True)
+        self.session = session
+        self._post = post
+        self._halt = threading.Event()
+        self._wake = threading.Event()
+        self._idle = False
+
+    def stop(self) -> None:
+        self._halt.set()
+        self._wake.set()
+
+    def ask_now(self) -> None:
+        """Do not wait for the end of a back-off."""
+        self._wake.set()
+
+    def rest(self, idle: bool) -> None:
+        """Look less often while the person looks elsewhere."""
+        self._idle = idle
+
+    def run(self) -> None:
+        token: object = None
+        facts = Facts()
+        trouble: Trouble | None = None
+        good = time.monotonic()
+        agent_at = 0.0
+        agent: bool | None = None
+        failures = 0
+        pause = 0.0
+        while True:
+            self._wake.wait(pause)
+            self._wake.clear()
+            if self._halt.is_set():
+                return
+            pause = INTERVAL * (6 if self._idle else 1)
+            at = time.monotonic()
+            try:
+                fresh = self.session.backend.changed()
+                changed = fresh != token
+                if changed:
+                    seen = read_facts(self.session.backend)
+                    token = fresh
+                else:
+                    seen = facts
+                if at - agent_at >= AGENT_EVERY:
+                    agent, agent_at = agent_runs(self.session), at
+            except Exception as error:
+                failures += 1
+                wait = _wait(error, failures)
+                trouble = Trouble(good, str(error) or type(error).__name__, at + wait)
+                pause = wait
+                self._post(Noticed(self.session, facts, trouble, changed=False))
+                continue
+            good = at
+            seen = Facts(agent, seen.running, seen.queued, seen.firing)
+            if changed or seen != facts or trouble is not None:
+                recovered = trouble is not None
+                facts, trouble, failures = seen, None, 0
+                self._post(Noticed(self.session, facts, None, changed=changed or recovered))
+
+
+def _wait(error: Exception, failures: int) -> float:
+    """Seconds until the next try: what the server asked for, else doubling, with jitter so that consoles do not march in step."""
+    if isinstance(error, Unreachable) and error.retry_at is not None:
+        asked = error.retry_at / 1000 - time.time()
+        if 0 < asked <= 300:
+            return asked
+    return float(min(LONGEST_WAIT, 2.0 ** min(failures, 6)) * random.uniform(0.75, 1.25))  # noqa: S311
+
+
+def read_facts(backend: Backend) -> Facts:
+    """A few cheap counts."""
+    running = queued = firing = None
+    if backend.runs is not None and backend.features.count:
+        running = backend.runs.count(_status(RunStatus.RUNNING), limit=100).value
+        queued = backend.runs.count(_status(RunStatus.QUEUED), limit=100).value
+    if backend.monitors is not None:
+        firing = sum(alert.state is AlertState.FIRING for alert in backend.monitors.alerts(open_only=True))
+    return Facts(None, running, queued, firing)
+
+
+def _status(status: RunStatus) -> Query:
+    return Query(where=Compare(Key("attribute", "status"), "=", str(status)))
+
+
+def agent_runs(session: Session) -> bool | None:
+    """Whether the workspace's agent is there; None where there is no workspace."""
+    if session.workspace is None or session.backend.launcher is None:
+        return None
+    from console.agent import agent_status
+
+    try:
+        return bool(agent_status(session.workspace).running)
+    except (BackendError, OSError):
+        return False
