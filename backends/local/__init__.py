@@ -1,0 +1,50 @@
+"""The embedded default: one SQLite file, a content-addressed object store and supervised subprocesses, in one directory."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from backends.contract import Backend
+
+DATABASE = "console.db"
+
+
+def open_local(workspace: Path, *, create: bool = True, name: str = "local") -> Backend:
+    """The backend of a workspace directory; a new one is laid out with mode 0700, unless `create` is False."""
+    from backends.contract import Backend, Features
+    from backends.local.database import Database
+    from backends.local.journal import LocalJournal
+    from backends.local.launcher import LocalLauncher
+    from backends.local.registry import LocalRegistry
+    from backends.local.requests import LocalRequests
+    from backends.local.runs import LocalRuns
+
+    home = workspace.expanduser().absolute()
+    database = Database(home / DATABASE, create=create)
+    runs = LocalRuns(database)
+    requests = LocalRequests(database)
+    journal = LocalJournal(database)
+    return Backend(
+        name=name,
+        url=f"local:{home}",
+        features=Features(
+            seek=True,
+            count=True,
+            server_sort=True,
+            compare_and_set=True,
+            actor=True,
+            history=True,
+            delete=True,
+            metric_history=True,
+        ),
+        runs=runs,
+        registry=LocalRegistry(database),
+        journal=journal,
+        requests=requests,
+        launcher=LocalLauncher(home, runs, requests, journal),
+        changed=database.changed,
+        close=database.close,
+        home=home,
+    )

@@ -24,9 +24,7 @@ The runs store tries the first for a few milliseconds and falls back to the seco
 
 from __future__ import annotations
 
-import math
 import os
-import re
 import sqlite3
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -121,10 +119,9 @@ CREATE TABLE metric_chunks (
     first_step INTEGER NOT NULL,
     last_step INTEGER NOT NULL,
     count INTEGER NOT NULL,
-    summary BLOB NOT NULL,
-    pyramid BLOB NOT NULL
+    summary BLOB NOT NULL
 );
-CREATE TABLE metric_points (chunk INTEGER PRIMARY KEY, points BLOB NOT NULL);
+CREATE TABLE metric_points (chunk INTEGER PRIMARY KEY, pyramid BLOB NOT NULL, points BLOB NOT NULL);
 CREATE TABLE metric_tail (
     seq INTEGER PRIMARY KEY,
     run INTEGER NOT NULL,
@@ -146,8 +143,8 @@ CREATE TABLE artifacts (
 RUN_INDEXES: Final = {
     "runs_created": "runs (deleted_at, created_at)",
     "runs_name": "runs (deleted_at, name)",
-    "runs_status": "runs (deleted_at, status, created_at)",
-    "runs_experiment": "runs (deleted_at, experiment, created_at)",
+    "runs_status": "runs (deleted_at, status)",
+    "runs_experiment": "runs (deleted_at, experiment)",
     "runs_started": "runs (deleted_at, started_at)",
     "runs_ended": "runs (deleted_at, ended_at)",
     "runs_duration": "runs (deleted_at, duration)",
@@ -340,16 +337,6 @@ CREATE TABLE requests (
 );
 CREATE INDEX requests_queue ON requests (state, priority DESC, seq);
 """
-
-_NUMBER = re.compile(r"\s*[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?\s*\Z", re.ASCII)
-
-
-def number_of(text: str) -> float | None:
-    """The finite number that a parameter or tag spells, or None."""
-    if not _NUMBER.match(text):
-        return None
-    number = float(text)
-    return number if math.isfinite(number) else None
 
 
 def _statements(script: str) -> list[str]:

@@ -1,0 +1,206 @@
+"""Connections to `console.db`: one a thread, short transactions, errors in the contract's words."""
+
+from __future__ import annotations
+
+import errno
+import sqlite3
+import threading
+import time
+import weakref
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+from backends.contract import BackendError, Invalid, NotFound, Refused, Unreachable
+from backends.entities import Millis
+from backends.local import schema
+
+BUSY_S: Final = 10.0
+"""How long a call waits for another process's write."""
+
+
+def now() -> Millis:
+    """The time, as the store keeps it."""
+    return time.time_ns() // 1_000_000
+
+
+class _Connection(sqlite3.Connection):
+    """A connection that closes with the thread that used it."""
+
+    def __del__(self) -> None:
+        self.close()
+
+
+class Database:
+    """The workspace's SQLite file. Safe to use from any thread."""
+
+    def __init__(self, path: Path, *, create: bool = True) -> None:
+        self.path = path
+        self._threads = threading.local()
+        self._open: weakref.WeakSet[_Connection] = weakref.WeakSet()
+        self._guard = threading.Lock()
+        self._closed = False
+        self._watcher: _Connection | None = None
+        if not path.exists():
+            if not create:
+                raise NotFound(
+                    f"there is no workspace in {path.parent} (no {path.name}); name another, or make one first."
+                )
+            self._make()
+        with self._spoken():
+            schema.check(self.connection(), path)
+
+    def _make(self) -> None:
+        try:
+            self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            with self._spoken():
+                schema.create(self.path, self.path.parent / "tmp")
+        except OSError as error:
+            raise file_trouble(error, f"make a workspace in {self.path.parent}") from error
+
+    def connection(self) -> sqlite3.Connection:
+        """This thread's connection, in autocommit."""
+        found: _Connection | None = getattr(self._threads, "connection", None)
+        if found is None:
+            found = self._threads.connection = self._connect()
+        return found
+
+    def _connect(self) -> _Connection:
+        if self._closed:
+            raise Unreachable(f"the store {self.path} is closed; open it again.")
+        made = sqlite3.connect(
+            f"{self.path.absolute().as_uri()}?mode=rw",
+            uri=True,
+            timeout=BUSY_S,
+            isolation_level=None,
+            check_same_thread=False,
+            cached_statements=256,
+            factory=_Connection,
+        )
+        made.execute("PRAGMA synchronous = NORMAL")
+        made.execute("PRAGMA temp_store = MEMORY")
+        made.execute("PRAGMA cache_size = -8000")
+        with self._guard:
+            self._open.add(made)
+        return made
+
+    @contextmanager
+    def read(self) -> Iterator[sqlite3.Connection]:
+        """One snapshot for several reads."""
+        with self._spoken():
+            connection = self.connection()
+            if connection.in_transaction:
+                yield connection
+                return
+            connection.execute("BEGIN")
+            try:
+                yield connection
+            finally:
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
+
+    @contextmanager
+    def write(self, *, durable: bool = False) -> Iterator[sqlite3.Connection]:
+        """One transaction, all or nothing. `durable` waits for the disk: what a person decided survives a power cut too."""
+        with self._spoken():
+            connection = self.connection()
+            if durable:
+                connection.execute("PRAGMA synchronous = FULL")
+            try:
+                connection.execute("BEGIN IMMEDIATE")
+                try:
+                    yield connection
+                    connection.execute("COMMIT")
+                finally:
+                    if connection.in_transaction:
+                        connection.execute("ROLLBACK")
+            finally:
+                if durable:
+                    connection.execute("PRAGMA synchronous = NORMAL")
+
+    def changed(self) -> object:
+        """Differs when any process or thread has committed since; costs microseconds."""
+        with self._spoken(), self._guard_watcher() as watcher:
+            return watcher.execute("PRAGMA data_version").fetchone()[0]
+
+    @contextmanager
+    def _guard_watcher(self) -> Iterator[sqlite3.Connection]:
+        # A connection of its own that never writes: only then does data_version tell of this process's commits too.
+        if self._watcher is None:
+            made = self._connect()
+            with self._guard:
+                self._watcher = self._watcher or made
+        watcher = self._watcher
+        with self._guard:
+            yield watcher
+
+    def close(self) -> None:
+        """Close every thread's connection."""
+        with self._guard:
+            self._closed = True
+            for connection in list(self._open):
+                connection.close()
+            self._watcher = None
+        self._threads = threading.local()
+
+    @contextmanager
+    def _spoken(self) -> Iterator[None]:
+        try:
+            yield
+        except BackendError:
+            raise
+        except sqlite3.Error as error:
+            raise trouble(error, self.path) from error
+        except UnicodeEncodeError as error:
+            raise Invalid(
+                f"text for the store must be valid Unicode, and {ascii(error.object[:40])} holds a lone surrogate; "
+                "nothing was changed. Give it as UTF-8."
+            ) from error
+
+
+def trouble(error: sqlite3.Error, path: Path) -> BackendError:
+    """A SQLite error in the contract's words."""
+    text = str(error)
+    code = getattr(error, "sqlite_errorname", "") or ""
+    if code.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
+        return Unreachable(
+            f"the store {path} is held by another process for more than {BUSY_S:.0f} s; nothing was changed. Try again.",
+            retry_at=now() + 1000,
+        )
+    if code.startswith("SQLITE_FULL"):
+        return Unreachable(
+            f"no space left for the store {path}; nothing was changed. Free some disk space and try again."
+        )
+    if code.startswith("SQLITE_READONLY"):
+        return Refused(
+            f"the store {path} is read-only to this user; nothing was changed. Check the owner and the mode."
+        )
+    if code.startswith("SQLITE_CANTOPEN"):
+        return Unreachable(
+            f"the store {path} cannot be opened ({text}). Check that it exists and who may read and write it."
+        )
+    if code.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")):
+        return Unreachable(
+            f"the store {path} is damaged ({text}). Run `mlops-console doctor`, and restore the newest backup if it says so."
+        )
+    if code.startswith("SQLITE_IOERR"):
+        return Unreachable(
+            f"the disk under the store {path} gave an error ({text}); nothing was changed. Check the disk."
+        )
+    if code.startswith("SQLITE_TOOBIG"):
+        return Invalid("a value is larger than the store takes (1 GB); nothing was changed.")
+    return BackendError(
+        f"the store {path} refused a statement: {text}. Nothing was changed; this is a fault in the program."
+    )
+
+
+def file_trouble(error: OSError, wanted: str) -> BackendError:
+    """An error of the file system in the contract's words; `wanted` continues "could not"."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return Unreachable(f"could not {wanted}: no space left on the disk. Free some space and try again.")
+    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        return Refused(
+            f"could not {wanted}: this user may not write there ({error.strerror}). Check the owner and the mode."
+        )
+    return Unreachable(f"could not {wanted}: {error.strerror or error}.")

@@ -1,0 +1,333 @@
+"""Registered models, their versions and aliases: the verbs of `ModelRegistry`."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from backends.contract import START, Conflict, Mutation, NotFound, Page
+from backends.entities import AliasMove, DatasetInput, Model, ModelFile, ModelVersion, Signature
+from backends.local import idempotency, journal
+from backends.local.database import Database, now
+from backends.local.limits import check_name, check_pairs, check_text
+from backends.local.listing import cut
+from backends.query import Query, select
+
+
+class LocalRegistry:
+    """`ModelRegistry` in the workspace's database. Versions count from 1 and are never reused."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    # ------------------------------------------------------------ reading
+
+    def page(self, query: Query | None = None, *, at: str = START, limit: int = 100) -> Page[Model]:
+        """By name without an order."""
+        with self._database.read() as connection:
+            found = _models(connection)
+        return cut(select(query, found), at, limit, name=lambda model: model.name)
+
+    def get(self, name: str) -> Model:
+        with self._database.read() as connection:
+            return _model(connection, name)
+
+    def versions(self, name: str, *, at: str = START, limit: int = 100) -> Page[ModelVersion]:
+        """Newest first."""
+        with self._database.read() as connection:
+            _model(connection, name)
+            rows = connection.execute(
+                "SELECT version, note, tags, record FROM model_versions WHERE model = ? ORDER BY version DESC", (name,)
+            ).fetchall()
+            found = cut(rows, at, limit, name=lambda row: str(row[0]))
+            aliases = _aliases(connection, name)
+        return Page(
+            items=tuple(_version(row, aliases) for row in found.items),
+            next=found.next,
+            previous=found.previous,
+            first=found.first,
+            total=found.total,
+        )
+
+    def version(self, model: str, version: str) -> ModelVersion:
+        """By version, or by alias with `@alias` as the version."""
+        with self._database.read() as connection:
+            aliases = _aliases(connection, model)
+            number = version
+            if version.startswith("@"):
+                if version[1:] not in aliases:
+                    _model(connection, model)
+                    raise NotFound(f"model {model} has no alias {version[1:]}; it has {_listed(aliases)}.")
+                number = aliases[version[1:]]
+            return _version(_version_row(connection, model, number), aliases)
+
+    def history(self, model: str, *, alias: str = "", limit: int = 1000) -> tuple[AliasMove, ...]:
+        """Newest first."""
+        with self._database.read() as connection:
+            _model(connection, model)
+            rows = connection.execute(
+                "SELECT record FROM alias_moves WHERE model = ? AND (? = '' OR alias = ?) ORDER BY seq DESC LIMIT ?",
+                (model, alias, alias, limit),
+            )
+            return tuple(msgspec.json.decode(record, type=AliasMove) for (record,) in rows)
+
+    # ------------------------------------------------------------ changing
+
+    def register(
+        self,
+        model: str,
+        *,
+        run: str,
+        file: ModelFile,
+        signature: Signature,
+        mutation: Mutation,
+        metrics: dict[str, float] | None = None,
+        params: dict[str, str] | None = None,
+        inputs: Sequence[DatasetInput] = (),
+        tags: dict[str, str] | None = None,
+        note: str = "",
+    ) -> ModelVersion:
+        """The next version of a model; the model is made if it is not there."""
+        check_name("model", model, "model")
+        check_pairs("tag", tags or {}, "tags")
+        check_text("a note", note, "note")
+        at = now()
+        with self._database.write(durable=True) as connection:
+            made = idempotency.made_before(connection, "model.register", mutation)
+            if made is not None:
+                name, _, number = made.rpartition("@")
+                return _version(_version_row(connection, name, number), _aliases(connection, name))
+            connection.execute(
+                "INSERT INTO models (name, created_at, created_by, updated_at, versions) VALUES (?, ?, ?, ?, 0) "
+                "ON CONFLICT (name) DO NOTHING",
+                (model, at, mutation.actor, at),
+            )
+            (number,) = connection.execute(
+                "UPDATE models SET versions = versions + 1, updated_at = ? WHERE name = ? RETURNING versions",
+                (at, model),
+            ).fetchone()
+            version = ModelVersion(
+                model=model,
+                version=str(number),
+                created_at=at,
+                created_by=mutation.actor,
+                run=run,
+                file=file,
+                signature=signature,
+                metrics=metrics or {},
+                params=params or {},
+                inputs=tuple(inputs),
+                note=note,
+                tags=tags or {},
+            )
+            connection.execute(
+                "INSERT INTO model_versions (model, version, run, note, tags, record) VALUES (?, ?, ?, ?, ?, ?)",
+                # msgpack: a metric may be NaN or infinite, which JSON cannot say.
+                (model, number, run, note, _json(version.tags), msgspec.msgpack.encode(version)),
+            )
+            after = {"model": model, "version": str(number), "run": run, "sha256": file.sha256}
+            journal.append(connection, "model.register", version.ref, mutation, after=after, at=at)
+            idempotency.note(connection, "model.register", mutation, version.ref)
+            return version
+
+    def set_alias(
+        self, model: str, alias: str, version: str | None, *, expected: str | None, mutation: Mutation
+    ) -> AliasMove:
+        """Compare and set, with its journal entry, in one transaction."""
+        check_name("alias", alias, "alias")
+        at = now()
+        with self._database.write(durable=True) as connection:
+            made = idempotency.made_before(connection, "model.alias", mutation)
+            if made is not None:
+                return msgspec.json.decode(made, type=AliasMove)
+            _model(connection, model)
+            if version is not None:
+                _version_row(connection, model, version)
+            holder = _aliases(connection, model).get(alias)
+            if holder != expected:
+                raise Conflict(_moved(connection, model, alias, holder, expected))
+            if holder == version:
+                where = f"at {_named(holder)} already" if holder else "not set already"
+                raise Conflict(f"alias {alias} of {model} is {where}; nothing was changed.")
+            if version is None:
+                connection.execute("DELETE FROM aliases WHERE model = ? AND alias = ?", (model, alias))
+            else:
+                connection.execute("INSERT OR REPLACE INTO aliases VALUES (?, ?, ?)", (model, alias, int(version)))
+            connection.execute("UPDATE models SET updated_at = ? WHERE name = ?", (at, model))
+            entry = journal.append(
+                connection,
+                "model.unalias" if version is None else "model.promote",
+                model,
+                mutation,
+                before={"model": model, "alias": alias, "version": holder},
+                after={"model": model, "alias": alias, "version": version},
+                at=at,
+            )
+            move = AliasMove(
+                model=model,
+                alias=alias,
+                version=version,
+                previous=holder,
+                at=at,
+                actor=mutation.actor,
+                reason=mutation.reason,
+                action=entry.action.removeprefix("model."),
+                entry=entry.id,
+            )
+            record = msgspec.json.encode(move).decode()
+            connection.execute(
+                "INSERT INTO alias_moves (model, alias, at, record) VALUES (?, ?, ?, ?)", (model, alias, at, record)
+            )
+            idempotency.note(connection, "model.alias", mutation, record)
+            return move
+
+    def set_note(self, model: str, version: str, note: str, mutation: Mutation) -> None:
+        """Of a version, or of the model itself where version is empty."""
+        check_text("a note", note, "note")
+        with self._database.write(durable=True) as connection:
+            if idempotency.made_before(connection, "model.note", mutation) is not None:
+                return
+            table, target, bind = _noted(connection, model, version)
+            (before,) = connection.execute(f"SELECT note FROM {table}", bind).fetchone()
+            if before != note:
+                _set(connection, table, "note", note, bind)
+                journal.append(
+                    connection, "model.note", target, mutation, before={"note": before}, after={"note": note}
+                )
+            idempotency.note(connection, "model.note", mutation)
+
+    def set_tags(self, model: str, version: str, tags: dict[str, str | None], mutation: Mutation) -> None:
+        """None removes a tag. Of a version, or of the model itself where version is empty."""
+        check_pairs("tag", tags, "tags")
+        with self._database.write(durable=True) as connection:
+            if idempotency.made_before(connection, "model.tag", mutation) is not None:
+                return
+            table, target, bind = _noted(connection, model, version)
+            (text,) = connection.execute(f"SELECT tags FROM {table}", bind).fetchone()
+            known: dict[str, str] = msgspec.json.decode(text)
+            changed = {key: value for key, value in tags.items() if known.get(key) != value}
+            if changed:
+                kept = {key: value for key, value in {**known, **changed}.items() if value is not None}
+                _set(connection, table, "tags", _json(kept), bind)
+                before = {key: known.get(key) for key in changed}
+                journal.append(
+                    connection, "model.tag", target, mutation, before={"tags": before}, after={"tags": changed}
+                )
+            idempotency.note(connection, "model.tag", mutation)
+
+
+# ---------------------------------------------------------------- rows
+
+
+def _json(value: Any) -> str:
+    return msgspec.json.encode(value).decode()
+
+
+def _aliases(connection: sqlite3.Connection, model: str) -> dict[str, str]:
+    rows = connection.execute("SELECT alias, version FROM aliases WHERE model = ? ORDER BY alias", (model,))
+    return {alias: str(version) for alias, version in rows}
+
+
+def _models(connection: sqlite3.Connection, name: str | None = None) -> list[Model]:
+    aliases: dict[str, dict[str, str]] = {}
+    only = "" if name is None else " WHERE {column} = ?"
+    bind = () if name is None else (name,)
+    for model, alias, version in connection.execute(
+        f"SELECT model, alias, version FROM aliases{only.format(column='model')} ORDER BY alias", bind
+    ):
+        aliases.setdefault(model, {})[alias] = str(version)
+    rows = connection.execute(
+        "SELECT name, created_at, created_by, updated_at, versions, note, tags FROM models"
+        f"{only.format(column='name')} ORDER BY name",
+        bind,
+    )
+    return [
+        Model(
+            name=row[0],
+            created_at=row[1],
+            created_by=row[2],
+            updated_at=row[3],
+            versions=row[4],
+            latest=str(row[4]) if row[4] else "",
+            aliases=aliases.get(row[0], {}),
+            note=row[5],
+            tags=msgspec.json.decode(row[6]),
+        )
+        for row in rows
+    ]
+
+
+def _model(connection: sqlite3.Connection, name: str) -> Model:
+    found = _models(connection, name)
+    if not found:
+        raise NotFound(f"there is no model {name}.")
+    return found[0]
+
+
+def _version_row(connection: sqlite3.Connection, model: str, version: str) -> tuple[Any, ...]:
+    number = int(version) if version.isascii() and version.isdigit() and len(version) < 19 else -1
+    row: tuple[Any, ...] | None = connection.execute(
+        "SELECT version, note, tags, record FROM model_versions WHERE model = ? AND version = ?", (model, number)
+    ).fetchone()
+    if row is None:
+        found = _model(connection, model)
+        there = f"versions 1 to {found.latest}" if found.versions > 1 else "version 1" if found.versions else "none"
+        raise NotFound(f"model {model} has no version {version}; it has {there}.")
+    return row
+
+
+def _version(row: tuple[Any, ...], aliases: Mapping[str, str]) -> ModelVersion:
+    version = msgspec.msgpack.decode(row[3], type=ModelVersion)
+    return msgspec.structs.replace(
+        version,
+        note=row[1],
+        tags=msgspec.json.decode(row[2]),
+        aliases=tuple(alias for alias, holder in aliases.items() if holder == version.version),
+    )
+
+
+def _noted(connection: sqlite3.Connection, model: str, version: str) -> tuple[str, str, tuple[Any, ...]]:
+    """(table and condition, journal target, binds) of what carries a note or tags."""
+    if not version:
+        _model(connection, model)
+        return "models WHERE name = ?", model, (model,)
+    row = _version_row(connection, model, version)
+    return "model_versions WHERE model = ? AND version = ?", f"{model}@{version}", (model, row[0])
+
+
+def _set(connection: sqlite3.Connection, table: str, column: str, value: str, bind: tuple[Any, ...]) -> None:
+    name, _, where = table.partition(" ")
+    connection.execute(f"UPDATE {name} SET {column} = ? {where}", (value, *bind))
+    if name == "model_versions":
+        connection.execute("UPDATE models SET updated_at = ? WHERE name = ?", (now(), bind[0]))
+    else:
+        connection.execute("UPDATE models SET updated_at = ? WHERE name = ?", (now(), *bind))
+
+
+def _listed(aliases: Mapping[str, str]) -> str:
+    return ", ".join(aliases) if aliases else "none"
+
+
+def _named(version: str | None) -> str:
+    return "nothing" if version is None else f"v{version}"
+
+
+def _moved(connection: sqlite3.Connection, model: str, alias: str, holder: str | None, expected: str | None) -> str:
+    """Who moved the alias, and when, since the caller looked."""
+    row = connection.execute(
+        "SELECT record FROM alias_moves WHERE model = ? AND alias = ? ORDER BY seq DESC LIMIT 1", (model, alias)
+    ).fetchone()
+    if row is None:
+        return (
+            f"alias {alias} of {model} was expected at {_named(expected)}, and it was never set; nothing was changed. "
+            "Look again and repeat."
+        )
+    last = msgspec.json.decode(row[0], type=AliasMove)
+    return (
+        f"alias {alias} of {model} moved from {_named(last.previous)} to {_named(holder)} by {last.actor} "
+        f"at {journal.clock(last.at)} while you were looking (you saw {_named(expected)}); nothing was changed. "
+        "Look again and repeat."
+    )
