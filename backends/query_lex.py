@@ -73,7 +73,7 @@ def _quoted(text: str, start: int, tolerant: bool) -> Token:
 
 
 def _word(text: str, start: int) -> Token:
-    """Up to a space, parenthesis, comma or operator; an apostrophe inside belongs to it, a quotation after a dot not."""
+    """Ends at a space, bracket, comma or operator; an apostrophe inside belongs to it, a quotation after a dot not."""
     at = start
     while at < len(text):
         character = text[at]
