@@ -13,7 +13,7 @@ from collections.abc import Sequence
 import click
 
 from console.cli.exit import Exit, report
-from console.cli.verb import Invocation, Noun, shared_options
+from console.cli.verb import Invocation, Noun
 
 COMPLETE = "_MLOPS_CONSOLE_COMPLETE"
 """Set by the shell when it asks for completions."""
@@ -31,7 +31,7 @@ NOUNS: dict[str, str] = {
     "doctor": "Check this machine, terminal and workspace, and say what to do.",
     "backup": "Copy the workspace while it is in use.",
     "keys": "The cheat-sheet of the console's keys.",
-    "completion": "Print shell completion for bash or zsh.",
+    "completion": "Print shell completion for bash, zsh or fish.",
 }
 """noun → one line. The module of the same name in this package has the command, under the same name."""
 
@@ -57,7 +57,6 @@ class Root(Noun):
 @click.command(
     "mlops-console",
     cls=Root,
-    params=shared_options(),
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
     epilog="Without a noun it opens the console; `mlops-console runs` opens it on a pane. "
     "Exit: 0 done, 1 refused or failed, 2 wrong input, 3 unreachable, 4 unauthorized, 130 interrupted.",

@@ -136,16 +136,14 @@ def shared_options() -> list[click.Parameter]:
     ]
 
 
-class Verb(click.Command):
-    """A command that takes the shared options too."""
+class _Shared(click.Command):
+    """Takes the shared options besides its own."""
 
     def get_params(self, ctx: click.Context) -> list[click.Parameter]:
-        own = super().get_params(ctx)
-        taken = {name for param in own for name in param.opts}
-        # --help is the last of a command's own; the shared ones follow it and are listed apart.
-        return [*own, *(option for option in shared_options() if not taken & set(option.opts))]
+        return [*super().get_params(ctx), *shared_options()]
 
-    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+    def _help_records(self, ctx: click.Context) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:
+        """The help of its own options, and of the shared ones."""
         shared = {option.opts[0] for option in shared_options()}
         own: list[tuple[str, str]] = []
         everywhere: list[tuple[str, str]] = []
@@ -153,17 +151,28 @@ class Verb(click.Command):
             record = param.get_help_record(ctx) if isinstance(param, click.Option) else None
             if record is not None:
                 (everywhere if param.opts[0] in shared else own).append(record)
-        if own:
-            with formatter.section("Options"):
-                formatter.write_dl(own)
+        return own, everywhere
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        own, everywhere = self._help_records(ctx)
+        with formatter.section("Options"):
+            formatter.write_dl(own)
         with formatter.section("Everywhere"):
             formatter.write_dl(everywhere)
 
 
-class Noun(click.Group):
+class Verb(_Shared):
+    """A command that takes the shared options too."""
+
+
+class Noun(_Shared, click.Group):
     """A group of verbs. A mistyped verb is answered with the nearest one."""
 
     command_class = Verb
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        super().format_options(ctx, formatter)
+        self.format_commands(ctx, formatter)
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
