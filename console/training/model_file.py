@@ -40,7 +40,7 @@ ALLOWED = frozenset({
 """Beyond what skops trusts by itself (public scikit-learn estimators, plain values, numpy arrays)."""
 
 
-class TestData(Record):
+class TestData(Record, kw_only=True):
     """The rows a model was held against."""
 
     dataset: str
@@ -53,7 +53,7 @@ class TestData(Record):
     metrics: dict[str, float] = {}
 
 
-class ModelMeta(Record):
+class ModelMeta(Record, kw_only=True):
     """What `model/meta.json` says about a trained model."""
 
     task: str

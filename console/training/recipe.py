@@ -23,7 +23,7 @@ REGRESSION_METRICS = ("rmse", "mae", "r2")
 LOWER_IS_BETTER = frozenset({"log_loss", "brier", "rmse", "mae"})
 
 
-class Split(Record, forbid_unknown_fields=True):
+class Split(Record, kw_only=True, forbid_unknown_fields=True):
     """How rows are held out for the test. `time`: the latest; `group`: whole groups; `random`: stratified by class."""
 
     by: Literal["random", "time", "group"] = "random"
@@ -34,14 +34,14 @@ class Split(Record, forbid_unknown_fields=True):
     """Cross-validation folds within the training rows; 0 for none."""
 
 
-class NumericSteps(Record, forbid_unknown_fields=True):
+class NumericSteps(Record, kw_only=True, forbid_unknown_fields=True):
     impute: Literal["auto", "none", "median", "mean", "most_frequent", "zero"] = "auto"
     """`auto`: the median, unless the estimator takes missing values itself."""
     scale: bool | None = None
     """None: only for estimators that are not trees."""
 
 
-class CategoricalSteps(Record, forbid_unknown_fields=True):
+class CategoricalSteps(Record, kw_only=True, forbid_unknown_fields=True):
     encode: Literal["auto", "onehot", "ordinal", "drop"] = "auto"
     """`auto`: ordinal for trees, else one-hot."""
     min_frequency: float | int | None = None
@@ -50,29 +50,29 @@ class CategoricalSteps(Record, forbid_unknown_fields=True):
     """At most this many levels of a column are told apart; by default 64 one-hot, 250 ordinal."""
 
 
-class DatetimeSteps(Record, forbid_unknown_fields=True):
+class DatetimeSteps(Record, kw_only=True, forbid_unknown_fields=True):
     encode: Literal["parts", "drop"] = "parts"
     """`parts`: month, day of month, day of week, hour."""
 
 
-class Preprocess(Record, forbid_unknown_fields=True):
+class Preprocess(Record, kw_only=True, forbid_unknown_fields=True):
     numeric: NumericSteps = NumericSteps()
     categorical: CategoricalSteps = CategoricalSteps()
     datetime: DatetimeSteps = DatetimeSteps()
 
 
-class EstimatorChoice(Record, forbid_unknown_fields=True):
+class EstimatorChoice(Record, kw_only=True, forbid_unknown_fields=True):
     class_: str = msgspec.field(name="class")
     params: dict[str, Any] = {}
 
 
-class MetricChoice(Record, forbid_unknown_fields=True):
+class MetricChoice(Record, kw_only=True, forbid_unknown_fields=True):
     report: tuple[str, ...] = ()
     """Empty: all that suit the task."""
     primary: str = ""
 
 
-class Recipe(Record, forbid_unknown_fields=True):
+class Recipe(Record, kw_only=True, forbid_unknown_fields=True):
     """What a training run does."""
 
     dataset: str

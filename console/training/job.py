@@ -1,0 +1,23 @@
+"""What `start_run` hands to the worker, and what the worker cannot help."""
+
+from __future__ import annotations
+
+from backends.entities import Record
+
+
+class Job(Record, kw_only=True):
+    """What `start_run` resolved for the worker: `job.json`."""
+
+    dataset: str
+    version: str
+    digest: str
+    path: str
+    """The dataset version's Parquet file."""
+
+    @property
+    def ref(self) -> str:
+        return f"{self.dataset}@{self.version}"
+
+
+class EstimatorFailed(Exception):
+    """The estimator itself raised: its own words are the reason."""

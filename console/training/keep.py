@@ -1,0 +1,120 @@
+"""What a training run leaves: the model, what is known of it, the reference for monitoring, the environment."""
+
+from __future__ import annotations
+
+import json
+import platform
+from importlib.metadata import distributions
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pandas as pd
+
+from backends.entities import Column, ColumnType, Signature
+from console.monitoring.profile import build_profile
+from console.training.channel import Channel
+from console.training.frame import Rows
+from console.training.model_file import ModelMeta, TestData, library_versions, load_model, save_model
+from console.training.recipe import Recipe
+
+
+def keep_model(
+    out: Path,
+    pipeline: Any,
+    recipe: Recipe,
+    rows: Rows,
+    channel: Channel,
+    *,
+    classes: list[Any],
+    positive: Any,
+    kind: str,
+    scores: Any,
+    train_rows: Any,
+    test_rows: Any,
+    importance: dict[str, float],
+    test: TestData,
+) -> None:
+    """Write `model/model.skops`, `model/meta.json`, `model/reference.json`, `model/importance.json` and `environment.txt`."""
+    channel.progress(0.94, "saving the model")
+    folder = out / "model"
+    file = save_model(pipeline, folder / "model.skops")
+    if file.untrusted:
+        channel.note(f"the model holds types that the console will not load: {', '.join(file.untrusted)}")
+    else:
+        _check_round_trip(pipeline, folder / "model.skops", file.sha256, rows, test_rows)
+    meta = ModelMeta(
+        task=recipe.task,
+        target=recipe.target,
+        features=rows.columns,
+        signature=Signature(inputs=rows.columns, outputs=_outputs(recipe, classes, positive, kind)),
+        file=file,
+        classes=tuple(classes),
+        positive=positive,
+        score=kind,
+        libraries=library_versions(),
+        seed=recipe.seed,
+        recipe="recipe.toml",
+        dropped=rows.features.dropped,
+        importance=importance,
+        train_rows=len(train_rows),
+        test=test,
+    )
+    (folder / "meta.json").write_bytes(msgspec.json.format(msgspec.json.encode(meta)))
+    (folder / "importance.json").write_text(json.dumps(importance, indent=1) + "\n")
+
+    channel.progress(0.96, "profiling the reference")
+    if kind == "decision":
+        # the cells of a profile are over probabilities; a margin has no fixed range
+        channel.note("no reference profile: the estimator gives margins, not probabilities, so this model cannot be monitored")
+    else:
+        (folder / "reference.json").write_bytes(_reference(recipe, rows, classes, positive, scores, train_rows, test_rows, importance))
+    (out / "environment.txt").write_text(_environment())
+    names = ["model/model.skops", "model/meta.json", "model/importance.json", "model/reference.json", "environment.txt"]
+    for name in names:
+        if (out / name).exists():
+            channel.say(artifact=name)
+
+
+def _reference(
+    recipe: Recipe, rows: Rows, classes: list[Any], positive: Any, scores: Any, train_rows: Any, test_rows: Any, importance: dict[str, float]
+) -> bytes:
+    times = rows.frame[recipe.split.column] if recipe.split.by == "time" else None
+    if times is not None and not pd.api.types.is_datetime64_any_dtype(times.dtype):
+        times = None
+    profile = build_profile(
+        rows.frame.loc[train_rows, [column.name for column in rows.columns]],
+        scores,
+        rows.target[test_rows],
+        task=recipe.task,
+        positive=positive,
+        classes=classes,
+        importances=importance,
+        times=None if times is None else times.loc[train_rows],
+        score_times=None if times is None else times.loc[test_rows],
+        seed=recipe.seed,
+    )
+    return profile.encode()
+
+
+def _check_round_trip(pipeline: Any, path: Path, sha256: str, rows: Rows, test_rows: Any) -> None:
+    """A model that would answer differently after loading must not be kept."""
+    import numpy as np
+
+    few = rows.frame.loc[test_rows[:50], rows.features.names]
+    loaded = load_model(path, sha256)
+    if not np.array_equal(np.asarray(pipeline.predict(few)), np.asarray(loaded.predict(few))):
+        raise RuntimeError("the saved model predicts differently from the fitted one; it was not kept")
+
+
+def _outputs(recipe: Recipe, classes: list[Any], positive: Any, kind: str) -> tuple[Column, ...]:
+    if recipe.task == "regression":
+        return (Column(name=recipe.target, type=ColumnType.FLOAT),)
+    if positive is not None and len(classes) == 2:
+        return (Column(name="score", type=ColumnType.FLOAT, note=f"{kind} of {positive}"),)
+    return tuple(Column(name=str(value), type=ColumnType.FLOAT, note=kind) for value in classes)
+
+
+def _environment() -> str:
+    lines = sorted({f"{dist.metadata['Name']}=={dist.version}" for dist in distributions()}, key=str.casefold)
+    return f"# python {platform.python_version()} on {platform.platform()}\n" + "\n".join(lines) + "\n"
