@@ -10,10 +10,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
 from importlib import import_module
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-from backends.contract import Backend
 from backends.entities import Alert, AlertState, Model, ModelVersion, Run
+
+if TYPE_CHECKING:
+    from backends.contract import Backend
 
 
 class Tier(StrEnum):
@@ -30,11 +32,20 @@ class Tier(StrEnum):
 class Situation(Protocol):
     """What an action is judged by."""
 
-    pane: str
-    selected: object
-    marked: tuple[object, ...]
-    backend: Backend | None
-    read_only: bool
+    @property
+    def pane(self) -> str: ...
+
+    @property
+    def selected(self) -> object: ...
+
+    @property
+    def marked(self) -> tuple[object, ...]: ...
+
+    @property
+    def backend(self) -> Backend | None: ...
+
+    @property
+    def read_only(self) -> bool: ...
 
 
 Reason = Callable[[Situation], str]

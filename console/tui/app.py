@@ -6,9 +6,7 @@ import asyncio
 import gc
 import os
 import threading
-from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
-from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
@@ -29,14 +27,19 @@ from console.tui.bar import Bar
 from console.tui.errors import ErrorLine, Problem
 from console.tui.ink import Ink
 from console.tui.keymap import Keymap, load_keymap
-from console.tui.pane import Pane
 from console.tui.panes import BY_ID as PANE_BY_ID
 from console.tui.panes import PANES
 from console.tui.theme import DEFAULT, PALETTES, textual_theme
 from console.tui.watch import Facts, Noticed, Trouble, Watch
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+    from pathlib import Path
+
     from textual.worker import Worker
+
+    from console.tui.dialogs import Dialog
+    from console.tui.pane import Pane
 
 T = TypeVar("T")
 
@@ -57,8 +60,10 @@ class Opened(Message):
 
 @dataclass(frozen=True)
 class Here:
-    """The situation an action is judged by and run in. It holds the session it began with: a dialog that stays open over a
-    change of context still acts on what it named."""
+    """The situation an action is judged by and run in.
+
+    It holds the session it began with: a dialog that stays open over a change of context still acts on what it named.
+    """
 
     app: ConsoleApp
     session: Session | None
@@ -98,7 +103,7 @@ class Frame(Screen[None]):
     if TYPE_CHECKING:
 
         @property
-        def app(self) -> ConsoleApp: ...
+        def app(self) -> ConsoleApp: ...  # type: ignore[override]
 
     def compose(self) -> ComposeResult:
         yield frame.OneLine(id="header")
@@ -119,12 +124,7 @@ class Frame(Screen[None]):
         self.set_class(small, "-small")
         if small:
             self.query_one("#small", frame.OneLine).say(
-                [
-                    (
-                        f" {event.size.width}x{event.size.height} is too small: mlops-console needs {LEAST[0]}x{LEAST[1]} ",
-                        "warn",
-                    )
-                ]
+                [(f" {event.size.width}x{event.size.height} is too small: this needs {LEAST[0]}x{LEAST[1]} ", "warn")]
             )
         self.app.refresh_frame()
 
@@ -328,7 +328,7 @@ class ConsoleApp(App[int], inherit_bindings=False):
         self.refresh_frame()
 
     def pane_failed(self, pane: Pane, error: Exception) -> None:
-        """A pane's question failed: rows stay; an absent server is the stale line's matter, all else the error line's."""
+        """A pane's question failed: rows stay. The stale line tells of an absent server, the error line of all else."""
         if isinstance(error, Unreachable) and self.trouble is None:
             self.trouble = Trouble(monotonic(), str(error), monotonic() + 2)
             self._tick_while_stale()
@@ -446,7 +446,7 @@ class ConsoleApp(App[int], inherit_bindings=False):
             self.show_problem(error, action.label)
 
     async def carry_out(self, change: Callable[[], T]) -> T:
-        """Run a change in a thread. It goes on when the dialog that asked for it is gone, and the app waits for it at its end."""
+        """Run a change in a thread. It goes on when the dialog that asked is gone; the app waits for it at its end."""
         self.changing += 1
         try:
             return await asyncio.shield(asyncio.to_thread(change))
@@ -464,11 +464,21 @@ class ConsoleApp(App[int], inherit_bindings=False):
         if name:
             self.perform(ACTION_BY_ID[name])
 
+    async def ask(self, dialog: Dialog[T]) -> T | None:
+        """Lay a dialog over the frame and wait for its answer; None when it was left. Only from an action."""
+        return await self.push_screen_wait(dialog)
+
     async def open_bar(self, bar: Bar) -> None:
         """Lay an input line over the footer."""
         for old in self.frame.query(Bar):
             await old.remove()
         await self.frame.mount(bar, before="#footer")
+
+    def send_to_terminal(self, code: str) -> None:
+        """Write a control sequence of ours past the screen."""
+        if self._driver is not None:
+            self._driver.write(code)
+            self._driver.flush()
 
     def ask_again(self) -> None:
         """`ctrl+r`: now, whatever the back-off says."""
@@ -541,10 +551,9 @@ class ConsoleApp(App[int], inherit_bindings=False):
     @property
     def settled(self) -> bool:
         """No question is out and no change under way."""
-        working = any(not worker.is_finished for worker in self.workers if worker.group != "wait")
-        return not (
-            working or self._opening or self.changing or (self.pane is not None and (self.pane.busy or self.pane.dirty))
-        )
+        if self._opening or self.changing or any(not worker.is_finished for worker in self.workers):
+            return False
+        return self.pane is None or not (self.pane.busy or self.pane.dirty)
 
     async def idle(self, timeout: float = 10.0) -> None:
         """Wait until everything asked for is on the screen."""
@@ -554,9 +563,8 @@ class ConsoleApp(App[int], inherit_bindings=False):
             await asyncio.sleep(0.01)
             calm = calm + 1 if self.settled else 0
             if monotonic() > end:
-                raise TimeoutError(
-                    f"still busy: {[w.name for w in self.workers if not w.is_finished]}, pane {self.pane}"
-                )
+                working = [worker.name for worker in self.workers if not worker.is_finished]
+                raise TimeoutError(f"still busy: {working}, pane {self.pane}")
 
     def on_worker_state_changed(self, event: Worker.StateChanged) -> None:
         if event.worker.error is not None and not event.worker.group.startswith(("fetch", "verb", "open")):

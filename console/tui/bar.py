@@ -12,6 +12,7 @@ from console.tui.frame import OneLine
 
 if TYPE_CHECKING:
     from textual.app import ComposeResult
+
     from console.tui.app import ConsoleApp
 
 
@@ -56,7 +57,7 @@ class Bar(Vertical):
     if TYPE_CHECKING:
 
         @property
-        def app(self) -> ConsoleApp: ...
+        def app(self) -> ConsoleApp: ...  # type: ignore[override]
 
     def compose(self) -> ComposeResult:
         yield OneLine(id="bar-hint")

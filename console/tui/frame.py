@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from textual.widget import Widget
 
-from console.config import Session
 from console.safe import safe_text
 from console.tui import ink, state
 from console.tui.actions import Action, shown_key
 from console.tui.panes import PANES
-from console.tui.watch import Facts, Trouble
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from textual.strip import Strip
+
+    from console.config import Session
     from console.tui.app import ConsoleApp
+    from console.tui.watch import Facts, Trouble
 
 CRUMB = " › "
 
@@ -30,7 +32,7 @@ class OneLine(Widget):
     if TYPE_CHECKING:
 
         @property
-        def app(self) -> ConsoleApp: ...
+        def app(self) -> ConsoleApp: ...  # type: ignore[override]
 
     def __init__(self, *, id: str | None = None) -> None:  # noqa: A002
         super().__init__(id=id)
@@ -60,9 +62,9 @@ class Rule(Widget):
     if TYPE_CHECKING:
 
         @property
-        def app(self) -> ConsoleApp: ...
+        def app(self) -> ConsoleApp: ...  # type: ignore[override]
 
-    def render_line(self, y: int) -> Strip:
+    def render_line(self, y: int) -> Strip:  # noqa: ARG002
         sign, tone = ("═", "prod") if self.production else ("─", "border")
         return self.app.ink.strip([(sign * self.size.width, tone)], self.size.width)
 

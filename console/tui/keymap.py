@@ -3,17 +3,20 @@
     promote = "P"
     "go.runs" = "r,3"
 
-A file with a mistake changes nothing silently: every problem is a sentence that names the file, the key and the nearest valid one.
+A file with a mistake changes nothing silently: every problem is a sentence that names the file, the key and the nearest
+valid one.
 """
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from difflib import get_close_matches
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from console.tui.actions import ACTIONS, BY_ID, Action, shown_key
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 _NAMED = {
     "?": "question_mark", "/": "slash", ":": "colon", "esc": "escape", ",": "comma", ".": "full_stop", "-": "minus",
@@ -26,10 +29,8 @@ _NAMED = {
 }  # fmt: skip
 
 _PLAIN = frozenset(
-    ["space", "enter", "escape", "tab", "backspace", "delete", "insert", "home", "end", "pageup", "pagedown", "up", "down", "left", "right"]
+    ("space", "enter", "escape", "tab", "backspace", "delete", "insert", "home", "end", "pageup", "pagedown", "up", "down", "left", "right")
 ) | {f"f{n}" for n in range(1, 25)} | frozenset(_NAMED.values())  # fmt: skip
-
-_CONTROL_LETTER = re.compile(r"[a-z0-9]|[a-z_]+")
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,7 @@ def default_keys() -> dict[str, str]:
 
 
 def normal_key(text: str) -> str | None:
-    """The key in Textual's spelling, or None when there is no such key: `?` is `question_mark`, `ctrl+R` is `ctrl+shift+r`."""
+    """The key in Textual's spelling (`?` is `question_mark`, `ctrl+R` is `ctrl+shift+r`), or None: no such key."""
     text = text.strip()
     if len(text) == 1 and text.isalnum():
         return text
@@ -109,7 +110,7 @@ def load_keymap(path: Path) -> Keymap:
 
 
 def _flat(table: dict[str, object], prefix: str = "") -> dict[str, object]:
-    """`[go] runs = "r"` and `"go.runs" = "r"` and `go.runs = "r"` are one thing; `sort` and `sort.reverse` may both be set."""
+    """`[go] runs = "r"` and `"go.runs" = "r"` are one thing, so that both ways of writing a dotted id work."""
     out: dict[str, object] = {}
     for name, value in table.items():
         if isinstance(value, dict):

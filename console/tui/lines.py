@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import ClassVar, TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from textual.binding import Binding, BindingType
 from textual.geometry import Region, Size
@@ -14,6 +13,8 @@ from textual.scroll_view import ScrollView
 from console.tui import ink
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
     from textual.strip import Strip
 
 
@@ -186,7 +187,7 @@ class LineList(ScrollView, can_focus=True):
         self._move((max(ahead) if by > 0 else min(ahead)) if ahead else (held[0] if by > 0 else held[-1]))
 
     def render_line(self, y: int) -> Strip:
-        drawing = self.app.ink
+        drawing: ink.Ink = self.app.ink  # type: ignore[attr-defined]
         width = self.size.width
         index = int(self.scroll_y) + y
         if index >= len(self._lines):

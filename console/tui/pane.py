@@ -1,12 +1,12 @@
 """What every pane is: a view on one kind of thing that lives in the frame.
 
-A pane asks in `fetch`, in a worker thread, and shows in `show`, on the event loop. It never asks a backend from a handler and never
-touches a widget from a thread. Late answers are dropped by their generation, and questions that pile up become one.
+A pane asks in `fetch`, in a worker thread, and shows in `show`, on the event loop. It never asks a backend from a
+handler and never touches a widget from a thread. Late answers are dropped by their generation; questions that pile up
+become one.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual.containers import Container
@@ -15,12 +15,15 @@ from textual.widget import Widget
 
 from backends.contract import BackendError
 from backends.query import Query
-from console.config import Session
-from console.tui import ink
 from console.tui.lines import Line, LineList
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
     from textual.app import ComposeResult
+
+    from console.config import Session
+    from console.tui import ink
     from console.tui.app import ConsoleApp
 
 WIDE = 110
@@ -81,12 +84,12 @@ class Pane(Widget):
     if TYPE_CHECKING:
 
         @property
-        def app(self) -> ConsoleApp: ...
+        def app(self) -> ConsoleApp: ...  # type: ignore[override]
 
     # ------------------------------------------------------------ to be given by the pane
 
     def fetch(self) -> Any:
-        """Ask the backend. Runs in a worker thread: blocking is fine, widgets are not. Any exception is shown as the pane's error."""
+        """Ask the backend. Runs in a worker thread: blocking is fine, widgets are not. Exceptions are shown."""
         return None
 
     def show(self, data: Any) -> None:
@@ -120,7 +123,7 @@ class Pane(Widget):
         return ()
 
     def exported(self) -> tuple[str, Sequence[str], Iterator[Sequence[object]]]:
-        """(name, column titles, rows as shown, raw values) for `e`. Called in a thread; the rows may ask the backend."""
+        """(name, column titles, rows as shown with raw values) for `e`. Called in a thread; rows may ask the backend."""
         return (self.PANE, (), iter(()))
 
     def focus_list(self) -> None:

@@ -1,19 +1,26 @@
-"""One thread that notices change: it compares the backend's cheap token a few times a second, and asks for more only when it differs."""
+"""One thread that notices change.
+
+It compares the backend's cheap token a few times a second, and asks for more only when it differs.
+"""
 
 from __future__ import annotations
 
 import random
 import threading
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from textual.message import Message
 
 from backends.contract import Backend, BackendError, Unreachable
 from backends.entities import AlertState, RunStatus
 from backends.query import Compare, Key, Query
-from console.config import Session
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from console.config import Session
 
 INTERVAL = 0.35
 AGENT_EVERY = 3.0
@@ -120,7 +127,7 @@ class Watch(threading.Thread):
 
 
 def _wait(error: Exception, failures: int) -> float:
-    """Seconds until the next try: what the server asked for, else doubling, with jitter so that consoles do not march in step."""
+    """Seconds until the next try: what the server asked for, else doubling; jitter keeps consoles out of step."""
     if isinstance(error, Unreachable) and error.retry_at is not None:
         asked = error.retry_at / 1000 - time.time()
         if 0 < asked <= 300:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, TYPE_CHECKING
-
+from typing import TYPE_CHECKING, Any
 
 from backends.contract import Backend, BackendError
 from backends.entities import (
@@ -80,7 +79,7 @@ class OverviewPane(Pane):
         yield LineList(id="overview")
 
     @property
-    def list(self) -> LineList:
+    def lines(self) -> LineList:
         return self.query_one("#overview", LineList)
 
     def fetch(self) -> Seen:
@@ -94,7 +93,7 @@ class OverviewPane(Pane):
         if not self.loaded:
             return
         welcome = self.app.welcome_wanted(self.seen.fresh)
-        self.list.set_lines(overview_lines(self.seen, self.size.width, welcome))
+        self.lines.set_lines(overview_lines(self.seen, self.size.width, welcome))
 
     def on_resize(self) -> None:
         super().on_resize()
@@ -106,7 +105,7 @@ class OverviewPane(Pane):
     def selected(self) -> object | None:
         if not self.loaded:
             return None
-        line = self.list.current
+        line = self.lines.current
         return line.value if line else None
 
     def open_selected(self) -> None:
@@ -165,11 +164,11 @@ def look(backend: Backend) -> Seen:
 
 
 def _in_production(backend: Backend, model: Model, monitor: Monitor | None) -> InProduction:
-    assert backend.registry is not None
-    version = backend.registry.version(model.name, model.aliases["champion"])
+    registry = backend.need("registry")
+    version = registry.version(model.name, model.aliases["champion"])
     move: AliasMove | None = None
     try:
-        moves = backend.registry.history(model.name, alias="champion", limit=1)
+        moves = registry.history(model.name, alias="champion", limit=1)
         move = moves[0] if moves else None
     except BackendError:
         move = None  # a registry without a history still has a champion

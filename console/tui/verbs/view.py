@@ -155,7 +155,7 @@ async def copy(here: Here) -> None:
         return
     value = offered[0][1]
     if len(offered) > 1:
-        chosen = await here.app.push_screen_wait(
+        chosen = await here.app.ask(
             Choose("Copy", [(str(index), label, text) for index, (label, text) in enumerate(offered)])
         )
         if chosen is None:
@@ -171,7 +171,7 @@ async def export(here: Here) -> None:
     view = here.view
     if view is None:
         return
-    target = here.argument or await here.app.push_screen_wait(
+    target = here.argument or await here.app.ask(
         Ask("Export the rows as shown", "file (.csv, .json or .jsonl)", f"{view.PANE}.csv")
     )
     if not target:
@@ -191,7 +191,7 @@ async def switch_context(here: Here) -> None:
             (each.name, each.name + ("  PRODUCTION" if each.production else ""), each.note or each.url)
             for each in config.contexts.values()
         ]
-        name = await here.app.push_screen_wait(Choose("Switch to context", options)) or ""
+        name = await here.app.ask(Choose("Switch to context", options)) or ""
     if name:
         config.context(name)  # an unknown name is told with the names there are
         here.app.open_context(name, None, here.app.wanted[2])
@@ -201,7 +201,7 @@ async def switch_theme(here: Here) -> None:
     from console.tui.dialogs import Choose
     from console.tui.theme import PALETTES
 
-    name = here.argument or await here.app.push_screen_wait(Choose("Theme", [(each, each, "") for each in PALETTES]))
+    name = here.argument or await here.app.ask(Choose("Theme", [(each, each, "") for each in PALETTES]))
     if not name:
         return
     if name not in PALETTES:
