@@ -78,7 +78,8 @@ def _say(invocation: Invocation, found: AgentStatus) -> None:
                 "pid": found.pid,
                 "since": f"{age(found.since)} ago",
                 "version": found.version,
-                "work": f"{plural(found.runs, 'run')} running, {found.queued} queued",
+                "work": f"{plural(found.runs, 'run')} running of {found.slots} at most, {found.queued} queued",
+                "note": found.note,
             }
         )
 

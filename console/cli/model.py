@@ -74,7 +74,9 @@ def list_(invocation: Invocation, query: tuple[str, ...], where: str, sort: str,
     from backends.query import MODEL_FIELDS
 
     page = invocation.need("registry").page(parsed_query(query, where, sort, MODEL_FIELDS), at=at, limit=limit)
-    invocation.show_page(page, MODEL_COLUMNS, empty="no model yet; mlops-console model register MODEL RUN makes one")
+    invocation.show_page(
+        page, MODEL_COLUMNS, empty="no model yet; mlops-console model register RUN --model NAME makes one"
+    )
 
 
 @model.command("versions")
@@ -149,12 +151,12 @@ def _print_version(found: ModelVersion) -> None:
 
 
 @model.command("register")
-@click.argument("name", metavar="MODEL")
 @click.argument("run_id", metavar="RUN")
+@click.option("--model", "name", required=True, metavar="NAME", help="The model whose next version it becomes.")
 @reason_option
 @click.pass_obj
-def register(invocation: Invocation, name: str, run_id: str, reason: str, key: str) -> None:
-    """Make the model that RUN trained the next version of MODEL."""
+def register(invocation: Invocation, run_id: str, name: str, reason: str, key: str) -> None:
+    """Make the model that RUN trained the next version of a registered model."""
     from console.promotion.register import register_run
 
     run = invocation.need("runs").get(run_id)

@@ -201,36 +201,34 @@ def create(
     reason: str,
     key: str,
 ) -> None:
-    """A standing comparison for MODEL; change one by creating it again."""
-    from backends.contract import NotFound
+    """A standing comparison of what MODEL sees with what it was trained on."""
+    from console.monitoring.create import create_monitor
 
-    invocation.need("registry").get(model_name)  # a monitor of a model that is not there would never score
-    monitors = invocation.need("monitors")
-    try:
-        before: Monitor | None = monitors.get(name)
-    except NotFound:
-        before = None
-    definition = Monitor(
-        name=name,
-        model=model_name,
+    made = create_monitor(
+        invocation.backend,
+        name,
+        model_name,
+        mutation=invocation.mutation(reason, key),
         alias=alias,
-        source=str(source.absolute()) if source is not None else "",
+        source=str(source) if source is not None else "",
         time_column=time_column,
         label_column=label_column,
         id_column=id_column,
         window=window,
         policy={**invocation.session.policies.monitor, **_numbers(policy)},
         note=note,
-        created_by=invocation.session.actor,
-        paused=before.paused if before is not None else False,
     )
-    made = monitors.put(definition, invocation.mutation(reason, key))
-    if made.source and invocation.session.workspace is not None:
+    _wake_agent(invocation, made)
+    watched = f"watches {made.source}" if made.source else f"mlops-console monitor ingest {made.name} FILE feeds it"
+    invocation.show(made, lambda: narrate(f"{made.name}: {made.model}@{made.alias}; {watched}"))
+
+
+def _wake_agent(invocation: Invocation, found: Monitor) -> None:
+    """The agent keeps the scorer of a watched folder."""
+    if found.source and invocation.session.workspace is not None:
         from console.agent import ensure_agent
 
         ensure_agent(invocation.session.workspace)
-    watched = f"watches {made.source}" if made.source else f"mlops-console monitor ingest {made.name} FILE feeds it"
-    invocation.show(made, lambda: narrate(f"{made.name}: {made.model}@{made.alias}; {watched}"))
 
 
 def _numbers(pairs: tuple[str, ...]) -> dict[str, float]:
@@ -249,7 +247,10 @@ def _numbers(pairs: tuple[str, ...]) -> dict[str, float]:
 @click.pass_obj
 def pause(invocation: Invocation, name: str, reason: str, key: str) -> None:
     """Stop looking; what arrives meanwhile waits in its folder."""
-    _set_paused(invocation, name, True, reason, key)
+    from console.monitoring.create import pause_monitor
+
+    after = pause_monitor(invocation.backend, name, invocation.mutation(reason, key))
+    invocation.show(after, lambda: narrate(f"{after.name}: paused"))
 
 
 @monitor.command("resume")
@@ -257,19 +258,28 @@ def pause(invocation: Invocation, name: str, reason: str, key: str) -> None:
 @reason_option
 @click.pass_obj
 def resume(invocation: Invocation, name: str, reason: str, key: str) -> None:
-    """Look again."""
-    _set_paused(invocation, name, False, reason, key)
+    """Look again, at what came meanwhile too."""
+    from console.monitoring.create import resume_monitor
+
+    after = resume_monitor(invocation.backend, name, invocation.mutation(reason, key))
+    _wake_agent(invocation, after)
+    invocation.show(after, lambda: narrate(f"{after.name}: looking"))
 
 
-def _set_paused(invocation: Invocation, name: str, paused: bool, reason: str, key: str) -> None:
-    monitors = invocation.need("monitors")
-    changed = msgspec.structs.replace(monitors.get(name), paused=paused)
-    after = monitors.put(changed, invocation.mutation(reason, key))
-    if not paused and after.source and invocation.session.workspace is not None:
-        from console.agent import ensure_agent
+@monitor.command("policy")
+@click.argument("name")
+@click.argument("policy", nargs=-1, metavar="KEY=NUMBER...")
+@reason_option
+@click.pass_obj
+def policy_(invocation: Invocation, name: str, policy: tuple[str, ...], reason: str, key: str) -> None:
+    """Change when a monitor speaks up; what is not named stays."""
+    from console.monitoring.create import set_policy
 
-        ensure_agent(invocation.session.workspace)
-    invocation.show(after, lambda: narrate(f"{after.name}: {'paused' if after.paused else 'looking'}"))
+    before = invocation.need("monitors").get(name)
+    after = set_policy(
+        invocation.backend, name, {**before.policy, **_numbers(policy)}, invocation.mutation(reason, key)
+    )
+    invocation.show(after, lambda: print_record(after.policy))
 
 
 @monitor.command("delete")
@@ -278,9 +288,10 @@ def _set_paused(invocation: Invocation, name: str, paused: bool, reason: str, ke
 @reason_option
 @click.pass_obj
 def delete(invocation: Invocation, name: str, confirm: str | None, reason: str, key: str) -> None:
-    """Delete a monitor with its windows and alerts."""
-    monitors = invocation.need("monitors")
-    found = monitors.get(name)
+    """Delete a monitor with its windows, alerts and kept predictions."""
+    from console.monitoring.create import delete_monitor
+
+    found = invocation.need("monitors").get(name)
     invocation.confirm(found.name, confirm, deed=f"delete monitor {found.name}", production_only=False)
-    monitors.delete(found.name, invocation.mutation(reason, key))
+    delete_monitor(invocation.backend, found.name, invocation.mutation(reason, key))
     invocation.show({"deleted": found.name}, lambda: narrate(f"{found.name}: deleted"))

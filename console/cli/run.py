@@ -125,7 +125,7 @@ def _print_run(invocation: Invocation, found: Run) -> None:
 
 
 @run.command("start")
-@click.argument("recipe", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.argument("recipe", type=click.Path(path_type=Path))
 @click.option("--name", default="", help="Name of the run; the recipe's own without it.")
 @click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Change one key of the recipe.")
 @click.option("--wait", is_flag=True, help="Stay until the run has ended; exit 1 unless it finished well.")
@@ -135,12 +135,13 @@ def start(
     invocation: Invocation, recipe: Path, name: str, overrides: tuple[str, ...], wait: bool, reason: str, key: str
 ) -> None:
     """Start a training run from RECIPE (TOML). It goes on when you log out."""
+    from console.training.recipe import read_recipe
     from console.training.start import start_run
 
     changes = key_values(overrides, "--set")
     started = start_run(
         invocation.backend,
-        _recipe_text(recipe),
+        read_recipe(recipe),
         invocation.mutation(reason, key),
         name=name,
         overrides=changes,
@@ -301,15 +302,6 @@ def compare(invocation: Invocation, run_ids: tuple[str, ...], everything: bool) 
     runs = invocation.need("runs")
     compared = compare_runs([runs.get(run_id) for run_id in run_ids])
     invocation.show(compared, lambda: print_comparison(compared, everything=everything))
-
-
-def _recipe_text(path: Path) -> str:
-    from backends.contract import Invalid
-
-    try:
-        return path.read_text(encoding="utf-8")
-    except UnicodeDecodeError as error:
-        raise Invalid(f"{path}: a recipe is UTF-8 text; byte {error.start} is not", "recipe") from error
 
 
 def _wake_agent(invocation: Invocation) -> None:

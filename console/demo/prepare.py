@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 
 from backends.contract import Backend, BackendError, Mutation, NotFound, Refused
-from backends.entities import Monitor, Run
+from backends.entities import Run
 from console.config import Session, open_session
 from console.demo.place import DemoPlace, DemoState
 from console.demo.recipes import BEST, DATASET, FIRST, MODEL, SECOND, write_recipes
@@ -119,7 +119,8 @@ class Preparation:
         from console.promotion.register import register_run
 
         step = self.mutation(f"register.{run.name}", f"trained from recipe {run.name}")
-        return register_run(self.backend, run.id, MODEL, step).version
+        version: str = register_run(self.backend, run.id, MODEL, step).version
+        return version
 
     def crown(self, run: Run, reason: str) -> None:
         """Register and promote, gates and all; a version that was promoted once is left where people moved it since."""
@@ -135,25 +136,24 @@ class Preparation:
 
     def watch(self) -> None:
         """The monitor of the champion, on the folder where days arrive; one that is there is left as people set it."""
-        monitors = self.backend.need("monitors")
+        from console.monitoring.create import create_monitor
+
         try:
-            monitors.get(MONITOR)
+            self.backend.need("monitors").get(MONITOR)
         except NotFound:
-            monitors.put(
-                Monitor(
-                    name=MONITOR,
-                    model=MODEL,
-                    alias=ALIAS,
-                    source=str(self.place.arrivals),
-                    time_column="scheduled",
-                    label_column="late",
-                    id_column="flight_id",
-                    window="day",
-                    policy=dict(self.session.policies.monitor),
-                    created_by=self.session.actor,
-                    note="every day's flights, March to December 2013, with what truly happened",
-                ),
-                self.mutation("monitor", "watch the champion"),
+            create_monitor(
+                self.backend,
+                MONITOR,
+                MODEL,
+                mutation=self.mutation("monitor", "watch the champion"),
+                alias=ALIAS,
+                source=str(self.place.arrivals),
+                time_column="scheduled",
+                label_column="late",
+                id_column="flight_id",
+                window="day",
+                policy=dict(self.session.policies.monitor),
+                note="every day's flights, March to December 2013, with what truly happened",
             )
 
 

@@ -1,0 +1,90 @@
+"""The pictures of the README, from the real program on the demo: SVG and PNG of each pane at 120x36 and 80x24.
+
+    python -m screenshots.make [--workspace DIR] [NAME …]
+
+Without a workspace it makes the demo in a temporary one, lets some weeks arrive, and takes it away afterwards.
+Needs the dev extra (pyte, Pillow) and the font DejaVu Sans Mono.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from screenshots.terminal import Terminal, write_png, write_svg
+
+HERE = Path(__file__).parent
+SIZES = ((120, 36), (80, 24))
+DAYS = 75
+"""How many days have come when the pictures are taken: March to the middle of May, past the first alert."""
+
+SHOTS: dict[str, tuple[str, ...]] = {
+    "overview": ("1",),
+    "datasets": ("2",),
+    "runs": ("3", " ", "j", " ", "j"),
+    "models": ("4",),
+    "monitor": ("5",),
+    "journal": ("6",),
+    "compare": ("3", " ", "j", " ", "c"),
+    "promote": ("4", "\r", "j", "p"),
+    "help": ("?",),
+}
+"""name → keys that lead there."""
+
+ENV = {"TERM": "xterm-256color", "COLORTERM": "truecolor", "LC_ALL": "C.UTF-8", "TZ": "America/New_York"}
+
+
+def make_demo(workspace: Path) -> None:
+    """A demo whose days come as fast as they are scored, stopped after `DAYS`."""
+    program = [sys.executable, "-m", "console.cli.main"]
+    subprocess.run([*program, "demo", "--workspace", str(workspace), "--no-tui", "--pace", "0.2"], check=True)
+    while True:
+        shown = subprocess.run(
+            [*program, "monitor", "list", "--workspace", str(workspace), "--json"], check=True, capture_output=True
+        )
+        windows = json.loads(shown.stdout)["items"][0]["windows"]
+        if windows >= DAYS:
+            break
+        time.sleep(0.5)
+    subprocess.run([*program, "demo", "stop", "--workspace", str(workspace)], check=True)
+
+
+def take(workspace: Path, name: str, columns: int, rows: int) -> None:
+    """One picture: start the console, press the keys, let it come to rest, write both files."""
+    terminal = Terminal([sys.executable, "-m", "console.launch", "--workspace", str(workspace)], columns, rows, env=ENV)
+    try:
+        terminal.wait_for("Overview")
+        terminal.settle(quiet_s=1.0)
+        for key in SHOTS[name]:
+            terminal.press(key)
+            terminal.settle()
+        terminal.settle(quiet_s=1.2)
+        stem = HERE / f"{name}-{columns}x{rows}"
+        write_svg(terminal, stem.with_suffix(".svg"), f"mlops-console, {name}, {columns}x{rows}")
+        write_png(terminal, stem.with_suffix(".png"))
+    finally:
+        terminal.close()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--workspace", type=Path, help="a workspace that is there already")
+    parser.add_argument("names", nargs="*", choices=[[], *SHOTS], metavar="NAME", help=", ".join(SHOTS))
+    asked = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="flights-") as folder:
+        workspace = asked.workspace or Path(folder) / "flights"
+        if asked.workspace is None:
+            make_demo(workspace)
+        for name in asked.names or SHOTS:
+            for columns, rows in SIZES:
+                take(workspace, name, columns, rows)
+                print(f"{name} {columns}x{rows}")
+
+
+if __name__ == "__main__":
+    main()
