@@ -1,4 +1,4 @@
-"""The embedded default: one SQLite file, a content-addressed object store and supervised subprocesses, in one directory."""
+"""The embedded default: one SQLite file, an object store and supervised subprocesses, in one directory."""
 
 from __future__ import annotations
 
@@ -14,15 +14,20 @@ DATABASE = "console.db"
 def open_local(workspace: Path, *, create: bool = True, name: str = "local") -> Backend:
     """The backend of a workspace directory; a new one is laid out with mode 0700, unless `create` is False."""
     from backends.contract import Backend, Features
+    from backends.local.artifacts import LocalArtifacts
     from backends.local.database import Database
+    from backends.local.datasets import LocalDatasets
     from backends.local.journal import LocalJournal
     from backends.local.launcher import LocalLauncher
+    from backends.local.monitors import LocalMonitors
+    from backends.local.objects import ObjectStore
     from backends.local.registry import LocalRegistry
     from backends.local.requests import LocalRequests
     from backends.local.runs import LocalRuns
 
     home = workspace.expanduser().absolute()
     database = Database(home / DATABASE, create=create)
+    objects = ObjectStore(home)
     runs = LocalRuns(database)
     requests = LocalRequests(database)
     journal = LocalJournal(database)
@@ -39,9 +44,12 @@ def open_local(workspace: Path, *, create: bool = True, name: str = "local") -> 
             delete=True,
             metric_history=True,
         ),
+        datasets=LocalDatasets(database, objects),
         runs=runs,
+        artifacts=LocalArtifacts(database, objects),
         registry=LocalRegistry(database),
         journal=journal,
+        monitors=LocalMonitors(database),
         requests=requests,
         launcher=LocalLauncher(home, runs, requests, journal),
         changed=database.changed,

@@ -1,0 +1,92 @@
+"""Files that runs leave: paths in the database, content in the object store."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+from backends.contract import Invalid, NotFound
+from backends.entities import Artifact
+from backends.local import run_rows
+from backends.local.database import Database, now
+from backends.local.objects import ObjectStore
+
+_LONGEST_PATH: Final = 1024
+_LONGEST_PART: Final = 255
+
+
+def check_path(path: str) -> str:
+    """A relative path that cannot leave its run: plain parts between single slashes."""
+    parts = path.split("/")
+    wrong = (
+        "it is empty"
+        if not path
+        else "it begins at the root"
+        if path.startswith("/")
+        else "it holds a backslash"
+        if "\\" in path
+        else "it holds a control character"
+        if any(ord(letter) < 32 or ord(letter) == 127 for letter in path)
+        else "it holds '..', '.' or an empty part"
+        if any(part in ("", ".", "..") for part in parts)
+        else f"it is longer than {_LONGEST_PATH} bytes, or a part than {_LONGEST_PART}"
+        if len(_bytes(path)) > _LONGEST_PATH or any(len(_bytes(part)) > _LONGEST_PART for part in parts)
+        else ""
+    )
+    if wrong:
+        raise Invalid(f"an artifact needs a relative path within its run, and {path[:200]!r} is none: {wrong}.", "path")
+    return path
+
+
+def _bytes(text: str) -> bytes:
+    return text.encode("utf-8", "surrogatepass")
+
+
+class LocalArtifacts:
+    """`ArtifactStore` of a workspace."""
+
+    def __init__(self, database: Database, objects: ObjectStore) -> None:
+        self._database = database
+        self._objects = objects
+
+    def list(self, run: str, *, prefix: str = "") -> tuple[Artifact, ...]:
+        """By path; `prefix` is the beginning of a path."""
+        with self._database.read() as connection:
+            _, name = run_rows.find(connection, run)
+            rows = connection.execute(
+                "SELECT run, path, bytes, sha256, created_at FROM artifacts "
+                "WHERE run = ? AND path >= ? AND path < ? ORDER BY path",
+                (name, prefix, prefix + "\U0010ffff"),
+            )
+            return tuple(
+                Artifact(run=row[0], path=row[1], bytes=row[2], sha256=row[3], created_at=row[4]) for row in rows
+            )
+
+    def put(self, run: str, path: str, file: Path) -> Artifact:
+        """Keep a copy of the file under the run. A second file at the same path takes the first one's place."""
+        check_path(path)
+        with self._database.read() as connection:
+            _, name = run_rows.find(connection, run)
+        stored = self._objects.put(file)
+        made = Artifact(run=name, path=path, bytes=stored.bytes, sha256=stored.sha256, created_at=now())
+        with self._database.write(durable=True) as connection:
+            connection.execute(
+                "INSERT OR REPLACE INTO artifacts (run, path, bytes, sha256, created_at) VALUES (?, ?, ?, ?, ?)",
+                (made.run, made.path, made.bytes, made.sha256, made.created_at),
+            )
+        return made
+
+    def open(self, run: str, path: str) -> Path:
+        return self._objects.path(self._sha256(run, path))
+
+    def verify(self, run: str, path: str) -> bool:
+        return self._objects.verify(self._sha256(run, path))
+
+    def _sha256(self, run: str, path: str) -> str:
+        with self._database.read() as connection:
+            _, name = run_rows.find(connection, run)
+            row = connection.execute("SELECT sha256 FROM artifacts WHERE run = ? AND path = ?", (name, path)).fetchone()
+        if row is None:
+            raise NotFound(f"run {name} has no artifact {path[:200]}.")
+        sha256: str = row[0]
+        return sha256

@@ -1,0 +1,212 @@
+"""Datasets: content-addressed versions under a name. The verbs of `DatasetStore`."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+
+from backends.contract import START, Invalid, Mutation, NotFound, Page
+from backends.entities import Column, Dataset, DatasetVersion
+from backends.local import idempotency, journal
+from backends.local.database import Database, file_trouble, now
+from backends.local.limits import check_name, check_text
+from backends.local.listing import cut
+from backends.local.objects import ObjectStore
+from backends.query import Query, select
+
+SHORTEST_DIGEST: Final = 8
+
+
+class LocalDatasets:
+    """`DatasetStore` of a workspace. Versions count from 1."""
+
+    def __init__(self, database: Database, objects: ObjectStore) -> None:
+        self._database = database
+        self._objects = objects
+
+    def page(self, query: Query | None = None, *, at: str = START, limit: int = 100) -> Page[Dataset]:
+        """By name without an order."""
+        with self._database.read() as connection:
+            found = _datasets(connection)
+        return cut(select(query, found), at, limit, name=lambda dataset: dataset.name)
+
+    def get(self, name: str) -> Dataset:
+        with self._database.read() as connection:
+            return _dataset(connection, name)
+
+    def versions(self, name: str, *, at: str = START, limit: int = 100) -> Page[DatasetVersion]:
+        """Newest first."""
+        with self._database.read() as connection:
+            _dataset(connection, name)
+            rows = connection.execute(
+                "SELECT record FROM dataset_versions WHERE dataset = ? ORDER BY version DESC", (name,)
+            ).fetchall()
+        return cut([_version(row[0]) for row in rows], at, limit, name=lambda version: version.version)
+
+    def version(self, ref: str) -> DatasetVersion:
+        """By `name@version`, by name (the latest), or by a digest or its unique beginning."""
+        with self._database.read() as connection:
+            name, at, number = ref.rpartition("@")
+            if at:
+                _dataset(connection, name)
+                found = _numbered(connection, name, number)
+                if found is None:
+                    raise NotFound(f"dataset {name} has no version {number}.")
+                return found
+            row = connection.execute(
+                "SELECT record FROM dataset_versions WHERE dataset = ? ORDER BY version DESC LIMIT 1", (ref,)
+            ).fetchone()
+            return _version(row[0]) if row else _by_digest(connection, ref)
+
+    def path(self, ref: str) -> Path:
+        return self._objects.path(self.version(ref).object)
+
+    def add(
+        self,
+        name: str,
+        file: Path,
+        *,
+        digest: str,
+        rows: int,
+        columns: Sequence[Column],
+        source: str,
+        mutation: Mutation,
+        parent: str = "",
+        note: str = "",
+    ) -> tuple[DatasetVersion, bool]:
+        """The next version, moved in; or the version that has this digest already, and False."""
+        check_name("dataset", name)
+        check_text("a note", note, "note")
+        if "@" in name:
+            raise Invalid(f"a dataset's name cannot hold @, which stands before its version: {name[:200]}.", "name")
+        with self._database.read() as connection:
+            made = idempotency.made_before(connection, "dataset.add", mutation)
+            if made is not None:
+                dataset, _, number = made.rpartition("@")
+                first = _numbered(connection, dataset, number)
+                if first is not None:
+                    return first, True
+            known = _with_digest(connection, name, digest)
+        if known is not None and self._objects.has(known.object):
+            try:
+                file.unlink(missing_ok=True)
+            except OSError as error:
+                raise file_trouble(error, f"remove {file}") from error
+            return known, False
+        stored = self._objects.move_in(file)
+        at = now()
+        with self._database.write(durable=True) as connection:
+            known = _with_digest(connection, name, digest)
+            if known is not None:
+                return known, False
+            connection.execute(
+                "INSERT INTO datasets (name, created_at, created_by, updated_at, versions, latest, rows) "
+                "VALUES (?, ?, ?, ?, 0, '', 0) ON CONFLICT (name) DO NOTHING",
+                (name, at, mutation.actor, at),
+            )
+            (number,) = connection.execute(
+                "UPDATE datasets SET versions = versions + 1, latest = versions + 1, rows = ?, updated_at = ? "
+                "WHERE name = ? RETURNING versions",
+                (rows, at, name),
+            ).fetchone()
+            version = DatasetVersion(
+                dataset=name,
+                version=str(number),
+                digest=digest,
+                rows=rows,
+                bytes=stored.bytes,
+                columns=tuple(columns),
+                source=source,
+                created_at=at,
+                created_by=mutation.actor,
+                parent=parent,
+                object=stored.sha256,
+                note=note,
+            )
+            connection.execute(
+                "INSERT INTO dataset_versions (dataset, version, digest, object, record) VALUES (?, ?, ?, ?, ?)",
+                (name, number, digest, stored.sha256, msgspec.msgpack.encode(version)),
+            )
+            after = {"version": version.version, "digest": digest, "rows": rows, "source": source}
+            journal.append(connection, "dataset.import", version.ref, mutation, after=after, at=at)
+            idempotency.note(connection, "dataset.add", mutation, version.ref)
+        return version, True
+
+    def delete(self, name: str, mutation: Mutation) -> None:
+        """The dataset and its versions; runs keep the digests that they read."""
+        with self._database.write(durable=True) as connection:
+            if idempotency.made_before(connection, "dataset.delete", mutation) is not None:
+                return
+            before = _dataset(connection, name)
+            connection.execute("DELETE FROM dataset_versions WHERE dataset = ?", (name,))
+            connection.execute("DELETE FROM datasets WHERE name = ?", (name,))
+            gone = {"versions": before.versions, "rows": before.rows}
+            journal.append(connection, "dataset.delete", name, mutation, before=gone)
+            idempotency.note(connection, "dataset.delete", mutation)
+
+
+def _datasets(connection: sqlite3.Connection, name: str | None = None) -> list[Dataset]:
+    rows = connection.execute(
+        "SELECT name, created_at, created_by, updated_at, versions, latest, rows, note, tags FROM datasets "
+        "WHERE ?1 IS NULL OR name = ?1 ORDER BY name",
+        (name,),
+    )
+    return [
+        Dataset(
+            name=row[0],
+            created_at=row[1],
+            created_by=row[2],
+            updated_at=row[3],
+            versions=row[4],
+            latest=row[5],
+            rows=row[6],
+            note=row[7],
+            tags=msgspec.json.decode(row[8]),
+        )
+        for row in rows
+    ]
+
+
+def _dataset(connection: sqlite3.Connection, name: str) -> Dataset:
+    found = _datasets(connection, name)
+    if not found:
+        raise NotFound(f"there is no dataset {name}.")
+    return found[0]
+
+
+def _version(record: bytes) -> DatasetVersion:
+    return msgspec.msgpack.decode(record, type=DatasetVersion)
+
+
+def _one(connection: sqlite3.Connection, where: str, bind: tuple[Any, ...]) -> DatasetVersion | None:
+    row = connection.execute(f"SELECT record FROM dataset_versions WHERE {where}", bind).fetchone()
+    return _version(row[0]) if row else None
+
+
+def _numbered(connection: sqlite3.Connection, name: str, number: str) -> DatasetVersion | None:
+    if not (number.isascii() and number.isdigit() and len(number) < 19):
+        return None
+    return _one(connection, "dataset = ? AND version = ?", (name, int(number)))
+
+
+def _with_digest(connection: sqlite3.Connection, name: str, digest: str) -> DatasetVersion | None:
+    return _one(connection, "dataset = ? AND digest = ?", (name, digest))
+
+
+def _by_digest(connection: sqlite3.Connection, ref: str) -> DatasetVersion:
+    rows = []
+    if len(ref) >= SHORTEST_DIGEST:
+        rows = connection.execute(
+            "SELECT record FROM dataset_versions WHERE digest >= ? AND digest < ? ORDER BY seq",
+            (ref, ref + "\U0010ffff"),
+        ).fetchall()
+    found = [_version(row[0]) for row in rows]
+    if not found:
+        raise NotFound(f"there is no dataset {ref}, nor a version with a digest that begins so.")
+    if len({version.digest for version in found}) > 1:
+        raise Invalid(f"several versions have a digest that begins with {ref}; give more of it.", "ref")
+    return found[0]

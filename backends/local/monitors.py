@@ -1,0 +1,238 @@
+"""Monitors, their windows, batches and alerts: the verbs of `MonitorStore`."""
+
+from __future__ import annotations
+
+import sqlite3
+from typing import Any
+
+import msgspec
+
+from backends.contract import START, Conflict, Invalid, Mutation, NotFound, Page
+from backends.entities import Alert, AlertState, Millis, Monitor, MonitorState, Window
+from backends.local import idempotency, journal
+from backends.local.database import Database, now
+from backends.local.limits import check_name, check_text
+from backends.local.listing import cut
+from backends.query import Query, select
+
+_KEPT_BY_STORE = ("state", "rows", "windows", "last_at", "created_at", "created_by")
+"""What the store says of a monitor, whatever a definition says."""
+
+
+class LocalMonitors:
+    """`MonitorStore` of a workspace."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    # ------------------------------------------------------------ monitors
+
+    def page(self, query: Query | None = None, *, at: str = START, limit: int = 100) -> Page[Monitor]:
+        """By name without an order."""
+        with self._database.read() as connection:
+            found = _monitors(connection)
+        return cut(select(query, found), at, limit, name=lambda monitor: monitor.name)
+
+    def get(self, name: str) -> Monitor:
+        with self._database.read() as connection:
+            return _monitor(connection, name)
+
+    def put(self, monitor: Monitor, mutation: Mutation) -> Monitor:
+        """Make or change a definition; state and counts stay what the windows made them."""
+        check_name("monitor", monitor.name)
+        check_text("a note", monitor.note, "note")
+        with self._database.write(durable=True) as connection:
+            if idempotency.made_before(connection, "monitor.put", mutation) is not None:
+                return _monitor(connection, monitor.name)
+            known = _monitors(connection, monitor.name)
+            if known:
+                kept = {field: getattr(known[0], field) for field in _KEPT_BY_STORE}
+            else:
+                kept = {
+                    **{field: getattr(Monitor(name="", model=""), field) for field in _KEPT_BY_STORE},
+                    "created_at": now(),
+                    "created_by": mutation.actor,
+                }
+            wanted = msgspec.structs.replace(monitor, **kept)
+            before = msgspec.to_builtins(known[0]) if known else {}
+            after = msgspec.to_builtins(wanted)
+            changed = [field for field in after if before.get(field) != after[field]]
+            if changed:
+                connection.execute(
+                    "INSERT INTO monitors (name, record, state) VALUES (?, ?, ?) "
+                    "ON CONFLICT (name) DO UPDATE SET record = excluded.record",
+                    (wanted.name, msgspec.json.encode(wanted).decode(), wanted.state.value),
+                )
+                journal.append(
+                    connection,
+                    "monitor.change" if known else "monitor.create",
+                    wanted.name,
+                    mutation,
+                    before={field: before[field] for field in changed if field in before},
+                    after={field: after[field] for field in changed},
+                )
+            idempotency.note(connection, "monitor.put", mutation)
+            return wanted
+
+    def delete(self, name: str, mutation: Mutation) -> None:
+        """The monitor with its windows and alerts."""
+        with self._database.write(durable=True) as connection:
+            if idempotency.made_before(connection, "monitor.delete", mutation) is not None:
+                return
+            before = _monitor(connection, name)
+            for table in ("windows", "batches", "alerts"):
+                connection.execute(f"DELETE FROM {table} WHERE monitor = ?", (name,))
+            connection.execute("DELETE FROM monitors WHERE name = ?", (name,))
+            gone = {"model": before.model, "windows": before.windows, "rows": before.rows}
+            journal.append(connection, "monitor.delete", name, mutation, before=gone)
+            idempotency.note(connection, "monitor.delete", mutation)
+
+    # ------------------------------------------------------------ windows
+
+    def add_window(self, window: Window, *, batch: str = "") -> bool:
+        """Keep a window; one with the same monitor, start and segment is replaced. False when the batch was there before."""
+        if window.end < window.start:
+            raise Invalid(f"a window ends after it starts, and {window.start} to {window.end} does not.", "end")
+        with self._database.write() as connection:
+            _monitor(connection, window.monitor)
+            if batch:
+                added = connection.execute(
+                    "INSERT INTO batches (monitor, batch) VALUES (?, ?) ON CONFLICT DO NOTHING", (window.monitor, batch)
+                )
+                if added.rowcount == 0:
+                    return False
+            same = (window.monitor, window.segment, window.start)
+            old = connection.execute(
+                "DELETE FROM windows WHERE monitor = ? AND segment = ? AND start = ? RETURNING rows", same
+            ).fetchall()
+            connection.execute(
+                'INSERT INTO windows (monitor, segment, start, "end", rows, state, record, counts) '
+                "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                (
+                    *same,
+                    window.end,
+                    window.rows,
+                    window.state.value,
+                    msgspec.msgpack.encode(msgspec.structs.replace(window, counts=b"")),
+                    window.counts,
+                ),
+            )
+            if not window.segment:
+                _tell(connection, window.monitor, windows=1 - len(old), rows=window.rows - sum(row[0] for row in old))
+            return True
+
+    def windows(
+        self,
+        monitor: str,
+        *,
+        since: Millis | None = None,
+        until: Millis | None = None,
+        limit: int = 1000,
+        segment: str = "",
+    ) -> tuple[Window, ...]:
+        """Oldest first; the newest `limit` of those that start from `since` on and before `until`."""
+        with self._database.read() as connection:
+            _monitor(connection, monitor)
+            rows = connection.execute(
+                "SELECT record, counts FROM windows WHERE monitor = ? AND segment = ? AND start >= ? AND start < ? "
+                "ORDER BY start DESC LIMIT ?",
+                (monitor, segment, -(2**63) if since is None else since, 2**63 - 1 if until is None else until, limit),
+            ).fetchall()
+        return tuple(
+            msgspec.structs.replace(msgspec.msgpack.decode(record, type=Window), counts=counts)
+            for record, counts in reversed(rows)
+        )
+
+    def batches(self, monitor: str) -> frozenset[str]:
+        with self._database.read() as connection:
+            rows = connection.execute("SELECT batch FROM batches WHERE monitor = ?", (monitor,)).fetchall()
+        return frozenset(batch for (batch,) in rows)
+
+    # ------------------------------------------------------------ alerts
+
+    def alerts(self, monitor: str = "", *, open_only: bool = False, limit: int = 200) -> tuple[Alert, ...]:
+        """Newest first."""
+        with self._database.read() as connection:
+            rows = connection.execute(
+                "SELECT record FROM alerts WHERE (?1 = '' OR monitor = ?1) AND (?2 = 0 OR state <> 'resolved') "
+                "ORDER BY opened_at DESC, seq DESC LIMIT ?3",
+                (monitor, int(open_only), limit),
+            ).fetchall()
+        return tuple(_alert(row) for row in rows)
+
+    def put_alert(self, alert: Alert) -> None:
+        """Make an alert or bring it up to date."""
+        with self._database.write() as connection:
+            _put_alert(connection, alert)
+
+    def ack_alert(self, alert: str, mutation: Mutation) -> Alert:
+        """Say that a person has seen it."""
+        with self._database.write(durable=True) as connection:
+            row = connection.execute("SELECT record FROM alerts WHERE id = ?", (alert,)).fetchone()
+            if row is None:
+                raise NotFound(f"alert {alert} is not there.")
+            found = _alert(row)
+            if idempotency.made_before(connection, "alert.ack", mutation) is not None:
+                return found
+            if found.state is not AlertState.FIRING:
+                by = f" by {found.acked_by}" if found.acked_by else ""
+                raise Conflict(f"alert {alert} is {found.state} already{by}; nothing was changed.")
+            acked = msgspec.structs.replace(found, state=AlertState.ACKED, acked_by=mutation.actor)
+            _put_alert(connection, acked)
+            journal.append(
+                connection,
+                "alert.ack",
+                found.monitor,
+                mutation,
+                before={"alert": alert, "state": found.state.value},
+                after={"alert": alert, "state": acked.state.value, "metric": found.metric},
+            )
+            idempotency.note(connection, "alert.ack", mutation)
+            return acked
+
+
+def _monitors(connection: sqlite3.Connection, name: str | None = None) -> list[Monitor]:
+    rows = connection.execute(
+        "SELECT record, state, rows, windows, last_at FROM monitors WHERE ?1 IS NULL OR name = ?1 ORDER BY name",
+        (name,),
+    )
+    return [
+        msgspec.structs.replace(
+            msgspec.json.decode(row[0], type=Monitor),
+            state=MonitorState(row[1]),
+            rows=row[2],
+            windows=row[3],
+            last_at=row[4],
+        )
+        for row in rows
+    ]
+
+
+def _monitor(connection: sqlite3.Connection, name: str) -> Monitor:
+    found = _monitors(connection, name)
+    if not found:
+        raise NotFound(f"there is no monitor {name}.")
+    return found[0]
+
+
+def _tell(connection: sqlite3.Connection, monitor: str, *, windows: int, rows: int) -> None:
+    """Bring the monitor's own figures up to date: its state is that of its newest window."""
+    state, last_at = connection.execute(
+        "SELECT state, \"end\" FROM windows WHERE monitor = ? AND segment = '' ORDER BY start DESC LIMIT 1", (monitor,)
+    ).fetchone()
+    connection.execute(
+        "UPDATE monitors SET state = ?, last_at = ?, windows = windows + ?, rows = rows + ? WHERE name = ?",
+        (state, last_at, windows, rows, monitor),
+    )
+
+
+def _alert(row: tuple[Any, ...]) -> Alert:
+    return msgspec.json.decode(row[0], type=Alert)
+
+
+def _put_alert(connection: sqlite3.Connection, alert: Alert) -> None:
+    connection.execute(
+        "INSERT INTO alerts (id, monitor, state, opened_at, record) VALUES (?, ?, ?, ?, ?) "
+        "ON CONFLICT (id) DO UPDATE SET state = excluded.state, record = excluded.record",
+        (alert.id, alert.monitor, alert.state.value, alert.opened_at, msgspec.json.encode(alert).decode()),
+    )

@@ -1,0 +1,82 @@
+"""A backend that changes nothing: every verb that would is refused, and a verb that nobody has listed does not exist."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final, NoReturn
+
+import msgspec
+
+from backends.contract import Backend, Refused
+
+READING: Final[dict[str, frozenset[str]]] = {
+    "datasets": frozenset({"page", "get", "versions", "version", "path"}),
+    "runs": frozenset({"page", "count", "get", "keys", "experiments", "series"}),
+    "artifacts": frozenset({"list", "open", "verify"}),
+    "registry": frozenset({"page", "get", "versions", "version", "history"}),
+    "journal": frozenset({"page", "get", "verify"}),
+    "monitors": frozenset({"page", "get", "windows", "batches", "alerts"}),
+    "requests": frozenset({"list"}),
+    "launcher": frozenset({"log", "capacity"}),
+}
+CHANGING: Final[dict[str, frozenset[str]]] = {
+    "datasets": frozenset({"add", "delete"}),
+    "runs": frozenset(
+        {
+            "create",
+            "start",
+            "end",
+            "mark_stopping",
+            "log_points",
+            "log_params",
+            "set_tags",
+            "set_progress",
+            "add_inputs",
+            "set_note",
+            "delete",
+            "restore",
+        }
+    ),
+    "artifacts": frozenset({"put"}),
+    "registry": frozenset({"register", "set_alias", "set_note", "set_tags"}),
+    "journal": frozenset({"record"}),
+    "monitors": frozenset({"put", "delete", "add_window", "put_alert", "ack_alert"}),
+    "requests": frozenset({"add", "claim", "finish", "release", "cancel"}),
+    "launcher": frozenset({"submit", "cancel"}),
+}
+
+
+class _Reading:
+    """The reading half of a capability."""
+
+    def __init__(self, capability: str, whole: object, context: str) -> None:
+        self._capability = capability
+        self._whole = whole
+        self._context = context
+
+    def __getattr__(self, verb: str) -> Callable[..., Any]:
+        if verb in READING[self._capability]:
+            found: Callable[..., Any] = getattr(self._whole, verb)
+            return found
+        if verb in CHANGING[self._capability]:
+            return self._refuse(verb)
+        raise AttributeError(f"{self._capability}.{verb} is not known to be read-only")
+
+    def _refuse(self, verb: str) -> Callable[..., NoReturn]:
+        def refused(*_: object, **__: object) -> NoReturn:
+            raise Refused(
+                f"{self._capability}.{verb} would change context {self._context}, which is read-only; nothing was changed. "
+                "Open it without --read-only, or set read_only = false in its context."
+            )
+
+        return refused
+
+
+def read_only(backend: Backend) -> Backend:
+    """The same backend with every change refused."""
+    kept: dict[str, Any] = {}
+    for capability in READING:
+        found = getattr(backend, capability)
+        kept[capability] = None if found is None else _Reading(capability, found, backend.name)
+    features = msgspec.structs.replace(backend.features, read_only=True)
+    return msgspec.structs.replace(backend, features=features, **kept)
