@@ -1,0 +1,265 @@
+"""One run: its courses, its facts, its log. Beside the list a chart and the facts, on the full screen all of it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+from textual.app import ComposeResult  # noqa: TC002
+from textual.binding import Binding, BindingType
+from textual.containers import Horizontal
+from textual.widget import Widget
+
+from backends.contract import Backend, Unsupported
+from backends.entities import Artifact, MetricSeries, Run
+from console.tui.chart import Chart, Series
+from console.tui.decimate import series_points
+from console.tui.fetch import Answer, Fetcher
+from console.tui.lines import LineList
+from console.tui.log_view import LogView
+from console.tui.run_columns import SIDE
+from console.tui.run_lines import run_lines
+
+CHARTS = 3
+"""On the full screen, side by side where there is room."""
+
+CHART_CELLS = 38
+"""A chart needs as many."""
+
+EVERY = 1.0
+"""Seconds between two pictures of a run that moves."""
+
+
+class Look:
+    """What was read about a run, in a thread."""
+
+    def __init__(self, run: Run, series: Sequence[MetricSeries], artifacts: Sequence[Artifact]) -> None:
+        self.run = run
+        self.series = tuple(series)
+        self.artifacts = tuple(artifacts)
+
+
+class RunDetail(Widget):
+    """The run that `show_run` names. It reads by itself and keeps its charts to one picture a second."""
+
+    DEFAULT_CSS = """
+    RunDetail { layout: vertical; height: 1fr; width: 1fr; }
+    RunDetail > #run-charts { height: 11; width: 1fr; }
+    RunDetail > #run-charts > Chart { height: 11; width: 1fr; margin: 0 1 0 0; }
+    RunDetail > #run-below { height: 1fr; width: 1fr; }
+    RunDetail > #run-below > #run-facts { width: 1fr; }
+    RunDetail > #run-below > #run-log { display: none; width: 1fr; }
+    RunDetail.-full > #run-below > #run-log { display: block; width: 3fr; }
+    RunDetail.-full > #run-below > #run-facts { width: 2fr; margin: 0 1 0 0; }
+    RunDetail.-full.-narrow > #run-below > #run-facts { display: none; }
+    RunDetail.-full.-narrow.-facts > #run-below > #run-facts { display: block; width: 1fr; }
+    RunDetail.-full.-narrow.-facts > #run-below > #run-log { display: none; }
+    RunDetail.-empty > * { display: none; }
+    """
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("m", "metric", "metric", id="run.metric", show=False, tooltip="Chart the next metric."),
+        Binding("L", "log_axis", "log axis", id="run.log_axis", show=False, tooltip="Logarithmic y axis, or linear."),
+        Binding("tab", "other", "facts, log", id="run.other", show=False, tooltip="Between the facts and the log."),
+    ]
+
+    def __init__(self, backend: Backend, *, id: str | None = None) -> None:  # noqa: A002
+        super().__init__(id=id)
+        self._backend = backend
+        self._run: Run | None = None
+        self._look: Look | None = None
+        self._metric = ""
+        self._log = False
+        self._full = False
+        self._asking = False
+        self._again = False
+        self._at = 0.0
+        self._following = ""
+        self._fetcher = Fetcher(self, "run")
+
+    def compose(self) -> ComposeResult:
+        with Horizontal(id="run-charts"):
+            for at in range(CHARTS):
+                chart = Chart(id=f"run-chart-{at}")
+                chart.display = at == 0
+                yield chart
+        with Horizontal(id="run-below"):
+            yield LineList(id="run-facts")
+            yield LogView(id="run-log")
+
+    @property
+    def facts(self) -> LineList:
+        return self.query_one("#run-facts", LineList)
+
+    @property
+    def log_view(self) -> LogView:
+        return self.query_one("#run-log", LogView)
+
+    @property
+    def busy(self) -> bool:
+        return self._asking
+
+    def on_unmount(self) -> None:
+        self._fetcher.close()
+
+    def on_answer(self, answer: Answer) -> None:
+        answer.question.settle()
+
+    # ------------------------------------------------------------ what the pane does
+
+    def show_run(self, run: Run | None) -> None:
+        """Show this run, read anew. None shows nothing."""
+        if run is None or self._run is None or run.id != self._run.id:
+            self._look = None
+        self._run = run
+        self.set_class(run is None, "-empty")
+        if run is None:
+            self._follow()
+            return
+        self._draw_facts()
+        self._follow()
+        since = time.monotonic() - self._at
+        if self._look is not None and since < EVERY:
+            self.set_timer(EVERY - since, self._read)
+        else:
+            self._read()
+
+    def set_full(self, full: bool) -> None:
+        """Take the whole pane, with charts, facts and log; or stand beside the list."""
+        self._full = full
+        self.set_class(full, "-full")
+        self._arrange()
+        self._follow()
+        if full:
+            self.log_view.focus(scroll_visible=False)
+            self._read()
+
+    def show_log(self) -> None:
+        """The keyboard on the log."""
+        self.remove_class("-facts")
+        self.log_view.focus(scroll_visible=False)
+
+    # ------------------------------------------------------------ reading
+
+    def _read(self) -> None:
+        run = self._run
+        if run is None or not self.is_attached:
+            return
+        if self._asking:
+            self._again = True
+            return
+        self._asking = True
+        backend, metric, full = self._backend, self._metric, self._full
+        buckets = 2 * max(40, self.size.width)
+
+        def take(look: Any, error: Exception | None) -> None:
+            self._asking, self._at = False, time.monotonic()
+            if error is not None:
+                self.log.error(error)
+            elif self._run is not None and look.run.id == self._run.id:
+                self._look, self._run = look, look.run
+                self._draw_facts()
+                self._draw_charts()
+            if self._again:
+                self._again = False
+                self._read()
+
+        self._fetcher.ask(lambda: read_run(backend, run, metric, CHARTS if full else 1, buckets, full), take)
+
+    def _follow(self) -> None:
+        """Open the log only where it is seen."""
+        run = self._run
+        wanted = run.id if run is not None and self._full else ""
+        if wanted == self._following:
+            return
+        self._following = wanted
+        launcher = self._backend.launcher
+        if not wanted:
+            self.log_view.follow(None)
+        elif launcher is None:
+            reason = self._backend.missing.get("launcher", "this context keeps no logs")
+
+            def refuse(*_: int) -> Any:
+                raise Unsupported(f"no log: {reason}")
+
+            self.log_view.follow(refuse)
+        else:
+            found = launcher
+            self.log_view.follow(lambda start, limit: found.log(wanted, start=start, limit=limit))
+
+    # ------------------------------------------------------------ drawing
+
+    def on_resize(self) -> None:
+        self._arrange()
+        self._draw_facts()
+
+    def _arrange(self) -> None:
+        self.set_class(self.size.width < 100, "-narrow")
+        room = max(1, self.size.width // CHART_CELLS) if self._full else 1
+        shown = len(self._look.series) if self._look else 1
+        for at in range(CHARTS):
+            self.query_one(f"#run-chart-{at}", Chart).display = at < min(room, max(1, shown))
+
+    def _draw_facts(self) -> None:
+        if self._run is not None and self.is_mounted:
+            artifacts = self._look.artifacts if self._look else ()
+            width = max(20, (self.facts.size.width or self.size.width) - 1)
+            self.facts.set_lines(run_lines(self._run, width, artifacts))
+
+    def _draw_charts(self) -> None:
+        look = self._look
+        if look is None:
+            return
+        self.query_one("#run-charts").display = bool(look.series)
+        self._arrange()
+        for at in range(CHARTS):
+            chart = self.query_one(f"#run-chart-{at}", Chart)
+            if at < len(look.series):
+                series = look.series[at]
+                course = Series(look.run.name or look.run.id[:8], tuple(series_points(series)), look.run.id)
+                scale = " (log)" if self._log else ""
+                chart.plot([course], title=f"{series.key}{scale}", log=self._log)
+
+    # ------------------------------------------------------------ keys
+
+    def action_metric(self) -> None:
+        if self._run is None or not self._run.metrics:
+            return
+        names = sorted(self._run.metrics)
+        shown = self._look.series[0].key if self._look and self._look.series else ""
+        self._metric = names[(names.index(shown) + 1) % len(names)] if shown in names else names[0]
+        self._read()
+
+    def action_log_axis(self) -> None:
+        self._log = not self._log
+        self._draw_charts()
+
+    def action_other(self) -> None:
+        if not self._full:
+            self.screen.focus_next()
+        elif self.facts.has_focus:
+            self.show_log()
+        else:
+            self.add_class("-facts")
+            self.facts.focus(scroll_visible=False)
+
+
+def read_run(backend: Backend, run: Run, metric: str, charts: int, buckets: int, full: bool) -> Look:
+    """The run as it is now, the courses worth a chart, and its artifacts where they are shown. Blocks."""
+    if backend.runs is None:
+        return Look(run, (), ())
+    fresh = backend.runs.get(run.id)
+    found: list[MetricSeries] = []
+    if backend.features.metric_history:
+        names = [metric] if metric in fresh.metrics else []
+        names += sorted((n for n in fresh.metrics if n not in names), key=lambda n: (n.startswith(SIDE), n))
+        courses: list[MetricSeries] = []
+        for name in names[:8]:
+            series = backend.runs.series(fresh.id, name, buckets=buckets)
+            # What was measured once is a number, not a course; it is drawn only where it was asked for.
+            (found if series.count > 1 or name == metric else courses).append(series)
+            if len(found) >= charts:
+                break
+    artifacts = backend.artifacts.list(fresh.id) if full and backend.artifacts is not None else ()
+    return Look(fresh, found, artifacts)

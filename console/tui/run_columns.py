@@ -1,0 +1,129 @@
+"""Which columns a list of runs has: the fixed ones, the metrics that matter, and the parameters that differ."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+
+from backends.entities import Run, RunStatus
+from backends.query import And, Compare, Has, In, Key, Node, Not, Or, Query
+from console.tui.columns import Column, Tone, metric
+from console.tui.state import state_of
+from console.wording import NOTHING, age
+
+SIDE = ("train.", "baseline.", "fold.", "system.")
+"""Metrics with these beginnings are about something else than how good the run's model is."""
+
+METRICS = 3
+PARAMS = 4
+
+
+def status_cell(run: Run) -> str:
+    """`● finished`, or how far it is while it runs."""
+    glyph = state_of(run.status).glyph
+    if run.status is RunStatus.RUNNING and run.progress is not None and run.progress.fraction is not None:
+        return f"{glyph} {run.progress.fraction * 100:.0f} %"
+    return f"{glyph} {run.status}"
+
+
+def status_tone(run: Run) -> Tone:
+    """Colour for what is not as it should be, or moves; a finished run needs none."""
+    tone = state_of(run.status).tone
+    return "" if tone == "good" else tone  # type: ignore[return-value]
+
+
+def data_cell(run: Run) -> str:
+    if not run.inputs:
+        return NOTHING
+    first = f"{run.inputs[0].dataset}@{run.inputs[0].version}"
+    return first if len(run.inputs) == 1 else f"{first} +{len(run.inputs) - 1}"
+
+
+def short_actor(actor: str) -> str:
+    """The person without the machine, for a column."""
+    return actor.split("@", 1)[0] or NOTHING
+
+
+def run_age(run: Run) -> str:
+    return age(run.created_at, time.time_ns() // 1_000_000)
+
+
+def _metric_column(name: str, priority: int) -> Column[Run]:
+    return Column(
+        f"metrics.{name}",
+        name,
+        lambda run: metric(run.metrics.get(name)),
+        max(8, min(12, len(name) + 2)),
+        right=True,
+        priority=priority,
+        sort=f"metrics.{name}",
+        order=lambda run: run.metrics.get(name),
+    )
+
+
+def _param_column(name: str, priority: int) -> Column[Run]:
+    # A long path such as estimator.params.max_depth is told by its end.
+    title = name.rsplit(".", 1)[-1]
+    return Column(
+        f"params.{name}",
+        title,
+        lambda run: run.params.get(name, NOTHING),
+        max(6, min(14, len(title) + 2)),
+        right=True,
+        priority=priority,
+        sort=f"params.{name}",
+    )
+
+
+def run_columns(metrics: Sequence[str], params: Sequence[str]) -> tuple[Column[Run], ...]:
+    """Status, name, age, metrics, parameters, data, by; on a narrow screen they give way in the order of their
+    priority."""
+    return (
+        Column("status", "status", status_cell, 10, sort="status", tone=status_tone),
+        Column("name", "name", lambda run: run.name or run.id[:8], 12, grow=3, most=40, sort="name"),
+        Column("created", "age", run_age, 5, right=True, priority=3, sort="created", order=lambda run: run.created_at),
+        *(_metric_column(name, 0 if at == 0 else 1 + at) for at, name in enumerate(metrics)),
+        *(_param_column(name, 4 + at) for at, name in enumerate(params)),
+        Column("data", "data", data_cell, 12, priority=5, grow=1, most=24),
+        Column("user", "by", lambda run: short_actor(run.created_by), 8, priority=9, grow=1, most=16, sort="user"),
+    )
+
+
+def wanted_keys(query: Query) -> tuple[list[str], list[str]]:
+    """Metrics and parameters that the query itself speaks of: whoever asks for them wants to see them."""
+    metrics, params = [], []
+    for key in (*_keys(query.where), *(order.key for order in query.order)):
+        if key.scope == "metric" and key.name not in metrics:
+            metrics.append(key.name)
+        if key.scope == "param" and key.name not in params:
+            params.append(key.name)
+    return metrics, params
+
+
+def _keys(node: Node | None) -> Iterator[Key]:
+    match node:
+        case Compare(key=key) | In(key=key) | Has(key=key):
+            yield key
+        case Not(node=inner):
+            yield from _keys(inner)
+        case And(nodes=nodes) | Or(nodes=nodes):
+            for each in nodes:
+                yield from _keys(each)
+
+
+def chosen_metrics(known: Iterable[str], asked: Sequence[str], most: int = METRICS) -> list[str]:
+    """What was asked for first, then the main metrics by use."""
+    main = [name for name in known if name not in asked and not name.startswith(SIDE)]
+    return [*asked, *main][: max(most, len(asked))]
+
+
+def differing_params(runs: Sequence[Run], asked: Sequence[str], most: int = PARAMS) -> list[str]:
+    """What was asked for first, then the parameters that tell these runs apart, those with the most values first."""
+    values: dict[str, Counter[str]] = {}
+    for run in runs:
+        for name, value in run.params.items():
+            values.setdefault(name, Counter())[value] += 1
+    differ = [n for n, seen in values.items() if len(seen) > 1 or 0 < seen.total() < len(runs)]
+    differ.sort(key=lambda n: (-len(values[n]), -values[n].total(), n))
+    return [*asked, *(n for n in differ if n not in asked)][: max(most, len(asked))]

@@ -1,0 +1,108 @@
+"""Everything about one run, as lines."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+
+from backends.entities import Artifact, Run, RunStatus
+from console.safe import safe_lines, safe_text
+from console.tui import ink, state
+from console.tui.columns import metric
+from console.tui.lines import Line, wrapped
+from console.wording import NOTHING, age, bar, clock, duration, local_time, plural, size
+
+NAME = 22
+
+
+def run_lines(run: Run, width: int, artifacts: Sequence[Artifact] = ()) -> list[Line]:
+    """State, metrics, parameters, data, code, time, artifacts, tags, note."""
+    now = time.time_ns() // 1_000_000
+    lines = [
+        Line(
+            [
+                (safe_text(run.name or run.id[:8], max(8, width - 20)), "head"),
+                (f"  {safe_text(run.id, 8)[:8]}  ", "dim"),
+                state.span(run.status),
+            ]
+        )
+    ]
+    lines += [Line(spans) for spans in progress_spans(run, width)]
+    if run.reason:
+        lines += wrapped(safe_text(run.reason, 2000), width, "" if run.status is RunStatus.FINISHED else "bad")
+    lines += _pairs("metrics", [(name, metric(value)) for name, value in sorted(run.metrics.items())], width)
+    lines += _pairs("params", sorted(run.params.items()), width)
+    lines.append(_BLANK)
+    for used in run.inputs:
+        lines.append(_fact("data", f"{used.dataset}@{used.version} {used.digest[:8]} {used.context}", width))
+    source = run.source
+    if source.commit or source.entry:
+        dirty = " dirty" if source.dirty else " clean" if source.commit else ""
+        code = f"{source.commit[:8]}{dirty} {source.branch}".strip() or NOTHING
+        lines.append(_fact("git", code, width))
+        if source.entry:
+            lines.append(_fact("entry", source.entry, width))
+    started = run.started_at or run.created_at
+    lines.append(_fact("started", f"{local_time(started)}, {age(started, now)} ago", width))
+    if run.ended_at is not None:
+        lines.append(_fact("took", duration((run.ended_at - started) / 1000), width))
+    lines.append(_fact("by", f"{run.created_by or NOTHING} on {run.engine}", width))
+    lines.append(_fact("group", run.experiment, width))
+    if run.exit_code:
+        lines.append(_fact("exit code", str(run.exit_code), width))
+    if run.parent:
+        lines.append(_fact("parent", run.parent[:8], width))
+    lines.append(_fact("id", run.id, width))
+    if artifacts:
+        lines += _pairs("artifacts", [(one.path, size(one.bytes)) for one in artifacts], width)
+    lines += _pairs("tags", sorted(run.tags.items()), width)
+    if run.note:
+        lines += [_BLANK, Line([("note", "head")])]
+        for text in safe_lines(run.note[:4000]):
+            lines += wrapped(text, width)
+    return lines
+
+
+def progress_spans(run: Run, width: int) -> list[list[ink.Span]]:
+    """How far a live run is, in one or two lines; nothing for one that has ended."""
+    if run.status.ended or run.progress is None:
+        return []
+    progress = run.progress
+    found: list[list[ink.Span]] = []
+    if progress.fraction is not None:
+        cells = max(8, min(24, width - 26))
+        eta = f"  eta {clock(progress.eta_s)}" if progress.eta_s is not None else ""
+        found.append([(f"{bar(progress.fraction, cells)} {progress.fraction * 100:3.0f} %", "accent"), (eta, "dim")])
+    words = "   ".join(safe_text(part, 40) for part in (progress.stage, progress.rate) if part)
+    if words:
+        found.append([(words, "")])
+    return found
+
+
+_BLANK = Line([("", "")])
+
+
+def _fact(name: str, value: str, width: int) -> Line:
+    return Line([(f"{name:<10}", "dim"), (safe_text(value, max(8, width - 10)), "")])
+
+
+def _pairs(title: str, pairs: Sequence[tuple[str, str]], width: int) -> list[Line]:
+    if not pairs:
+        return []
+    name_cells = min(NAME, max(len(safe_text(name, NAME)) for name, _ in pairs)) + 2
+    lines = [_BLANK, Line([(f"{title} ", "head"), (str(len(pairs)), "dim")])]
+    for name, value in pairs:
+        lines.append(
+            Line(
+                [
+                    (ink.fit(safe_text(name, NAME), name_cells), "dim"),
+                    (safe_text(value, max(8, width - name_cells)), ""),
+                ]
+            )
+        )
+    return lines
+
+
+def summary(runs: int, first: int | None, total: str) -> str:
+    """`38 of 1 204 311`."""
+    return f"{first + 1} of {total}" if first is not None and runs else total or plural(runs, "run")
