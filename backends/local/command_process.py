@@ -79,15 +79,15 @@ def adopt_orphans() -> None:
         ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
-def _before_exec() -> Callable[[], None]:
-    """What the child does between fork and exec: die with its supervisor (Linux), take back the ignored hang-up."""
+def die_with_parent(number: signal.Signals) -> Callable[[], None]:
+    """What a child does between fork and exec: ask for this signal at its parent's death (Linux), and hear hang-ups."""
     parent = os.getpid()
     prctl = ctypes.CDLL(None).prctl if sys.platform == "linux" else None
 
     def prepare() -> None:
         signal.signal(signal.SIGHUP, signal.SIG_DFL)
         if prctl is not None:
-            prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+            prctl(_PR_SET_PDEATHSIG, number, 0, 0, 0)
             if os.getppid() != parent:  # killed before the line above took hold
                 os._exit(1)
 
@@ -111,7 +111,7 @@ def start_command(folder: RunFolder, spec: LaunchSpec) -> CommandProcess:
             stderr=output_end,
             start_new_session=True,
             pass_fds=(progress_end,),
-            preexec_fn=_before_exec(),
+            preexec_fn=die_with_parent(signal.SIGKILL),
         )
     except (OSError, ValueError, subprocess.SubprocessError) as error:
         os.close(output)

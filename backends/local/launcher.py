@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from pathlib import Path
 
 from backends.contract import Conflict, Invalid, Journal, Mutation, NotFound, Refused, RequestQueue, RunStore
 from backends.entities import Capacity, LaunchSpec, LogChunk, Request, Run, RunStatus
+from backends.local.agent_presence import living_agent
 from backends.local.process_identity import send_signal
 from backends.local.run_folder import RunFolder, StopRequest
 from backends.local.run_log import read_log
@@ -24,14 +26,11 @@ def launch_key(run: str) -> str:
 class LocalLauncher:
     """The launcher of a workspace. It starts nothing itself: the agent does, as far as its slots allow."""
 
-    def __init__(
-        self, workspace: Path, runs: RunStore, requests: RequestQueue, journal: Journal | None = None, *, slots: int = 0
-    ) -> None:
+    def __init__(self, workspace: Path, runs: RunStore, requests: RequestQueue, journal: Journal | None = None) -> None:
         self._workspace = workspace
         self._runs = runs
         self._requests = requests
         self._journal = journal
-        self._slots = slots
 
     def submit(self, spec: LaunchSpec, mutation: Mutation) -> None:
         """Accept the command. Repeating it for the same run does nothing."""
@@ -121,11 +120,11 @@ class LocalLauncher:
     def capacity(self) -> Capacity:
         claimed = self._requests.list(states=("claimed",), kind=LAUNCH, limit=10_000)
         waiting = self._requests.list(states=("waiting",), kind=LAUNCH, limit=10_000)
-        return Capacity(slots=self._slots or default_slots(), running=len(claimed), queued=len(waiting))
+        agent = living_agent(self._workspace)
+        slots = default_slots() if agent is None else agent.slots
+        return Capacity(slots=slots, running=len(claimed), queued=len(waiting))
 
 
 def default_slots() -> int:
     """How many runs a machine takes at once where nobody said: a fit uses several cores by itself."""
-    import os
-
     return max(2, (os.cpu_count() or 1) // 4)

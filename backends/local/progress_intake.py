@@ -51,7 +51,7 @@ class ProgressIntake:
     ) -> None:
         self._folder = folder
         self._runs = backend.need("runs")
-        self._store = backend.need("artifacts")
+        self._backend = backend
         self._note = note
         self._spool = spool
         self._cursor = self._read_cursor()
@@ -196,7 +196,7 @@ class ProgressIntake:
             name, state = file.relative_to(root).as_posix(), file.stat()
             known = (state.st_size, state.st_mtime_ns)
             if self._kept.get(name) != known:
-                self._store.put(self._folder.run, name, file)
+                self._backend.need("artifacts").put(self._folder.run, name, file)
                 self._kept[name] = known
 
     def keep_artifacts(self) -> None:

@@ -1,0 +1,7 @@
+"""The one background process of a workspace: the queue, the supervisors, the scorers."""
+
+from __future__ import annotations
+
+from console.agent.control import AgentStatus, agent_log, agent_status, ensure_agent, stop_agent
+
+__all__ = ["AgentStatus", "agent_log", "agent_status", "ensure_agent", "stop_agent"]

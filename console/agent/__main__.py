@@ -1,0 +1,45 @@
+"""`python -m console.agent --workspace DIR [--slots N]`: be the agent of a workspace, unless another is."""
+
+from __future__ import annotations
+
+import argparse
+import fcntl
+import os
+import sys
+from pathlib import Path
+
+from backends.contract import BackendError
+from backends.local.launcher import default_slots
+from backends.local.process_tree import AGENT_MARK
+from console.agent.diary import Diary
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m console.agent", description="The agent of a workspace.")
+    parser.add_argument("--workspace", type=Path, required=True)
+    parser.add_argument("--slots", type=int, default=default_slots(), help="how many runs at once")
+    given = parser.parse_args()
+    workspace: Path = given.workspace.absolute()
+    lock = os.open(workspace / "agent.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return 0
+    os.environ[AGENT_MARK] = str(workspace)
+    diary = Diary(workspace / "agent.log")
+    from backends.local import open_local
+    from console.agent.work import Agent
+
+    try:
+        backend = open_local(workspace, create=False)
+    except BackendError as wrong:
+        diary.say(f"agent {os.getpid()} cannot start: {wrong}")
+        return 1
+    diary.say(f"agent {os.getpid()} starts in {workspace}, {given.slots} slots")
+    Agent(backend, workspace, max(given.slots, 1), diary.say).run()
+    backend.close()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,171 @@
+"""Runs from the queue to their supervisors, and from their supervisors to their end."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from backends.contract import Backend, BackendError, NotFound
+from backends.entities import Request, Run, RunStatus
+from backends.local.launcher import LAUNCH
+from backends.local.run_folder import RunExit, RunFolder
+from backends.local.settle import Standing, now, settle, settle_abandoned, standing
+from console.agent.registrations import request_registration
+from console.agent.retry import Backoff
+
+STARTS = 5
+"""So often a supervisor may fail to begin before the run counts as failed."""
+
+
+@dataclass
+class Watch:
+    """One run that was claimed and has not come to its end."""
+
+    folder: RunFolder
+    request: str
+    """Id of its claimed request, or empty for a run found without one."""
+    supervisor: subprocess.Popen[bytes] | None = None
+    """None where an earlier agent started it."""
+    backoff: Backoff = field(default_factory=Backoff)
+
+
+class Launches:
+    """Starts supervisors within the slots and follows every run to its end."""
+
+    def __init__(self, backend: Backend, workspace: Path, me: str, slots: int, say: Callable[[str], None]) -> None:
+        self._backend = backend
+        self._requests = backend.need("requests")
+        self._workspace = workspace
+        self._me = me
+        self._slots = slots
+        self._say = say
+        self._watches: dict[str, Watch] = {}
+
+    @property
+    def running(self) -> int:
+        return len(self._watches)
+
+    def watched(self, run: str) -> bool:
+        return run in self._watches
+
+    @property
+    def patience(self) -> float | None:
+        """Seconds until somebody has to be looked after without any sign; None for nobody."""
+        import time
+
+        waits = [
+            max(watch.backoff.due_at - time.monotonic(), 0.05) if watch.backoff.failures else 2.0
+            for watch in self._watches.values()
+            if watch.backoff.failures or watch.supervisor is None
+        ]
+        return min(waits, default=None)
+
+    def step(self) -> None:
+        """Look after every watched run, then claim as far as slots are free."""
+        for run, watch in list(self._watches.items()):
+            if watch.backoff.due:
+                self._guarded(run, watch)
+        while len(self._watches) < self._slots:
+            request = self._requests.claim(self._me, (LAUNCH,))
+            if request is None:
+                return
+            self.take(request)
+
+    def take(self, request: Request) -> None:
+        """Follow a request that is claimed, from wherever its run stands."""
+        run = str(request.payload.get("run", ""))
+        try:
+            folder = RunFolder.of(self._workspace, run)
+            if folder.spec() is None:
+                raise NotFound(f"run {run} has no spec.json in {folder.path}")
+            status = self._backend.need("runs").get(run).status
+        except BackendError as wrong:
+            self._say(f"launch of {run or '?'} given up: {wrong}")
+            self._requests.finish(request.id, error=str(wrong))
+            return
+        watch = self._watches[run] = Watch(folder, request.id)
+        if status.ended:
+            self._conclude(run, watch)
+        else:
+            self._guarded(run, watch)
+
+    def adopt(self, run: str) -> None:
+        """Follow a run that has begun and has no request."""
+        watch = self._watches[run] = Watch(RunFolder.of(self._workspace, run), "")
+        self._guarded(run, watch)
+
+    def _guarded(self, run: str, watch: Watch) -> None:
+        """One run that cannot be looked after must not keep the others waiting."""
+        try:
+            self._look_after(run, watch)
+        except Exception as error:
+            pause = watch.backoff.failed()
+            self._say(f"run {run}: {type(error).__name__}: {error}; tried again in {pause:.0f} s")
+
+    def _look_after(self, run: str, watch: Watch) -> None:
+        if watch.supervisor is not None and watch.supervisor.poll() is None:
+            return
+        stands = standing(watch.folder)
+        if stands is Standing.SUPERVISED:
+            watch.supervisor = None
+        elif stands is Standing.UNSTARTED:
+            self._start(run, watch)
+        else:
+            self._settle(run, watch, stands)
+
+    def _start(self, run: str, watch: Watch) -> None:
+        if watch.supervisor is not None:
+            code, watch.supervisor = watch.supervisor.returncode, None
+            if watch.backoff.failures >= STARTS:
+                reason = f"its supervisor could not begin: {_last_line(watch.folder.path / 'supervisor.log')}"
+                watch.folder.write_exit(RunExit(run=run, status=RunStatus.FAILED, ended_at=now(), reason=reason[:500]))
+                self._look_after(run, watch)
+                return
+            pause = watch.backoff.failed()
+            self._say(f"run {run}: its supervisor ended with {code} before it began; tried again in {pause:.0f} s")
+            return
+        watch.supervisor = _spawn_supervisor(watch.folder)
+        self._say(f"run {run}: supervisor {watch.supervisor.pid} started")
+
+    def _settle(self, run: str, watch: Watch, stands: Standing) -> None:
+        with watch.folder.lock() as ours:
+            if not ours:  # another is at it
+                watch.backoff.failed()
+                return
+            bring = settle if stands is Standing.ENDED else settle_abandoned
+            bring(watch.folder, self._backend, lambda text: self._say(f"run {run}: {text}"))
+        self._conclude(run, watch)
+
+    def _conclude(self, run: str, watch: Watch) -> None:
+        """What follows an end, then the end of the request: in this order, so that a crash between repeats it."""
+        ended: Run = self._backend.need("runs").get(run)
+        request_registration(self._backend, ended)
+        if watch.request:
+            self._requests.finish(watch.request)
+        del self._watches[run]
+        self._say(f"run {run}: {ended.status.value}" + (f": {ended.reason}" if ended.reason else ""))
+
+
+def _spawn_supervisor(folder: RunFolder) -> subprocess.Popen[bytes]:
+    file = os.open(folder.path / "supervisor.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    try:
+        return subprocess.Popen(
+            [sys.executable, "-m", "backends.local.supervisor", str(folder.path)],
+            cwd=folder.path,
+            stdin=subprocess.DEVNULL,
+            stdout=file,
+            stderr=file,
+            start_new_session=True,
+        )
+    finally:
+        os.close(file)
+
+
+def _last_line(path: Path) -> str:
+    lines = path.read_bytes()[-4096:].decode("utf-8", "replace").split("\n")
+    said = [line.strip() for line in lines if line.strip()]
+    return said[-1] if said else "it said nothing"
