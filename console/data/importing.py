@@ -174,13 +174,17 @@ def _convert(reader: Reader, path: Path, staging: Path, tell: _Teller) -> tuple[
                 again += batch.num_rows
                 out.add(columns.convert(batch, out.schema))
             if again != rows:
-                raise Invalid(f"{path.name} changed while it was read ({rows} rows, then {again}); import it again.", "path")
+                raise Invalid(
+                    f"{path.name} changed while it was read ({rows} rows, then {again}); import it again.", "path"
+                )
         out.finish()
     finally:
         if out is not None:
             out.abandon()
     described = tuple(
-        Column(name=name, type=column_type(guess.arrow_type), nulls=out.nulls[name], note=guess.note or _type_note(guess))
+        Column(
+            name=name, type=column_type(guess.arrow_type), nulls=out.nulls[name], note=guess.note or _type_note(guess)
+        )
         for name, guess in columns.guesses.items()
     )
     return out.path, out.digest.hexdigest(), rows, described

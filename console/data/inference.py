@@ -117,7 +117,10 @@ class TextGuess:
             long_whole = self._long_whole or pc.any(pc.match_substring_regex(values, "^[-+]?[0-9]{16,}$")).as_py()
             if not long_whole and _casts(values, "float"):
                 return ("float",)
-        if "bool" in self._kinds and pc.all(pc.is_in(pc.utf8_lower(values), value_set=_strings(("true", "false")))).as_py():
+        if (
+            "bool" in self._kinds
+            and pc.all(pc.is_in(pc.utf8_lower(values), value_set=_strings(("true", "false")))).as_py()
+        ):
             return ("bool",)
         if "date" in self._kinds and _casts(values, "date"):
             return ("date", "datetime")

@@ -216,7 +216,8 @@ class JsonLinesReader:
             except (ValueError, RecursionError) as error:
                 shown = line[:60].decode("utf-8", "replace")
                 raise Invalid(
-                    f"{self._path.name}: line {at} is not JSON ({error}): {shown!r}. Wanted one JSON object a line.", "rows"
+                    f"{self._path.name}: line {at} is not JSON ({error}): {shown!r}. Wanted one JSON object a line.",
+                    "rows",
                 ) from error
             if not isinstance(row, dict):
                 raise Invalid(

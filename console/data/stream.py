@@ -34,9 +34,7 @@ def require_file(path: Path) -> None:
         with path.open("rb") as file:
             first = file.read(1)
     except PermissionError as error:
-        raise Refused(
-            f"no permission to read {path}; ask its owner, or `chmod u+r` it, then import again."
-        ) from error
+        raise Refused(f"no permission to read {path}; ask its owner, or `chmod u+r` it, then import again.") from error
     except OSError as error:
         raise plain_os_error(error, path) from error
     if not first:
@@ -61,7 +59,8 @@ def file_format(path: Path, asked: str | None) -> str:
     if head.lstrip()[:1] == b"{":
         return "jsonl"
     raise Invalid(
-        f"{path.name}: the name does not say what kind of file this is; give the format: {', '.join(FORMATS)}.", "format"
+        f"{path.name}: the name does not say what kind of file this is; give the format: {', '.join(FORMATS)}.",
+        "format",
     )
 
 
@@ -73,7 +72,9 @@ def is_gzip(path: Path) -> bool:
 def plain_os_error(error: OSError, path: Path) -> BackendError:
     """The sentence for what the operating system refused."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return Refused(f"the disk is full: no room to keep {path.name}. Free some space, then import again; nothing was kept.")
+        return Refused(
+            f"the disk is full: no room to keep {path.name}. Free some space, then import again; nothing was kept."
+        )
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
         return Refused(f"no permission to read or write {error.filename or path}: {error.strerror}. Nothing was kept.")
     return Invalid(f"{path}: {error.strerror or error}. Nothing was kept.", "path")
@@ -151,7 +152,7 @@ def encoding_error(path: Path) -> Invalid:
             except UnicodeDecodeError as error:
                 at = offset - pending + error.start
                 byte = error.object[error.start]
-                guess = "WINDOWS-1252" if 0x80 <= byte else "another encoding"
+                guess = "WINDOWS-1252" if byte >= 0x80 else "another encoding"
                 return Invalid(
                     f"{path.name}: byte {at} (0x{byte:02x}) is not UTF-8. If the file came from Excel or Windows, "
                     f"it is likely {guess}; convert it: iconv -f {guess} -t UTF-8 IN > OUT",

@@ -84,7 +84,11 @@ def _level(value: Any) -> str:
 
 
 def time_parts(values: pd.Series) -> dict[str, np.ndarray[Any, Any]]:
-    times = values if pd.api.types.is_datetime64_any_dtype(values.dtype) else pd.to_datetime(values, errors="coerce", utc=True)
+    times = (
+        values
+        if pd.api.types.is_datetime64_any_dtype(values.dtype)
+        else pd.to_datetime(values, errors="coerce", utc=True)
+    )
     return {
         "month": times.dt.month.to_numpy("float64", na_value=np.nan),
         "day": times.dt.day.to_numpy("float64", na_value=np.nan),

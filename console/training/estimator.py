@@ -107,7 +107,11 @@ def _check_task(estimator: Any, path: str, task: str) -> None:
     is_right = is_classifier(estimator) if task == "classification" else is_regressor(estimator)
     if not is_right:
         kind = "classifier" if is_classifier(estimator) else "regressor" if is_regressor(estimator) else "neither"
-        twin = path.replace("Regressor", "Classifier") if task == "classification" else path.replace("Classifier", "Regressor")
+        twin = (
+            path.replace("Regressor", "Classifier")
+            if task == "classification"
+            else path.replace("Classifier", "Regressor")
+        )
         hint = f"; {twin} may be what you want" if twin != path else ""
         raise Invalid(f"estimator.class: {path} is a {kind}, but the task is {task}{hint}.", "estimator.class")
 
@@ -117,5 +121,7 @@ def traits(estimator: Any) -> tuple[bool, bool, bool]:
     from sklearn.utils import get_tags
 
     tags = get_tags(estimator).input_tags
-    trees = any(word in type(estimator).__name__ for word in ("GradientBoosting", "Forest", "Tree", "LGBM", "XGB", "CatBoost"))
+    trees = any(
+        word in type(estimator).__name__ for word in ("GradientBoosting", "Forest", "Tree", "LGBM", "XGB", "CatBoost")
+    )
     return trees, bool(tags.allow_nan), bool(tags.sparse)

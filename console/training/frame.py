@@ -60,11 +60,16 @@ def load_rows(recipe: Recipe, path: Path, dataset: str) -> Rows:
     dropped: dict[str, str] = {}
     keep = frame[recipe.target].notna().to_numpy()
     if not keep.any():
-        raise Invalid(f"target {recipe.target!r} of {dataset} has no value in any row; there is nothing to learn.", "target")
+        raise Invalid(
+            f"target {recipe.target!r} of {dataset} has no value in any row; there is nothing to learn.", "target"
+        )
     if recipe.split.by == "time":
         keep = keep & frame[recipe.split.column].notna().to_numpy()
     if not keep.all():
-        print(f"{int((~keep).sum())} of {len(keep)} rows have no target (or no time to split by) and are left out", flush=True)
+        print(
+            f"{int((~keep).sum())} of {len(keep)} rows have no target (or no time to split by) and are left out",
+            flush=True,
+        )
         frame, numbers = frame[keep].reset_index(drop=True), numbers[keep]
     if len(frame) < FEWEST_ROWS:
         raise Invalid(
@@ -110,7 +115,12 @@ def _frame(table: Any) -> pd.DataFrame:
 
 
 def _features(
-    recipe: Recipe, frame: pd.DataFrame, chosen: list[str], kinds: dict[str, ColumnType], schema: Any, dropped: dict[str, str]
+    recipe: Recipe,
+    frame: pd.DataFrame,
+    chosen: list[str],
+    kinds: dict[str, ColumnType],
+    schema: Any,
+    dropped: dict[str, str],
 ) -> Features:
     features = Features([], [], [], dropped)
     for name in chosen:
@@ -149,9 +159,13 @@ def _target(recipe: Recipe, values: pd.Series, dataset: str) -> np.ndarray[Any, 
             )
         numbers = values.to_numpy("float64")
         if not np.isfinite(numbers).all():
-            raise Invalid(f"target {recipe.target!r} of {dataset} holds infinite values; regression cannot learn those.", "target")
+            raise Invalid(
+                f"target {recipe.target!r} of {dataset} holds infinite values; regression cannot learn those.", "target"
+            )
         if (numbers == numbers[0]).all():
-            raise Invalid(f"target {recipe.target!r} of {dataset} is {numbers[0]:g} in every row; nothing to learn.", "target")
+            raise Invalid(
+                f"target {recipe.target!r} of {dataset} is {numbers[0]:g} in every row; nothing to learn.", "target"
+            )
         return numbers
     distinct = values.nunique()
     if distinct == 1:
@@ -163,7 +177,11 @@ def _target(recipe: Recipe, values: pd.Series, dataset: str) -> np.ndarray[Any, 
     if distinct > MOST_CLASSES:
         raise Invalid(
             f"target {recipe.target!r} of {dataset} has {distinct} distinct values, more than {MOST_CLASSES} classes; "
-            + ('set task = "regression" for a number.' if pd.api.types.is_numeric_dtype(values.dtype) else "group them first."),
+            + (
+                'set task = "regression" for a number.'
+                if pd.api.types.is_numeric_dtype(values.dtype)
+                else "group them first."
+            ),
             "target",
         )
     if pd.api.types.is_bool_dtype(values.dtype):

@@ -64,11 +64,9 @@ def keep_model(
     (folder / "importance.json").write_text(json.dumps(importance, indent=1) + "\n")
 
     channel.progress(0.96, "profiling the reference")
-    if kind == "decision":
-        # the cells of a profile are over probabilities; a margin has no fixed range
-        channel.note("no reference profile: the estimator gives margins, not probabilities, so this model cannot be monitored")
-    else:
-        (folder / "reference.json").write_bytes(_reference(recipe, rows, classes, positive, scores, train_rows, test_rows, importance))
+    (folder / "reference.json").write_bytes(
+        _reference(recipe, rows, classes, positive, kind, scores, train_rows, test_rows, importance)
+    )
     (out / "environment.txt").write_text(_environment())
     names = ["model/model.skops", "model/meta.json", "model/importance.json", "model/reference.json", "environment.txt"]
     for name in names:
@@ -77,7 +75,15 @@ def keep_model(
 
 
 def _reference(
-    recipe: Recipe, rows: Rows, classes: list[Any], positive: Any, scores: Any, train_rows: Any, test_rows: Any, importance: dict[str, float]
+    recipe: Recipe,
+    rows: Rows,
+    classes: list[Any],
+    positive: Any,
+    kind: str,
+    scores: Any,
+    train_rows: Any,
+    test_rows: Any,
+    importance: dict[str, float],
 ) -> bytes:
     times = rows.frame[recipe.split.column] if recipe.split.by == "time" else None
     if times is not None and not pd.api.types.is_datetime64_any_dtype(times.dtype):
@@ -91,7 +97,7 @@ def _reference(
         classes=classes,
         importances=importance,
         times=None if times is None else times.loc[train_rows],
-        score_times=None if times is None else times.loc[test_rows],
+        scale=kind if kind == "decision" else "probability",
         seed=recipe.seed,
     )
     return profile.encode()

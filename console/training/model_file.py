@@ -98,7 +98,9 @@ def load_model(path: Path, sha256: str) -> Any:
     if not path.is_file():
         raise NotFound(f"there is no model file {path}; register the version again from a run that still has it.")
     if not sha256:
-        raise Refused(f"{path.name}: no sha256 was recorded for this model, so it cannot be told from another; not loaded.")
+        raise Refused(
+            f"{path.name}: no sha256 was recorded for this model, so it cannot be told from another; not loaded."
+        )
     found = file_sha256(path)
     if found != sha256:
         raise Refused(

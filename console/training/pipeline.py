@@ -31,7 +31,9 @@ def make_pipeline(recipe: Recipe, features: Features, estimator: Any) -> Pipelin
         transformers.append(("numeric", _numeric(steps.numeric, trees, takes_nan), numeric))
     if features.categorical:
         transformers.append(("categorical", _categorical(steps.categorical, trees, takes_sparse), features.categorical))
-    prepare = ColumnTransformer(transformers, sparse_threshold=0.3 if takes_sparse else 0.0, verbose_feature_names_out=False)
+    prepare = ColumnTransformer(
+        transformers, sparse_threshold=0.3 if takes_sparse else 0.0, verbose_feature_names_out=False
+    )
     select = ModelColumns(list(features.numeric), list(features.categorical), list(features.datetimes))
     return Pipeline([("columns", select), ("preprocess", prepare), ("model", estimator)])
 

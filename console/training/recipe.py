@@ -96,9 +96,7 @@ class Recipe(Record, kw_only=True, forbid_unknown_fields=True):
 
     def report(self) -> tuple[str, ...]:
         """The metrics to report, in order."""
-        return self.metrics.report or (
-            CLASSIFICATION_METRICS if self.task == "classification" else REGRESSION_METRICS
-        )
+        return self.metrics.report or (CLASSIFICATION_METRICS if self.task == "classification" else REGRESSION_METRICS)
 
     def primary(self) -> str:
         return self.metrics.primary or self.report()[0]
@@ -269,7 +267,8 @@ def _check_keys(table: Mapping[str, Any], path: str, place: _Place) -> None:
         if key not in valid:
             where = f"in [{path}]" if path else "in a recipe"
             raise Invalid(
-                f"{place.of(full)}: {key!r} is not a key {where}{did_you_mean(key, valid)} Valid: {', '.join(valid)}.", full
+                f"{place.of(full)}: {key!r} is not a key {where}{did_you_mean(key, valid)} Valid: {', '.join(valid)}.",
+                full,
             )
         if full in _TABLES:
             if not isinstance(value, dict):
@@ -289,13 +288,16 @@ def _check_values(recipe: Recipe, place: _Place) -> None:
     for path, names in (("metrics.report", recipe.metrics.report), ("metrics.primary", (recipe.metrics.primary,))):
         for name in filter(None, names):
             if name not in valid:
-                raise wrong(path, f"{name!r} is not a metric of {recipe.task}{did_you_mean(name, valid)} Valid: {', '.join(valid)}.")
+                raise wrong(
+                    path,
+                    f"{name!r} is not a metric of {recipe.task}{did_you_mean(name, valid)} Valid: {', '.join(valid)}.",
+                )
     if recipe.metrics.primary and recipe.metrics.report and recipe.metrics.primary not in recipe.metrics.report:
         raise wrong("metrics.primary", f"{recipe.metrics.primary!r} is not in metrics.report; add it there.")
     if not 0 < recipe.split.test < 1:
         raise wrong("split.test", f"is {recipe.split.test}, wanted a share between 0 and 1, such as 0.25.")
     if recipe.split.by != "random" and not recipe.split.column:
-        raise wrong("split", f"by = {recipe.split.by!r} needs a column; add column = \"…\" under [split].")
+        raise wrong("split", f'by = {recipe.split.by!r} needs a column; add column = "…" under [split].')
     if recipe.split.folds < 0 or recipe.split.folds == 1:
         raise wrong("split.folds", f"is {recipe.split.folds}, wanted 0 (none) or at least 2.")
     if recipe.columns and recipe.exclude:
@@ -307,7 +309,10 @@ def _check_values(recipe: Recipe, place: _Place) -> None:
     if not 0 <= recipe.seed < 2**32:
         raise wrong("seed", f"is {recipe.seed}, wanted a whole number from 0 to {2**32 - 1}.")
     if "." not in recipe.estimator.class_:
-        raise wrong("estimator.class", f'is {recipe.estimator.class_!r}, wanted an import path such as "sklearn.linear_model.LogisticRegression".')
+        raise wrong(
+            "estimator.class",
+            f'is {recipe.estimator.class_!r}, wanted an import path such as "sklearn.linear_model.LogisticRegression".',
+        )
 
 
 def _table(text: str, source: str) -> dict[str, Any]:

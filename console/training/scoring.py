@@ -17,7 +17,10 @@ def score_kind(model: Any, task: str) -> str:
         return "probability"
     if hasattr(model, "decision_function"):
         return "decision"
-    raise Invalid(f"{type(model).__name__} gives neither probabilities nor a decision function; choose another estimator.", "estimator")
+    raise Invalid(
+        f"{type(model).__name__} gives neither probabilities nor a decision function; choose another estimator.",
+        "estimator",
+    )
 
 
 def scores_of(model: Any, rows: Any, *, task: str, positive: Any = None) -> Any:
@@ -45,7 +48,14 @@ def labels_of(scores: Any, classes: Any, positive: Any, kind: str) -> Any:
 
 
 def measure(
-    report: tuple[str, ...], target: Any, scores: Any, *, task: str, classes: Any = (), positive: Any = None, kind: str = "probability"
+    report: tuple[str, ...],
+    target: Any,
+    scores: Any,
+    *,
+    task: str,
+    classes: Any = (),
+    positive: Any = None,
+    kind: str = "probability",
 ) -> dict[str, float]:
     """The metrics that can be told from these scores; one that cannot (auc with one class present, log loss of a margin) is
     left out. All by scikit-learn: auc one-vs-rest and f1 macro where there are more than two classes; rmse in target units."""
@@ -84,5 +94,7 @@ def measure(
             if binary:
                 out[name] = float(m.f1_score(hits, predicted == positive, zero_division=0.0))
             else:
-                out[name] = float(m.f1_score(target, predicted, labels=list(classes), average="macro", zero_division=0.0))
+                out[name] = float(
+                    m.f1_score(target, predicted, labels=list(classes), average="macro", zero_division=0.0)
+                )
     return out

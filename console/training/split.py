@@ -51,12 +51,17 @@ def folds(recipe: Recipe, frame: pd.DataFrame, target: Any, train: Indices) -> I
     elif rule.by == "group":
         groups = pd.factorize(frame[rule.column])[0][train]
         if len(np.unique(groups)) < rule.folds:
-            raise Invalid(f"split.folds is {rule.folds}, but the training rows have {len(np.unique(groups))} groups.", "split.folds")
+            raise Invalid(
+                f"split.folds is {rule.folds}, but the training rows have {len(np.unique(groups))} groups.",
+                "split.folds",
+            )
         splitter = GroupKFold(rule.folds)
     elif recipe.task == "classification":
         smallest = np.unique(target[train], return_counts=True)[1].min()
         if smallest < rule.folds:
-            raise Invalid(f"split.folds is {rule.folds}, but the rarest class has {smallest} training rows.", "split.folds")
+            raise Invalid(
+                f"split.folds is {rule.folds}, but the rarest class has {smallest} training rows.", "split.folds"
+            )
         splitter = StratifiedKFold(rule.folds, shuffle=True, random_state=recipe.seed)
     else:
         splitter = KFold(rule.folds, shuffle=True, random_state=recipe.seed)
@@ -74,20 +79,27 @@ def _at_random(recipe: Recipe, target: Any) -> tuple[Indices, Indices]:
     try:
         train, test = train_test_split(rows, test_size=recipe.split.test, random_state=recipe.seed, stratify=stratify)
     except ValueError as error:
-        raise Invalid(f"the rows cannot be split with split.test = {recipe.split.test}: {error}.", "split.test") from error
+        raise Invalid(
+            f"the rows cannot be split with split.test = {recipe.split.test}: {error}.", "split.test"
+        ) from error
     return np.sort(train), np.sort(test)
 
 
 def _by_time(recipe: Recipe, times: pd.Series) -> tuple[Indices, Indices]:
     """The latest rows are the test. Rows of one instant stay together, so that the future never leaks into the past."""
     if not (pd.api.types.is_datetime64_any_dtype(times.dtype) or pd.api.types.is_numeric_dtype(times.dtype)):
-        raise Invalid(f"split.column {recipe.split.column!r} is text; a split by time wants times, dates or numbers.", "split.column")
+        raise Invalid(
+            f"split.column {recipe.split.column!r} is text; a split by time wants times, dates or numbers.",
+            "split.column",
+        )
     values = times.to_numpy()
     order = np.sort(values, kind="stable")
     cut = order[min(int(np.ceil(len(order) * (1 - recipe.split.test))), len(order) - 1)]
     test = values >= cut
     if test.all():
-        raise Invalid(f"split.column {recipe.split.column!r}: too few distinct times to hold out the latest rows.", "split.column")
+        raise Invalid(
+            f"split.column {recipe.split.column!r}: too few distinct times to hold out the latest rows.", "split.column"
+        )
     return np.flatnonzero(~test), np.flatnonzero(test)
 
 
@@ -96,7 +108,10 @@ def _by_group(recipe: Recipe, groups: pd.Series) -> tuple[Indices, Indices]:
 
     codes = pd.factorize(groups, use_na_sentinel=False)[0]
     if len(np.unique(codes)) < 2:
-        raise Invalid(f"split.column {recipe.split.column!r} has one group only; a split by group wants at least two.", "split.column")
+        raise Invalid(
+            f"split.column {recipe.split.column!r} has one group only; a split by group wants at least two.",
+            "split.column",
+        )
     splitter = GroupShuffleSplit(1, test_size=recipe.split.test, random_state=recipe.seed)
     train, test = next(splitter.split(codes, groups=codes))
     return np.sort(train), np.sort(test)

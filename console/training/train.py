@@ -17,13 +17,13 @@ from console.training.channel import Channel
 from console.training.estimator import make_estimator
 from console.training.fitting import fit_in_stages, later_course, permutation_importance
 from console.training.frame import Rows, load_rows
+from console.training.job import EstimatorFailed, Job
 from console.training.keep import keep_model
 from console.training.model_file import TestData
 from console.training.pipeline import make_pipeline
 from console.training.recipe import LOWER_IS_BETTER, Recipe
 from console.training.scoring import measure, score_kind, scores_of
 from console.training.split import folds, split_rows
-from console.training.job import EstimatorFailed, Job
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -102,7 +102,13 @@ def train(recipe: Recipe, job: Job, out: Path, channel: Channel) -> None:
 
 
 def _fit(
-    recipe: Recipe, rows: Rows, judge: Judge, pipeline: Any, train_rows: NDArray[Any], test_rows: NDArray[Any], channel: Channel
+    recipe: Recipe,
+    rows: Rows,
+    judge: Judge,
+    pipeline: Any,
+    train_rows: NDArray[Any],
+    test_rows: NDArray[Any],
+    channel: Channel,
 ) -> int:
     """Fit on all training rows; the course of the metrics goes out after each stage. Gives the last step."""
     start = 0.5 if recipe.split.folds else 0.08
@@ -117,7 +123,9 @@ def _fit(
 
     for done, total, last in _estimators_words(stages):
         rate = f"{done / max(time.monotonic() - began, 1e-3):.1f} it/s" if total > 1 else ""
-        channel.progress(start + (0.85 - start) * done / total, f"fitting {done} of {total}" if total > 1 else "fitted", rate)
+        channel.progress(
+            start + (0.85 - start) * done / total, f"fitting {done} of {total}" if total > 1 else "fitted", rate
+        )
         if total > 1:
             step = done
         if not last:  # the last one is measured on all rows, by the caller
@@ -150,7 +158,9 @@ def _cross_validate(
         for name, value in measured.items():
             values.setdefault(name, []).append(value)
     channel.metrics(_named("cv", {name: float(np.mean(each)) for name, each in values.items()}))
-    channel.metrics(_named("cv_sd", {name: float(np.std(each, ddof=1)) for name, each in values.items() if len(each) > 1}))
+    channel.metrics(
+        _named("cv_sd", {name: float(np.std(each, ddof=1)) for name, each in values.items() if len(each) > 1})
+    )
 
 
 def _baseline(
@@ -164,9 +174,7 @@ def _baseline(
     return judge.measure(rows.target[test_rows], judge.scores(dummy, nothing[test_rows]), kind)
 
 
-def _explain(
-    recipe: Recipe, judge: Judge, pipeline: Any, test: Any, target: Any, channel: Channel
-) -> dict[str, float]:
+def _explain(recipe: Recipe, judge: Judge, pipeline: Any, test: Any, target: Any, channel: Channel) -> dict[str, float]:
     """How much the primary metric falls when a column is shuffled, on a sample of the test rows; most important first."""
     sample = _sample(np.arange(len(target)), EXPLAINED_ROWS, recipe.seed)
     frame, labels, primary = test.iloc[sample], target[sample], recipe.primary()

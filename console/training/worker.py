@@ -28,7 +28,9 @@ def main() -> int:
         recipe_text = (folder / "recipe.toml").read_text(encoding="utf-8")
         job = msgspec.json.decode((folder / "job.json").read_bytes(), type=Job)
         if not Path(job.path).is_file():
-            raise Invalid(f"the file of {job.ref} is gone from the store; import the dataset again, then retry.", "dataset")
+            raise Invalid(
+                f"the file of {job.ref} is gone from the store; import the dataset again, then retry.", "dataset"
+            )
         from console.training.recipe import parse_recipe
         from console.training.train import train  # scikit-learn and pandas: some seconds
 

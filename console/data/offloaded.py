@@ -1,0 +1,74 @@
+"""The data verbs in a process of their own, typed as in their modules: what the screen calls. Light to import."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from backends.contract import Backend, Mutation
+from backends.entities import DatasetVersion, Progress
+from console.data.profile import VersionProfile
+from console.data.rows import RowPage
+from console.offload import run_offloaded
+
+MODULE = "console.data.worker"
+
+
+def import_offloaded(
+    backend: Backend,
+    path: Path,
+    name: str,
+    mutation: Mutation,
+    *,
+    format: str | None = None,  # noqa: A002
+    note: str = "",
+    parent: str = "",
+    on_progress: Callable[[Progress], None] | None = None,
+    cancel: Callable[[], bool] | None = None,
+) -> tuple[DatasetVersion, bool]:
+    """As `importing.import_file`."""
+    options = {"actor": mutation.actor, "reason": mutation.reason, "key": mutation.key}
+    options |= {"format": format or "", "note": note, "parent": parent}
+    backend.need("datasets")
+    # `--option=value` and `--` keep a name or path that starts with a dash from being taken for an option
+    flags = [f"--{key}={value}" for key, value in options.items() if value]
+    result = _run(backend, ["import", *flags, "--", str(path), name], on_progress, cancel)
+    return msgspec.convert(result["version"], DatasetVersion), bool(result["created"])
+
+
+def profile_offloaded(backend: Backend, ref: str, *, cancel: Callable[[], bool] | None = None) -> VersionProfile:
+    """As `profile.profile_version`."""
+    return msgspec.convert(_run(backend, ["profile", "--", ref], None, cancel), VersionProfile)
+
+
+def rows_offloaded(
+    backend: Backend, ref: str, offset: int = 0, limit: int = 100, *, cancel: Callable[[], bool] | None = None
+) -> RowPage:
+    """As `rows.read_rows`."""
+    args = ["rows", f"--offset={offset}", f"--limit={limit}", "--", ref]
+    return msgspec.convert(_run(backend, args, None, cancel), RowPage)
+
+
+def export_offloaded(
+    backend: Backend,
+    ref: str,
+    path: Path,
+    *,
+    format: str | None = None,  # noqa: A002
+    overwrite: bool = False,
+    on_progress: Callable[[Progress], None] | None = None,
+    cancel: Callable[[], bool] | None = None,
+) -> Path:
+    """As `export.export_version`."""
+    flags = [*([f"--format={format}"] if format else []), *(["--overwrite"] if overwrite else [])]
+    return Path(_run(backend, ["export", *flags, "--", ref, str(path)], on_progress, cancel))
+
+
+def _run(
+    backend: Backend, args: list[str], on_progress: Callable[[Progress], None] | None, cancel: Callable[[], bool] | None
+) -> Any:
+    # text from a person may hold lone surrogates (a file name that is no UTF-8): argv carries them back to the same bytes
+    return run_offloaded(MODULE, [backend.url, *args], on_progress=on_progress, cancel=cancel)

@@ -1,0 +1,116 @@
+"""Data work in a process of its own: `python -m console.data.worker URL import|profile|rows|export …`.
+
+URL names the backend (`local:/path`). Speaks the JSON lines of `console.offload` on stdout.
+"""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import sys
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from backends.connect import connect
+from backends.contract import BackendError, DatasetStore, Mutation
+from console.offload import Speaker
+
+
+def main(argv: list[str]) -> int:
+    args = _parser().parse_args(argv)
+    signal.signal(signal.SIGTERM, _leave)  # so that what was begun is cleaned away
+    speaker = Speaker()
+    try:
+        backend = connect("worker", args.url)
+        try:
+            speaker.result(args.work(backend.need("datasets"), args, speaker))
+        finally:
+            backend.close()
+    except BrokenPipeError:
+        return 1
+    except (BackendError, MemoryError) as error:
+        speaker.error(error)
+        return 1
+    except Exception as error:
+        speaker.error(error)
+        raise
+    return 0
+
+
+def _leave(_signal: int, _frame: FrameType | None) -> None:
+    raise SystemExit(143)
+
+
+def _import(datasets: DatasetStore, args: argparse.Namespace, speaker: Speaker) -> Any:
+    from console.data.importing import import_file
+
+    version, created = import_file(
+        datasets,
+        Path(args.path),
+        args.name,
+        Mutation(actor=args.actor, reason=args.reason, key=args.key),
+        format=args.format or None,
+        progress=speaker.progress,
+        note=args.note,
+        parent=args.parent,
+    )
+    return {"version": version, "created": created}
+
+
+def _profile(datasets: DatasetStore, args: argparse.Namespace, _speaker: Speaker) -> Any:
+    from console.data.profile import profile_version
+
+    return profile_version(datasets, args.ref)
+
+
+def _rows(datasets: DatasetStore, args: argparse.Namespace, _speaker: Speaker) -> Any:
+    from console.data.rows import read_rows
+
+    return read_rows(datasets, args.ref, args.offset, args.limit)
+
+
+def _export(datasets: DatasetStore, args: argparse.Namespace, speaker: Speaker) -> Any:
+    from console.data.export import export_version
+
+    path = export_version(
+        datasets,
+        args.ref,
+        Path(args.path),
+        format=args.format or None,
+        overwrite=args.overwrite,
+        progress=speaker.progress,
+    )
+    return str(path)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="console.data.worker")
+    parser.add_argument("url")
+    verbs = parser.add_subparsers(required=True)
+    add = verbs.add_parser("import")
+    add.set_defaults(work=_import)
+    add.add_argument("path")
+    add.add_argument("name")
+    add.add_argument("--actor", required=True)
+    for option in ("--reason", "--key", "--format", "--note", "--parent"):
+        add.add_argument(option, default="")
+    profile = verbs.add_parser("profile")
+    profile.set_defaults(work=_profile)
+    profile.add_argument("ref")
+    rows = verbs.add_parser("rows")
+    rows.set_defaults(work=_rows)
+    rows.add_argument("ref")
+    rows.add_argument("--offset", type=int, default=0)
+    rows.add_argument("--limit", type=int, default=100)
+    export = verbs.add_parser("export")
+    export.set_defaults(work=_export)
+    export.add_argument("ref")
+    export.add_argument("path")
+    export.add_argument("--format", default="")
+    export.add_argument("--overwrite", action="store_true")
+    return parser
+
+
+if __name__ == "__main__":
+    raise SystemExit(main(sys.argv[1:]))

@@ -1,0 +1,169 @@
+"""Heavy work in a process of its own, so that the console stays light and one key stops it.
+
+The module is run as `python -m module args…` in its own session and speaks JSON lines on stdout:
+
+    {"progress": {…}}                                          an `entities.Progress`, any number of them
+    {"result": …}                                              once, at the end
+    {"error": {"kind": "Invalid", "message": …, "field": …}}   instead of a result; kind is a class of `backends.contract`
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import selectors
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import IO, Any
+
+import msgspec
+
+from backends import contract
+from backends.contract import BackendError
+from backends.entities import Progress
+
+PATIENCE_S = 5.0
+"""Between asking a stopped process to end and making it."""
+
+
+class Cancelled(BackendError):
+    """It was stopped by the one who asked for it. What it had begun is not kept."""
+
+
+def run_offloaded(
+    module: str,
+    args: Sequence[str],
+    *,
+    on_progress: Callable[[Progress], None] | None = None,
+    cancel: Callable[[], bool] | None = None,
+    env: Mapping[str, str] | None = None,
+) -> Any:
+    """The result of `python -m module args…`, decoded from JSON. Blocking: call it from a thread.
+
+    Errors arrive as the contract's own; `cancel` is asked ten times a second, and True ends the process tree with Cancelled.
+    """
+    with tempfile.TemporaryFile() as errors, _started(module, args, errors, env) as process:
+        outcome: dict[str, Any] = {}
+        for line in _lines(process, cancel or (lambda: False)):
+            said = _decoded(line)
+            if "progress" in said and on_progress is not None:
+                with contextlib.suppress(msgspec.ValidationError):
+                    on_progress(msgspec.convert(said["progress"], Progress))
+            elif "result" in said or "error" in said:
+                outcome = said
+        code = process.wait()
+        if "error" in outcome:
+            raise _error(outcome["error"])
+        if "result" not in outcome:
+            raise BackendError(f"{module} ended without a result ({_ending(code)}): {_last_words(errors)}")
+        return outcome["result"]
+
+
+@contextlib.contextmanager
+def _started(module: str, args: Sequence[str], errors: IO[bytes], env: Mapping[str, str] | None) -> Any:
+    process = subprocess.Popen(
+        [sys.executable, "-m", module, *args],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=errors,
+        env={**os.environ, "PYTHONPATH": python_path(), **(env or {})},
+        start_new_session=True,
+    )
+    try:
+        yield process
+    finally:
+        _end(process)
+        if process.stdout is not None:
+            process.stdout.close()
+
+
+def python_path() -> str:
+    """A `PYTHONPATH` under which a child finds this very package, wherever it is started."""
+    here = str(Path(__file__).resolve().parent.parent)
+    known = [part for part in os.environ.get("PYTHONPATH", "").split(os.pathsep) if part and part != here]
+    return os.pathsep.join([here, *known])
+
+
+def _lines(process: subprocess.Popen[bytes], cancelled: Callable[[], bool]) -> Any:
+    assert process.stdout is not None  # noqa: S101  (asked for above)
+    rest = b""
+    with selectors.DefaultSelector() as selector:
+        selector.register(process.stdout, selectors.EVENT_READ)
+        while True:
+            if cancelled():
+                raise Cancelled("stopped at your request; nothing of it was kept.")
+            if not selector.select(0.1):
+                continue
+            data = os.read(process.stdout.fileno(), 1 << 16)
+            if not data:
+                break
+            *whole, rest = (rest + data).split(b"\n")
+            yield from whole
+    if rest.strip():
+        yield rest
+
+
+def _decoded(line: bytes) -> dict[str, Any]:
+    try:
+        said = msgspec.json.decode(line)
+    except msgspec.DecodeError:
+        return {}  # a library's print: no concern of ours
+    return said if isinstance(said, dict) else {}
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    for wish in (signal.SIGTERM, signal.SIGKILL):
+        if process.poll() is not None:
+            return
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, wish)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(PATIENCE_S)
+
+
+def _error(said: Any) -> BackendError:
+    fields = said if isinstance(said, dict) else {"message": said}
+    kind = getattr(contract, str(fields.get("kind")), BackendError)
+    if not (isinstance(kind, type) and issubclass(kind, BackendError)):
+        kind = BackendError
+    message = str(fields.get("message"))
+    return contract.Invalid(message, str(fields.get("field") or "")) if kind is contract.Invalid else kind(message)
+
+
+def _ending(code: int) -> str:
+    return f"signal {-code}" if code < 0 else f"exit code {code}"
+
+
+def _last_words(errors: IO[bytes]) -> str:
+    errors.seek(0)
+    lines = errors.read()[-4000:].decode("utf-8", "replace").strip().splitlines()
+    return lines[-1] if lines else "it said nothing"
+
+
+class Speaker:
+    """The other side: what an offloaded module says on its stdout."""
+
+    def __init__(self) -> None:
+        self._told = 0.0
+
+    def progress(self, progress: Progress) -> None:
+        if time.monotonic() - self._told > 0.2:
+            self._told = time.monotonic()
+            self._say({"progress": progress})
+
+    def result(self, value: Any) -> None:
+        self._say({"result": value})
+
+    def error(self, error: BaseException) -> None:
+        kind = type(error).__name__ if isinstance(error, BackendError) else "BackendError"
+        message = str(error) if isinstance(error, BackendError) else f"{type(error).__name__}: {error}"
+        self._say({"error": {"kind": kind, "message": message, "field": getattr(error, "field", "")}})
+
+    def _say(self, line: Any) -> None:
+        sys.stdout.buffer.write(msgspec.json.encode(line) + b"\n")
+        sys.stdout.buffer.flush()
