@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import os
+import signal
 import threading
 from dataclasses import dataclass
 from time import monotonic
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
+from rich.segment import Segment
 from textual import events, on
 from textual.app import App, ComposeResult
 from textual.binding import Binding, BindingsMap, BindingType
 from textual.containers import Container
 from textual.message import Message
 from textual.screen import Screen
+from textual.strip import Strip
 
 from backends.contract import Unreachable
 from console.config import Session, keymap_path, open_session
@@ -119,6 +123,13 @@ class Frame(Screen[None]):
     def on_mount(self) -> None:
         self.app.begin()
 
+    def texts(self) -> list[Strip]:
+        """What is on the screen, line by line, with the first saying that it is not live."""
+        strips = list(self._compositor.render_strips())
+        width = self.size.width
+        strips[0] = Strip([Segment(" mlops-console".ljust(width - 11) + " opening … ")])
+        return strips
+
     def on_resize(self, event: events.Resize) -> None:
         small = event.size.width < LEAST[0] or event.size.height < LEAST[1]
         self.set_class(small, "-small")
@@ -194,6 +205,11 @@ class ConsoleApp(App[int], inherit_bindings=False):
         self._leaving = False
         self.welcome: bool | None = None
         self.plain_output = plain
+        self.plain_text = ""
+        """What `--plain` prints, once there is something."""
+        self.remembered = ""
+        """Where the screen is remembered for the next start; empty for nowhere."""
+        self.end_signals: tuple[signal.Signals, ...] = ()
 
     # ------------------------------------------------------------ life
 
@@ -210,6 +226,10 @@ class ConsoleApp(App[int], inherit_bindings=False):
         for sentence in self.keymap.problems:
             self.tell(sentence, severity="warning")
         self.call_after_refresh(_thaw)
+        for number in self.end_signals:
+            asyncio.get_running_loop().add_signal_handler(number, self._told_to_end, number)
+        if self.plain_output:
+            self.run_worker(self._make_plain(), group="plain")
 
     def open_context(self, context: str | None, workspace: Path | None, read_only: bool) -> None:
         """Open a context in a thread; the present one stays until the new one answers."""
@@ -288,6 +308,38 @@ class ConsoleApp(App[int], inherit_bindings=False):
             self._watch.rest(False)
         if self.pane is not None and self.pane.dirty:
             self.pane.refresh_data()
+
+    def _told_to_end(self, number: signal.Signals) -> None:
+        """SIGTERM, or the line is gone: what was begun is finished, then we go. Runs go on without us."""
+        self.run_worker(self._end(number), group="end")
+
+    async def _end(self, number: signal.Signals) -> None:
+        while self.changing:
+            await asyncio.sleep(0.02)
+        if number == signal.SIGHUP:
+            os._exit(128 + number)  # no terminal is left to tidy, and writing to it could block
+        self.exit(128 + number, return_code=128 + number)
+
+    async def _make_plain(self) -> None:
+        with contextlib.suppress(TimeoutError):
+            await self.idle(30)
+        if self.pane is not None:
+            self.plain_text = f"{' › '.join(safe_text(crumb) for crumb in self.pane.crumbs())}\n{self.pane.plain()}"
+        self.exit(0)
+
+    def remember_screen(self) -> None:
+        """Keep the frame's text for the next start's first paint."""
+        if not self.remembered or self.screen is not self.frame or self.pane is None or self.query("Toast"):
+            return
+        from console.tui import skeleton
+
+        lines = ["".join(segment.text for segment in strip).rstrip() for strip in self.frame.texts()]
+        palette = self.ink.palette
+        ground = "" if palette.ansi else ";".join(str(int(palette.background[i : i + 2], 16)) for i in (1, 3, 5))
+        pane = self.pane.PANE
+        head, _, tail = self.remembered.rpartition("/")
+        key, _, rest = tail.partition("-")
+        skeleton.remember(f"{head}/{key}-{pane}-{rest.rpartition('-')[2]}", lines, ground)
 
     def on_unmount(self) -> None:
         if self._watch:
@@ -501,6 +553,7 @@ class ConsoleApp(App[int], inherit_bindings=False):
             self.tell("finishing what was begun; press again to quit at once")
             while self.changing:
                 await asyncio.sleep(0.05)
+        self.remember_screen()
         self.exit(code)
 
     # ------------------------------------------------------------ telling
@@ -551,7 +604,7 @@ class ConsoleApp(App[int], inherit_bindings=False):
     @property
     def settled(self) -> bool:
         """No question is out and no change under way."""
-        if self._opening or self.changing or any(not worker.is_finished for worker in self.workers):
+        if self._opening or self.changing or any(not w.is_finished for w in self.workers if w.group != "plain"):
             return False
         return self.pane is None or not (self.pane.busy or self.pane.dirty)
 

@@ -28,9 +28,9 @@ _NAMED = {
     "return": "enter", "del": "delete", "pgup": "pageup", "pgdn": "pagedown",
 }  # fmt: skip
 
-_PLAIN = frozenset(
-    ("space", "enter", "escape", "tab", "backspace", "delete", "insert", "home", "end", "pageup", "pagedown", "up", "down", "left", "right")
-) | {f"f{n}" for n in range(1, 25)} | frozenset(_NAMED.values())  # fmt: skip
+_EDITING = ("space", "enter", "escape", "tab", "backspace", "delete", "insert")
+_MOVING = ("home", "end", "pageup", "pagedown", "up", "down", "left", "right")
+_PLAIN = frozenset([*_EDITING, *_MOVING, *_NAMED.values(), *(f"f{number}" for number in range(1, 25))])
 
 
 @dataclass(frozen=True)

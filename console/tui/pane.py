@@ -123,7 +123,7 @@ class Pane(Widget):
         return ()
 
     def exported(self) -> tuple[str, Sequence[str], Iterator[Sequence[object]]]:
-        """(name, column titles, rows as shown with raw values) for `e`. Called in a thread; rows may ask the backend."""
+        """(name, column titles, rows as shown, raw) for `e`. Called in a thread; the rows may ask the backend."""
         return (self.PANE, (), iter(()))
 
     def focus_list(self) -> None:

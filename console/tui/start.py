@@ -1,0 +1,68 @@
+"""Running the app on a terminal that the skeleton is painted on, and printing a pane as text."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import signal
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from textual.drivers.linux_driver import LinuxDriver
+
+from console.tui.app import ConsoleApp
+
+if TYPE_CHECKING:
+    from console.launch import Wanted
+
+FRAMES = "30"
+"""Frames a second at most: enough for a held key, half the bytes on a slow line."""
+
+
+class PaintedDriver(LinuxDriver):
+    """Textual's driver on a screen that is painted already: entering the alternate screen again would blank it."""
+
+    _entered = False
+
+    def write(self, data: str) -> None:
+        if not self._entered and "\x1b[?1049h" in data:
+            self._entered = True
+            data = data.replace("\x1b[?1049h", "")
+        if data:
+            super().write(data)
+
+
+def make_app(wanted: Wanted, **more: Any) -> ConsoleApp:
+    return ConsoleApp(
+        context=wanted.context,
+        workspace=Path(wanted.workspace) if wanted.workspace else None,
+        read_only=wanted.read_only,
+        pane=wanted.pane,
+        argument=wanted.argument,
+        theme=wanted.theme,
+        **more,
+    )
+
+
+def run(wanted: Wanted, remembered: str) -> int:
+    """The app until it ends; its exit code."""
+    app = make_app(wanted, driver_class=PaintedDriver)
+    app.remembered = remembered
+    app.end_signals = (signal.SIGTERM, signal.SIGHUP)
+    code = app.run(mouse=os.environ.get("MLOPS_CONSOLE_MOUSE", "1") != "0")
+    return code or app.return_code or 0
+
+
+def plain(wanted: Wanted) -> int:
+    """Show the pane on a screen that nobody sees, and print what it says."""
+    columns = shutil.get_terminal_size((120, 40)).columns
+    app = make_app(wanted, plain=True)
+    with contextlib.redirect_stdout(sys.stderr):
+        app.run(headless=True, size=(max(100, columns), 60), mouse=False)
+    if app.problem is not None:
+        print(f"{app.problem.wanted}: {app.problem.text}", file=sys.stderr)
+        return 1
+    print(app.plain_text)
+    return 0
