@@ -26,7 +26,8 @@ MARGIN = 12
 PAPER, INK = "#101418", "#d8dee9"
 
 NAMED = {
-    "black": "#1c1f24", "red": "#d16969", "green": "#89b482", "brown": "#d8a657", "yellow": "#d8a657", "blue": "#7daea3",
+    "black": "#1c1f24", "red": "#d16969", "green": "#89b482", "brown": "#d8a657", "yellow": "#d8a657",
+    "blue": "#7daea3",
     "magenta": "#d3869b", "cyan": "#89b4c4", "white": "#d8dee9", "brightblack": "#7c8490", "brightred": "#ea6962",
     "brightgreen": "#a9d18e", "brightbrown": "#e9c46a", "brightyellow": "#e9c46a", "brightblue": "#8ec0d0",
     "brightmagenta": "#e2a2b8", "brightcyan": "#a5d2e0", "brightwhite": "#ffffff",

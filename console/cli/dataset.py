@@ -72,22 +72,17 @@ def import_(
     from console.cli.follow import ProgressLine
     from console.data.importing import import_file
 
-    line = ProgressLine()
-    try:
+    with ProgressLine() as line:
         version, fresh = import_file(
             invocation.need("datasets"),
             file,
             name or _name_of(file),
             invocation.mutation(reason, key),
             format=kind,
-            progress=lambda said: line.update(
-                fraction=said.fraction, stage=said.stage, rate=said.rate, eta_s=said.eta_s
-            ),
+            progress=line.follow,
             note=note,
             parent=parent,
         )
-    finally:
-        line.close()
     invocation.show(
         {"version": version, "new": fresh},
         lambda: narrate(
@@ -192,15 +187,19 @@ def lineage(invocation: Invocation, ref: str) -> None:
 @dataset.command("export")
 @click.argument("ref", metavar="NAME[@VERSION]")
 @click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
-@click.option("--format", "kind", default=None, help="csv, tsv, jsonl or parquet; from the file's name without it.")
+@click.option("--format", "kind", default=None, help="csv, jsonl or parquet; from the file's name without it.")
 @click.option("--force", is_flag=True, help="Overwrite FILE.")
 @click.pass_obj
 def export(invocation: Invocation, ref: str, file: Path, kind: str | None, force: bool) -> None:
     """Write a version to FILE."""
+    from console.cli.follow import ProgressLine
     from console.data.export import export_version
 
-    written = export_version(invocation.need("datasets"), ref, file, format=kind, overwrite=force)
-    invocation.show({"file": str(file.absolute()), "rows": written}, lambda: print_lines(file))
+    with ProgressLine() as line:
+        written = export_version(
+            invocation.need("datasets"), ref, file, format=kind, overwrite=force, progress=line.follow
+        )
+    invocation.show({"file": str(written.absolute())}, lambda: print_lines(written))
 
 
 @dataset.command("delete")

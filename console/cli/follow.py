@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from backends.entities import Run
+from backends.entities import Progress, Run
 from console.cli.output import print_json, print_json_line, print_lines
 from console.cli.verb import Invocation, interruptible
 from console.safe import safe_text
@@ -29,6 +29,15 @@ class ProgressLine:
         self._shown = sys.stderr.isatty()
         self._last = 0.0
         self._drawn = False
+
+    def __enter__(self) -> ProgressLine:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def follow(self, said: Progress) -> None:
+        self.update(fraction=said.fraction, stage=said.stage, rate=said.rate, eta_s=said.eta_s)
 
     def update(self, *, fraction: float | None, stage: str = "", rate: str = "", eta_s: float | None = None) -> None:
         if not self._shown or time.monotonic() - self._last < 0.5:
@@ -72,22 +81,13 @@ def wait_for_run(invocation: Invocation, run: str) -> Run:
     """The run once it has ended, with a progress line meanwhile."""
     runs = invocation.need("runs")
     wait = each_change(invocation)
-    line = ProgressLine()
-    try:
+    with ProgressLine() as line:
         while True:
             found: Run = runs.get(run)
             if found.status.ended:
                 return found
-            said = found.progress
-            line.update(
-                fraction=said.fraction if said else None,
-                stage=(said.stage if said else "") or found.status,
-                rate=said.rate if said else "",
-                eta_s=said.eta_s if said else None,
-            )
+            line.follow(found.progress or Progress(at=found.created_at, stage=found.status))
             wait()
-    finally:
-        line.close()
 
 
 def watch_run(invocation: Invocation, run_id: str) -> None:
