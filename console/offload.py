@@ -4,7 +4,8 @@ The module is run as `python -m module args…` in its own session and speaks JS
 
     {"progress": {…}}                                          an `entities.Progress`, any number of them
     {"result": …}                                              once, at the end
-    {"error": {"kind": "Invalid", "message": …, "field": …}}   instead of a result; kind is a class of `backends.contract`
+    {"error": {"kind": "Invalid", "message": …, "field": …}}   instead of a result; kind is a class of
+    `backends.contract`
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ PATIENCE_S = 5.0
 """Between asking a stopped process to end and making it."""
 
 
-class Cancelled(BackendError):
+class Cancelled(BackendError):  # noqa: N818
     """It was stopped by the one who asked for it. What it had begun is not kept."""
 
 
@@ -45,10 +46,11 @@ def run_offloaded(
 ) -> Any:
     """The result of `python -m module args…`, decoded from JSON. Blocking: call it from a thread.
 
-    Errors arrive as the contract's own; `cancel` is asked ten times a second, and True ends the process tree with Cancelled.
+    Errors arrive as the contract's own; `cancel` is asked ten times a second, and True ends the process tree with
+    Cancelled.
     """
     with tempfile.TemporaryFile() as errors, _started(module, args, errors, env) as process:
-        outcome: dict[str, Any] = {}
+        outcome: dict[str, Any] = msgspec.field(default_factory=dict)
         for line in _lines(process, cancel or (lambda: False)):
             said = _decoded(line)
             if "progress" in said and on_progress is not None:

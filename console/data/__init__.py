@@ -1,1 +1,2 @@
-"""Data: files become immutable, content-addressed dataset versions; versions are read by page, profiled and exported."""
+"""Data: files become immutable, content-addressed dataset versions; versions are read by page, profiled and
+exported."""

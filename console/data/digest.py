@@ -1,16 +1,18 @@
-"""The canonical content digest of a table: the same values under the same schema give the same digest, however they came.
+"""The canonical content digest of a table: the same values under the same schema give the same digest, however they
+came.
 
 Layout, version 1. Each column has up to three running sha256 streams over its rows in order, so that where a batch ends
 does not matter:
 
     validity   one byte a row: 1 present, 0 missing
-    values     fixed width, little-endian, missing as zero: int64, float64 (IEEE 754), int64 microseconds since the epoch
-               (timestamps; nanoseconds where the type says so), int32 days (dates), one byte (booleans)
-    lengths    for text, bytes and everything else (as JSON text): int64 bytes a row, missing as zero; and `values` holds
-               the bytes end to end
+    values     fixed width, little-endian, missing as zero: int64, float64 (IEEE 754), int64 microseconds since the
+               epoch (timestamps; nanoseconds where the type says so), int32 days (dates), one byte (booleans)
+    lengths    for text, bytes and everything else (as JSON text): int64 bytes a row, missing as zero; and `values`
+               holds the bytes end to end
 
 The digest is the sha256 of the UTF-8 JSON array `["mlops-console content 1", rows, [[name, type, validity, values,
-lengths], …]]` without spaces, with columns in their order and the stream digests in hex ("" where a stream is not used).
+lengths], …]]` without spaces, with columns in their order and the stream digests in hex ("" where a stream is not
+used).
 """
 
 from __future__ import annotations
@@ -61,7 +63,7 @@ class _ColumnStreams:
 
         filled = pc.fill_null(array, zero) if array.null_count else array
         numbers = filled.to_numpy(zero_copy_only=False)
-        self.values.update(np.ascontiguousarray(numbers.astype(numbers.dtype.newbyteorder("<"), copy=False)))
+        self.values.update(np.ascontiguousarray(numbers.astype(numbers.dtype.newbyteorder("<"), copy=False)).data)
 
     def _varying(self, array: Any) -> None:
         import numpy as np
@@ -75,7 +77,7 @@ class _ColumnStreams:
         offsets = np.frombuffer(array.buffers()[1], np.int32, len(array) + 1, array.offset * 4) if len(array) else None
         if offsets is None:
             return
-        self.lengths.update(np.diff(offsets).astype("<i8"))
+        self.lengths.update(np.diff(offsets).astype("<i8").data)
         data = array.buffers()[2]
         if data is not None:
             self.values.update(memoryview(data)[int(offsets[0]) : int(offsets[-1])])

@@ -64,7 +64,8 @@ def import_file(
 
 @contextlib.contextmanager
 def staging_folder(datasets: DatasetStore) -> Iterator[Path]:
-    """A folder of our own, on the store's filesystem where it has one; gone afterwards, and so are those of dead imports."""
+    """A folder of our own, on the store's filesystem where it has one; gone afterwards, and so are those of dead
+    imports."""
     home = getattr(datasets, "staging", None)
     parent = Path(home() if callable(home) else home) if home else Path(tempfile.gettempdir())
     for old in parent.glob("import-*-*"):
@@ -143,7 +144,8 @@ class _Columns:
 
 
 def _convert(reader: Reader, path: Path, staging: Path, tell: _Teller) -> tuple[Path, str, int, tuple[Column, ...]]:
-    """Write while the types hold; where a later row widens one, read on to learn them all, then write in a second reading."""
+    """Write while the types hold; where a later row widens one, read on to learn them all, then write in a second
+    reading."""
     columns = _Columns(reader)
     tell.begin("reading")
     out: _ParquetOut | None = None

@@ -21,7 +21,10 @@ EXACT_FLOAT = 2**53
 
 
 class Guess(Protocol):
-    note: str
+    @property
+    def note(self) -> str:
+        """What a person should know about how the column was read; mostly empty."""
+        ...
 
     def observe(self, array: Any) -> None:
         """Widen as far as this batch asks for."""

@@ -9,6 +9,8 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from backends.contract import DatasetStore
 from backends.entities import Column, ColumnType, Record
 
@@ -21,7 +23,7 @@ REMEMBERED_TEXTS = 200_000
 QUANTILES = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99)
 
 
-class ColumnProfile(Record, kw_only=True):
+class ColumnProfile(Record, frozen=True, kw_only=True):
     """One column. Numbers as they are, times in milliseconds since the epoch, booleans as the texts true and false."""
 
     name: str
@@ -34,7 +36,7 @@ class ColumnProfile(Record, kw_only=True):
     maximum: float | None = None
     mean: float | None = None
     std: float | None = None
-    quantiles: dict[str, float] = {}
+    quantiles: dict[str, float] = msgspec.field(default_factory=dict)
     """"0.5" → median, by linear interpolation."""
     edges: tuple[float, ...] = ()
     """Histogram edges, shape (bins + 1,); the last bin holds its upper edge. Infinite values are in none."""
@@ -46,7 +48,7 @@ class ColumnProfile(Record, kw_only=True):
     """Characters of the shortest and longest text."""
 
 
-class VersionProfile(Record, kw_only=True):
+class VersionProfile(Record, frozen=True, kw_only=True):
     ref: str
     digest: str
     rows: int

@@ -13,7 +13,7 @@ from backends.entities import Column, Record
 MOST_ROWS = 10_000
 
 
-class RowPage(Record, kw_only=True):
+class RowPage(Record, frozen=True, kw_only=True):
     """`rows` are in the order of `columns`; missing is None, times and dates are ISO text, nested values plain."""
 
     columns: tuple[Column, ...]

@@ -1,8 +1,8 @@
 """The first step of every trained pipeline: from a frame as it comes to the columns the model was fitted on.
 
-It selects by name and brings each column to the kind it had in training, so that a batch from a CSV, a Parquet file or a
-JSON request scores alike: numbers and booleans as float64 (missing as NaN), text as str objects (missing as None), times as
-their parts. It is a type of our own, and on the console's allow-list for model files.
+It selects by name and brings each column to the kind it had in training, so that a batch from a CSV, a Parquet file
+or a JSON request scores alike: numbers and booleans as float64 (missing as NaN), text as str objects (missing as
+None), times as their parts. It is a type of our own, and on the console's allow-list for model files.
 """
 
 from __future__ import annotations
@@ -20,8 +20,9 @@ PARTS = ("month", "day", "weekday", "hour")
 class ModelColumns(TransformerMixin, BaseEstimator):  # type: ignore[misc]
     """Pick and type the columns named in training; others are ignored.
 
-    numeric, categorical, datetimes: lists of column names. `transform` takes a DataFrame of shape (n, any) and gives one of
-    shape (n, numeric + categorical + 4 per datetime), and raises ValueError naming the columns that are not there.
+    numeric, categorical, datetimes: lists of column names. `transform` takes a DataFrame of shape (n, any) and gives
+    one of shape (n, numeric + categorical + 4 per datetime), and raises ValueError naming the columns that are not
+    there.
     """
 
     def __init__(

@@ -1,4 +1,5 @@
-"""From an import path and parameters to a scikit-learn-compatible estimator, or a sentence about what is wrong with them."""
+"""From an import path and parameters to a scikit-learn-compatible estimator, or a sentence about what is wrong with
+them."""
 
 from __future__ import annotations
 

@@ -12,7 +12,8 @@ STAGES = 12
 
 
 def fit_in_stages(pipeline: Any, frame: Any, target: Any) -> Iterator[tuple[int, int, bool]]:
-    """Fit the pipeline in place, yielding (iterations done, iterations in all, whether it was the last stage) after each stage.
+    """Fit the pipeline in place, yielding (iterations done, iterations in all, whether it was the last stage) after
+    each stage.
 
     Estimators that can go on from where they were (`warm_start` with trees or boosting rounds) are fitted in at most 12
     stages; the others in one, (1, 1, True). Boosting that stops early ends the stages.
@@ -66,7 +67,8 @@ def later_course(model: Any) -> dict[str, list[float]]:
 def permutation_importance(
     score: Callable[[Any], float], frame: Any, names: list[str], seed: int, repeats: int = 3
 ) -> Iterator[tuple[str, float]]:
-    """(column, fall of the score when its values are shuffled), mean of `repeats`. Source: Breiman, "Random forests", 2001."""
+    """(column, fall of the score when its values are shuffled), mean of `repeats`. Source: Breiman, "Random
+    forests", 2001."""
     rng = np.random.default_rng(seed)
     whole = score(frame)
     for name in names:

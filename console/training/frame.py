@@ -37,7 +37,8 @@ class Features(msgspec.Struct, frozen=True):
 
 
 class Rows(msgspec.Struct, frozen=True):
-    """What a run trains on. `frame` has a fresh 0..n-1 index; `numbers` are the rows' numbers in the dataset version."""
+    """What a run trains on. `frame` has a fresh 0..n-1 index; `numbers` are the rows' numbers in the dataset
+    version."""
 
     frame: Any
     target: Any
@@ -57,7 +58,7 @@ def load_rows(recipe: Recipe, path: Path, dataset: str) -> Rows:
     table = pq.read_table(path, columns=list(dict.fromkeys(needed)))
     frame = _frame(table)
     numbers = np.arange(len(frame), dtype="<i8")
-    dropped: dict[str, str] = {}
+    dropped: dict[str, str] = msgspec.field(default_factory=dict)
     keep = frame[recipe.target].notna().to_numpy()
     if not keep.any():
         raise Invalid(
@@ -149,7 +150,8 @@ def _features(
     return features
 
 
-def _target(recipe: Recipe, values: pd.Series, dataset: str) -> np.ndarray[Any, Any]:
+def _target(recipe: Recipe, values: pd.Series, dataset: str) -> Any:
+    """shape (n,): float64 for regression; classes as bool, int64 or str."""
     if recipe.task == "regression":
         if not pd.api.types.is_numeric_dtype(values.dtype):
             raise Invalid(

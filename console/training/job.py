@@ -5,7 +5,7 @@ from __future__ import annotations
 from backends.entities import Record
 
 
-class Job(Record, kw_only=True):
+class Job(Record, frozen=True, kw_only=True):
     """What `start_run` resolved for the worker: `job.json`."""
 
     dataset: str
@@ -19,5 +19,5 @@ class Job(Record, kw_only=True):
         return f"{self.dataset}@{self.version}"
 
 
-class EstimatorFailed(Exception):
+class EstimatorFailed(Exception):  # noqa: N818
     """The estimator itself raised: its own words are the reason."""

@@ -35,7 +35,8 @@ def keep_model(
     importance: dict[str, float],
     test: TestData,
 ) -> None:
-    """Write `model/model.skops`, `model/meta.json`, `model/reference.json`, `model/importance.json` and `environment.txt`."""
+    """Write `model/model.skops`, `model/meta.json`, `model/reference.json`, `model/importance.json` and
+    `environment.txt`."""
     channel.progress(0.94, "saving the model")
     folder = out / "model"
     file = save_model(pipeline, folder / "model.skops")

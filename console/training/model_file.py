@@ -1,8 +1,10 @@
-"""Model files: saved as skops, loaded only when their bytes are the recorded ones and every type in them is on our list.
+"""Model files: saved as skops, loaded only when their bytes are the recorded ones and every type in them is on our
+list.
 
-A model is code. The list of types that may be loaded belongs to the console and never comes from the file or its metadata.
-skops builds nothing and imports nothing until the types have been checked, so that a crafted file is refused, not run. Trees are on
-the list although a crafted one could read out of bounds: that is why the sha256 that was recorded at registration comes first.
+A model is code. The list of types that may be loaded belongs to the console and never comes from the file or its
+metadata. skops builds nothing and imports nothing until the types have been checked, so that a crafted file is
+refused, not run. Trees are on the list although a crafted one could read out of bounds: that is why the sha256 that
+was recorded at registration comes first.
 """
 
 from __future__ import annotations
@@ -11,6 +13,8 @@ import hashlib
 import zipfile
 from pathlib import Path
 from typing import Any
+
+import msgspec
 
 from backends.contract import NotFound, Refused
 from backends.entities import Column, ModelFile, Record, Signature
@@ -40,7 +44,7 @@ ALLOWED = frozenset({
 """Beyond what skops trusts by itself (public scikit-learn estimators, plain values, numpy arrays)."""
 
 
-class TestData(Record, kw_only=True):
+class TestData(Record, frozen=True, kw_only=True):
     """The rows a model was held against."""
 
     dataset: str
@@ -48,12 +52,12 @@ class TestData(Record, kw_only=True):
     digest: str
     rows: int
     rows_sha256: str
-    """sha256 of the held-out rows' numbers in the dataset (int64, little-endian, ascending): two models with the same were
-    held against the same rows."""
-    metrics: dict[str, float] = {}
+    """sha256 of the held-out rows' numbers in the dataset (int64, little-endian, ascending): two models with the
+    same were held against the same rows."""
+    metrics: dict[str, float] = msgspec.field(default_factory=dict)
 
 
-class ModelMeta(Record, kw_only=True):
+class ModelMeta(Record, frozen=True, kw_only=True):
     """What `model/meta.json` says about a trained model."""
 
     task: str
@@ -65,12 +69,12 @@ class ModelMeta(Record, kw_only=True):
     positive: str | int | float | bool | None = None
     score: str = ""
     """What the score is: `probability`, `decision` (a margin, no probability) or `prediction`."""
-    libraries: dict[str, str] = {}
+    libraries: dict[str, str] = msgspec.field(default_factory=dict)
     seed: int = 0
     recipe: str = ""
-    dropped: dict[str, str] = {}
+    dropped: dict[str, str] = msgspec.field(default_factory=dict)
     """column → why it is not a feature."""
-    importance: dict[str, float] = {}
+    importance: dict[str, float] = msgspec.field(default_factory=dict)
     """column → fall of the primary metric when its values are shuffled."""
     train_rows: int = 0
     test: TestData
@@ -93,8 +97,8 @@ def save_model(model: Any, path: Path) -> ModelFile:
 
 
 def load_model(path: Path, sha256: str) -> Any:
-    """The model in this file. Refused unless its bytes have this sha256 and all its types are allowed; nothing of a refused
-    file is imported or executed. Only a worker, scorer or server may call this, never the console process."""
+    """The model in this file. Refused unless its bytes have this sha256 and all its types are allowed; nothing of a
+    refused file is imported or executed. Only a worker, scorer or server may call this, never the console process."""
     if not path.is_file():
         raise NotFound(f"there is no model file {path}; register the version again from a run that still has it.")
     if not sha256:

@@ -1,7 +1,8 @@
 """A recipe: which data, which target, how to split, prepare, fit and measure. TOML in, one frozen record out.
 
-Light on purpose: nothing here imports scikit-learn, so that a console can check a recipe while someone types it. What only the
-library knows (does this class exist, has it this parameter) `console.training.estimator` checks in the worker.
+Light on purpose: nothing here imports scikit-learn, so that a console can check a recipe while someone types it.
+What only the library knows (does this class exist, has it this parameter) `console.training.estimator` checks in the
+worker.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ REGRESSION_METRICS = ("rmse", "mae", "r2")
 LOWER_IS_BETTER = frozenset({"log_loss", "brier", "rmse", "mae"})
 
 
-class Split(Record, kw_only=True, forbid_unknown_fields=True):
+class Split(Record, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How rows are held out for the test. `time`: the latest; `group`: whole groups; `random`: stratified by class."""
 
     by: Literal["random", "time", "group"] = "random"
@@ -34,14 +35,14 @@ class Split(Record, kw_only=True, forbid_unknown_fields=True):
     """Cross-validation folds within the training rows; 0 for none."""
 
 
-class NumericSteps(Record, kw_only=True, forbid_unknown_fields=True):
+class NumericSteps(Record, frozen=True, kw_only=True, forbid_unknown_fields=True):
     impute: Literal["auto", "none", "median", "mean", "most_frequent", "zero"] = "auto"
     """`auto`: the median, unless the estimator takes missing values itself."""
     scale: bool | None = None
     """None: only for estimators that are not trees."""
 
 
-class CategoricalSteps(Record, kw_only=True, forbid_unknown_fields=True):
+class CategoricalSteps(Record, frozen=True, kw_only=True, forbid_unknown_fields=True):
     encode: Literal["auto", "onehot", "ordinal", "drop"] = "auto"
     """`auto`: ordinal for trees, else one-hot."""
     min_frequency: float | int | None = None
@@ -50,29 +51,29 @@ class CategoricalSteps(Record, kw_only=True, forbid_unknown_fields=True):
     """At most this many levels of a column are told apart; by default 64 one-hot, 250 ordinal."""
 
 
-class DatetimeSteps(Record, kw_only=True, forbid_unknown_fields=True):
+class DatetimeSteps(Record, frozen=True, kw_only=True, forbid_unknown_fields=True):
     encode: Literal["parts", "drop"] = "parts"
     """`parts`: month, day of month, day of week, hour."""
 
 
-class Preprocess(Record, kw_only=True, forbid_unknown_fields=True):
+class Preprocess(Record, frozen=True, kw_only=True, forbid_unknown_fields=True):
     numeric: NumericSteps = NumericSteps()
     categorical: CategoricalSteps = CategoricalSteps()
     datetime: DatetimeSteps = DatetimeSteps()
 
 
-class EstimatorChoice(Record, kw_only=True, forbid_unknown_fields=True):
+class EstimatorChoice(Record, frozen=True, kw_only=True, forbid_unknown_fields=True):
     class_: str = msgspec.field(name="class")
-    params: dict[str, Any] = {}
+    params: dict[str, Any] = msgspec.field(default_factory=dict)
 
 
-class MetricChoice(Record, kw_only=True, forbid_unknown_fields=True):
+class MetricChoice(Record, frozen=True, kw_only=True, forbid_unknown_fields=True):
     report: tuple[str, ...] = ()
     """Empty: all that suit the task."""
     primary: str = ""
 
 
-class Recipe(Record, kw_only=True, forbid_unknown_fields=True):
+class Recipe(Record, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What a training run does."""
 
     dataset: str
@@ -138,10 +139,11 @@ def parse_recipe(text: str, source: str = "recipe") -> Recipe:
 
 
 def override_recipe(text: str, overrides: Mapping[str, Any], source: str = "recipe") -> str:
-    """The recipe's TOML with some keys set anew: `seed`, `split.test`, `estimator.params.max_depth`, or just `max_depth`.
+    """The recipe's TOML with some keys set anew: `seed`, `split.test`, `estimator.params.max_depth`, or just
+    `max_depth`.
 
-    A bare name that is no key of a recipe is a parameter of the estimator. Text values are read as TOML values where they
-    are such (`0.1`, `true`, `[1, 2]`), else as text.
+    A bare name that is no key of a recipe is a parameter of the estimator. Text values are read as TOML values where
+    they are such (`0.1`, `true`, `[1, 2]`), else as text.
     """
     if not overrides:
         return text
@@ -187,7 +189,7 @@ def did_you_mean(word: str, valid: Iterable[str]) -> str:
 def flat_params(recipe: Recipe) -> dict[str, str]:
     """The recipe as run parameters: the estimator's own under their bare names, so that runs line up in a table."""
     plain = msgspec.to_builtins(recipe)
-    params: dict[str, str] = {}
+    params: dict[str, str] = msgspec.field(default_factory=dict)
 
     def put(prefix: str, value: Any) -> None:
         if isinstance(value, dict):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import numpy as np
 
 from backends.contract import Invalid
@@ -24,8 +25,8 @@ def score_kind(model: Any, task: str) -> str:
 
 
 def scores_of(model: Any, rows: Any, *, task: str, positive: Any = None) -> Any:
-    """Scores of rows. Regression: shape (n,), the prediction. Two classes: (n,), the probability (or margin) of `positive`.
-    More classes: (n, classes)."""
+    """Scores of rows. Regression: shape (n,), the prediction. Two classes: (n,), the probability (or margin) of
+    `positive`. More classes: (n, classes)."""
     kind = score_kind(model, task)
     if kind == "prediction":
         return np.asarray(model.predict(rows), dtype=float)
@@ -57,11 +58,12 @@ def measure(
     positive: Any = None,
     kind: str = "probability",
 ) -> dict[str, float]:
-    """The metrics that can be told from these scores; one that cannot (auc with one class present, log loss of a margin) is
-    left out. All by scikit-learn: auc one-vs-rest and f1 macro where there are more than two classes; rmse in target units."""
+    """The metrics that can be told from these scores; one that cannot (auc with one class present, log loss of a
+    margin) is left out. All by scikit-learn: auc one-vs-rest and f1 macro where there are more than two classes;
+    rmse in target units."""
     from sklearn import metrics as m
 
-    out: dict[str, float] = {}
+    out: dict[str, float] = msgspec.field(default_factory=dict)
     if task == "regression":
         for name in report:
             if name == "rmse":

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import numpy as np
 from sklearn.base import clone
 from sklearn.dummy import DummyClassifier, DummyRegressor
@@ -95,7 +96,7 @@ def train(recipe: Recipe, job: Job, out: Path, channel: Channel) -> None:
         test_rows=test_rows, importance=importance,
         test=TestData(
             dataset=job.dataset, version=job.version, digest=job.digest, rows=len(test_rows),
-            rows_sha256=hashlib.sha256(np.ascontiguousarray(rows.numbers[test_rows], "<i8")).hexdigest(), metrics=metrics,
+            rows_sha256=hashlib.sha256(np.ascontiguousarray(rows.numbers[test_rows], "<i8").data).hexdigest(), metrics=metrics,
         ),
     )  # fmt: skip
     channel.progress(1.0, "done")
@@ -144,7 +145,7 @@ def _cross_validate(
     if not recipe.split.folds:
         return
     features = rows.frame[rows.features.names]
-    values: dict[str, list[float]] = {}
+    values: dict[str, list[float]] = msgspec.field(default_factory=dict)
     for at, (fit, validation) in enumerate(folds(recipe, rows.frame, rows.target, train_rows), 1):
         channel.progress(0.08 + 0.42 * (at - 1) / recipe.split.folds, f"fold {at} of {recipe.split.folds}")
         one = clone(pipeline)
@@ -175,14 +176,15 @@ def _baseline(
 
 
 def _explain(recipe: Recipe, judge: Judge, pipeline: Any, test: Any, target: Any, channel: Channel) -> dict[str, float]:
-    """How much the primary metric falls when a column is shuffled, on a sample of the test rows; most important first."""
+    """How much the primary metric falls when a column is shuffled, on a sample of the test rows; most important
+    first."""
     sample = _sample(np.arange(len(target)), EXPLAINED_ROWS, recipe.seed)
     frame, labels, primary = test.iloc[sample], target[sample], recipe.primary()
     sign = -1.0 if primary in LOWER_IS_BETTER else 1.0
     if primary not in judge.measure(labels, judge.scores(pipeline, frame)):
         return {}
     names = list(frame.columns)
-    found: dict[str, float] = {}
+    found: dict[str, float] = msgspec.field(default_factory=dict)
 
     def score(some: Any) -> float:
         return sign * judge.measure(labels, judge.scores(pipeline, some))[primary]
@@ -204,7 +206,8 @@ def _estimators_words(stages: Callable[[], Any]) -> Any:
 
 
 def _positive(recipe: Recipe, classes: list[Any]) -> Any:
-    """The class scores are the probability of: as the recipe says, else the last in order (1 of 0/1, True, yes of no/yes)."""
+    """The class scores are the probability of: as the recipe says, else the last in order (1 of 0/1, True, yes of
+    no/yes)."""
     if recipe.task == "regression":
         return None
     if recipe.positive is None:

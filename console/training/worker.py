@@ -1,8 +1,8 @@
 """The process that trains: `python -m console.training.worker` in a run's folder.
 
-It reads `recipe.toml` and `job.json` there, says metrics and progress on the descriptor its supervisor gave it, and leaves the
-model with all that is needed to judge, reproduce and watch it under `artifacts/`. It opens no store. Exit 0 when done; 1 with a
-`fail` line that says in plain words why not, and the traceback in the log.
+It reads `recipe.toml` and `job.json` there, says metrics and progress on the descriptor its supervisor gave it, and
+leaves the model with all that is needed to judge, reproduce and watch it under `artifacts/`. It opens no store. Exit
+0 when done; 1 with a `fail` line that says in plain words why not, and the traceback in the log.
 """
 
 from __future__ import annotations

@@ -1,0 +1,150 @@
+"""Start, stop and repeat training runs. Light: it writes down what to do; the worker imports what it takes to do it."""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from backends.contract import Backend, BackendError, Conflict, Mutation, NotFound
+from backends.entities import DatasetInput, LaunchSpec, Run, RunStatus
+from console.offload import python_path
+from console.training.job import Job
+from console.training.origin import DIFF, capture_origin
+from console.training.recipe import check_columns, flat_params, override_recipe, parse_recipe
+
+RECIPE = "recipe.toml"
+REGISTER_TAG = "console.register"
+PRIMARY_TAG = "console.primary"
+RETRY_TAG = "console.retry_of"
+
+
+def start_run(
+    backend: Backend,
+    recipe_text: str,
+    mutation: Mutation,
+    *,
+    name: str = "",
+    overrides: Mapping[str, Any] | None = None,
+    origin: str = "",
+    source: str = "recipe",
+    tags: Mapping[str, str] | None = None,
+) -> Run:
+    """A new run of this recipe, queued with the backend's launcher.
+
+    Checked before anything is made: the recipe's keys and values, that its dataset is there, that its columns are.
+    `overrides` set recipe keys or parameters anew; `origin` is the folder (or recipe file) whose git state is
+    recorded; `source` names the recipe in error messages. With the mutation's key, a second call gives the first
+    call's run.
+    """
+    runs, launcher, datasets = backend.need("runs"), backend.need("launcher"), backend.need("datasets")
+    text = override_recipe(recipe_text, overrides or {}, source)
+    recipe = parse_recipe(text, source)
+    version = datasets.version(recipe.dataset)
+    check_columns(recipe, version.columns, version.ref)
+    code, diff = capture_origin(origin)
+    job = Job(
+        dataset=version.dataset, version=version.version, digest=version.digest, path=str(datasets.path(version.ref))
+    )
+    given = {REGISTER_TAG: recipe.register, PRIMARY_TAG: recipe.primary(), **(tags or {})}
+    run: Run = runs.create(
+        name=name or recipe.name or _default_name(version.dataset, recipe.estimator.class_),
+        experiment=recipe.experiment,
+        params=flat_params(recipe),
+        tags={key: value for key, value in given.items() if value},
+        inputs=[DatasetInput(dataset=version.dataset, version=version.version, digest=version.digest)],
+        source=code,
+        mutation=mutation,
+    )
+    if run.status is not RunStatus.QUEUED:
+        return run  # the same key came again
+    try:
+        _keep_texts(backend, run.id, {RECIPE: text, **({DIFF: diff} if diff else {})})
+        if recipe.note:
+            runs.set_note(run.id, recipe.note, _part(mutation, "note"))
+        launcher.submit(
+            LaunchSpec(
+                run=run.id,
+                argv=(sys.executable, "-m", "console.training.worker"),
+                env=worker_environment(launcher.capacity().slots, recipe.seed),
+                files={RECIPE: text, "job.json": msgspec.json.encode(job).decode()},
+            ),
+            mutation,
+        )
+    except BackendError as error:
+        runs.end(run.id, RunStatus.FAILED, reason=f"it could not be launched: {error}")
+        raise
+    found: Run = runs.get(run.id)
+    return found
+
+
+def stop_run(backend: Backend, run: str, mutation: Mutation) -> Run:
+    """Ask for the end of a run. Conflict when it has ended already."""
+    runs = backend.need("runs")
+    found: Run = runs.get(run)
+    if found.status.ended:
+        raise Conflict(f"run {found.name} ({found.id[:4]}) is {found.status.value} already; there is nothing to stop.")
+    backend.need("launcher").cancel(found.id, mutation)
+    stopped: Run = runs.get(found.id)
+    return stopped
+
+
+def retry_run(backend: Backend, run: str, mutation: Mutation, overrides: Mapping[str, Any] | None = None) -> Run:
+    """A new run of another run's recipe on the same dataset version, with some keys or parameters set anew."""
+    found: Run = backend.need("runs").get(run)
+    text = recipe_of(backend, found)
+    changed = dict(overrides or {})
+    if "dataset" not in changed and found.inputs:
+        changed["dataset"] = f"{found.inputs[0].dataset}@{found.inputs[0].version}"
+    return start_run(
+        backend,
+        text,
+        mutation,
+        name=found.name,
+        overrides=changed,
+        source=f"recipe of run {found.id[:4]}",
+        tags={RETRY_TAG: found.id},
+    )
+
+
+def recipe_of(backend: Backend, run: Run) -> str:
+    """The recipe that a run was started with. NotFound for runs that came from elsewhere."""
+    try:
+        path: Path = backend.need("artifacts").open(run.id, RECIPE)
+        return path.read_text(encoding="utf-8")
+    except (NotFound, OSError):
+        raise NotFound(
+            f"run {run.name} ({run.id[:4]}) has no {RECIPE}: it was not started by the console. Start from a recipe file instead."
+        ) from None
+
+
+def worker_environment(slots: int, seed: int) -> dict[str, str]:
+    """Each of `slots` parallel runs gets its share of the cores: threads beyond them only fight for the same ones."""
+    threads = str(max(1, (os.cpu_count() or 1) // max(slots, 1)))
+    names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "LOKY_MAX_CPU_COUNT", "ARROW_NUM_THREADS")
+    env = dict.fromkeys(names, threads)
+    return env | {"PYTHONPATH": python_path(), "PYTHONUNBUFFERED": "1", "PYTHONHASHSEED": str(seed % 4294967296)}
+
+
+def _keep_texts(backend: Backend, run: str, texts: Mapping[str, str]) -> None:
+    if backend.artifacts is None:
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        for name, text in texts.items():
+            file = Path(folder) / name
+            file.write_text(text, encoding="utf-8", errors="surrogateescape")
+            backend.artifacts.put(run, name, file)
+
+
+def _part(mutation: Mutation, part: str) -> Mutation:
+    """The same mutation for a second change: its key must not be taken for the first one's."""
+    return msgspec.structs.replace(mutation, key=f"{mutation.key}:{part}" if mutation.key else "")
+
+
+def _default_name(dataset: str, estimator: str) -> str:
+    return f"{dataset}-{estimator.rpartition('.')[2]}"
