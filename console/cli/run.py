@@ -146,6 +146,7 @@ def start(
         name=name,
         overrides=changes,
         origin=str(recipe.absolute()),
+        source=str(recipe),
     )
     _wake_agent(invocation)
     _answer(invocation, started, wait)
@@ -176,8 +177,7 @@ def stop(invocation: Invocation, run_id: str, reason: str, key: str) -> None:
     from console.training.start import stop_run
 
     found = invocation.need("runs").get(run_id)
-    stop_run(invocation.backend, found.id, invocation.mutation(reason, key))
-    after = invocation.need("runs").get(found.id)
+    after = stop_run(invocation.backend, found.id, invocation.mutation(reason, key))
     invocation.show(after, lambda: narrate(f"{after.name} {after.id[:8]}: {after.status}"))
 
 
