@@ -1,4 +1,4 @@
-"""A backend that changes nothing: every verb that would is refused, and a verb that nobody has listed does not exist."""
+"""A backend that changes nothing: each verb that would is refused, and a verb that nobody listed does not exist."""
 
 from __future__ import annotations
 
@@ -65,8 +65,8 @@ class _Reading:
     def _refuse(self, verb: str) -> Callable[..., NoReturn]:
         def refused(*_: object, **__: object) -> NoReturn:
             raise Refused(
-                f"{self._capability}.{verb} would change context {self._context}, which is read-only; nothing was changed. "
-                "Open it without --read-only, or set read_only = false in its context."
+                f"{self._capability}.{verb} would change context {self._context}, which is read-only; "
+                "nothing was changed. Open it without --read-only, or set read_only = false in its context."
             )
 
         return refused

@@ -16,7 +16,10 @@ from backends.local.database import Database, now
 from backends.local.listing import cut
 from backends.query import Query, select
 
-_COLUMNS: Final = "seq, id, at, actor, action, target, before, after, reason, gates, outcome, detail, key, undoes, previous_hash, hash"
+_COLUMNS: Final = (
+    "seq, id, at, actor, action, target, before, after, reason, gates, outcome, detail, key, undoes, "
+    "previous_hash, hash"
+)
 _SELECT: Final = (
     f"SELECT {_COLUMNS}, coalesce((SELECT u.id FROM journal u WHERE u.undoes = journal.id AND u.undoes <> '' "
     "AND u.outcome = 'done' LIMIT 1), '') FROM journal"

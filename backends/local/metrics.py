@@ -60,7 +60,8 @@ def _append(connection: sqlite3.Connection, run: int, key: str, added: list[Metr
         )
     elif (last.step, last.at) >= (known[0], known[1]):
         connection.execute(
-            "UPDATE latest_metric SET value = ?, step = ?, at = ?, count = count + ?, tail = ? WHERE run = ? AND key = ?",
+            "UPDATE latest_metric SET value = ?, step = ?, at = ?, count = count + ?, tail = ? "
+            "WHERE run = ? AND key = ?",
             (last.value, last.step, last.at, len(added), tail, run, key),
         )
     else:
@@ -87,7 +88,7 @@ def _fold(connection: sqlite3.Connection, run: int, key: str, added: Sequence[Me
     fresh = Points(*_columns([(point.step, point.at, point.value) for point in added]))
     points = join((tail, fresh))
     points = join((*_reached(connection, run, key, points.steps[0]), points))
-    whole = len(points) - len(points) % CHUNK
+    whole = points.size - points.size % CHUNK
     for start in range(0, whole, CHUNK):
         part = points.part(start, start + CHUNK)
         heights = cells(part)
@@ -96,12 +97,12 @@ def _fold(connection: sqlite3.Connection, run: int, key: str, added: Sequence[Me
             (run, key, part.steps[0], part.steps[-1], CHUNK, pack_cells([over(heights)])),
         ).lastrowid
         connection.execute("INSERT INTO metric_points VALUES (?, ?, ?)", (made, pack_cells(heights), pack(part)))
-    rest = points.part(whole, len(points))
+    rest = points.part(whole, points.size)
     connection.executemany(
         "INSERT INTO metric_tail (run, key, step, at, value) VALUES (?, ?, ?, ?, ?)",
         [(run, key, step, at, value) for step, at, value in zip(*rest, strict=True)],
     )
-    return len(rest)
+    return rest.size
 
 
 def _columns(rows: Sequence[tuple[int, int, float | None]]) -> Points:
@@ -112,7 +113,8 @@ def _columns(rows: Sequence[tuple[int, int, float | None]]) -> Points:
 def _reached(connection: sqlite3.Connection, run: int, key: str, step: int) -> list[Points]:
     """Take out the newest chunks that go beyond `step`, oldest first, unless there are more than `REACH` of them."""
     found = connection.execute(
-        "SELECT chunk, last_step FROM metric_chunks WHERE run = ? AND key = ? ORDER BY first_step DESC, chunk DESC LIMIT ?",
+        "SELECT chunk, last_step FROM metric_chunks WHERE run = ? AND key = ? "
+        "ORDER BY first_step DESC, chunk DESC LIMIT ?",
         (run, key, REACH + 1),
     ).fetchall()
     beyond = [chunk for chunk, last_step in found if last_step > step]
@@ -169,17 +171,18 @@ def series(
     ]
     tail = _columns(
         connection.execute(
-            "SELECT step, at, value FROM metric_tail WHERE run = ? AND key = ? AND step <= ? AND step >= ? ORDER BY seq",
+            "SELECT step, at, value FROM metric_tail "
+            "WHERE run = ? AND key = ? AND step <= ? AND step >= ? ORDER BY seq",
             bind,
         ).fetchall()
     )
     loose: list[Points] = []
     found: list[Cell] = []
-    total = sum(chunk.count for chunk in chunks) + len(tail)
+    total = sum(chunk.count for chunk in chunks) + tail.size
     reached = low
     for place, chunk in enumerate(chunks):
         follower = chunks[place + 1].first if place + 1 < len(chunks) else high
-        apart = reached <= chunk.first and chunk.last <= follower and not (len(tail) and tail.steps[0] < chunk.last)
+        apart = reached <= chunk.first and chunk.last <= follower and not (tail.size and tail.steps[0] < chunk.last)
         reached = max(reached, chunk.last)
         if not apart or chunk.last > high or total <= most * STRETCH:
             loose.append(chunk.points())
@@ -192,5 +195,5 @@ def series(
     found += cells(points, width)
     found.sort(key=lambda cell: cell.first)
     return MetricSeries(
-        run=name, key=key, buckets=buckets(found, most), count=sum(cell.count + cell.gaps for cell in found)
+        run=name, key=key, buckets=buckets(found, most), count=sum(cell.filled + cell.gaps for cell in found)
     )

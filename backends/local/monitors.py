@@ -90,7 +90,7 @@ class LocalMonitors:
     # ------------------------------------------------------------ windows
 
     def add_window(self, window: Window, *, batch: str = "") -> bool:
-        """Keep a window; one with the same monitor, start and segment is replaced. False when the batch was there before."""
+        """Keep a window in place of one with the same start and segment. False when the batch was there before."""
         if window.end < window.start:
             raise Invalid(f"a window ends after it starts, and {window.start} to {window.end} does not.", "end")
         with self._database.write() as connection:

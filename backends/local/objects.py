@@ -1,7 +1,7 @@
 """The object store: files by the sha256 of their content, written whole or not at all, never changed.
 
-`objects/aa/bb…` is the file whose digest is `aabb…`. A file is written under `tmp/`, synced, made read-only and renamed into place;
-its folder is synced too, so that a row which names the object never outlives it.
+`objects/aa/bb…` is the file whose digest is `aabb…`. A file is written under `tmp/`, synced, made
+read-only and renamed into place; its folder is synced too, so that a row which names the object never outlives it.
 """
 
 from __future__ import annotations

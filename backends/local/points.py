@@ -1,8 +1,8 @@
 """Metric points in blobs, and the min/max pyramid over them.
 
-A chunk holds up to `CHUNK` points of one metric of one run, in order of step, as three arrays behind each other: steps (int64),
-times (int64, milliseconds), values (float64), little-endian. Over each stretch of `STRETCH` points stands one `Cell`, and over
-the chunk one more: a chart reads cells, not points. NaN is counted apart, so that a gap stays a gap at every height.
+A chunk holds `CHUNK` points of one metric of one run, in order of step, as three arrays one after another: steps
+(int64), times (int64, milliseconds), values (float64), little-endian. Over each stretch of `STRETCH` points stands one
+`Cell`, and over the chunk one more: a chart reads cells, not points. NaN is counted apart: a gap stays a gap.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _CELL: Final = struct.Struct("<qqdddqqqqq")
 
 
 class Cell(NamedTuple):
-    """What a stretch of points holds. With `count` 0 all are NaN, with `gaps` 0 none is."""
+    """What a stretch of points holds. With `filled` 0 all are NaN, with `gaps` 0 none is."""
 
     first: int
     last: int
@@ -31,7 +31,8 @@ class Cell(NamedTuple):
     high: float
     value: float
     """The last value that is a number."""
-    count: int
+    filled: int
+    """How many points are numbers."""
     at: int
     gaps: int
     first_gap: int
@@ -45,7 +46,8 @@ class Points(NamedTuple):
     times: array[int]
     values: array[float]
 
-    def __len__(self) -> int:
+    @property
+    def size(self) -> int:
         return len(self.steps)
 
     def part(self, start: int, end: int) -> Points:
@@ -88,15 +90,16 @@ def pack(points: Points) -> bytes:
 
 def unpack(blob: bytes) -> Points:
     size = len(blob) // 3
-    points = Points(array("q"), array("q"), array("d"))
-    for column, part in zip(points, range(3), strict=True):
-        column.frombytes(blob[part * size : (part + 1) * size])
-    return points
+    steps, times, values = array("q"), array("q"), array("d")
+    steps.frombytes(blob[:size])
+    times.frombytes(blob[size : 2 * size])
+    values.frombytes(blob[2 * size :])
+    return Points(steps, times, values)
 
 
 def cells(points: Points, width: int = STRETCH) -> list[Cell]:
     """One cell for each stretch of `width` points."""
-    return [_cell(points.part(start, start + width)) for start in range(0, len(points), width)]
+    return [_cell(points.part(start, start + width)) for start in range(0, points.size, width)]
 
 
 def _cell(points: Points) -> Cell:
@@ -127,7 +130,7 @@ def _cell(points: Points) -> Cell:
 
 def over(found: Sequence[Cell]) -> Cell:
     """One cell over several that follow each other."""
-    full = [cell for cell in found if cell.count]
+    full = [cell for cell in found if cell.filled]
     gaps = [cell for cell in found if cell.gaps]
     some = full or found
     return Cell(
@@ -136,7 +139,7 @@ def over(found: Sequence[Cell]) -> Cell:
         low=min((cell.low for cell in full), default=math.nan),
         high=max((cell.high for cell in full), default=math.nan),
         value=full[-1].value if full else math.nan,
-        count=sum(cell.count for cell in full),
+        filled=sum(cell.filled for cell in full),
         at=some[-1].at,
         gaps=sum(cell.gaps for cell in gaps),
         first_gap=min((cell.first_gap for cell in gaps), default=0),
@@ -156,7 +159,7 @@ def buckets(found: Sequence[Cell], most: int) -> tuple[MetricBucket, ...]:
     """At most `most` buckets over cells in order of step: equal shares of the steps, gaps in buckets of their own."""
     if not found:
         return ()
-    parts = sum((cell.count > 0) + (cell.gaps > 0) for cell in found)
+    parts = sum((cell.filled > 0) + (cell.gaps > 0) for cell in found)
     if parts > most:
         first = min(min(_starts(cell)) for cell in found)
         span = max(max(cell.last, cell.last_gap if cell.gaps else cell.last) for cell in found) - first + 1
@@ -173,12 +176,12 @@ def buckets(found: Sequence[Cell], most: int) -> tuple[MetricBucket, ...]:
 
 
 def _starts(cell: Cell) -> list[int]:
-    return ([cell.first] if cell.count else []) + ([cell.first_gap] if cell.gaps else [])
+    return ([cell.first] if cell.filled else []) + ([cell.first_gap] if cell.gaps else [])
 
 
 def _made(cell: Cell) -> list[MetricBucket]:
     made = []
-    if cell.count:
+    if cell.filled:
         made.append(
             MetricBucket(
                 first_step=cell.first,
@@ -186,7 +189,7 @@ def _made(cell: Cell) -> list[MetricBucket]:
                 low=cell.low,
                 high=cell.high,
                 last=cell.value,
-                count=cell.count,
+                count=cell.filled,
                 at=cell.at,
             )
         )

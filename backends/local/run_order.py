@@ -1,7 +1,7 @@
 """In which order runs are walked: the stretches of an index that make up a sort, and the same sort as one ORDER BY.
 
-A sort by a key has up to three stretches, each a plain walk of an index: the numbers, the texts (parameters and tags may mix
-the two), and last, in either direction, the runs that lack the key. Ties go by `seq` in the direction of the key.
+A sort by a key has up to three stretches, each a plain walk of an index: the numbers, the texts (parameters and tags
+may mix the two), and last, in either direction, the runs that lack the key. Ties go by `seq`, as the key goes.
 """
 
 from __future__ import annotations
@@ -95,8 +95,8 @@ def full_sort(order: Sequence[Order]) -> list[tuple[str, bool]]:
 def stretches(by: Order, seen: str = "r.deleted_at IS NULL", *, bare: str | None = None) -> list[Stretch]:
     """The walks that make up a sort by one key, in their order.
 
-    `seen` is a condition on `runs AS r`. Where nothing else of a run is asked, `bare` says the same of `k.run` alone, and
-    the walk stays within one index.
+    `seen` is a condition on `runs AS r`. Where nothing else of a run is asked, `bare` says the same of `k.run` alone
+    and the walk stays within one index.
     """
     if by.key.scope == "attribute":
         column = f"r.{_column(by.key)}"

@@ -1,8 +1,8 @@
 """Pages of runs: keyset walks both ways over a million rows, numbered where that is cheap.
 
-One sort key walks the stretches of its index. A filter is first tried row by row along that walk, within a budget of SQLite
-operations: frequent hits fill a page at once. When the budget is spent hits are rare, so they are gathered as a set and
-sorted. Several sort keys always sort.
+One sort key walks the stretches of its index. A filter is first tried row by row along that walk, within a budget of
+SQLite operations: frequent hits fill a page at once. When the budget is spent hits are rare, so they are gathered as a
+set and sorted. Several sort keys always sort.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class Cut(NamedTuple):
     total: int | None
 
 
-class _TooFar(Exception):
+class _TooFarError(Exception):
     """The row-by-row walk has spent its budget."""
 
 
@@ -80,7 +80,7 @@ class RunList:
             return "1", []
         from backends.local.compile import compile_runs  # only once somebody filters
 
-        condition, binds = compile_runs(self._where, by=by)
+        condition, binds = compile_runs(self._where, by=by, connection=self._connection if by == "set" else None)
         return condition, list(binds)
 
     def _plan(self) -> list[Stretch]:
@@ -177,7 +177,7 @@ class RunList:
         if self._walkable:
             try:
                 return self._walk(start, count, forward, skip)
-            except _TooFar:
+            except _TooFarError:
                 pass
         return self._sort(start, count, forward, skip)
 
@@ -259,7 +259,7 @@ class RunList:
         if self._walkable:
             try:
                 return self._walked_rank(place)
-            except _TooFar:
+            except _TooFarError:
                 pass
         columns = [(expression, down) for expression, down in full_sort(self._order)]
         source, binds = self._sorted_source()
@@ -296,7 +296,7 @@ class RunList:
                 row = self._connection.execute(
                     f"SELECT count(*) FROM ({source.format(seen=self._seen, condition=condition)})", (*binds, limit + 1)
                 ).fetchone()
-        except _TooFar:
+        except _TooFarError:
             condition, binds = self._condition("set")
             row = self._connection.execute(
                 f"SELECT count(*) FROM ({source.format(seen=self._seen, condition=condition)})", (*binds, limit + 1)
@@ -332,7 +332,7 @@ def _word(up: bool) -> str:
 
 
 def _stages(stretch: Stretch, bounds: Sequence[Any], up: bool) -> list[tuple[str, Sequence[Any], Sequence[str]]]:
-    """What lies beyond a place, as walks that each stay within one range of the index: (condition, binds, sort columns).
+    """What lies beyond a place, as walks within one range of the index each: (condition, binds, sort).
 
     First those that differ in the last column only, then in the one before it, and so on.
     """
@@ -360,7 +360,7 @@ def _beyond(columns: Sequence[tuple[str, bool]], values: Sequence[Any]) -> tuple
 
 
 class _budget:  # noqa: N801
-    """Stops the connection's statement with `_TooFar` once it has taken `BUDGET` operations."""
+    """Stops the connection's statement with `_TooFarError` once it has taken `BUDGET` operations."""
 
     def __init__(self, connection: sqlite3.Connection, limited: bool) -> None:
         self._connection = connection
@@ -379,4 +379,4 @@ class _budget:  # noqa: N801
         if self._limited:
             self._connection.set_progress_handler(None, 0)
         if isinstance(error, sqlite3.OperationalError) and error.sqlite_errorname == "SQLITE_INTERRUPT":
-            raise _TooFar from None
+            raise _TooFarError from None

@@ -74,7 +74,8 @@ class LocalRuns:
             raise Invalid(f"keys are of metrics, params or tags, not {scope!r}.", "scope")
         with self._database.read() as connection:
             rows = connection.execute(
-                "SELECT name FROM keys WHERE scope = ? AND runs > 0 AND name >= ? AND name < ? ORDER BY runs DESC, name LIMIT ?",
+                "SELECT name FROM keys WHERE scope = ? AND runs > 0 AND name >= ? AND name < ? "
+                "ORDER BY runs DESC, name LIMIT ?",
                 (scope, prefix, prefix + "\U0010ffff", limit),
             )
             return tuple(name for (name,) in rows)
