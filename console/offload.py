@@ -50,7 +50,7 @@ def run_offloaded(
     Cancelled.
     """
     with tempfile.TemporaryFile() as errors, _started(module, args, errors, env) as process:
-        outcome: dict[str, Any] = msgspec.field(default_factory=dict)
+        outcome: dict[str, Any] = {}
         for line in _lines(process, cancel or (lambda: False)):
             said = _decoded(line)
             if "progress" in said and on_progress is not None:

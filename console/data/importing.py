@@ -34,6 +34,7 @@ def import_file(
     progress: Callable[[Progress], None] | None = None,
     note: str = "",
     parent: str = "",
+    staging: Path | None = None,
 ) -> tuple[DatasetVersion, bool]:
     """Import CSV, TSV, JSON lines or Parquet (each may be gzipped) as the next version of dataset `name`.
 
@@ -43,10 +44,10 @@ def import_file(
     path = Path(path).expanduser()
     require_file(path)
     kind = file_format(path, format)
-    with staging_folder(datasets) as staging:
+    with own_folder(staging or Path(tempfile.gettempdir())) as folder:
         try:
-            reader = open_reader(path, kind, staging)
-            parquet, digest, rows, columns = _convert(reader, path, staging, _Teller(progress, path.stat().st_size))
+            reader = open_reader(path, kind, folder)
+            parquet, digest, rows, columns = _convert(reader, path, folder, _Teller(progress, path.stat().st_size))
             return datasets.add(
                 name,
                 parquet,
@@ -63,16 +64,14 @@ def import_file(
 
 
 @contextlib.contextmanager
-def staging_folder(datasets: DatasetStore) -> Iterator[Path]:
-    """A folder of our own, on the store's filesystem where it has one; gone afterwards, and so are those of dead
-    imports."""
-    home = getattr(datasets, "staging", None)
-    parent = Path(home() if callable(home) else home) if home else Path(tempfile.gettempdir())
+def own_folder(parent: Path) -> Iterator[Path]:
+    """A folder of our own under `parent`, gone afterwards; what imports that were killed left there goes too."""
     for old in parent.glob("import-*-*"):
         pid = old.name.split("-")[1]
         if pid.isdigit() and old.is_dir() and old.stat().st_uid == os.getuid() and not Path(f"/proc/{pid}").exists():
             shutil.rmtree(old, ignore_errors=True)
     try:
+        parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         folder = Path(tempfile.mkdtemp(prefix=f"import-{os.getpid()}-", dir=parent))
     except OSError as error:
         raise plain_os_error(error, parent) from error

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from backends.contract import Backend, Mutation
+from backends.contract import Backend, Mutation, Refused
 from backends.entities import DatasetVersion, Progress
 from console.data.profile import VersionProfile
 from console.data.rows import RowPage
@@ -33,6 +33,10 @@ def import_offloaded(
     options = {"actor": mutation.actor, "reason": mutation.reason, "key": mutation.key}
     options |= {"format": format or "", "note": note, "parent": parent}
     backend.need("datasets")
+    if backend.features.read_only:
+        raise Refused(
+            f"context {backend.name} is read-only: {path.name} was not imported. Open it without --read-only."
+        )
     # `--option=value` and `--` keep a name or path that starts with a dash from being taken for an option
     flags = [f"--{key}={value}" for key, value in options.items() if value]
     result = _run(backend, ["import", *flags, "--", str(path), name], on_progress, cancel)
@@ -70,5 +74,4 @@ def export_offloaded(
 def _run(
     backend: Backend, args: list[str], on_progress: Callable[[Progress], None] | None, cancel: Callable[[], bool] | None
 ) -> Any:
-    # text from a person may hold lone surrogates (a file name that is no UTF-8): argv carries them back to the same bytes
     return run_offloaded(MODULE, [backend.url, *args], on_progress=on_progress, cancel=cancel)

@@ -113,8 +113,9 @@ class DelimitedReader:
             row = ragged[0]
             where = f"row {row.number - 1} (line {row.number} if no text spans lines)" if row.number else "a row"
             return Invalid(
-                f"{self._path.name}: {where} has {row.actual_columns} values, expected {row.expected_columns} as in the "
-                f"header: {row.text[:80]!r}. Quote text that holds the delimiter {self._delimiter!r}, or mend the row.",
+                f"{self._path.name}: {where} has {row.actual_columns} values, expected {row.expected_columns} as in "
+                f"the header: {row.text[:80]!r}. Quote text that holds the delimiter {self._delimiter!r}, "
+                "or mend the row.",
                 "rows",
             )
         if "UTF8" in message or "utf8" in message.lower():

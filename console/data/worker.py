@@ -24,6 +24,7 @@ def main(argv: list[str]) -> int:
     try:
         backend = connect("worker", args.url)
         try:
+            args.staging = backend.home / "tmp" if backend.home else None
             speaker.result(args.work(backend.need("datasets"), args, speaker))
         finally:
             backend.close()
@@ -54,6 +55,7 @@ def _import(datasets: DatasetStore, args: argparse.Namespace, speaker: Speaker) 
         progress=speaker.progress,
         note=args.note,
         parent=args.parent,
+        staging=args.staging,
     )
     return {"version": version, "created": created}
 

@@ -62,8 +62,8 @@ def import_estimator(path: str, field: str = "estimator") -> type:
         package = module_name.split(".")[0]
         if package != "sklearn" and getattr(error, "name", None) == package:
             raise Invalid(
-                f"{field}.class: {path!r}: the package {package!r} is not installed here; install it, or choose an estimator "
-                "of scikit-learn.",
+                f"{field}.class: {path!r}: the package {package!r} is not installed here; install it, or choose an "
+                "estimator of scikit-learn.",
                 f"{field}.class",
             ) from error
         raise _unknown(path, field) from error

@@ -58,7 +58,7 @@ def load_rows(recipe: Recipe, path: Path, dataset: str) -> Rows:
     table = pq.read_table(path, columns=list(dict.fromkeys(needed)))
     frame = _frame(table)
     numbers = np.arange(len(frame), dtype="<i8")
-    dropped: dict[str, str] = msgspec.field(default_factory=dict)
+    dropped: dict[str, str] = {}
     keep = frame[recipe.target].notna().to_numpy()
     if not keep.any():
         raise Invalid(
@@ -74,7 +74,8 @@ def load_rows(recipe: Recipe, path: Path, dataset: str) -> Rows:
         frame, numbers = frame[keep].reset_index(drop=True), numbers[keep]
     if len(frame) < FEWEST_ROWS:
         raise Invalid(
-            f"{dataset} has {len(frame)} usable rows, wanted at least {FEWEST_ROWS} to train and test on; bring more data.",
+            f"{dataset} has {len(frame)} usable rows, wanted at least {FEWEST_ROWS} to train and test on; "
+            "bring more data.",
             "dataset",
         )
     kinds = {column.name: column.type for column in columns}
@@ -172,8 +173,9 @@ def _target(recipe: Recipe, values: pd.Series, dataset: str) -> Any:
     distinct = values.nunique()
     if distinct == 1:
         raise Invalid(
-            f"target {recipe.target!r} of {dataset} has one class only ({json.dumps(_plain(values.iloc[0]))} in all {len(values)} "
-            "rows); classification needs at least two. Bring data with other outcomes, or choose another target.",
+            f"target {recipe.target!r} of {dataset} has one class only ({json.dumps(_plain(values.iloc[0]))} in all "
+            f"{len(values)} rows); classification needs at least two. "
+            "Bring data with other outcomes, or choose another target.",
             "target",
         )
     if distinct > MOST_CLASSES:

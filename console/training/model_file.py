@@ -108,8 +108,8 @@ def load_model(path: Path, sha256: str) -> Any:
     found = file_sha256(path)
     if found != sha256:
         raise Refused(
-            f"{path.name} is not the file that was registered: its sha256 is {found[:12]}…, recorded was {sha256[:12]}…. "
-            "It was changed or damaged; not loaded. Restore it, or train again."
+            f"{path.name} is not the file that was registered: its sha256 is {found[:12]}…, recorded was "
+            f"{sha256[:12]}…. It was changed or damaged; not loaded. Restore it, or train again."
         )
     untrusted = untrusted_types(path)
     if untrusted:
@@ -130,8 +130,8 @@ def untrusted_types(path: Path) -> tuple[str, ...]:
         found = skops.io.get_untrusted_types(file=path)
     except Exception as error:  # a crafted file may raise anything while it is looked at
         raise Refused(
-            f"{path.name} is not a readable skops model file ({type(error).__name__}); pickles and other formats are not "
-            "loaded, because they run code. Train the model here, or save it with skops.io.dump."
+            f"{path.name} is not a readable skops model file ({type(error).__name__}); pickles and other formats are "
+            "not loaded, because they run code. Train the model here, or save it with skops.io.dump."
         ) from error
     return tuple(sorted(set(found) - ALLOWED))
 

@@ -189,7 +189,7 @@ def did_you_mean(word: str, valid: Iterable[str]) -> str:
 def flat_params(recipe: Recipe) -> dict[str, str]:
     """The recipe as run parameters: the estimator's own under their bare names, so that runs line up in a table."""
     plain = msgspec.to_builtins(recipe)
-    params: dict[str, str] = msgspec.field(default_factory=dict)
+    params: dict[str, str] = {}
 
     def put(prefix: str, value: Any) -> None:
         if isinstance(value, dict):

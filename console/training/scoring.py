@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import msgspec
 import numpy as np
 
 from backends.contract import Invalid
@@ -59,11 +58,11 @@ def measure(
     kind: str = "probability",
 ) -> dict[str, float]:
     """The metrics that can be told from these scores; one that cannot (auc with one class present, log loss of a
-    margin) is left out. All by scikit-learn: auc one-vs-rest and f1 macro where there are more than two classes;
+    margin) is left out. All by scikit-learn: auc one-vs-rest (mean over the classes present) and f1 macro where there are more than two classes;
     rmse in target units."""
     from sklearn import metrics as m
 
-    out: dict[str, float] = msgspec.field(default_factory=dict)
+    out: dict[str, float] = {}
     if task == "regression":
         for name in report:
             if name == "rmse":
@@ -75,15 +74,16 @@ def measure(
         return out
     binary = scores.ndim == 1
     present = set(np.unique(target).tolist())
-    all_present = len(present) == len(classes)
     hits = np.asarray(target == positive)
     predicted = labels_of(scores, classes, positive, kind)
     for name in report:
-        if name == "auc" and all_present:
-            if binary:
-                out[name] = float(m.roc_auc_score(hits, scores))
-            elif kind == "probability":
-                out[name] = float(m.roc_auc_score(target, scores, multi_class="ovr", labels=list(classes)))
+        if name == "auc" and binary and len(present) == 2:
+            out[name] = float(m.roc_auc_score(hits, scores))
+        elif name == "auc" and not binary and len(present) > 1:
+            each = [
+                m.roc_auc_score(target == value, scores[:, at]) for at, value in enumerate(classes) if value in present
+            ]
+            out[name] = float(np.mean(each))
         elif name == "log_loss" and kind == "probability":
             out[name] = float(m.log_loss(hits, scores, labels=[False, True])) if binary else float(
                 m.log_loss(target, scores, labels=list(classes))

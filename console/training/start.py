@@ -119,7 +119,8 @@ def recipe_of(backend: Backend, run: Run) -> str:
         return path.read_text(encoding="utf-8")
     except (NotFound, OSError):
         raise NotFound(
-            f"run {run.name} ({run.id[:4]}) has no {RECIPE}: it was not started by the console. Start from a recipe file instead."
+            f"run {run.name} ({run.id[:4]}) has no {RECIPE}: it was not started by the console. "
+            "Start from a recipe file instead."
         ) from None
 
 

@@ -8,7 +8,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import msgspec
 import numpy as np
 from sklearn.base import clone
 from sklearn.dummy import DummyClassifier, DummyRegressor
@@ -67,7 +66,9 @@ def train(recipe: Recipe, job: Job, out: Path, channel: Channel) -> None:
         + (f", positive class {judge.positive!r}" if judge.positive is not None else "")
     )
     test, target = features.iloc[test_rows], rows.target[test_rows]
-    channel.metrics(_named("baseline", _baseline(recipe, rows, judge, train_rows, test_rows)))
+    baseline = _baseline(recipe, rows, judge, train_rows, test_rows)
+    _check_primary(recipe, judge, baseline)
+    channel.metrics(_named("baseline", baseline))
     _cross_validate(recipe, rows, judge, pipeline, train_rows, channel)
     last = _fit(recipe, rows, judge, pipeline, train_rows, test_rows, channel)
 
@@ -77,13 +78,6 @@ def train(recipe: Recipe, job: Job, out: Path, channel: Channel) -> None:
     missing = [name for name in recipe.report() if name not in metrics]
     if missing:
         channel.note(f"not measured, because the scores or the test rows do not allow it: {', '.join(missing)}")
-    if recipe.primary() not in metrics:
-        raise Invalid(
-            f"the primary metric {recipe.primary()} cannot be measured here (it needs "
-            f"{'all classes among the test rows' if recipe.primary() == 'auc' else 'probabilities'}); choose another in "
-            "[metrics] primary, or split differently.",
-            "metrics.primary",
-        )
     channel.metrics(metrics, last)
     watched = _sample(train_rows, WATCHED_ROWS, recipe.seed)
     train_scores = judge.scores(pipeline, features.iloc[watched])
@@ -96,10 +90,26 @@ def train(recipe: Recipe, job: Job, out: Path, channel: Channel) -> None:
         test_rows=test_rows, importance=importance,
         test=TestData(
             dataset=job.dataset, version=job.version, digest=job.digest, rows=len(test_rows),
-            rows_sha256=hashlib.sha256(np.ascontiguousarray(rows.numbers[test_rows], "<i8").data).hexdigest(), metrics=metrics,
+            rows_sha256=_rows_sha256(rows.numbers[test_rows]), metrics=metrics,
         ),
     )  # fmt: skip
     channel.progress(1.0, "done")
+
+
+def _check_primary(recipe: Recipe, judge: Judge, baseline: dict[str, float]) -> None:
+    """Before the fitting, not after it: what the runs are compared by must be measurable."""
+    name = recipe.primary()
+    if name not in baseline:
+        wanted = "at least two classes among the test rows" if name == "auc" else "two classes"
+    elif name in ("log_loss", "brier") and judge.kind == "decision":
+        wanted = "an estimator that gives probabilities"
+    else:
+        return
+    raise Invalid(
+        f"the primary metric {name} cannot be measured here: it needs {wanted}. Choose another in [metrics] primary, "
+        "or split differently.",
+        "metrics.primary",
+    )
 
 
 def _fit(
@@ -145,7 +155,7 @@ def _cross_validate(
     if not recipe.split.folds:
         return
     features = rows.frame[rows.features.names]
-    values: dict[str, list[float]] = msgspec.field(default_factory=dict)
+    values: dict[str, list[float]] = {}
     for at, (fit, validation) in enumerate(folds(recipe, rows.frame, rows.target, train_rows), 1):
         channel.progress(0.08 + 0.42 * (at - 1) / recipe.split.folds, f"fold {at} of {recipe.split.folds}")
         one = clone(pipeline)
@@ -184,7 +194,7 @@ def _explain(recipe: Recipe, judge: Judge, pipeline: Any, test: Any, target: Any
     if primary not in judge.measure(labels, judge.scores(pipeline, frame)):
         return {}
     names = list(frame.columns)
-    found: dict[str, float] = msgspec.field(default_factory=dict)
+    found: dict[str, float] = {}
 
     def score(some: Any) -> float:
         return sign * judge.measure(labels, judge.scores(pipeline, some))[primary]
@@ -215,9 +225,9 @@ def _positive(recipe: Recipe, classes: list[Any]) -> Any:
     for value in classes:
         if str(value).casefold() == str(recipe.positive).casefold():
             return value
+    known = ", ".join(map(str, classes[:20]))
     raise Invalid(
-        f"positive class {recipe.positive!r} is not among the classes of {recipe.target!r}: {', '.join(map(str, classes[:20]))}.",
-        "positive",
+        f"positive class {recipe.positive!r} is not among the classes of {recipe.target!r}: {known}.", "positive"
     )
 
 
@@ -225,6 +235,10 @@ def _sample(rows: NDArray[Any], most: int, seed: int) -> NDArray[Any]:
     if len(rows) <= most:
         return rows
     return np.sort(np.random.default_rng(seed).choice(rows, most, replace=False))
+
+
+def _rows_sha256(numbers: NDArray[Any]) -> str:
+    return hashlib.sha256(np.ascontiguousarray(numbers, "<i8").data).hexdigest()
 
 
 def _named(prefix: str, metrics: dict[str, float]) -> dict[str, float]:
