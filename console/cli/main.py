@@ -29,7 +29,7 @@ NOUNS: dict[str, str] = {
     "context": "Which workspace or server is worked on.",
     "agent": "The background process of a workspace.",
     "doctor": "Check this machine, terminal and workspace, and say what to do.",
-    "backup": "Copy the workspace while it is in use.",
+    "backup": "Copy the workspace while it is in use, check a copy, go back to one.",
     "keys": "The cheat-sheet of the console's keys.",
     "completion": "Print shell completion for bash, zsh or fish.",
 }
