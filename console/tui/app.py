@@ -24,17 +24,18 @@ from textual.strip import Strip
 from backends.contract import Unreachable
 from console.config import Session, keymap_path, open_session
 from console.safe import safe_text
-from console.tui import frame
+from console.tui import frame, state
 from console.tui.actions import ACTIONS, Action
 from console.tui.actions import BY_ID as ACTION_BY_ID
 from console.tui.bar import Bar
 from console.tui.errors import ErrorLine, Problem
-from console.tui.ink import Ink
+from console.tui.ink import Ink, Spans
 from console.tui.keymap import Keymap, load_keymap
 from console.tui.panes import BY_ID as PANE_BY_ID
 from console.tui.panes import PANES
 from console.tui.theme import DEFAULT, PALETTES, textual_theme
 from console.tui.watch import Facts, Noticed, Trouble, Watch
+from console.wording import bar, clock
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
 
     from textual.worker import Worker
 
+    from backends.entities import Progress
     from console.tui.dialogs import Dialog
     from console.tui.pane import Pane
 
@@ -99,6 +101,7 @@ class Frame(Screen[None]):
     Frame { layout: vertical; background: $background; color: $foreground; }
     Frame > #panes { height: 1fr; width: 1fr; }
     Frame > #stale { display: none; }
+    Frame > #work { display: none; }
     Frame.-small > * { display: none; }
     Frame.-small > #small { display: block; height: 3; }
     Frame > #small { display: none; }
@@ -114,6 +117,7 @@ class Frame(Screen[None]):
         yield frame.OneLine(id="tabs")
         yield frame.Rule(id="rule-top")
         yield Container(id="panes")
+        yield frame.OneLine(id="work")
         yield frame.OneLine(id="stale")
         yield ErrorLine(id="error")
         yield frame.Rule(id="rule-bottom")
@@ -203,6 +207,8 @@ class ConsoleApp(App[int], inherit_bindings=False):
         self._ticking: Any = None
         self._opening = False
         self._leaving = False
+        self._waiters: set[str] = set()
+        """Groups of workers that wait for the others."""
         self.welcome: bool | None = None
         self.plain_output = plain
         self.plain_text = ""
@@ -226,6 +232,7 @@ class ConsoleApp(App[int], inherit_bindings=False):
         for sentence in self.keymap.problems:
             self.tell(sentence, severity="warning")
         self.call_after_refresh(_thaw)
+        self.set_interval(30, self._tick)
         for number in self.end_signals:
             asyncio.get_running_loop().add_signal_handler(number, self._told_to_end, number)
         if self.plain_output:
@@ -292,6 +299,10 @@ class ConsoleApp(App[int], inherit_bindings=False):
         self._tick_while_stale()
         self.refresh_frame()
 
+    def _tick(self) -> None:
+        if self.pane is not None and self.pane.ready and self.app_focus:
+            self.pane.tick()
+
     def _tick_while_stale(self) -> None:
         if self.trouble is not None and self._ticking is None:
             self._ticking = self.set_interval(1.0, self.refresh_frame)
@@ -322,7 +333,7 @@ class ConsoleApp(App[int], inherit_bindings=False):
 
     async def _make_plain(self) -> None:
         with contextlib.suppress(TimeoutError):
-            await self.idle(30)
+            await self.idle(30, own="plain")
         if self.pane is not None:
             self.plain_text = f"{' › '.join(safe_text(crumb) for crumb in self.pane.crumbs())}\n{self.pane.plain()}"
         self.exit(0)
@@ -368,6 +379,7 @@ class ConsoleApp(App[int], inherit_bindings=False):
         shown = pane
 
         def ready() -> None:
+            shown.ready = True
             if self.pane is shown:
                 shown.focus_list()
                 if shown.dirty:
@@ -440,7 +452,7 @@ class ConsoleApp(App[int], inherit_bindings=False):
         here = self.here()
         offered = [(action, action.reason(here)) for action in ACTIONS if action.footer and action.here(here.pane)]
         offered.sort(key=lambda pair: pair[0].footer)
-        crumbs = self.pane.crumbs() if self.pane else ()
+        crumbs = self.pane.crumbs() if self.pane and self.pane.ready else ()
         find("#footer", frame.OneLine).say(*frame.footer(offered, self.keymap.keys, crumbs, width))
 
     def watch_theme(self, name: str) -> None:
@@ -456,8 +468,8 @@ class ConsoleApp(App[int], inherit_bindings=False):
             self.session,
             pane,
             pane.PANE if pane else "",
-            pane.selected() if pane else None,
-            pane.marked() if pane else (),
+            pane.selected() if pane and pane.ready else None,
+            pane.marked() if pane and pane.ready else (),
             argument,
         )
 
@@ -506,6 +518,25 @@ class ConsoleApp(App[int], inherit_bindings=False):
             self.changing -= 1
             if self._watch:
                 self._watch.ask_now()
+
+    def report(self, what: str) -> Callable[[Progress], None]:
+        """A line of progress for something under way, called from its thread; written at most twice a second."""
+        last = 0.0
+
+        def say(progress: Progress) -> None:
+            nonlocal last
+            at = monotonic()
+            if at - last >= 0.5:
+                last = at
+                self.call_from_thread(self.say_work, progress_spans(what, progress))
+
+        return say
+
+    def say_work(self, spans: Spans) -> None:
+        """The progress line; empty takes it away."""
+        line = self.frame.query_one("#work", frame.OneLine)
+        line.display = bool(spans)
+        line.say(spans)
 
     async def look_up(self, question: Callable[[], T]) -> T:
         """Ask a backend in a thread."""
@@ -604,12 +635,23 @@ class ConsoleApp(App[int], inherit_bindings=False):
     @property
     def settled(self) -> bool:
         """No question is out and no change under way."""
-        if self._opening or self.changing or any(not w.is_finished for w in self.workers if w.group != "plain"):
+        if (
+            self._opening
+            or self.changing
+            or any(not w.is_finished for w in self.workers if w.group not in self._waiters)
+        ):
             return False
         return self.pane is None or not (self.pane.busy or self.pane.dirty)
 
-    async def idle(self, timeout: float = 10.0) -> None:
-        """Wait until everything asked for is on the screen."""
+    async def idle(self, timeout: float = 10.0, own: str = "") -> None:
+        """Wait until everything asked for is on the screen. An action that waits names its own worker group."""
+        self._waiters.add(own)
+        try:
+            await self._calm(timeout)
+        finally:
+            self._waiters.discard(own)
+
+    async def _calm(self, timeout: float) -> None:
         end = monotonic() + timeout
         calm = 0
         while calm < 3:
@@ -622,6 +664,17 @@ class ConsoleApp(App[int], inherit_bindings=False):
     def on_worker_state_changed(self, event: Worker.StateChanged) -> None:
         if event.worker.error is not None and not event.worker.group.startswith(("fetch", "verb", "open")):
             self.show_problem(event.worker.error, event.worker.name or "working", focus=False)
+
+
+def progress_spans(what: str, progress: Progress) -> Spans:
+    """`▶ importing flights.csv  ▕████░░▏ 62 %  reading  1.2 M rows/s  eta 0:41`."""
+    spans = [(" ", ""), state.span("running", f"{safe_text(what, 60)}  ")]
+    if progress.fraction is not None:
+        spans.append((f"{bar(progress.fraction, 16)} {progress.fraction * 100:3.0f} %  ", "accent"))
+    spans.append((f"{safe_text(progress.stage, 40)}  {safe_text(progress.rate, 20)}", "dim"))
+    if progress.eta_s is not None:
+        spans.append((f"  eta {clock(progress.eta_s)}", "dim"))
+    return spans
 
 
 def _thaw() -> None:

@@ -77,6 +77,8 @@ class Pane(Widget):
         """An answer has come."""
         self.opened = False
         """The details take the whole pane."""
+        self.ready = False
+        """Its widgets stand, and may be asked."""
         self._generation = 0
         self._busy = False
         self._again = False
@@ -178,6 +180,9 @@ class Pane(Widget):
 
     def mark(self) -> None:
         """`space`."""
+
+    def tick(self) -> None:
+        """Half a minute has passed: say ages anew."""
 
     def refresh_data(self) -> None:
         """Ask again, in a thread. While a question is out, the next one waits, and several waiting are one."""

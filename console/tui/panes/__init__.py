@@ -26,6 +26,12 @@ class PaneSpec(NamedTuple):
         return getattr(import_module(f"{__name__}.{module}"), name)  # type: ignore[no-any-return]
 
 
-PANES: tuple[PaneSpec, ...] = (PaneSpec("overview", "Overview", "1", "overview:OverviewPane"),)
+PANES: tuple[PaneSpec, ...] = (
+    PaneSpec("overview", "Overview", "1", "overview:OverviewPane"),
+    PaneSpec("datasets", "Datasets", "2", "datasets:DatasetsPane", "datasets"),
+    PaneSpec("runs", "Runs", "3", "runs:RunsPane", "runs"),
+    PaneSpec("models", "Models", "4", "models:ModelsPane", "registry"),
+    PaneSpec("journal", "Journal", "6", "journal:JournalPane", "journal"),
+)
 
 BY_ID: dict[str, PaneSpec] = {spec.id: spec for spec in PANES}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from backends.contract import Backend, BackendError
@@ -98,6 +98,11 @@ class OverviewPane(Pane):
     def on_resize(self) -> None:
         super().on_resize()
         self.draw()
+
+    def tick(self) -> None:
+        if self.loaded:
+            self.seen = replace(self.seen, at=now_ms())
+            self.draw()
 
     def on_line_list_moved(self) -> None:
         self.app.refresh_frame()
@@ -310,7 +315,7 @@ def _running(seen: Seen, width: int) -> list[Line]:
 
 def _running_spans(run: Run, seen: Seen, width: int) -> list[ink.Span]:
     spans: list[ink.Span] = [
-        (f" {safe_text(run.id, 4)}  ", "dim"),
+        (f" {safe_text(run.id[:4])}  ", "dim"),
         (ink.fit(safe_text(run.name or run.id), 22) + " ", ""),
     ]
     if run.status is not RunStatus.RUNNING:

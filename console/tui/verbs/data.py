@@ -1,0 +1,70 @@
+"""Bringing data in."""
+
+from __future__ import annotations
+
+import uuid
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from backends.entities import Dataset, DatasetVersion
+from console.tui.dialogs import Field, Form
+from console.wording import thousands
+
+if TYPE_CHECKING:
+    from console.tui.app import Here
+
+
+async def import_file(here: Here) -> None:
+    """A file becomes the next version of a dataset. Read in a process of its own, with a progress line."""
+    assert here.session is not None  # noqa: S101 the action needs a dataset store
+    session = here.session
+    chosen = here.selected
+    name = chosen.name if isinstance(chosen, Dataset) else chosen.dataset if isinstance(chosen, DatasetVersion) else ""
+    file = here.argument
+    fields = [
+        Field("file", "file", file, "CSV, TSV, JSON lines or Parquet"),
+        Field("name", "dataset", name or _name(file), "empty: the file's name"),
+        Field("note", "note", ""),
+    ]
+    values = await here.app.ask(Form("Import a file as a dataset version", fields, "import", check=_check))
+    if values is None:
+        return
+    path = Path(values["file"]).expanduser()
+    from console.data.offloaded import import_offloaded
+
+    mutation = session.mutation(key=uuid.uuid4().hex)
+    progress = here.app.report(f"importing {path.name}")
+    try:
+        version, created = await here.app.carry_out(
+            lambda: import_offloaded(
+                session.backend,
+                path,
+                values["name"] or _name(values["file"]),
+                mutation,
+                note=values["note"],
+                on_progress=progress,
+            )
+        )
+    finally:
+        here.app.say_work(())
+    here.app.welcome = False
+    rows = f"{thousands(version.rows)} rows, {len(version.columns)} columns"
+    here.app.tell(
+        f"{version.ref}: {rows}" if created else f"{version.ref} has this very content already; nothing was added"
+    )
+
+
+def _name(file: str) -> str:
+    name = Path(file).name
+    for ending in (".gz", ".csv", ".tsv", ".jsonl", ".ndjson", ".json", ".parquet", ".txt"):
+        name = name.removesuffix(ending)
+    return name
+
+
+def _check(values: dict[str, str]) -> str:
+    if not values["file"]:
+        return "which file?"
+    path = Path(values["file"]).expanduser()
+    if not path.exists():
+        return f"{path}: no such file"
+    return ""

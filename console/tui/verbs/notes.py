@@ -1,0 +1,37 @@
+"""Writing notes."""
+
+from __future__ import annotations
+
+import uuid
+from typing import TYPE_CHECKING
+
+from backends.entities import Model, ModelVersion, Run
+from console.safe import safe_text
+from console.tui.dialogs import Ask
+
+if TYPE_CHECKING:
+    from console.tui.app import Here
+
+
+async def write_note(here: Here) -> None:
+    chosen = here.selected
+    assert isinstance(chosen, Run | ModelVersion | Model)  # noqa: S101 or the action were not available
+    assert here.session is not None  # noqa: S101
+    session = here.session
+    backend = session.backend
+    name = chosen.ref if isinstance(chosen, ModelVersion) else chosen.name
+    text = here.argument or await here.app.ask(Ask(f"Note on {safe_text(name, 60)}", "note", chosen.note, empty=True))
+    if text is None or text == chosen.note:
+        return
+    note, mutation = text, session.mutation(key=uuid.uuid4().hex)
+
+    def write() -> None:
+        if isinstance(chosen, Run):
+            backend.need("runs").set_note(chosen.id, note, mutation)
+        elif isinstance(chosen, ModelVersion):
+            backend.need("registry").set_note(chosen.model, chosen.version, note, mutation)
+        else:
+            backend.need("registry").set_note(chosen.name, "", note, mutation)
+
+    await here.app.carry_out(write)
+    here.app.tell(f"{name}: noted")
