@@ -35,8 +35,8 @@ INDENT = 4
 PATIENCE = 0.012
 """Seconds that a key waits for rows before the screen goes on without them; a local store needs one millisecond."""
 
-PAGE = 128
-"""Rows in a page: more than a screen has lines, few enough to read in a millisecond."""
+PAGE = 64
+"""Rows in a page at least; two screens of them on a large one. A local store reads them in a millisecond."""
 
 
 class BigTable(Drawing, Generic[R], can_focus=True):
@@ -123,6 +123,7 @@ class BigTable(Drawing, Generic[R], can_focus=True):
         self.descending = False
         self._placed: tuple[Placed[R], ...] = ()
         self._strips: dict[tuple[str, int], tuple[R, Strip]] = {}
+        self._drawn: tuple[object, ...] = ()
         self._told: tuple[str | None, R | None] = (None, None)
         self._plain_list: ListRows[R] = ListRows((), str)
         self._rows = Fetcher(self, "rows")
@@ -133,6 +134,10 @@ class BigTable(Drawing, Generic[R], can_focus=True):
     @property
     def cursor_row(self) -> R | None:
         return self._window.rows[self._cursor] if self._window.rows else None
+
+    @property
+    def source(self) -> RowSource[R] | None:
+        return self._source
 
     @property
     def cursor_key(self) -> str | None:
@@ -173,6 +178,21 @@ class BigTable(Drawing, Generic[R], can_focus=True):
         if tuple(columns) != self._columns:
             self._columns = tuple(columns)
             self._lay_out()
+
+    def restart(self, columns: Sequence[Column[R]]) -> None:
+        """Rows of another kind will come: nothing of the former ones, their marks or their order is kept."""
+        self._generation += 1
+        self._source = None
+        self._window.replace([])
+        self._marks = {}
+        self._cursor = self._top = 0
+        self._at_top = True
+        self._count = None
+        self._error = None
+        self._asked.clear()
+        self.sort, self.descending = "", False
+        self._columns = tuple(columns)
+        self._lay_out()
 
     def show(self, source: RowSource[R], *, at: str = START) -> None:
         """Rows from another source: another query, another order. The cursor stays on its row where the first page
@@ -447,8 +467,17 @@ class BigTable(Drawing, Generic[R], can_focus=True):
             self._extend(1)
         elif self._window.previous is not None and self._top < self._height:
             self._extend(-1)
-        self.paint()
+        self._paint_cursor()
         self._tell_cursor()
+
+    def _paint_cursor(self) -> None:
+        """Paint; where nothing but the cursor moved, its old and its new line alone."""
+        if not self._drawn or self._drawn[0] is not self._window.rows or self._drawn[1] != self._top or not self._lines:
+            self.paint()
+            return
+        places = {at for at in (self._drawn[2], self._cursor) if 0 <= at < len(self._window)}
+        self._drawn = (self._window.rows, self._top, self._cursor)
+        self.patch({at - self._top + 1: self._row(at, self.size.width) for at in places})
 
     def _tell_cursor(self) -> None:
         key, row = self.cursor_key, self.cursor_row
@@ -562,7 +591,7 @@ class BigTable(Drawing, Generic[R], can_focus=True):
         self._counts.close()
 
     def on_resize(self) -> None:
-        self._lines = []
+        self._lines, self._drawn = [], ()
         self._lay_out()
         self._show_cursor()
 
@@ -588,6 +617,7 @@ class BigTable(Drawing, Generic[R], can_focus=True):
 
     def drawn_lines(self, width: int, height: int) -> Sequence[Strip]:
         first = max(0, self._top)
+        self._drawn = (self._window.rows, self._top, self._cursor)
         lines = [self._header(width)]
         lines.extend(self._row(at, width) for at in range(first, min(len(self._window), first + height - 1)))
         return lines if self._window.rows else [*lines, *self._notice(width)]

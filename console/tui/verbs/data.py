@@ -68,3 +68,10 @@ def _check(values: dict[str, str]) -> str:
     if not path.exists():
         return f"{path}: no such file"
     return ""
+
+
+def view_rows(here: Here) -> None:
+    from console.tui.panes.datasets import DatasetsPane
+
+    if isinstance(here.view, DatasetsPane):
+        here.view.view_rows()

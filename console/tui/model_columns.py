@@ -1,0 +1,105 @@
+"""The columns of models and of their versions."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+from backends.entities import AliasMove, Millis, Model, ModelVersion
+from console.tui.columns import Column, metric
+from console.tui.run_columns import SIDE, data_cell, short_actor
+from console.wording import NOTHING, age
+
+METRICS = 4
+
+
+def model_columns(champions: dict[str, ModelVersion]) -> tuple[Column[Model], ...]:
+    """Name, who holds the aliases, how good the champion is, how many versions, when it changed."""
+
+    def held(alias: str) -> Column[Model]:
+        return Column(
+            alias,
+            alias,
+            lambda model: f"v{model.aliases[alias]}" if alias in model.aliases else NOTHING,
+            max(8, len(alias)),
+            right=True,
+            priority=0 if alias == "champion" else 2,
+        )
+
+    def quality(model: Model) -> str:
+        version = champions.get(model.name)
+        name = primary_metric(version) if version else ""
+        return f"{name} {metric(version.metrics[name])}" if version and name else NOTHING
+
+    return (
+        Column("name", "name", lambda m: m.name, 16, grow=3, most=48, sort="name"),
+        held("champion"),
+        held("challenger"),
+        Column("quality", "champion's", quality, 16, priority=1),
+        Column("versions", "versions", lambda m: m.versions, 8, right=True, priority=3, order=lambda m: m.versions),
+        Column(
+            "updated", "changed", lambda m: age(m.updated_at), 7, right=True, priority=3, order=lambda m: m.updated_at
+        ),
+        Column("user", "by", lambda m: short_actor(m.created_by), 8, priority=5, grow=1, most=16),
+        Column("note", "note", lambda m: m.note, 12, priority=6, grow=4, most=60),
+    )
+
+
+def primary_metric(version: ModelVersion) -> str:
+    """The metric the version is judged by: what its training said, else the first that is not about something else."""
+    named = version.tags.get("primary_metric", "")
+    if named in version.metrics:
+        return named
+    return next((name for name in version.metrics if not name.startswith(SIDE)), "")
+
+
+def main_metrics(versions: Sequence[ModelVersion], most: int = METRICS) -> list[str]:
+    """The metrics to show as columns: those the versions are judged by, then the most frequent ones."""
+    seen = Counter(primary_metric(version) for version in versions)
+    seen.pop("", None)
+    first = [name for name, _ in seen.most_common()]
+    rest = Counter(name for v in versions for name in v.metrics if not name.startswith(SIDE) and name not in first)
+    return [*first, *(name for name, _ in rest.most_common())][:most]
+
+
+def version_columns(metrics: Sequence[str], moves: Sequence[AliasMove]) -> tuple[Column[ModelVersion], ...]:
+    """Version, aliases and since when, metrics, data, run, age, by, note."""
+
+    def since(version: ModelVersion) -> Millis | None:
+        times = [m.at for m in moves if m.version == version.version and m.alias in version.aliases]
+        return max(times, default=None)
+
+    return (
+        Column("version", "version", lambda v: f"v{v.version}", 7, order=_numeric),
+        Column(
+            "aliases",
+            "alias",
+            lambda v: ", ".join(v.aliases) or NOTHING,
+            10,
+            grow=1,
+            most=24,
+            tone=lambda v: "accent" if v.aliases else "",
+        ),
+        Column("since", "since", lambda v: age(since(v)), 5, right=True, priority=3, order=since),
+        *(
+            Column(
+                f"metrics.{name}",
+                name,
+                lambda v, name=name: metric(v.metrics.get(name)),
+                max(8, min(12, len(name) + 2)),
+                right=True,
+                priority=0 if at == 0 else 1 + at,
+                order=lambda v, name=name: v.metrics.get(name),
+            )
+            for at, name in enumerate(metrics)
+        ),
+        Column("data", "data", lambda v: data_cell(v), 12, priority=4, grow=1, most=24),
+        Column("run", "run", lambda v: v.run[:8] or NOTHING, 8, priority=6),
+        Column("created", "age", lambda v: age(v.created_at), 5, right=True, priority=2, order=lambda v: v.created_at),
+        Column("user", "by", lambda v: short_actor(v.created_by), 8, priority=7, grow=1, most=16),
+        Column("note", "note", lambda v: v.note, 12, priority=8, grow=3, most=60),
+    )
+
+
+def _numeric(version: ModelVersion) -> object:
+    return int(version.version) if version.version.isdecimal() else version.version

@@ -1,0 +1,112 @@
+"""Everything about a model or one of its versions, as lines."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from backends.entities import AliasMove, Column, Model, ModelVersion
+from console.safe import safe_text
+from console.tui import state
+from console.tui.columns import metric
+from console.tui.describing import field
+from console.tui.lines import Line, wrapped
+from console.tui.run_columns import SIDE
+from console.wording import age, local_time, plural, size
+
+BLANK = Line([("", "")])
+
+
+def head(text: str) -> Line:
+    return Line([(f" {text}", "head")])
+
+
+def model_lines(model: Model, champion: ModelVersion | None, width: int) -> list[Line]:
+    """A model: its aliases, its champion's numbers, its note."""
+    lines = [
+        Line(
+            [
+                (f" {safe_text(model.name, max(8, width - 20))}", "head"),
+                (f"  {plural(model.versions, 'version')}", "dim"),
+            ]
+        )
+    ]
+    for alias, version in sorted(model.aliases.items()):
+        lines.append(field(alias, [(f"v{safe_text(version, 20)}", "accent")]))
+    if not model.aliases:
+        lines.append(field("aliases", [("none: go in with enter, promote a version with p", "dim")]))
+    lines.append(field("made", f"{local_time(model.created_at)} by {safe_text(model.created_by, 40)}"))
+    if model.note:
+        lines += [BLANK, *wrapped(safe_text(model.note, 2000), width, indent=" ")]
+    if champion:
+        lines += [BLANK, head(f"champion v{safe_text(champion.version, 20)}"), *_metrics(champion)]
+    return [*lines, *_tags(model.tags)]
+
+
+def version_lines(version: ModelVersion, moves: Sequence[AliasMove], width: int) -> list[Line]:
+    """A version: where it comes from, how good it is, what its file holds, where it has stood."""
+    file = version.file
+    name = f" {safe_text(version.model, max(8, width - 20))} v{safe_text(version.version, 12)}"
+    lines = [Line([(name, "head"), *((f"  {safe_text(alias, 20)}", "accent") for alias in version.aliases)])]
+    lines.append(field("made", f"{age(version.created_at)} ago by {safe_text(version.created_by, 40)}"))
+    lines.append(field("run", safe_text(version.run, 32)))
+    for used in version.inputs:
+        lines.append(field(used.context or "data", safe_text(f"{used.dataset}@{used.version} {used.digest[:8]}", 60)))
+    lines += _metrics(version)
+    lines += [BLANK, head("file")]
+    lines.append(field("format", f"{safe_text(file.format, 20) or 'none recorded'}  {size(file.bytes)}"))
+    lines.append(field("sha256", safe_text(file.sha256[:16], 20) or "none recorded"))
+    if file.untrusted:
+        lines.append(field("untrusted", [(safe_text(", ".join(file.untrusted), 200), "bad")]))
+    else:
+        lines.append(field("types", [state.span("ok", "all on the allow-list")]))
+    for library, number in sorted(file.libraries.items()):
+        lines.append(field(library, safe_text(number, 20)))
+    lines += _columns("takes", version.signature.inputs) + _columns("gives", version.signature.outputs)
+    mine = [m for m in moves if version.version in (m.version, m.previous)]
+    if mine:
+        lines += [BLANK, head("history")]
+        lines += [_move(m, version.version) for m in mine[:12]]
+    if version.note:
+        lines += [BLANK, *wrapped(safe_text(version.note, 2000), width, indent=" ")]
+    return [*lines, *_tags(version.tags)]
+
+
+def _move(move: AliasMove, version: str) -> Line:
+    came = move.version == version
+    word = f"became {safe_text(move.alias, 16)}" if came else f"left {safe_text(move.alias, 16)}"
+    other = move.previous if came else move.version
+    rest = f" {'after' if came else 'for'} v{safe_text(other, 12)}" if other else ""
+    why = f"  “{safe_text(move.reason, 60)}”" if move.reason else ""
+    return Line(
+        [
+            (f" {local_time(move.at)[:16]} ", "dim"),
+            (f"{word}{rest}", ""),
+            (f"  {safe_text(move.actor, 24)}{why}", "dim"),
+        ]
+    )
+
+
+def _metrics(version: ModelVersion) -> list[Line]:
+    main = {name: value for name, value in version.metrics.items() if not name.startswith(SIDE)}
+    if not main:
+        return []
+    return [BLANK, head("metrics"), *(field(name, metric(value)) for name, value in sorted(main.items()))]
+
+
+def _columns(title: str, columns: Sequence[Column]) -> list[Line]:
+    if not columns:
+        return []
+    shown = [field(column.name, [(str(column.type), "dim")], width=24) for column in columns[:60]]
+    if len(columns) > 60:
+        shown.append(Line([(f" and {len(columns) - 60} more", "dim")]))
+    return [BLANK, head(title), *shown]
+
+
+def _tags(tags: dict[str, str]) -> list[Line]:
+    if not tags:
+        return []
+    return [
+        BLANK,
+        head("tags"),
+        *(field(name, safe_text(value, 200), width=24) for name, value in sorted(tags.items())),
+    ]

@@ -1,0 +1,197 @@
+"""Registered models, and inside each its versions and who holds which alias."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from backends.contract import BackendError, NotFound
+from backends.entities import AliasMove, Model, ModelVersion
+from backends.query import MODEL_FIELDS, Query
+from console.safe import safe_text
+from console.tui import ink
+from console.tui.columns import Column
+from console.tui.lines import Line
+from console.tui.model_columns import main_metrics, model_columns, version_columns
+from console.tui.model_lines import model_lines, version_lines
+from console.tui.table_pane import MOST, TablePane
+from console.wording import plural
+
+MOVES = 50
+
+
+@dataclass(frozen=True)
+class Models:
+    """The list of models, with the champion of each."""
+
+    models: tuple[Model, ...]
+    champions: dict[str, ModelVersion]
+    more: bool
+
+
+@dataclass(frozen=True)
+class Inside:
+    """One model."""
+
+    model: Model
+    versions: tuple[ModelVersion, ...]
+    moves: tuple[AliasMove, ...]
+    more: bool
+
+
+class ModelsPane(TablePane):
+    """Models, and by `enter` the versions of one."""
+
+    PANE = "models"
+    TITLE = "Models"
+    FIELDS = MODEL_FIELDS
+    EMPTY = "No models yet. Press r on a finished run to register its model, or: mlops-console model register RUN"
+
+    def __init__(self, session: Any) -> None:
+        super().__init__(session)
+        self.inside = ""
+        """Name of the model whose versions are listed; empty at the list of models."""
+        self.history: tuple[AliasMove, ...] = ()
+        self.more = False
+        self.champions: dict[str, ModelVersion] = {}
+        self._wanted = ""
+        self._shown = ""
+
+    def first_columns(self) -> Sequence[Column[Any]]:
+        return model_columns({})
+
+    # ------------------------------------------------------------ asking and showing
+
+    def fetch(self) -> Models | Inside:
+        registry = self.backend.need("registry")
+        if self.inside:
+            model = registry.get(self.inside)
+            versions = registry.versions(self.inside, limit=MOST)
+            try:
+                moves = registry.history(self.inside, limit=MOVES)
+            except BackendError:
+                moves = ()  # a registry without a history still has versions
+            return Inside(model, versions.items, moves, versions.next is not None)
+        page = registry.page(self.filter, limit=MOST)
+        champions = {}
+        for model in page.items[:200]:
+            if held := model.aliases.get("champion"):
+                champions[model.name] = registry.version(model.name, held)
+        return Models(page.items, champions, page.next is not None)
+
+    def show(self, data: Any) -> None:
+        match data:
+            case Inside() if data.model.name == self.inside:
+                self.history, self.more = data.moves, data.more
+                self.table.empty = f"{safe_text(self.inside)} has no versions."
+                self._take(version_columns(main_metrics(data.versions), data.moves))
+                self.table.show_list(data.versions, lambda version: version.version)
+            case Models() if not self.inside:
+                self.history, self.more, self.champions = (), data.more, data.champions
+                self.table.empty = "No model matches the filter." if self.query_text else self.EMPTY
+                self._take(model_columns(data.champions))
+                self.table.show_list(data.models, lambda model: model.name)
+            case _:
+                return  # asked before the person went elsewhere; the answer for here is on its way
+        if self._wanted:
+            self.table.go_to(self._wanted)
+            self._wanted = ""
+        self.draw_facts()
+
+    def _take(self, columns: Sequence[Column[Any]]) -> None:
+        if self._shown == self.inside:
+            self.table.set_columns(columns)
+        else:
+            self.table.restart(columns)
+            self._shown = self.inside
+
+    def failed(self, error: Exception) -> None:
+        if self.inside and isinstance(error, NotFound):
+            self.leave()
+        super().failed(error)
+
+    def facts(self, width: int) -> list[Line]:
+        match self.selected():
+            case Model() as model:
+                return model_lines(model, self.champions.get(model.name), width)
+            case ModelVersion() as version:
+                return version_lines(version, self.history, width)
+        return []
+
+    # ------------------------------------------------------------ what the frame asks
+
+    def crumbs(self) -> tuple[str, ...]:
+        found = self.table.cursor_row
+        if self.inside:
+            deeper = (f"v{found.version}",) if self.opened and isinstance(found, ModelVersion) else ()
+            return (self.TITLE, self.inside, *deeper)
+        return (self.TITLE, found.name) if self.opened and isinstance(found, Model) else (self.TITLE,)
+
+    def status(self) -> ink.Spans:
+        count = self.table.count
+        if count is None:
+            return ()
+        noun = "version" if self.inside else "model"
+        more = " shown; a filter finds the others" if self.more else ""
+        where = f"{safe_text(self.inside, 40)}  " if self.inside else ""
+        return ((f" {where}", ""), (f"{plural(count.value, noun)}{more}", "dim"))
+
+    def copies(self) -> Sequence[tuple[str, str]]:
+        match self.selected():
+            case Model() as model:
+                return [("name", model.name), *((f"@{alias}", v) for alias, v in sorted(model.aliases.items()))]
+            case ModelVersion() as version:
+                return [
+                    ("version", version.ref),
+                    ("uri", f"models:/{version.model}/{version.version}"),
+                    ("run", version.run),
+                    ("sha256", version.file.sha256),
+                ]
+        return []
+
+    def exported(self) -> tuple[str, Sequence[str], Iterator[Sequence[object]]]:
+        _, titles, rows = super().exported()
+        return (f"{self.inside}-versions" if self.inside else self.PANE), titles, rows
+
+    def go(self, argument: str) -> None:
+        """`:model churn` goes into the model of that name; anything else is a filter."""
+        name = argument.strip()
+        try:
+            self.backend.need("registry").get(name)
+        except BackendError:
+            self.leave()
+            super().go(argument)
+            return
+        self.enter(name)
+
+    def apply_query(self, query: Query, text: str) -> None:
+        self.inside = ""
+        super().apply_query(query, text)
+
+    def open_selected(self) -> None:
+        found = self.selected()
+        if isinstance(found, Model):
+            self.enter(found.name)
+        elif found is not None:
+            self.set_open(True)
+
+    def enter(self, name: str) -> None:
+        """List the versions of a model."""
+        self.set_open(False)
+        self.inside = name
+        self.refresh_data()
+
+    def leave(self) -> None:
+        """Back to the list of models, with the cursor on the one we were in."""
+        if self.inside:
+            self._wanted, self.inside = self.inside, ""
+                self.refresh_data()
+
+    def back(self) -> bool:
+        if self.opened:
+            return super().back()
+        if self.inside:
+            self.leave()
+            return True
+        return super().back()
