@@ -164,7 +164,7 @@ class DatasetsPane(TablePane):
         if self.version is None or self._shown == self.level:
             return  # a version never changes
         backend, version = self.backend, self.version
-        self.table.empty = "This version has no rows."
+        self.table.empty = "reading rows …" if version.rows else "This version has no rows."
         self.table.show(VersionRows(backend, version), at=START)
 
     def failed(self, error: Exception) -> None:

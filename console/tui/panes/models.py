@@ -186,7 +186,7 @@ class ModelsPane(TablePane):
         """Back to the list of models, with the cursor on the one we were in."""
         if self.inside:
             self._wanted, self.inside = self.inside, ""
-                self.refresh_data()
+            self.refresh_data()
 
     def back(self) -> bool:
         if self.opened:
