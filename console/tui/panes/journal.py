@@ -123,8 +123,8 @@ def _tone(entry: JournalEntry) -> Tone:
 
 COLUMNS: tuple[Column[JournalEntry], ...] = (
     Column("at", "when", lambda entry: local_time(entry.at), 19),
-    Column("action", "what", lambda entry: entry.action, 18, grow=1, most=22),
-    Column("target", "on", lambda entry: entry.target, 16, grow=2, most=36),
+    Column("action", "what", lambda entry: entry.action, 14, grow=1, most=22),
+    Column("target", "on", lambda entry: entry.target, 12, grow=2, most=36),
     Column("change", "change", change, 14, priority=2, grow=3, most=50),
     Column("actor", "who", lambda entry: entry.actor, 12, priority=1, grow=1, most=28),
     Column("reason", "why", lambda entry: entry.reason, 12, priority=3, grow=4, most=80),
