@@ -15,6 +15,8 @@ from backends.local.process_tree import AGENT_MARK, RUN_MARK
 from backends.local.run_folder import RunFolder
 
 PROGRESS_FD = "MLOPS_PROGRESS_FD"
+PROGRESS_NUMBER = 3
+"""A plain `sh` can only write to descriptors below ten."""
 WORKSPACE = "MLOPS_CONSOLE_WORKSPACE"
 
 _PR_SET_PDEATHSIG = 1
@@ -97,10 +99,17 @@ def die_with_parent(number: signal.Signals) -> Callable[[], None]:
 def start_command(folder: RunFolder, spec: LaunchSpec) -> CommandProcess:
     """Start the run's command with its marks in the environment. Call it before any thread is started."""
     output, output_end = os.pipe()
+    spare = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)  # so that subprocess has no descriptor of its own at 3
     progress, progress_end = os.pipe()
     environment = {**os.environ, "PYTHONUNBUFFERED": "1", **spec.env}  # else a log stays empty for 8 kB of prints
     environment.pop(AGENT_MARK, None)
-    environment |= {RUN_MARK: folder.run, WORKSPACE: str(folder.workspace), PROGRESS_FD: str(progress_end)}
+    environment |= {RUN_MARK: folder.run, WORKSPACE: str(folder.workspace), PROGRESS_FD: str(PROGRESS_NUMBER)}
+    mortal = die_with_parent(signal.SIGKILL)
+
+    def prepare() -> None:
+        mortal()
+        os.dup2(progress_end, PROGRESS_NUMBER)
+
     try:
         process = subprocess.Popen(
             list(spec.argv),
@@ -110,8 +119,8 @@ def start_command(folder: RunFolder, spec: LaunchSpec) -> CommandProcess:
             stdout=output_end,
             stderr=output_end,
             start_new_session=True,
-            pass_fds=(progress_end,),
-            preexec_fn=die_with_parent(signal.SIGKILL),
+            pass_fds=(PROGRESS_NUMBER,),
+            preexec_fn=prepare,
         )
     except (OSError, ValueError, subprocess.SubprocessError) as error:
         os.close(output)
@@ -120,6 +129,7 @@ def start_command(folder: RunFolder, spec: LaunchSpec) -> CommandProcess:
     finally:
         os.close(output_end)
         os.close(progress_end)
+        os.close(spare)
     process.returncode = 0  # we reap it ourselves, with its usage; subprocess shall not try
     os.set_blocking(output, False)
     os.set_blocking(progress, False)

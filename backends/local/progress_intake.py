@@ -153,7 +153,7 @@ class ProgressIntake:
                     at=at, fraction=report.progress, stage=report.stage, rate=report.rate, eta_s=report.eta_s
                 )
         if points:
-            self._todo.append(partial(self._runs.log_points, run, points))
+            self._todo.append(partial(self._log_points, points))
         if params:
             self._todo.append(partial(self._log_params, params))
         self._todo += others
@@ -170,6 +170,18 @@ class ProgressIntake:
                 points.append(MetricPoint(key=key, value=value, step=report.step, at=at))
         return points
 
+    def _log_points(self, points: list[MetricPoint]) -> None:
+        """Together; where a name or a value is refused, each metric by itself."""
+        try:
+            self._runs.log_points(self._folder.run, points)
+        except Exception as error:
+            keys = {point.key for point in points}
+            if passes_by_itself(error) or len(keys) == 1:
+                raise
+            self._todo[1:1] = [
+                partial(self._log_points, [point for point in points if point.key == key]) for key in sorted(keys)
+            ]
+
     def _log_params(self, params: dict[str, str]) -> None:
         """Together; where one of them is refused, each by itself."""
         try:
@@ -177,8 +189,7 @@ class ProgressIntake:
         except Exception as error:
             if passes_by_itself(error) or len(params) == 1:
                 raise
-            for key, value in params.items():  # a parameter that is there already with this value may be logged again
-                self._do(partial(self._log_params, {key: value}))
+            self._todo[1:1] = [partial(self._log_params, {key: value}) for key, value in params.items()]
 
     def _set_tags(self, report: Report, key: str) -> None:
         tags = {name: None if value is None else str(value) for name, value in report.tags.items()}

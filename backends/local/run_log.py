@@ -81,7 +81,7 @@ class LogWriter:
             os.close(self._file)
 
     def _note(self, text: str) -> None:
-        self._append(b"\n" * self._line_open + f"[mlops-console: {text}]\n".encode())
+        self._append(b"\n" * self._line_open + f"[mlops-console: {text}]\n".encode("utf-8", "replace"))
         self._line_open = False
 
     def _append(self, data: bytes) -> None:

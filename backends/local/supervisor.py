@@ -304,7 +304,7 @@ class Supervision:
             status=status,
             ended_at=now(),
             exit_code=code,
-            reason=reason[:500],
+            reason=reason[:500].encode("utf-8", "replace").decode(),  # JSON can spell what no store takes
             cpu_s=0.0 if ended is None else ended.cpu_s,
             max_rss=0 if ended is None else ended.max_rss,
             bad_lines=self.bad_lines,
