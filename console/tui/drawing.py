@@ -36,6 +36,17 @@ class Drawing(Widget):
     def restyled(self) -> None:
         """The theme is another: what was kept in the old colours is void."""
 
+    def patch(self, changed: dict[int, Strip]) -> None:
+        """Change single lines of what is drawn."""
+        width = self.size.width
+        regions = []
+        for y, strip in changed.items():
+            if 0 <= y < len(self._lines) and self._lines[y] != strip:
+                self._lines[y] = strip
+                regions.append(Region(0, y, width, 1))
+        if regions:
+            self.refresh(*regions)
+
     def paint(self) -> None:
         """Bring the lines up to date and send those that read differently."""
         width, height = self.size
@@ -64,6 +75,23 @@ class Drawing(Widget):
         if y < len(self._lines):
             return self._lines[y]
         return Strip.blank(self.size.width, self.ink.style())
+
+    def render_lines(self, crop: Region) -> list[Strip]:
+        """The lines as they are: there is no border or padding to add, and for every key that changes two lines of
+        the screen Textual asks each widget for all of its own."""
+        width, height = self.size
+        strips = self._lines[crop.y : crop.bottom]
+        if len(strips) < crop.height:
+            blank = Strip.blank(width, self.ink.style())
+            strips = strips + [blank] * (min(height, crop.bottom) - crop.y - len(strips))
+        filters = self.get_line_filters()
+        if filters:
+            background = self.background_colors[1]
+            for each in filters:
+                strips = [strip.apply_filter(each, background) for strip in strips]
+        if crop.x or crop.width != width:
+            strips = [strip.crop(crop.x, crop.right) for strip in strips]
+        return strips
 
     def on_resize(self) -> None:
         self._lines = []

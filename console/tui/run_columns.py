@@ -15,6 +15,9 @@ from console.wording import NOTHING, age
 SIDE = ("train.", "baseline.", "fold.", "system.")
 """Metrics with these beginnings are about something else than how good the run's model is."""
 
+MAIN = ("auc", "r2", "f1", "accuracy", "rmse", "mae", "log_loss", "brier")
+"""Of metrics that are used alike, these stand first."""
+
 METRICS = 3
 PARAMS = 4
 
@@ -54,7 +57,7 @@ def _metric_column(name: str, priority: int) -> Column[Run]:
         f"metrics.{name}",
         name,
         lambda run: metric(run.metrics.get(name)),
-        max(8, min(12, len(name) + 2)),
+        max(7, min(10, len(name) + 2)),
         right=True,
         priority=priority,
         sort=f"metrics.{name}",
@@ -81,7 +84,7 @@ def run_columns(metrics: Sequence[str], params: Sequence[str]) -> tuple[Column[R
     priority."""
     return (
         Column("status", "status", status_cell, 10, sort="status", tone=status_tone),
-        Column("name", "name", lambda run: run.name or run.id[:8], 12, grow=3, most=40, sort="name"),
+        Column("name", "name", lambda run: run.name or run.id[:8], 18, grow=3, most=40, sort="name"),
         Column("created", "age", run_age, 5, right=True, priority=3, sort="created", order=lambda run: run.created_at),
         *(_metric_column(name, 0 if at == 0 else 1 + at) for at, name in enumerate(metrics)),
         *(_param_column(name, 4 + at) for at, name in enumerate(params)),
@@ -113,8 +116,10 @@ def _keys(node: Node | None) -> Iterator[Key]:
 
 
 def chosen_metrics(known: Iterable[str], asked: Sequence[str], most: int = METRICS) -> list[str]:
-    """What was asked for first, then the main metrics by use."""
+    """What was asked for first, then the main metrics, then the others by use."""
     main = [name for name in known if name not in asked and not name.startswith(SIDE)]
+    rank = {name: at for at, name in enumerate(MAIN)}
+    main.sort(key=lambda name: rank.get(name, len(rank)))  # stable: by use among the others
     return [*asked, *main][: max(most, len(asked))]
 
 

@@ -85,7 +85,7 @@ class BigTable(Drawing, Generic[R], can_focus=True):
             self.descending = descending
 
     class RowsChanged(Told):
-        """Rows or their count came in. `table.count` and `table.position` have them."""
+        """Another source answered, or its count is another. `table.count` and `table.position` have it."""
 
     class Failed(Told):
         """The source could not answer. The rows that are there stay."""
@@ -123,7 +123,8 @@ class BigTable(Drawing, Generic[R], can_focus=True):
         self.descending = False
         self._placed: tuple[Placed[R], ...] = ()
         self._strips: dict[tuple[str, int], tuple[R, Strip]] = {}
-        self._drawn: tuple[object, ...] = ()
+        self._drawn: tuple[list[R], int, int] | None = None
+        self._told_rows: tuple[object, ...] = ()
         self._told: tuple[str | None, R | None] = (None, None)
         self._plain_list: ListRows[R] = ListRows((), str)
         self._rows = Fetcher(self, "rows")
@@ -415,11 +416,11 @@ class BigTable(Drawing, Generic[R], can_focus=True):
         if wanted >= len(self._window) and self._window.next is not None:
             self._owed = wanted - len(self._window) + 1
             self._cursor = len(self._window) - 1
-            self._extend(1)
+            self._extend(1, wanted=True)
         elif wanted < 0 and self._window.previous is not None:
             self._owed = wanted
             self._cursor = 0
-            self._extend(-1)
+            self._extend(-1, wanted=True)
         else:
             self._owed = 0
             self._cursor = min(max(0, wanted), len(self._window) - 1)
@@ -459,23 +460,26 @@ class BigTable(Drawing, Generic[R], can_focus=True):
         self._top = min(self._top, self._cursor)
         self._top = max(self._top, self._cursor - self._height + 1)
         if self._top < 0 and self._window.previous is not None:
-            self._extend(-1)  # the lines above the first row are filled if its page comes at once
+            self._extend(-1, wanted=True)  # the lines above the first row are filled if its page comes at once
+        elif self._top + self._height > rows and self._window.next is not None:
+            self._extend(1, wanted=True)
         rows = len(self._window)
         self._top = max(0, min(self._top, rows - self._height) if self._window.next is None else self._top)
         self._top = min(self._top, self._cursor)
+        self._paint_cursor()
+        self._tell_cursor()
         if self._window.next is not None and self._top + 2 * self._height > rows:
             self._extend(1)
         elif self._window.previous is not None and self._top < self._height:
             self._extend(-1)
-        self._paint_cursor()
-        self._tell_cursor()
 
     def _paint_cursor(self) -> None:
         """Paint; where nothing but the cursor moved, its old and its new line alone."""
-        if not self._drawn or self._drawn[0] is not self._window.rows or self._drawn[1] != self._top or not self._lines:
+        drawn = self._drawn
+        if drawn is None or drawn[0] is not self._window.rows or drawn[1] != self._top or not self._lines:
             self.paint()
             return
-        places = {at for at in (self._drawn[2], self._cursor) if 0 <= at < len(self._window)}
+        places = {at for at in (drawn[2], self._cursor) if 0 <= at < len(self._window)}
         self._drawn = (self._window.rows, self._top, self._cursor)
         self.patch({at - self._top + 1: self._row(at, self.size.width) for at in places})
 
@@ -485,12 +489,18 @@ class BigTable(Drawing, Generic[R], can_focus=True):
             self._told = (key, row)
             self.post_message(self.CursorMoved(self))
 
+    def _tell_rows(self) -> None:
+        told = (self._generation, self.count, bool(self._window.rows))
+        if told != self._told_rows:
+            self._told_rows = told
+            self.post_message(self.RowsChanged(self))
+
     # ------------------------------------------------------------ asking
 
     def on_answer(self, answer: Answer) -> None:
         answer.question.settle()
 
-    def _ask_page(self, at: str, take: Callable[[Page[R]], None]) -> None:
+    def _ask_page(self, at: str, take: Callable[[Page[R]], None], *, patience: float = PATIENCE) -> None:
         source, limit, generation = self._source, self._limit, self._generation
         if source is None:
             return
@@ -504,16 +514,17 @@ class BigTable(Drawing, Generic[R], can_focus=True):
                 return
             self._error = None
             take(page)
-            self.post_message(self.RowsChanged(self))
+            self._tell_rows()
 
         cached = source.cached(at, limit)
         if cached is not None:
             taken(cached, None)
         else:
-            self._rows.ask(lambda: source.page(at, limit), taken, patience=PATIENCE)
+            self._rows.ask(lambda: source.page(at, limit), taken, patience=patience)
 
-    def _extend(self, way: int) -> None:
-        """Hold the neighbouring page too, below (1) or above (-1)."""
+    def _extend(self, way: int, *, wanted: bool = False) -> None:
+        """Hold the neighbouring page too, below (1) or above (-1). When it is `wanted` at once, a moment is waited
+        for it and the caller paints."""
         at = self._window.next if way > 0 else self._window.previous
         name = f"{way}{at}"
         if at is None or name in self._asked or self._source is None:
@@ -534,11 +545,13 @@ class BigTable(Drawing, Generic[R], can_focus=True):
                 self._top += added
             owed, self._owed = self._owed, 0
             if owed:
-                self._move(owed)
-            else:
-                self.paint()
+                self._cursor = min(max(0, self._cursor + owed), len(self._window) - 1)
+            if not waiting:
+                self._moved() if owed else self._show_cursor()
 
-        self._ask_page(at, take)
+        waiting = wanted
+        self._ask_page(at, take, patience=PATIENCE if wanted else 0.0)
+        waiting = False
 
     def _ask_count(self) -> None:
         source, generation = self._source, self._generation
@@ -552,7 +565,7 @@ class BigTable(Drawing, Generic[R], can_focus=True):
             self._asked.discard("count")
             if error is None and count != self._count:
                 self._count = count
-                self.post_message(self.RowsChanged(self))
+                self._tell_rows()
 
         self._counts.ask(source.count, take)
 
@@ -572,7 +585,7 @@ class BigTable(Drawing, Generic[R], can_focus=True):
             if at is not None:
                 self._marks[key] = self._window.rows[at]
         self._show_cursor()
-        self.post_message(self.RowsChanged(self))
+        self._tell_rows()
 
     def _fail(self, error: Exception) -> None:
         self._error = error
@@ -591,7 +604,7 @@ class BigTable(Drawing, Generic[R], can_focus=True):
         self._counts.close()
 
     def on_resize(self) -> None:
-        self._lines, self._drawn = [], ()
+        self._lines, self._drawn = [], None
         self._lay_out()
         self._show_cursor()
 

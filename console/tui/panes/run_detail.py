@@ -40,6 +40,12 @@ class Look:
         self.artifacts = tuple(artifacts)
 
 
+class Row(Horizontal):
+    """Widgets side by side; it draws nothing itself."""
+
+    BLANK = True
+
+
 class RunDetail(Widget):
     """The run that `show_run` names. It reads by itself and keeps its charts to one picture a second."""
 
@@ -58,14 +64,16 @@ class RunDetail(Widget):
     RunDetail.-empty > * { display: none; }
     """
 
+    BLANK = True
+
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("m", "metric", "metric", id="run.metric", show=False, tooltip="Chart the next metric."),
         Binding("L", "log_axis", "log axis", id="run.log_axis", show=False, tooltip="Logarithmic y axis, or linear."),
         Binding("tab", "other", "facts, log", id="run.other", show=False, tooltip="Between the facts and the log."),
     ]
 
-    def __init__(self, backend: Backend, *, id: str | None = None) -> None:  # noqa: A002
-        super().__init__(id=id)
+    def __init__(self, backend: Backend, *, id: str | None = None, classes: str | None = None) -> None:  # noqa: A002
+        super().__init__(id=id, classes=classes)
         self._backend = backend
         self._run: Run | None = None
         self._look: Look | None = None
@@ -79,12 +87,12 @@ class RunDetail(Widget):
         self._fetcher = Fetcher(self, "run")
 
     def compose(self) -> ComposeResult:
-        with Horizontal(id="run-charts"):
+        with Row(id="run-charts"):
             for at in range(CHARTS):
                 chart = Chart(id=f"run-chart-{at}")
                 chart.display = at == 0
                 yield chart
-        with Horizontal(id="run-below"):
+        with Row(id="run-below"):
             yield LineList(id="run-facts")
             yield LogView(id="run-log")
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from textual.app import ComposeResult  # noqa: TC002
+from textual.containers import Container
 
 from backends.contract import START, Page
 from backends.entities import Run
@@ -17,7 +18,7 @@ from console.tui import ink
 from console.tui.columns import Column
 from console.tui.frame import OneLine
 from console.tui.lines import Line
-from console.tui.pane import Pane, split
+from console.tui.pane import Pane
 from console.tui.panes.run_detail import RunDetail
 from console.tui.rows import PagedRows
 from console.tui.run_columns import METRICS, PARAMS, chosen_metrics, differing_params, run_columns, wanted_keys
@@ -37,9 +38,16 @@ EXPORTED = 500
 COUNTED = 10_000
 
 
+class Split(Container):
+    """List and details; it draws nothing itself."""
+
+    BLANK = True
+
+
 class RunsPane(Pane):
     """`3`."""
 
+    BLANK = True
     PANE = "runs"
     TITLE = "Runs"
     FIELDS = RUN_FIELDS
@@ -60,9 +68,8 @@ class RunsPane(Pane):
 
     def compose(self) -> ComposeResult:
         yield OneLine(id="runs-status")
-        yield from split(
-            BigTable[Run](run_columns((), ()), empty=self.EMPTY, id="runs-table"), RunDetail(self.backend, id="run")
-        )
+        table = BigTable[Run](run_columns((), ()), empty=self.EMPTY, id="runs-table", classes="master")
+        yield Split(table, RunDetail(self.backend, id="run", classes="details"), classes="split")
 
     @property
     def table(self) -> BigTable[Run]:
@@ -220,13 +227,15 @@ class RunsPane(Pane):
 
     # ------------------------------------------------------------ what the table tells
 
-    def on_big_table_cursor_moved(self) -> None:
+    def on_big_table_cursor_moved(self, event: BigTable.CursorMoved) -> None:
+        event.stop()
         self._moved_at = time.monotonic()
         if not self._resting:
             self._resting = True
             self.set_timer(REST, self._rested)
 
-    def on_big_table_rows_changed(self) -> None:
+    def on_big_table_rows_changed(self, event: BigTable.RowsChanged) -> None:
+        event.stop()
         self._say_status()
 
     def on_big_table_marks_changed(self) -> None:
