@@ -8,7 +8,7 @@ from backends.entities import Record
 from console.monitoring.profile import SCORE_CELLS, NumericColumn, ReferenceColumn
 
 
-class Shares(Record):
+class Shares(Record, frozen=True):
     """Rows of one column by what is wrong with them."""
 
     rows: int
@@ -28,7 +28,8 @@ def shares(column: ReferenceColumn, counts: Sequence[int]) -> Shares:
 
 
 def coarse(column: ReferenceColumn, counts: Sequence[int]) -> list[int]:
-    """The groups that PSI is taken over: about deciles of the reference, below and above in the outer ones, then infinite and
+    """The groups that PSI is taken over: about deciles of the reference, below and above in the outer ones, then
+    infinite and
     missing; or the frequent levels, all others, new, missing."""
     if isinstance(column, NumericColumn):
         values = list(counts[: column.cells])
@@ -56,11 +57,11 @@ def gathered(cells: Sequence[int], starts: Sequence[int]) -> list[int]:
     return [sum(cells[start:stop]) for start, stop in zip(starts, stops, strict=True)]
 
 
-def score_total(counts: Sequence[int]) -> list[int]:
-    """Score cells of all rows, labelled or not. counts: shape (3 * SCORE_CELLS,)."""
-    return [
-        a + b + c
-        for a, b, c in zip(
-            counts[:SCORE_CELLS], counts[SCORE_CELLS : 2 * SCORE_CELLS], counts[2 * SCORE_CELLS :], strict=True
-        )
-    ]
+def by_label(score: Sequence[int]) -> list[Sequence[int]]:
+    """Score cells of label 0, label 1 and unlabelled rows. score: shape (3 * SCORE_CELLS,)."""
+    return [score[:SCORE_CELLS], score[SCORE_CELLS : 2 * SCORE_CELLS], score[2 * SCORE_CELLS :]]
+
+
+def score_total(score: Sequence[int]) -> list[int]:
+    """Score cells of all rows, labelled or not. score: shape (3 * SCORE_CELLS,)."""
+    return [sum(counts) for counts in zip(*by_label(score), strict=True)]

@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 from console.monitoring import performance
 from console.monitoring.counts import Counts, Layout, most_frequent
 from console.monitoring.profile import (
+    PROBABILITY,
     SCORE_CELLS,
     CategoricalColumn,
     NumericColumn,
@@ -26,6 +27,9 @@ from console.monitoring.profile import (
 Vector = np.ndarray[Any, Any]
 
 UNLABELLED = 2
+DAY_ROWS = 50
+FEWEST_DAYS = 10
+"""How many rows make a day, and how many days tell what days are like."""
 TINY = float(np.finfo(np.float64).eps)
 
 
@@ -54,12 +58,12 @@ def is_numeric(values: pd.Series[Any]) -> bool:
 
 
 def numeric_values(values: pd.Series[Any]) -> Vector:
-    """As float64 with NaN for missing; times in seconds since 1970."""
+    """As float64 with NaN for missing. Times count by their second of the day: the date itself always moves on."""
     if pd.api.types.is_datetime64_any_dtype(values):
-        stamps = values.dt.tz_convert(None) if getattr(values.dtype, "tz", None) is not None else values
-        seconds = stamps.to_numpy(dtype="datetime64[us]").astype(np.float64) / 1e6
-        return np.where(values.isna().to_numpy(), np.nan, seconds)
-    return values.to_numpy(dtype=np.float64, na_value=np.nan)
+        clock = values.dt.hour * 3600 + values.dt.minute * 60 + values.dt.second
+        return numeric_values(clock)
+    found: Vector = values.to_numpy(dtype=np.float64, na_value=np.nan)
+    return found
 
 
 def count_numeric(values: Vector, edges: Sequence[float] | Vector) -> Vector:
@@ -131,7 +135,8 @@ def count_categorical(text: pa.Array, column: CategoricalColumn) -> tuple[Vector
 
 
 def count_features(frame: pd.DataFrame, profile: Profile, layout: Layout) -> Counts:
-    """Counts of every profiled column over the rows of a batch, in O(rows). A column that is absent counts as missing throughout.
+    """Counts of every profiled column over the rows of a batch, in O(rows). A column that is absent counts as missing
+    throughout.
 
     The score's cells stay empty; `add_scores` fills them.
     """
@@ -156,17 +161,19 @@ def count_features(frame: pd.DataFrame, profile: Profile, layout: Layout) -> Cou
 
 
 def score_values(scores: Any, task: str) -> Vector:
-    """The one number a row is drawn by: probability of the positive class, highest probability, or the prediction. shape (n,)."""
+    """The one number a row is drawn by: probability of the positive class, highest probability, or the prediction.
+    shape (n,)."""
     array_ = np.asarray(scores, dtype=np.float64)
     return array_.max(axis=1) if task == "multiclass" else array_
 
 
 def encode_labels(labels: Any, task: str, positive: str, classes: Sequence[str]) -> Vector:
-    """Labels as numbers, NaN where there is none yet: 0/1 for binary, class position for multiclass, the value for regression."""
+    """Labels as numbers, NaN where there is none yet: 0/1 for binary, class position for multiclass, the value for
+    regression."""
     series = pd.Series(labels).reset_index(drop=True)
     if task == "regression":
-        return pd.to_numeric(series, errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan)
-    text = as_text(series)
+        return numeric_values(pd.to_numeric(series, errors="coerce"))
+    text = _as_levels(series, [*classes, positive] if positive else classes)
     valid = pc.is_valid(text).to_numpy(zero_copy_only=False)
     if task == "binary":
         wanted = _level(positive)
@@ -183,14 +190,37 @@ def encode_labels(labels: Any, task: str, positive: str, classes: Sequence[str])
     return np.where(valid, coded, np.nan)
 
 
+def _as_levels(labels: pd.Series[Any], classes: Sequence[str]) -> pa.Array:
+    """Labels written as the classes are: a CSV's `1.0` or `true` means the class 1 or True."""
+    text = as_text(labels)
+    if classes and all(_is_number(value) for value in classes):
+        plain = pd.Series(text.to_pandas()).astype("str")
+        flags = plain.str.lower().map({"true": 1.0, "false": 0.0})
+        return as_text(pd.to_numeric(plain, errors="coerce").fillna(flags))
+    if classes and set(classes) <= {"True", "False"}:
+        names = {"true": "True", "1": "True", "1.0": "True", "false": "False", "0": "False", "0.0": "False"}
+        return as_text(pd.Series(text.to_pandas()).astype("str").str.lower().map(names).astype("str"))
+    return text
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
 def _level(value: Any) -> str:
     return str(as_text(pd.Series([value]))[0])
 
 
-def count_scores(scores: Any, targets: Vector, cells: ScoreCells, task: str) -> tuple[Vector, tuple[float, ...]]:
+def count_scores(
+    scores: Any, targets: Vector, cells: ScoreCells, task: str, scale: str = PROBABILITY
+) -> tuple[Vector, tuple[float, ...]]:
     """Score cells by label, shape (SCORE_CELLS * 3,), and the sums of the labelled rows' errors.
 
-    targets: as `encode_labels` gives them, shape (n,).
+    targets: as `encode_labels` gives them, shape (n,). scale: `probability`, or `decision` for margins around 0.
     """
     table = np.asarray(scores, dtype=np.float64)
     value = score_values(table, task)
@@ -207,7 +237,7 @@ def count_scores(scores: Any, targets: Vector, cells: ScoreCells, task: str) -> 
     else:
         if task == "binary":
             p = value[labelled]
-            right = (p >= 0.5) == (y == 1)
+            right = (p >= (0.5 if scale == PROBABILITY else 0.0)) == (y == 1)
             likely = np.where(y == 1, p, 1 - p)
             brier = (p - y) ** 2
             group[labelled] = y.astype(np.int64)
@@ -220,7 +250,10 @@ def count_scores(scores: Any, targets: Vector, cells: ScoreCells, task: str) -> 
             truth[np.arange(len(p)), position] = 1
             brier = ((p - truth) ** 2).sum(axis=1)
             group[labelled] = right.astype(np.int64)
-        loss = -np.log(np.clip(likely, TINY, 1 - TINY))
+        if scale != PROBABILITY:
+            # A margin has a sign and an order, and no log loss.
+            likely, brier = np.ones(len(p)), np.zeros(len(p))
+        loss = -np.log(np.clip(likely, TINY, 1.0))
         sums = (len(y), right.sum(), loss.sum(), (loss**2).sum(), brier.sum(), (brier**2).sum())
     counts = np.bincount(group * SCORE_CELLS + at, minlength=3 * SCORE_CELLS)
     return counts, tuple(float(total) for total in sums)
@@ -240,15 +273,17 @@ def add_scores(counts: Counts, layout: Layout, found: Vector, sums: tuple[float,
     )
 
 
-def score_cells(scores: Any, labels: Any, *, task: str, positive: Any, classes: Sequence[Any]) -> ScoreCells:
-    """The reference's score cells: over [0, 1] for probabilities, over the reference's own range for a regression."""
+def score_cells(
+    scores: Any, labels: Any, *, task: str, positive: Any, classes: Sequence[Any], scale: str
+) -> ScoreCells:
+    """The reference's score cells: over [0, 1] for probabilities, else over the reference's own range."""
     value = score_values(scores, task)
     low, high = 0.0, 1.0
-    if task == "regression":
+    if task == "regression" or scale != PROBABILITY:
         low, high = (float(value.min()), float(value.max())) if len(value) else (0.0, 1.0)
     bare = ScoreCells(low=low, high=high, counts=(), groups=())
     targets = encode_labels(labels, task, _text(positive), [_text(value) for value in classes])
-    counts, _ = count_scores(scores, targets, bare, task)
+    counts, _ = count_scores(scores, targets, bare, task, scale)
     whole = counts.reshape(3, SCORE_CELLS).sum(axis=0)
     return ScoreCells(
         low=low,
@@ -266,28 +301,35 @@ def reference_metrics(
     task: str,
     positive: Any,
     classes: Sequence[Any],
+    scale: str,
     times: pd.Series[Any] | None,
 ) -> tuple[dict[str, float], dict[str, tuple[float, float]]]:
-    """Metrics of the held-out rows, and per metric (median, standard deviation) over their days where times are given."""
+    """Metrics of the held-out rows, measured as windows are; and per metric (median, standard deviation) over their
+    days."""
     targets = encode_labels(labels, task, _text(positive), [_text(value) for value in classes])
     table = np.asarray(scores, dtype=np.float64)
 
     def measured(rows: Any) -> dict[str, float]:
-        counts, sums = count_scores(table[rows], targets[rows], cells, task)
-        found = performance.measure(counts.reshape(3, SCORE_CELLS).tolist(), sums, task)
+        counts, sums = count_scores(table[rows], targets[rows], cells, task, scale)
+        found = performance.measure(counts.reshape(3, SCORE_CELLS).tolist(), sums, task, scale)
         return {name: estimate.value for name, estimate in found.items()}
 
-    whole = measured(slice(None))
-    if times is None:
-        return whole, {}
-    days = pd.Series(pd.to_datetime(pd.Series(times).reset_index(drop=True), utc=True)).dt.floor("D").to_numpy()
-    by_day = [measured(days == day) for day in np.unique(days) if (days == day).sum() >= 50]
-    daily = {}
-    for name in whole:
-        values = [found[name] for found in by_day if name in found]
-        if len(values) >= 5:
-            daily[name] = (float(np.median(values)), float(np.std(values, ddof=1)))
-    return whole, daily
+    daily: dict[str, tuple[float, float]] = {}
+    if times is not None:
+        days = day_of(times)
+        each = [measured(days == day) for day in np.unique(days) if (days == day).sum() >= DAY_ROWS]
+        for name in performance.LARGER_IS_BETTER:
+            values = [found[name] for found in each if name in found]
+            if len(values) >= FEWEST_DAYS:
+                daily[name] = (float(np.median(values)), float(np.std(values, ddof=1)))
+    return measured(slice(None)), daily
+
+
+def day_of(times: pd.Series[Any]) -> Vector:
+    """The day (UTC) of each time, shape (n,), NaT where there is none."""
+    stamps = pd.to_datetime(pd.Series(times).reset_index(drop=True), utc=True, errors="coerce")
+    days: Vector = stamps.dt.tz_convert(None).dt.floor("D").to_numpy()
+    return days
 
 
 def _text(value: Any) -> str:

@@ -110,7 +110,8 @@ def most_frequent(levels: dict[str, int]) -> dict[str, int]:
 
 
 def pack(counts: Counts) -> bytes:
-    """As bytes: zlib over a header, the cells in byte planes (most are small, so most planes are zero), sums and names."""
+    """As bytes: zlib over a header, the cells in byte planes (most are small, so most planes are zero), sums and
+    names."""
     names = json.dumps(counts.new_levels, separators=(",", ":")).encode() if counts.new_levels else b""
     wide = 8 if max(counts.cells, default=0) >= 1 << 32 else 4
     raw = _little_endian(counts.cells, wide)

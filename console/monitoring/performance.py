@@ -1,4 +1,5 @@
-"""How good the answers were: metrics with intervals, from score × label counts and sums of errors alone. Plain Python."""
+"""How good the answers were: metrics with intervals, from score × label counts and sums of errors alone. Plain
+Python."""
 
 from __future__ import annotations
 
@@ -22,11 +23,13 @@ PRIMARY = {"binary": "auc", "multiclass": "accuracy", "regression": "rmse"}
 """What an alert on performance watches by default, by task."""
 
 
-def measure(score: Sequence[Sequence[int]], sums: Sequence[float], task: str) -> dict[str, Estimate]:
+def measure(
+    score: Sequence[Sequence[int]], sums: Sequence[float], task: str, scale: str = "probability"
+) -> dict[str, Estimate]:
     """Every metric that the labelled rows allow, with a 95 % interval.
 
-    score: shape (3, cells), counts by label 0, label 1, unlabelled. sums: as `counts.CLASSIFICATION_SUMS` or `REGRESSION_SUMS`.
-    A metric that cannot be had (no labels; one class only) is left out.
+    score: shape (3, cells), counts by label 0, label 1, unlabelled. sums: as `counts.CLASSIFICATION_SUMS` or
+    `REGRESSION_SUMS`. A metric that cannot be had (no labels; one class only) is left out.
     """
     n = round(sums[0])
     if n < 1:
@@ -39,17 +42,19 @@ def measure(score: Sequence[Sequence[int]], sums: Sequence[float], task: str) ->
         if area is not None:
             found["auc"] = area
     found["accuracy"] = wilson(round(sums[1]), n)
-    found["log_loss"] = _mean(n, sums[2], sums[3])
-    found["brier"] = _mean(n, sums[4], sums[5])
+    if scale == "probability":
+        found["log_loss"] = _mean(n, sums[2], sums[3])
+        found["brier"] = _mean(n, sums[4], sums[5])
     return found
 
 
 def auc(negatives: Sequence[int], positives: Sequence[int]) -> Estimate | None:
     """Area under the ROC curve from score cells in rising order, ties counted half; None where a class is absent.
 
-    The interval is DeLong's, with the rows of one cell as ties: binning the score into 256 cells moves the area by < 0.001 unless most
-    scores share few cells. It is taken on the logit scale, so that it stays within 0 and 1.
-    Source: DeLong, DeLong & Clarke-Pearson, Biometrics 44 (1988); logit interval: Pepe, "The Statistical Evaluation…" (2003), 5.2.
+    The interval is DeLong's, with the rows of one cell as ties: binning the score into 256 cells moves the area by <
+    0.001 unless most scores share few cells. It is taken on the logit scale, so that it stays within 0 and 1.
+    Source: DeLong, DeLong & Clarke-Pearson, Biometrics 44 (1988); logit interval: Pepe, "The Statistical Evaluation…"
+    (2003), 5.2.
     """
     m, n = sum(positives), sum(negatives)
     if m == 0 or n == 0:

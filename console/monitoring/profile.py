@@ -1,7 +1,8 @@
 """The profile: what a model's inputs and scores looked like when it was trained, as counts in fixed cells.
 
-It is saved beside the model (about 50 kB of JSON) and is all that monitoring needs of the training data. Edges and levels are fixed
-here once, so that the scores of two windows can be compared, counts of two windows can be added, and one outlier moves nothing.
+It is saved beside the model (about 50 kB of JSON) and is all that monitoring needs of the training data. Edges and
+levels are fixed here once, so that the scores of two windows can be compared, counts of two windows can be added, and
+one outlier moves nothing.
 
 The records and `load_profile` are plain Python; numpy and pandas are imported by `build_profile` alone.
 """
@@ -25,6 +26,7 @@ FORMAT = 1
 NUMERIC_CELLS = 64
 LEVELS = 63
 SCORE_CELLS = 256
+PROBABILITY = "probability"
 PSI_CELLS = 10
 """PSI is taken over about deciles of the reference: the scale that people know (0.1 to look, 0.25 to act)."""
 REMEMBERED_LEVELS = 16_384
@@ -33,24 +35,26 @@ ALPHA = 0.01
 """False alarms per column and window that the limits are sized for."""
 
 
-class Limits(Record):
+class Limits(Record, frozen=True):
     """How large a statistic gets without any drift, by window size.
 
-    `psi` and `ks` hold the (1 - alpha) quantile at each of `sizes`, divided by the statistic's own scale at that size, so that sizes in
-    between and beyond interpolate well: PSI by 1/n + 1/N, KS by the root of it.
+    `psi` and `ks` hold the (1 - alpha) quantile at each of `sizes`, divided by the statistic's own scale at that
+    size, so that sizes in between and beyond interpolate well: PSI by 1/n + 1/N, KS by the root of it.
     """
 
     sizes: tuple[int, ...] = ()
     psi: tuple[float, ...] = ()
     ks: tuple[float, ...] = ()
     natural_psi: float = 0.0
-    """PSI that the reference's own days reach against the whole of it (weather, weekdays); 0 where no times were given."""
+    """PSI that the reference's own days reach against the whole of it (weather, weekdays); 0 where no times were
+    given."""
 
 
-class NumericColumn(Record, tag="numeric", tag_field="kind"):
+class NumericColumn(Record, frozen=True, tag="numeric", tag_field="kind"):
     """Cells of a numeric column: between neighbouring edges, then below, above, infinite, missing.
 
-    Cell i is [edges[i], edges[i+1]); the last one includes its upper edge. A constant column has two equal edges and one cell.
+    Cell i is [edges[i], edges[i+1]); the last one includes its upper edge. A constant column has two equal edges and
+    one cell.
     """
 
     name: str
@@ -67,7 +71,7 @@ class NumericColumn(Record, tag="numeric", tag_field="kind"):
         return len(self.edges) - 1
 
 
-class CategoricalColumn(Record, tag="categorical", tag_field="kind"):
+class CategoricalColumn(Record, frozen=True, tag="categorical", tag_field="kind"):
     """Cells of a categorical column: one per level by falling count, then other, new, missing.
 
     *Other* is a level that the reference had, but too rarely for a cell of its own; *new* is one that it never had.
@@ -95,7 +99,7 @@ class CategoricalColumn(Record, tag="categorical", tag_field="kind"):
 ReferenceColumn = NumericColumn | CategoricalColumn
 
 
-class ScoreCells(Record):
+class ScoreCells(Record, frozen=True):
     """Cells of the model's score: equal widths over [low, high], by label. Values beyond fall into the end cells."""
 
     low: float
@@ -106,12 +110,14 @@ class ScoreCells(Record):
     limits: Limits = Limits()
 
 
-class Profile(Record, kw_only=True):
+class Profile(Record, frozen=True, kw_only=True):
     """The reference that windows are held against."""
 
     format: int = FORMAT
     task: str
     """`binary`, `multiclass` or `regression`."""
+    scale: str = PROBABILITY
+    """What a classifier's score is: `probability`, or `decision` for a margin around 0 (no log loss, no Brier)."""
     positive: str = ""
     classes: tuple[str, ...] = ()
     rows: int
@@ -122,8 +128,10 @@ class Profile(Record, kw_only=True):
     score: ScoreCells
     metrics: dict[str, float]
     """On the held-out rows."""
-    daily: dict[str, tuple[float, float]] = {}
-    """metric → (median, standard deviation) over the held-out rows' own days; empty where no times were given."""
+    daily: dict[str, tuple[float, float]] = msgspec.field(default_factory=dict)
+    """metric → (median, standard deviation) over single days of the held-out rows, where their times were given: a
+    day is
+    harder than the whole, which also tells calm days from bad ones."""
     alpha: float = ALPHA
     min_psi: float = 0.1
     strong_psi: float = 0.25
@@ -145,7 +153,8 @@ def load_profile(source: Path | bytes) -> Profile:
         raise ValueError(f"this is not a reference profile: {error}; train the version again to make one") from error
     if profile.format > FORMAT:
         raise ValueError(
-            f"the reference profile has format {profile.format}, this console reads up to {FORMAT}; update mlops-console"
+            f"the reference profile has format {profile.format} and this console reads up to {FORMAT}: "
+            "update mlops-console"
         )
     return profile
 
@@ -161,15 +170,18 @@ def build_profile(
     importances: Mapping[str, float] | None = None,
     times: pd.Series[Any] | None = None,
     score_times: pd.Series[Any] | None = None,
+    scale: str = PROBABILITY,
     seed: int = 0,
 ) -> Profile:
     """The reference profile of a trained model.
 
-    features: shape (n, columns), the rows as the model takes them, before preprocessing (training rows, or training and held-out).
-    scores, labels: of m held-out rows, which need not be the rows of `features`. Binary classification: scores (m,) is the
-    probability of `positive`. Multiclass: scores (m, len(classes)). Regression: scores (m,) is the prediction.
-    task: `classification` or `regression`. times, score_times: when each row happened; with them the profile also knows how far a day
-    of the reference is from the whole of it, so that weather is no drift.
+    features: shape (n, columns), the rows as the model takes them, before preprocessing: training rows, or training and
+    held-out. scores, labels: of m held-out rows, which need not be the rows of `features`. Binary classification:
+    scores (m,) is the probability of `positive`. Multiclass: scores (m, len(classes)). Regression: scores (m,) is the
+    prediction. task: `classification` or `regression`.
+    times: when each row of `features` happened; with it the profile also knows how far one day of the reference is from
+    the whole of it, so that weather is no drift. score_times: the same for the held-out rows. scale: `probability`,
+    or `decision` where a classifier gives margins.
     """
     import numpy as np
 
@@ -188,13 +200,14 @@ def build_profile(
             )
         importance = max(0.0, float(weights.get(str(name), 0.0)))
         columns.append(msgspec.structs.replace(column, limits=limits, importance=importance))
-    score = counting.score_cells(scores, labels, task=kind, positive=positive, classes=classes)
+    score = counting.score_cells(scores, labels, task=kind, positive=positive, classes=classes, scale=scale)
     metrics, daily = counting.reference_metrics(
-        scores, labels, score, task=kind, positive=positive, classes=classes, times=score_times
+        scores, labels, score, task=kind, positive=positive, classes=classes, scale=scale, times=score_times
     )
     score = msgspec.structs.replace(score, limits=thresholds.resample_score(score, rng))
     return Profile(
         task=kind,
+        scale=scale,
         positive="" if positive is None else str(positive),
         classes=tuple(str(value) for value in classes),
         rows=len(features),

@@ -1,4 +1,5 @@
-"""Limits for drift statistics, sized by resampling the reference, so that a small window cries wolf no oftener than a large one."""
+"""Limits for drift statistics, sized by resampling the reference, so that a small window cries wolf no oftener than a
+large one."""
 
 from __future__ import annotations
 
@@ -9,6 +10,16 @@ import numpy as np
 import pandas as pd
 
 from console.monitoring.cells import coarse, in_order
+from console.monitoring.counting import (
+    DAY_ROWS,
+    FEWEST_DAYS,
+    as_text,
+    count_categorical,
+    count_numeric,
+    day_of,
+    numeric_values,
+)
+from console.monitoring.drift import psi
 from console.monitoring.profile import (
     ALPHA,
     SCORE_CELLS,
@@ -27,9 +38,11 @@ Vector = np.ndarray[Any, Any]
 
 
 def resample(counts: Sequence[int], column: ReferenceColumn, rng: np.random.Generator) -> Limits:
-    """The (1 - ALPHA) quantiles of PSI and KS when reference and window both come from the reference's own distribution.
+    """The (1 - ALPHA) quantiles of PSI and KS when reference and window both come from the reference's own
+    distribution.
 
-    Both sides are drawn anew (multinomial), because the saved reference is itself a sample of what the model was trained on.
+    Both sides are drawn anew (multinomial), because the saved reference is itself a sample of what the model was
+    trained on.
     Source: parametric bootstrap, Efron & Tibshirani (1993), ch. 16.
     """
     return _limits(np.array(coarse(column, counts)), np.array(in_order(column, counts)), rng)
@@ -76,20 +89,19 @@ def _psi(reference: Vector, current: Vector) -> Vector:
 
 
 def natural_psi(column: ReferenceColumn, values: pd.Series[Any], times: pd.Series[Any], alpha: float) -> float:
-    """How far a day of the reference itself is from the whole: the (1 - alpha) quantile of its days' PSI, 0 with fewer than 10 days.
+    """How far a day of the reference itself is from the whole: the (1 - alpha) quantile of its days' PSI, 0 with
+    fewer than 10 days.
 
-    Days are no random draws from two months: the weather of one afternoon is alike. A limit under this would call every day a drift.
+    Days are no random draws from two months: the weather of one afternoon is alike. A limit under this would call
+    every day a drift.
     """
-    from console.monitoring.counting import as_text, count_categorical, count_numeric, numeric_values
-    from console.monitoring.drift import psi
-
-    days = pd.Series(pd.to_datetime(pd.Series(times).reset_index(drop=True), utc=True)).dt.floor("D").to_numpy()
+    days = day_of(times)
     reference = coarse(column, column.counts)
     found = []
     rows = values.reset_index(drop=True)
     for day in np.unique(days[~pd.isna(days)]):
         part = rows[days == day]
-        if len(part) < 50:
+        if len(part) < DAY_ROWS:
             continue
         if isinstance(column, NumericColumn):
             counts: Vector = count_numeric(numeric_values(part), column.edges)
@@ -97,4 +109,4 @@ def natural_psi(column: ReferenceColumn, values: pd.Series[Any], times: pd.Serie
             assert isinstance(column, CategoricalColumn)  # noqa: S101
             counts, _ = count_categorical(as_text(part), column)
         found.append(psi(reference, coarse(column, counts.tolist())))
-    return float(np.quantile(found, 1 - alpha)) if len(found) >= 10 else 0.0
+    return float(np.quantile(found, 1 - alpha)) if len(found) >= FEWEST_DAYS else 0.0

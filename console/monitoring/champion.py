@@ -1,0 +1,97 @@
+"""The version that a monitor scores with: its model, loaded after its digest and types were checked, and its reference.
+
+Only a worker process comes here: loading a model runs code. What was loaded stays until the alias moves.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from backends.contract import Backend, Invalid, NotFound
+from backends.entities import Column, ModelVersion, Monitor
+from console.monitoring.counts import Layout, layout_of
+from console.monitoring.profile import Profile, load_profile
+
+META = "model/meta.json"
+REFERENCE = "model/reference.json"
+
+
+class Meta(msgspec.Struct, frozen=True):
+    """The part of a trained model's `meta.json` that scoring needs."""
+
+    task: str
+    target: str
+    features: tuple[Column, ...]
+    score: str = "probability"
+    """`probability`, `decision` (a margin) or `prediction`."""
+    classes: tuple[str | int | float | bool, ...] = ()
+    positive: str | int | float | bool | None = None
+
+
+class Champion(msgspec.Struct, frozen=True):
+    """A loaded version."""
+
+    version: ModelVersion
+    model: Any
+    meta: Meta
+    profile: Profile
+    layout: Layout
+
+
+def load_champion(backend: Backend, monitor: Monitor, *, version: str = "") -> Champion:
+    """The version that the monitor's alias names (or the one asked for), verified and loaded.
+
+    Raises NotFound where the alias or a file is not there, Refused where the model file is not the registered one.
+    """
+    from console.training.model_file import load_model
+
+    found: ModelVersion = backend.need("registry").version(monitor.model, version or f"@{monitor.alias}")
+    artifacts = backend.need("artifacts")
+    meta = _meta(artifacts.open(found.run, META).read_bytes(), found)
+    profile = read_profile(backend, found)
+    if found.file.path == "" or found.file.sha256 == "":
+        raise NotFound(f"{found.ref} has no model file on record, so nothing can be scored with it; register it again")
+    model = load_model(artifacts.open(found.run, found.file.path), found.file.sha256)
+    return Champion(version=found, model=model, meta=meta, profile=profile, layout=layout_of(profile))
+
+
+def read_profile(backend: Backend, version: ModelVersion) -> Profile:
+    """The reference profile of a version, without loading its model."""
+    try:
+        path = backend.need("artifacts").open(version.run, REFERENCE)
+    except NotFound as error:
+        raise NotFound(
+            f"{version.ref} has no reference profile ({REFERENCE} of run {version.run[:8]}), so there is nothing to "
+            "hold windows against; train it again with this console"
+        ) from error
+    try:
+        return load_profile(path)
+    except ValueError as error:
+        raise Invalid(f"{version.ref}: {error}", "reference") from error
+
+
+def scores_of(champion: Champion, frame: Any) -> Any:
+    """The scores of the rows of a frame: probability of the positive class (n,), of every class (n, classes), the
+    margin
+    (n,), or the prediction (n,)."""
+    import numpy as np
+
+    model, meta, task = champion.model, champion.meta, champion.profile.task
+    if task == "regression":
+        return np.asarray(model.predict(frame), dtype=np.float64)
+    if meta.score == "decision":
+        return np.asarray(model.decision_function(frame), dtype=np.float64)
+    table = np.asarray(model.predict_proba(frame), dtype=np.float64)
+    if task == "multiclass":
+        return table
+    names = [str(value) for value in model.classes_]
+    return table[:, names.index(str(meta.positive))]
+
+
+def _meta(data: bytes, version: ModelVersion) -> Meta:
+    try:
+        return msgspec.json.decode(data, type=Meta)
+    except msgspec.DecodeError as error:
+        raise Invalid(f"{META} of {version.ref} cannot be read: {error}; train the version again", "meta") from error

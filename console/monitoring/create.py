@@ -1,0 +1,125 @@
+"""Make, pause, resume and delete monitors."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from pathlib import Path
+
+import msgspec
+
+from backends.contract import Backend, Conflict, Invalid, Mutation, NotFound
+from backends.entities import Millis, Monitor
+from console.monitoring.folder import check_name, monitor_folder
+from console.monitoring.policy import read_policy
+from console.monitoring.windows import LENGTHS
+
+
+def create_monitor(
+    backend: Backend,
+    name: str,
+    model: str,
+    *,
+    mutation: Mutation,
+    alias: str = "champion",
+    source: str = "",
+    time_column: str = "",
+    label_column: str = "",
+    id_column: str = "",
+    window: str = "day",
+    policy: dict[str, float] | None = None,
+    note: str = "",
+) -> Monitor:
+    """A new monitor of the version that `alias` of `model` names, now and whenever it moves.
+
+    source: folder to watch, or empty to hand batches in. Raises Invalid naming the field, NotFound for the model,
+    Conflict where the name is taken.
+    """
+    check_name(name)
+    if window not in (*LENGTHS, "batch"):
+        raise Invalid(f"window {window!r} is not known: use minute, hour, day or batch", "window")
+    read_policy(policy or {})
+    registry = backend.need("registry")
+    found = registry.get(model)
+    if alias not in found.aliases:
+        have = ", ".join(sorted(found.aliases)) or "none"
+        raise NotFound(
+            f"model {model} has no alias {alias!r} (it has: {have}); promote a version first, or name another alias"
+        )
+    folder = _source(source)
+    store = backend.need("monitors")
+    try:
+        store.get(name)
+    except NotFound:
+        pass
+    else:
+        raise Conflict(f"there is a monitor {name} already; choose another name, or change that one")
+    monitor: Monitor = store.put(
+        Monitor(
+            name=name,
+            model=model,
+            alias=alias,
+            source=folder,
+            time_column=time_column,
+            label_column=label_column,
+            id_column=id_column,
+            window=window,
+            policy=dict(policy or {}),
+            created_at=_now(),
+            created_by=mutation.actor,
+            note=note,
+        ),
+        _named(mutation, "monitor.create"),
+    )
+    monitor_folder(backend, name)
+    return monitor
+
+
+def set_policy(backend: Backend, name: str, policy: dict[str, float], mutation: Mutation) -> Monitor:
+    """Replace the alert policy. Raises Invalid naming the key that is wrong."""
+    read_policy(policy)
+    return _change(backend, name, _named(mutation, "monitor.policy"), policy=dict(policy))
+
+
+def pause_monitor(backend: Backend, name: str, mutation: Mutation) -> Monitor:
+    """Stop watching its folder; batches handed in are still taken."""
+    return _change(backend, name, _named(mutation, "monitor.pause"), paused=True)
+
+
+def resume_monitor(backend: Backend, name: str, mutation: Mutation) -> Monitor:
+    """Watch its folder again; files that came meanwhile are taken."""
+    return _change(backend, name, _named(mutation, "monitor.resume"), paused=False)
+
+
+def delete_monitor(backend: Backend, name: str, mutation: Mutation) -> None:
+    """Remove the monitor with its windows, alerts and kept predictions. The files in its source folder stay."""
+    backend.need("monitors").delete(name, mutation)
+    if backend.home is not None:
+        shutil.rmtree(monitor_folder(backend, name), ignore_errors=True)
+
+
+def _source(source: str) -> str:
+    if not source:
+        return ""
+    folder = Path(source).expanduser().absolute()
+    if not folder.exists():
+        raise Invalid(f"there is no folder {folder} to watch; make it first, or leave the source out", "source")
+    if not folder.is_dir():
+        raise Invalid(
+            f"{folder} is a file; a monitor watches a folder. Hand single files in with: monitor ingest", "source"
+        )
+    return str(folder)
+
+
+def _change(backend: Backend, name: str, mutation: Mutation, **changes: object) -> Monitor:
+    store = backend.need("monitors")
+    changed: Monitor = store.put(msgspec.structs.replace(store.get(name), **changes), mutation)
+    return changed
+
+
+def _named(mutation: Mutation, action: str) -> Mutation:
+    return mutation if mutation.action else msgspec.structs.replace(mutation, action=action)
+
+
+def _now() -> Millis:
+    return int(time.time() * 1000)

@@ -1,0 +1,204 @@
+"""Labels that come after the prediction, in any order: found by id, and the window's counts put right."""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import numpy as np
+import pandas as pd
+
+from backends.contract import Backend, Invalid
+from backends.entities import Millis, Monitor, Window
+from console.monitoring import performance
+from console.monitoring.champion import Champion, read_profile
+from console.monitoring.counting import Vector, add_scores, as_text, count_scores, encode_labels
+from console.monitoring.counts import layout_of, pack, unpack
+from console.monitoring.folder import BatchRecord, locked, log_batch, monitor_folder
+from console.monitoring.profile import SCORE_CELLS, Profile
+from console.monitoring.scored import PENDING, SEGMENTS, read_pending, scores_in, write_atomically
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+def is_label_file(frame: pd.DataFrame, monitor: Monitor, features: Sequence[str]) -> bool:
+    """Whether a batch holds ids and labels and no column of the model."""
+    named = bool(monitor.id_column and monitor.label_column)
+    return (
+        named
+        and {monitor.id_column, monitor.label_column} <= set(frame.columns)
+        and not set(features) & set(frame.columns)
+    )
+
+
+def ingest_labels(backend: Backend, monitor: str, file: Path, champion: Champion) -> BatchRecord:
+    """Take a file of ids and labels, whatever else it holds. Raises Invalid when the monitor or the file has no such
+    columns."""
+    from console.monitoring.batch import read_batch, sha256_of
+
+    definition: Monitor = backend.need("monitors").get(monitor)
+    if not (definition.id_column and definition.label_column):
+        raise Invalid(
+            f"monitor {monitor} has no id column or no label column, so labels cannot be joined; set both", "id_column"
+        )
+    frame = read_batch(file)
+    absent = [name for name in (definition.id_column, definition.label_column) if name not in frame.columns]
+    if absent:
+        raise Invalid(f"{file.name} has no column {', '.join(absent)}; labels need the id and the label", "file")
+    folder = monitor_folder(backend, definition.name)
+    digest = sha256_of(file)
+    with locked(folder):
+        if digest in backend.need("monitors").batches(monitor):
+            record = BatchRecord(
+                at=_now(), file=file.name, sha256=digest, state="duplicate", reason="counted before, by its content"
+            )
+        else:
+            record = apply_labels(backend, definition, folder, frame, file.name, digest, champion)
+        log_batch(folder, record)
+    return record
+
+
+def apply_labels(
+    backend: Backend, monitor: Monitor, folder: Path, frame: pd.DataFrame, file: str, digest: str, champion: Champion
+) -> BatchRecord:
+    """Put labels to the predictions with their ids; a label that differs from an earlier one corrects it.
+
+    Labels without a prediction wait for it. All windows are written before any segment, so that a crash between them is
+    completed by the next try: a window refuses the same file twice.
+    """
+    store = backend.need("monitors")
+    ids = pd.Series(as_text(frame[monitor.id_column]).to_pandas()).astype("object")
+    text = pd.Series(as_text(frame[monitor.label_column]).to_pandas()).astype("object")
+    labels = pd.Series(text.to_numpy(), index=ids.to_numpy())
+    labels = labels[labels.index.notna() & labels.notna()]
+    labels = labels[~labels.index.duplicated(keep="last")]
+    missing = set(labels.index)
+    profiles = {champion.version.version: champion.profile}
+    changes: dict[tuple[str, Millis], list[tuple[Vector, Vector]]] = defaultdict(list)
+    rewritten: list[tuple[Path, pd.DataFrame]] = []
+    segments = sorted((folder / SEGMENTS).glob("*.parquet"), key=lambda path: -path.stat().st_mtime_ns)
+    matched = 0
+    for path in segments:
+        if not missing:
+            break
+        segment = pd.read_parquet(path)
+        hit = segment["id"].isin(labels.index)
+        if not hit.any():
+            continue
+        missing -= set(segment.loc[hit, "id"])
+        version = str(segment["version"].iloc[0])
+        if version not in profiles:
+            profiles[version] = read_profile(backend, backend.need("registry").version(monitor.model, version))
+        profile = profiles[version]
+        named = labels.reindex(segment.loc[hit, "id"]).reset_index(drop=True)
+        fresh = encode_labels(named, profile.task, profile.positive, profile.classes)
+        old = segment.loc[hit, "target"].to_numpy()
+        differs = ~np.isnan(fresh) & (np.isnan(old) | (fresh != old))
+        rows = segment.loc[hit][differs]
+        if len(rows) == 0:
+            continue
+        matched += len(rows)
+        for start in rows["start"].unique():
+            here = (rows["start"] == start).to_numpy()
+            scores = scores_in(rows[here])
+            changes[version, int(start)].append(_change(scores, old[differs][here], fresh[differs][here], profile))
+        segment.loc[rows.index, "target"] = fresh[differs]
+        rewritten.append((path, segment))
+    reached = _write_windows(backend, monitor, changes, profiles, digest)
+    for path, segment in rewritten:
+        write_atomically(segment, path)
+    if missing:
+        _keep_pending(folder, labels[labels.index.isin(missing)])
+    if reached:
+        from console.monitoring.ingest import review
+
+        store.add_window(reached[-1], batch=digest)
+        review(backend, monitor, champion)
+    waiting = f"{len(missing)} labels wait for their prediction" if missing else ""
+    return BatchRecord(
+        at=_now(),
+        file=file,
+        sha256=digest,
+        state="labels",
+        rows=len(frame),
+        labelled=matched,
+        windows=len(reached),
+        version=champion.version.version,
+        reason=waiting,
+        first=reached[0].start if reached else None,
+        last=reached[-1].start if reached else None,
+    )
+
+
+def _change(scores: Vector, old: Vector, fresh: Vector, profile: Profile) -> tuple[Vector, Vector]:
+    """What the new labels add to the score cells and to the sums of a window."""
+    cells, sums = count_scores(scores, fresh, profile.score, profile.task, profile.scale)
+    before, sums_before = count_scores(scores, old, profile.score, profile.task, profile.scale)
+    return cells - before, np.array(sums) - np.array(sums_before)
+
+
+def _write_windows(
+    backend: Backend,
+    monitor: Monitor,
+    changes: dict[tuple[str, Millis], list[tuple[Vector, Vector]]],
+    profiles: dict[str, Profile],
+    digest: str,
+) -> list[Window]:
+    store = backend.need("monitors")
+    reached = []
+    for (version, start), parts in sorted(changes.items(), key=lambda item: item[0][1]):
+        profile = profiles[version]
+        window = next(
+            found
+            for found in store.windows(monitor.name, since=start, until=start + 1)
+            if found.start == start and found.model_version == version
+        )
+        layout = layout_of(profile)
+        cells = sum((part[0] for part in parts), np.zeros(3 * SCORE_CELLS, dtype=np.int64))
+        sums = sum((part[1] for part in parts), np.zeros(6))
+        counts = add_scores(unpack(window.counts), layout, cells, tuple(float(value) for value in sums))
+        fresh = msgspec.structs.replace(
+            window,
+            counts=pack(counts),
+            labelled=round(counts.sums[0]),
+            performance=performance.measure(counts.score(layout), counts.sums, profile.task, profile.scale),
+        )
+        added = store.add_window(fresh, batch=f"{digest}@{start}")
+        reached.append(fresh if added else window)
+    return reached
+
+
+def take_pending(folder: Path, ids: pa.Array) -> pd.Series[Any] | None:
+    """Labels that came before these predictions, in their order (missing where there is none); None if there are
+    none."""
+    pending = read_pending(folder)
+    if pending.empty:
+        return None
+    known = pd.Series(pending["label"].to_numpy(dtype=object), index=pending["id"].to_numpy(dtype=object))
+    found = known.reindex(pd.Series(ids.to_pandas()).astype("object")).reset_index(drop=True)
+    return found if bool(found.notna().any()) else None
+
+
+def drop_pending(folder: Path, ids: pa.Array) -> None:
+    """Forget waiting labels whose prediction has come."""
+    pending = read_pending(folder)
+    if pending.empty:
+        return
+    left = pending[~pending["id"].isin(ids.to_pylist())]
+    if len(left) < len(pending):
+        write_atomically(left, folder / PENDING)
+
+
+def _keep_pending(folder: Path, labels: pd.Series[Any]) -> None:
+    fresh = pd.DataFrame({"id": labels.index.astype("str"), "label": labels.astype("str").to_numpy()})
+    both = pd.concat([read_pending(folder), fresh], ignore_index=True)
+    write_atomically(both.drop_duplicates("id", keep="last"), folder / PENDING)
+
+
+def _now() -> Millis:
+    return int(time.time() * 1000)

@@ -1,0 +1,233 @@
+"""`python -m console.monitoring.scorer --workspace DIR --monitor NAME`: takes every batch that lands in a monitor's
+folder.
+
+Each file counts once, by content. It follows the alias: a new champion is loaded after verification; if that fails,
+the old one goes on and the log says so. Nothing is written to a terminal; the log is `monitors/NAME/scorer.log`.
+SIGTERM ends it after the file in hand.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import signal
+import sys
+import time
+from logging.handlers import RotatingFileHandler
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING
+
+from backends.contract import Backend, BackendError, NotFound
+from backends.entities import Monitor
+
+if TYPE_CHECKING:
+    from console.monitoring.champion import Champion
+
+POLL_SECONDS = 0.1
+SETTLED_SECONDS = 0.3
+"""A file that was written to since may still grow. One that is renamed in is whole, but looks alike: it only waits
+for its age."""
+DEFINITION_SECONDS = 1.0
+RETRY_SECONDS = 5.0
+LOG_BYTES = 1 << 20
+
+log = logging.getLogger("scorer")
+
+Seen = tuple[str, int, int, int]
+"""Name, inode, size and time of change: a file with another one is another file."""
+
+
+class Scorer:
+    """One monitor's folder, its loaded version, and which files are done."""
+
+    def __init__(self, backend: Backend, name: str) -> None:
+        self.backend = backend
+        self.name = name
+        self.champion: Champion | None = None
+        self.done: set[Seen] = set()
+        self.stopping = False
+        self._monitor: Monitor | None = None
+        self._token: object = None
+        self._asked_at = 0.0
+        self._refused: tuple[str, float] = ("", 0.0)
+
+    def run(self) -> None:
+        """Until told to stop, or the monitor is gone or paused."""
+        log.info("watching for monitor %s", self.name)
+        while not self.stopping:
+            try:
+                monitor = self.definition()
+                if monitor is None or monitor.paused or not monitor.source:
+                    log.info(
+                        "monitor %s is %s; ending", self.name, "gone" if monitor is None else "paused or without source"
+                    )
+                    return
+                worked = self.step(monitor)
+            except BackendError as error:
+                log.error("%s", error)
+                self.pause(RETRY_SECONDS)
+                continue
+            if not worked:
+                self.pause(POLL_SECONDS)
+        log.info("ended")
+
+    def pause(self, seconds: float) -> None:
+        until = time.monotonic() + seconds
+        while not self.stopping and (left := until - time.monotonic()) > 0:
+            time.sleep(min(left, 0.1))
+
+    def definition(self) -> Monitor | None:
+        """The monitor as it is now; asked again only when the store changed, at most once a second."""
+        now = time.monotonic()
+        if self._monitor is None or now - self._asked_at > DEFINITION_SECONDS:
+            token = self.backend.changed()
+            if self._monitor is None or token != self._token:
+                try:
+                    self._monitor = self.backend.need("monitors").get(self.name)
+                except NotFound:
+                    return None
+                self._token = token
+            self._asked_at = now
+        return self._monitor
+
+    def step(self, monitor: Monitor) -> bool:
+        """Take every file that is ready; False when there was none."""
+        ready = self.ready_files(Path(monitor.source))
+        if self.champion is None or ready:
+            self.follow(monitor)
+        if self.champion is None:
+            return False
+        worked = False
+        for path, seen in ready:
+            if self.stopping:
+                break
+            self.take(path, seen)
+            worked = True
+        return worked
+
+    def ready_files(self, folder: Path) -> list[tuple[Path, Seen]]:
+        """Files not taken yet that have settled, oldest name first."""
+        found = []
+        try:
+            entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
+        except OSError as error:
+            log.error(
+                "the folder %s cannot be read: %s; looking again in %.0f s", folder, error.strerror, RETRY_SECONDS
+            )
+            self.pause(RETRY_SECONDS)
+            return []
+        now = time.time()
+        for entry in entries:
+            if entry.name.startswith(".") or entry.name.endswith((".tmp", ".part")):
+                continue
+            try:
+                if not entry.is_file(follow_symlinks=True):
+                    continue
+                status = entry.stat()
+            except OSError:
+                continue
+            seen = (entry.name, status.st_ino, status.st_size, status.st_mtime_ns)
+            if seen not in self.done and settled(now, status):
+                found.append((Path(entry.path), seen))
+        return found
+
+    def follow(self, monitor: Monitor) -> None:
+        """Load the version that the alias names, if it is another than the loaded one."""
+        from console.monitoring.champion import load_champion
+
+        registry = self.backend.need("registry")
+        try:
+            version = registry.version(monitor.model, f"@{monitor.alias}").version
+        except BackendError as error:
+            self._say_refused("alias", str(error))
+            return
+        if self.champion is not None and self.champion.version.version == version:
+            return
+        try:
+            fresh = load_champion(self.backend, monitor, version=version)
+        except Exception as error:  # a damaged model may raise anything; the loaded one goes on
+            kept = "" if self.champion is None else f"; v{self.champion.version.version} goes on scoring"
+            self._say_refused(version, f"{monitor.model} v{version} could not be loaded: {error}{kept}")
+            return
+        before = "" if self.champion is None else f" instead of v{self.champion.version.version}"
+        self.champion = fresh
+        log.info("scoring with %s v%s%s", monitor.model, version, before)
+
+    def _say_refused(self, what: str, text: str) -> None:
+        """Say the same trouble once a minute, not at every file."""
+        said, at = self._refused
+        if said != what + text or time.monotonic() - at > 60:
+            log.error("%s", text)
+            self._refused = (what + text, time.monotonic())
+        if self.champion is None:
+            self.pause(min(RETRY_SECONDS, 1.0))
+
+    def take(self, path: Path, seen: Seen) -> None:
+        from console.monitoring.ingest import ingest_batch
+
+        try:
+            record = ingest_batch(self.backend, self.name, path, champion=self.champion)
+        except BackendError:
+            raise
+        except Exception as error:  # one bad file must not stop the rest
+            log.exception("%s: %s", path.name, error)
+            self.done.add(seen)
+            return
+        self.done.add(seen)
+        level = logging.WARNING if record.state == "failed" or record.reason else logging.INFO
+        log.log(
+            level,
+            "%s: %s, %d rows in %d windows by v%s, %.0f ms%s",
+            record.file,
+            record.state,
+            record.rows,
+            record.windows,
+            record.version,
+            record.seconds * 1000,
+            f"; {record.reason}" if record.reason else "",
+        )
+
+
+def settled(now: float, status: os.stat_result) -> bool:
+    """Whether a file has stopped growing: old by content; a rename changes only its status time, so it is taken at
+    once."""
+    return now - status.st_mtime >= SETTLED_SECONDS
+
+
+def open_log(folder: Path) -> None:
+    handler = RotatingFileHandler(folder / "scorer.log", maxBytes=LOG_BYTES, backupCount=1, encoding="utf-8")
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    log.addHandler(handler)
+    log.setLevel(logging.INFO)
+    log.propagate = False
+
+
+def main(argv: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m console.monitoring.scorer", description=__doc__)
+    parser.add_argument("--workspace", type=Path, required=True)
+    parser.add_argument("--monitor", required=True)
+    asked = parser.parse_args(argv)
+    from backends.connect import connect
+    from console.monitoring.folder import monitor_folder
+
+    backend = connect("scorer", f"local:{asked.workspace.absolute()}")
+    try:
+        open_log(monitor_folder(backend, asked.monitor))
+        scorer = Scorer(backend, asked.monitor)
+
+        def stop(_signal: int, _frame: FrameType | None) -> None:
+            scorer.stopping = True
+
+        signal.signal(signal.SIGTERM, stop)
+        signal.signal(signal.SIGINT, stop)
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        scorer.run()
+    finally:
+        backend.close()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

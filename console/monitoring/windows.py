@@ -1,0 +1,206 @@
+"""From the counts of a stretch of time to a `Window`: what is odd in each column, in words. Plain Python."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from backends.contract import Invalid
+from backends.entities import ColumnScore, Millis, MonitorState, Window
+from console.monitoring import performance
+from console.monitoring.cells import Shares, coarse, gathered, in_order, score_total, shares
+from console.monitoring.counts import Counts, Layout, pack
+from console.monitoring.drift import binomial_tail, fisher_more, ks, psi
+from console.monitoring.profile import CategoricalColumn, Limits, Profile, ReferenceColumn
+
+MIN_ROWS = 50
+"""Under this many rows no distance is judged; what is missing or new is still named."""
+RARE = 0.001
+"""How unlikely a share of missing, outside or new values must be without drift before it is called odd."""
+MIN_SHARE = 0.005
+"""Shares that differ by less are never called odd, however sure it is that they differ."""
+STRONG_SHARE = 0.2
+
+LENGTHS = {"minute": 60_000, "hour": 3_600_000, "day": 86_400_000}
+
+
+def window_bounds(kind: str, at: Millis) -> tuple[Millis, Millis]:
+    """Start and end of the minute, hour or day (UTC) that `at` falls into."""
+    length = LENGTHS.get(kind)
+    if length is None:
+        raise Invalid(f"window {kind!r} is not known: use minute, hour, day or batch", "window")
+    start = at - at % length
+    return start, start + length
+
+
+def limit(limits: Limits, statistic: str, reference_rows: int, rows: int) -> float:
+    """How large `psi` or `ks` of this many rows gets without drift, but for one window in 1/alpha."""
+    scaled = limits.psi if statistic == "psi" else limits.ks
+    if not scaled or not reference_rows or not rows:
+        return math.inf
+    spot = scaled[-1]
+    if rows <= limits.sizes[0]:
+        spot = scaled[0]
+    else:
+        for (low, first), (high, second) in zip(
+            zip(limits.sizes, scaled, strict=True), zip(limits.sizes[1:], scaled[1:], strict=False), strict=False
+        ):
+            if low <= rows <= high:
+                share = (math.log(rows) - math.log(low)) / (math.log(high) - math.log(low))
+                spot = first + share * (second - first)
+                break
+    scale = 1 / reference_rows + 1 / rows
+    return max(spot * scale, limits.natural_psi) if statistic == "psi" else spot * math.sqrt(scale)
+
+
+def make_window(
+    monitor: str,
+    profile: Profile,
+    layout: Layout,
+    counts: Counts,
+    *,
+    start: Millis,
+    end: Millis,
+    version: str,
+    gone: Sequence[str] = (),
+) -> Window:
+    """A window with its verdicts. `gone`: columns that its newest batch did not have."""
+    columns = tuple(
+        score_column(profile, column, counts.column(layout, column.name), counts.new_levels.get(column.name, {}), gone)
+        for column in profile.columns
+    )
+    table = counts.score(layout)
+    measured = performance.measure(table, counts.sums, profile.task, profile.scale)
+    prediction = score_prediction(profile, [number for part in table for number in part])
+    return Window(
+        monitor=monitor,
+        start=start,
+        end=end,
+        model_version=version,
+        rows=counts.rows,
+        labelled=round(counts.sums[0]),
+        counts=pack(counts),
+        columns=columns,
+        prediction=prediction,
+        performance=measured,
+        reference=profile.metrics,
+        state=_state((*columns, prediction)),
+    )
+
+
+def own_state(window: Window) -> MonitorState:
+    """What a window says by its own columns and scores."""
+    return _state((*window.columns, *((window.prediction,) if window.prediction else ())))
+
+
+def _state(scores: Sequence[ColumnScore]) -> MonitorState:
+    """A window warns at most: whether somebody must act is for the alerts, which look at several."""
+    odd = any(score.state in (MonitorState.WARN, MonitorState.FIRING) for score in scores)
+    return MonitorState.WARN if odd else MonitorState.OK
+
+
+def score_column(
+    profile: Profile,
+    column: ReferenceColumn,
+    counts: Sequence[int],
+    new_levels: dict[str, int],
+    gone: Sequence[str] = (),
+) -> ColumnScore:
+    """How far one column is from the reference, and why it is called odd."""
+    here, there = shares(column, counts), shares(column, column.counts)
+    rows = max(1, here.rows)
+    distance = psi(coarse(column, column.counts), coarse(column, counts)) if here.rows else None
+    ordered = in_order(column, counts)
+    gap = ks(in_order(column, column.counts), ordered) if sum(ordered) else None
+    odd: list[tuple[MonitorState, str]] = []
+    if column.name in gone:
+        odd.append((MonitorState.FIRING, "not in the newest batch"))
+    odd += _odd_shares(column, here, there, new_levels)
+    if here.rows - here.missing > 0 and distance is not None:
+        odd += _odd_distance(profile, column.limits, distance, there.rows, here.rows, "PSI")
+    state = MonitorState.NO_DATA if not here.rows else MonitorState.OK
+    if any(verdict is MonitorState.FIRING for verdict, _ in odd):
+        state = MonitorState.FIRING
+    elif any(verdict is MonitorState.WARN for verdict, _ in odd):
+        state = MonitorState.WARN
+    reason = "; ".join(text for _, text in odd)
+    if not reason and 0 < here.rows < MIN_ROWS:
+        reason = f"{here.rows} rows: too few to judge the distance, {MIN_ROWS} are needed"
+    return ColumnScore(
+        column=column.name,
+        state=state,
+        psi=distance,
+        ks=gap,
+        missing=here.missing / rows,
+        outside=here.outside / rows,
+        new=here.new / rows,
+        new_levels=tuple(new_levels),
+        reason=reason,
+    )
+
+
+def score_prediction(profile: Profile, counts: Sequence[int]) -> ColumnScore:
+    """How far the scores are from those on the held-out reference. counts: shape (3 * SCORE_CELLS,)."""
+    now, before = score_total(counts), score_total(profile.score.counts)
+    rows, reference_rows = sum(now), sum(before)
+    if not rows:
+        return ColumnScore(column="prediction", state=MonitorState.NO_DATA, reason="no row was scored")
+    groups = profile.score.groups
+    distance = psi(gathered(before, groups), gathered(now, groups))
+    odd = _odd_distance(profile, profile.score.limits, distance, reference_rows, rows, "PSI")
+    return ColumnScore(
+        column="prediction",
+        state=odd[0][0] if odd else MonitorState.OK,
+        psi=distance,
+        ks=ks(before, now),
+        reason="; ".join(text for _, text in odd),
+    )
+
+
+def _odd_distance(
+    profile: Profile, limits: Limits, distance: float, reference_rows: int, rows: int, name: str
+) -> list[tuple[MonitorState, str]]:
+    bound = limit(limits, "psi", reference_rows, rows)
+    if rows < MIN_ROWS or distance <= bound or distance < profile.min_psi:
+        return []
+    state = MonitorState.FIRING if distance >= profile.strong_psi else MonitorState.WARN
+    return [(state, f"{name} {distance:.2f}, over {max(bound, profile.min_psi):.2f}")]
+
+
+def _odd_shares(
+    column: ReferenceColumn, here: Shares, there: Shares, new_levels: dict[str, int]
+) -> list[tuple[MonitorState, str]]:
+    """What is wrong with the values themselves, each said whether or not the distribution moved."""
+    odd: list[tuple[MonitorState, str]] = []
+    if not here.rows:
+        return odd
+    missing, missed = here.missing / here.rows, there.missing / max(1, there.rows)
+    if here.missing == here.rows and there.missing < there.rows:
+        odd.append((MonitorState.FIRING, f"every value is missing ({percent(missed)} in the reference)"))
+    elif (
+        missing - missed >= MIN_SHARE and fisher_more(here.missing, here.rows, there.missing, max(1, there.rows)) < RARE
+    ):
+        state = MonitorState.FIRING if missing - missed >= STRONG_SHARE else MonitorState.WARN
+        odd.append((state, f"{percent(missing)} missing ({percent(missed)} in the reference)"))
+    if here.infinite and fisher_more(here.infinite, here.rows, there.infinite, max(1, there.rows)) < RARE * 10:
+        odd.append((MonitorState.WARN, f"{here.infinite} infinite values"))
+    outside = here.outside / here.rows
+    # The chance that a value lies beyond the least and the largest of N others is 2 / (N + 1).
+    if outside >= MIN_SHARE and binomial_tail(here.outside, here.rows, 2 / (there.rows + 1)) < RARE:
+        state = MonitorState.FIRING if outside >= STRONG_SHARE else MonitorState.WARN
+        odd.append((state, f"{percent(outside)} outside the reference's range"))
+    if isinstance(column, CategoricalColumn) and here.new:
+        names = ", ".join(list(new_levels)[:3]) + (f" and {len(new_levels) - 3} more" if len(new_levels) > 3 else "")
+        # Good-Turing: levels seen once tell how much of the population had not been seen at all.
+        expected = (column.singletons + 1) / (there.rows + 1)
+        likely = binomial_tail(here.new, here.rows, min(1.0, expected)) >= RARE
+        text = f"{here.new} row{'s' if here.new != 1 else ''} in new categories: {names}"
+        odd.append((MonitorState.OK if likely else MonitorState.WARN, text))
+    return odd
+
+
+def percent(share: float) -> str:
+    """A share as people read it: `12 %`, `0.4 %`, `< 0.1 %`."""
+    if 0 < share < 0.001:
+        return "< 0.1 %"
+    return f"{share * 100:.1f} %" if share < 0.0995 else f"{share * 100:.0f} %"
