@@ -26,7 +26,7 @@ MANIFEST: Final = "manifest.json"
 _NAMED: Final = "SELECT object FROM dataset_versions UNION SELECT sha256 FROM artifacts ORDER BY 1"
 
 
-class Manifest(Record):
+class Manifest(Record, frozen=True, kw_only=True):
     """What a backup holds."""
 
     made_at: Millis

@@ -31,7 +31,7 @@ class Health(StrEnum):
     FAIL = "fail"
 
 
-class Finding(Record):
+class Finding(Record, frozen=True, kw_only=True):
     """One check: what was found, and what to do where it is not well."""
 
     check: str
