@@ -38,7 +38,7 @@ def matches(node: Node | None, lookup: Lookup) -> bool:
             return not matches(inner, lookup)
         case Has(key):
             found = lookup(key)
-            return found is not None and found not in ("", ())
+            return any(found) if isinstance(found, tuple) else found is not None and found is not False and found != ""
         case Text(value):
             return _text(value.lower(), lookup)
         case In(key, values, negated):
@@ -103,8 +103,13 @@ def _compare(found: str | float | bool, op: str, value: str | float | bool) -> b
 
 def like(pattern: str, any_case: bool) -> re.Pattern[str]:
     """SQL's LIKE: `%` is anything, `_` one character; there is no escape, as in MLflow."""
-    parts = (".*" if c == "%" else "." if c == "_" else re.escape(c) for c in pattern)
-    return re.compile("".join(parts), re.DOTALL | (re.IGNORECASE if any_case else 0))
+    pieces = ["".join("." if c == "_" else re.escape(c) for c in piece) for piece in pattern.split("%")]
+    first, *middle = pieces
+    text = first
+    if middle:
+        # Atomic groups: each piece is found at its first place and never again, so no pattern takes exponential time.
+        text += "".join(f"(?>.*?{piece})" for piece in middle[:-1]) + f".*{middle[-1]}"
+    return re.compile(text, re.DOTALL | (re.IGNORECASE if any_case else 0))
 
 
 def _before(order: Order, one: R, other: R) -> int:

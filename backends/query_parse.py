@@ -236,7 +236,7 @@ class _Reader:
         if following.says("not"):
             return (then.says("in") and self.peek(width + 2).kind == "(") or then.says("like", "ilike")
         if following.says("in"):
-            return then.kind == "("
+            return not token.says("not")
         if following.says("like", "ilike"):
             return then.kind in ("word", "quoted") and not token.says("not")
         return following.says("is") and then.says("null", "not")
@@ -264,6 +264,8 @@ class _Reader:
         op: Operator = token.text.lower()  # type: ignore[assignment]  # the lexer and _operator_after let only these through
         takes(key, op, self.fields, token.start, self.text)
         value = self._value_token(key)
+        if key == Key("dataset", "ref") and op in ("=", "!=") and "@" not in value.text:
+            key = Key("dataset", "name")
         if op == "=" and self._kind(key) == "time" and (day := day_of(value.text)):
             return And((Compare(key, ">=", day[0]), Compare(key, "<", day[1])))
         compare = Compare(key, op, read_value(key, op, value, self.fields, self.now, self.text))

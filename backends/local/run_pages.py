@@ -238,7 +238,8 @@ class RunList:
         condition, binds = self._condition("set")
         more, named = joins(self._order)
         return (
-            f"WITH hits AS MATERIALIZED (SELECT r.seq FROM runs r WHERE {self._seen} AND {condition}) "
+            # The plus keeps SQLite from walking every run by `deleted_at` where the condition has an index of its own.
+            f"WITH hits AS MATERIALIZED (SELECT r.seq FROM runs r WHERE +{self._seen} AND {condition}) "
             f"SELECT {', '.join(raw_columns(self._order))}, r.seq "
             f"FROM hits h CROSS JOIN runs r ON r.seq = h.seq{more}",
             [*binds, *named],
@@ -299,7 +300,8 @@ class RunList:
         except _TooFarError:
             condition, binds = self._condition("set")
             row = self._connection.execute(
-                f"SELECT count(*) FROM ({source.format(seen=self._seen, condition=condition)})", (*binds, limit + 1)
+                f"SELECT count(*) FROM ({source.format(seen=f'+{self._seen}', condition=condition)})",
+                (*binds, limit + 1),
             ).fetchone()
         return Count(value=min(row[0], limit), exact=row[0] <= limit)
 
