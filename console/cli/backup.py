@@ -80,6 +80,7 @@ def _say(invocation: Invocation, folder: Path, manifest: object, what: str) -> N
             "bytes": total,
         },
         lambda: narrate(
-            f"{folder}: {what}; of {local_time(manifest.made_at)}, {plural(len(manifest.objects), 'file')}, {size(total)}"
+            f"{folder}: {what}; of {local_time(manifest.made_at)}, "
+            f"{plural(len(manifest.objects), 'file')}, {size(total)}"
         ),
     )

@@ -70,16 +70,16 @@ def import_(
     The same content is the same version.
     """
     from console.cli.follow import ProgressLine
-    from console.data.importing import import_file
+    from console.data.offloaded import import_offloaded
 
     with ProgressLine() as line:
-        version, fresh = import_file(
-            invocation.need("datasets"),
-            file,
+        version, fresh = import_offloaded(
+            invocation.backend,
+            file.absolute(),
             name or _name_of(file),
             invocation.mutation(reason, key),
             format=kind,
-            progress=line.follow,
+            on_progress=line.follow,
             note=note,
             parent=parent,
         )
@@ -152,9 +152,9 @@ def versions(invocation: Invocation, name: str, limit: int, at: str) -> None:
 def profile(invocation: Invocation, ref: str) -> None:
     """What the columns hold: ranges, missing values, most common values."""
     from console.cli.profile_text import print_profile
-    from console.data.profile import profile_version
+    from console.data.offloaded import profile_offloaded
 
-    found = profile_version(invocation.need("datasets"), ref)
+    found = profile_offloaded(invocation.backend, ref)
     invocation.show(found, lambda: print_profile(found))
 
 
@@ -166,9 +166,9 @@ def profile(invocation: Invocation, ref: str) -> None:
 def rows(invocation: Invocation, ref: str, offset: int, limit: int) -> None:
     """Some rows of a version."""
     from console.cli.profile_text import print_rows
-    from console.data.rows import read_rows
+    from console.data.offloaded import rows_offloaded
 
-    found = read_rows(invocation.need("datasets"), ref, offset, limit)
+    found = rows_offloaded(invocation.backend, ref, offset, limit)
     invocation.show(found, lambda: print_rows(found))
 
 
@@ -193,11 +193,11 @@ def lineage(invocation: Invocation, ref: str) -> None:
 def export(invocation: Invocation, ref: str, file: Path, kind: str | None, force: bool) -> None:
     """Write a version to FILE."""
     from console.cli.follow import ProgressLine
-    from console.data.export import export_version
+    from console.data.offloaded import export_offloaded
 
     with ProgressLine() as line:
-        written = export_version(
-            invocation.need("datasets"), ref, file, format=kind, overwrite=force, progress=line.follow
+        written = export_offloaded(
+            invocation.backend, ref, file.absolute(), format=kind, overwrite=force, on_progress=line.follow
         )
     invocation.show({"file": str(written.absolute())}, lambda: print_lines(written))
 

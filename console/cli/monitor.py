@@ -10,6 +10,7 @@ import msgspec
 from backends.entities import ColumnScore, Monitor, Window
 from console.cli.output import Col, narrate, print_record, print_table
 from console.cli.verb import Invocation, Noun, key_values, listing, parsed_query, reason_option
+from console.monitoring.folder import BatchRecord
 from console.wording import age, local_time, number, plural, thousands
 
 
@@ -239,6 +240,61 @@ def _numbers(pairs: tuple[str, ...]) -> dict[str, float]:
         except ValueError:
             raise click.UsageError(f"--policy {key}={value}: wanted a number") from None
     return found
+
+
+BATCH_COLUMNS: list[Col[BatchRecord]] = [
+    Col("file", lambda item: item.file),
+    Col("what", lambda item: item.state, state=True),
+    Col("rows", lambda item: thousands(item.rows), right=True),
+    Col("labels", lambda item: thousands(item.labelled), right=True),
+    Col("windows", lambda item: item.windows, right=True),
+    Col("version", lambda item: f"v{item.version}" if item.version else "", right=True),
+    Col("odd", lambda item: item.reason, widest=90),
+]
+
+
+@monitor.command("ingest")
+@click.argument("name")
+@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.pass_obj
+def ingest(invocation: Invocation, name: str, files: tuple[Path, ...]) -> None:
+    """Score and count batches: FILES with the model's columns. The same content counts once."""
+    _hand_in(invocation, name, files, labels=False)
+
+
+@monitor.command("labels")
+@click.argument("name")
+@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.pass_obj
+def labels(invocation: Invocation, name: str, files: tuple[Path, ...]) -> None:
+    """What truly happened: FILES with the monitor's id and label columns."""
+    _hand_in(invocation, name, files, labels=True)
+
+
+def _hand_in(invocation: Invocation, name: str, files: tuple[Path, ...], *, labels: bool) -> None:
+    from backends.contract import Invalid
+    from console.cli.follow import ProgressLine
+    from console.monitoring.offloaded import ingest_offloaded
+
+    with ProgressLine() as line:
+        records = ingest_offloaded(invocation.backend, name, files, labels=labels, on_progress=line.follow)
+    invocation.show_items(records, BATCH_COLUMNS, empty="")
+    failed = [record for record in records if record.state == "failed"]
+    if failed:
+        raise Invalid(f"{plural(len(failed), 'file')} could not be used; {failed[0].file}: {failed[0].reason}", "file")
+
+
+@monitor.command("batches")
+@click.argument("name")
+@click.option("--limit", default=50, show_default=True, type=click.IntRange(1, 10_000), help="Rows at most.")
+@click.pass_obj
+def batches(invocation: Invocation, name: str, limit: int) -> None:
+    """What became of the files that arrived, newest first."""
+    from console.monitoring.folder import monitor_folder, recent_batches
+
+    found = invocation.need("monitors").get(name)
+    records = recent_batches(monitor_folder(invocation.backend, found.name), limit)
+    invocation.show_items(records, BATCH_COLUMNS, empty=f"nothing arrived for {found.name} yet")
 
 
 @monitor.command("pause")

@@ -1,0 +1,63 @@
+"""Batches handed in, scored in a process of its own: `python -m console.monitoring.worker URL MONITOR [--labels] FILE …`.
+
+URL names the backend (`local:/path`). Speaks the JSON lines of `console.offload` on stdout.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from pathlib import Path
+
+from backends.connect import connect
+from backends.contract import Backend, BackendError
+from backends.entities import Progress
+from console.monitoring.folder import BatchRecord
+from console.offload import Speaker
+
+
+def main(argv: list[str]) -> int:
+    parser = argparse.ArgumentParser(prog="console.monitoring.worker")
+    parser.add_argument("url")
+    parser.add_argument("monitor")
+    parser.add_argument("--labels", action="store_true")
+    parser.add_argument("files", nargs="+", type=Path)
+    asked = parser.parse_args(argv)
+    speaker = Speaker()
+    try:
+        backend = connect("worker", asked.url)
+        try:
+            speaker.result(_take(backend, asked.monitor, asked.files, asked.labels, speaker))
+        finally:
+            backend.close()
+    except BrokenPipeError:
+        return 1
+    except (BackendError, MemoryError) as error:
+        speaker.error(error)
+        return 1
+    except Exception as error:
+        speaker.error(error)
+        raise
+    return 0
+
+
+def _take(backend: Backend, monitor: str, files: list[Path], labels: bool, speaker: Speaker) -> list[BatchRecord]:
+    from console.monitoring.champion import load_champion
+    from console.monitoring.ingest import ingest_batch
+    from console.monitoring.labels import ingest_labels
+
+    champion = load_champion(backend, backend.need("monitors").get(monitor))
+    records = []
+    for number, file in enumerate(files):
+        speaker.progress(Progress(at=int(time.time() * 1000), fraction=number / len(files), stage=file.name))
+        records.append(
+            ingest_labels(backend, monitor, file, champion)
+            if labels
+            else ingest_batch(backend, monitor, file, champion=champion)
+        )
+    return records
+
+
+if __name__ == "__main__":
+    raise SystemExit(main(sys.argv[1:]))
