@@ -53,8 +53,6 @@ class Registrations:
 
     def _attempt(self, request: Request) -> bool:
         """True when the request is done with, well or not."""
-        from console.promotion.register import register_run
-
         run, model = str(request.payload["run"]), str(request.payload["model"])
         mutation = Mutation(
             actor=request.created_by or "agent",
@@ -62,6 +60,8 @@ class Registrations:
             key=f"{REGISTER}:{run}:{model}",
         )
         try:
+            from console.promotion.register import register_run
+
             version = register_run(self._backend, run, model, mutation)
         except Exception as error:
             if passes_by_itself(error) and self._backoff.failures < ATTEMPTS:

@@ -1,0 +1,359 @@
+"""Whatever is killed, whenever: nothing committed is lost, nothing is done twice, and the state shown is true."""
+
+from __future__ import annotations
+
+import os
+import pty
+import random
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import msgspec
+import psutil
+import pytest
+
+from backends.contract import Backend, Mutation
+from backends.entities import LaunchSpec, Run, RunStatus
+from backends.local import open_local
+from backends.local.process_identity import is_alive
+from backends.local.process_tree import kill_run_processes, run_processes
+from backends.local.run_folder import RunFolder, RunMeta
+from backends.local.settle import Standing, standing
+from console.agent import agent_log, agent_status, ensure_agent, stop_agent
+
+ME = Mutation("someone@somewhere", "a test")
+
+COUNTING = """
+import json, os, sys, time
+f = os.fdopen(int(os.environ["MLOPS_PROGRESS_FD"]), "w")
+for step in range(int(sys.argv[1])):
+    print("line", step, flush=True)
+    f.write(json.dumps({"metrics": {"loss": 1 / (step + 1)}, "step": step, "stage": f"step {step}"}) + "\\n")
+    f.flush()
+    time.sleep(float(sys.argv[2]))
+os.makedirs("artifacts/model", exist_ok=True)
+open("artifacts/model/weights", "w").write("w" * 100)
+"""
+
+
+def wait_for(condition: Callable[[], object], seconds: float = 30.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it did not come to pass"
+        time.sleep(0.02)
+
+
+class Workspace:
+    """A workspace, and the runs that were launched in it."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.backend: Backend = open_local(path)
+        self.runs = self.backend.need("runs")
+        self.launcher = self.backend.need("launcher")
+        self.launched: list[str] = []
+
+    def launch(self, *argv: str) -> RunFolder:
+        run = self.runs.create(name="a run", mutation=ME)
+        self.launched.append(run.id)
+        self.launcher.submit(LaunchSpec(run=run.id, argv=argv, grace_s=1.0), ME)
+        return RunFolder.of(self.path, run.id)
+
+    def count(self, steps: int = 20, pause: float = 0.1) -> RunFolder:
+        return self.launch(sys.executable, "-c", COUNTING, str(steps), str(pause))
+
+    def run(self, folder: RunFolder) -> Run:
+        found: Run = self.runs.get(folder.run)
+        return found
+
+    def status(self, folder: RunFolder) -> RunStatus:
+        return self.run(folder).status
+
+    def points(self, folder: RunFolder) -> int:
+        count: int = self.runs.series(folder.run, "loss").count
+        return count
+
+    def begun(self, folder: RunFolder, line: bytes = b"line 2") -> None:
+        wait_for(lambda: folder.log.exists() and line in folder.log.read_bytes())
+
+    def kill_agent(self) -> None:
+        pid = agent_status(self.path).pid
+        assert pid is not None
+        os.kill(pid, signal.SIGKILL)
+        wait_for(lambda: not agent_status(self.path).running)
+
+    def kill_supervisor(self, folder: RunFolder) -> RunMeta:
+        meta = folder.meta()
+        assert meta is not None
+        os.kill(meta.supervisor.pid, signal.SIGKILL)
+        wait_for(lambda: not is_alive(meta.supervisor))
+        return meta
+
+    def all_is_told(self) -> None:
+        """No run is open, no request waits, no process is left."""
+        wait_for(lambda: all(self.runs.get(run).status.ended for run in self.launched))
+        wait_for(lambda: self.backend.need("requests").list() == ())
+        for run in self.launched:
+            assert run_processes(run) == []
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Iterator[Workspace]:
+    workspace = Workspace(tmp_path)
+    yield workspace
+    stop_agent(tmp_path)
+    for run in workspace.launched:
+        meta = RunFolder.of(tmp_path, run).meta()
+        if meta is not None and is_alive(meta.supervisor):
+            os.kill(meta.supervisor.pid, signal.SIGKILL)
+        kill_run_processes(run)
+
+
+def finished_whole(workspace: Workspace, folder: RunFolder, steps: int = 20) -> None:
+    run = workspace.run(folder)
+    assert (run.status, run.exit_code, run.reason) == (RunStatus.FINISHED, 0, "")
+    assert workspace.points(folder) == steps
+    assert folder.log.read_text().splitlines() == [f"line {step}" for step in range(steps)]
+    assert [artifact.path for artifact in workspace.backend.need("artifacts").list(run.id)] == ["model/weights"]
+
+
+# ---------------------------------------------------------------- the agent is killed
+
+
+def test_the_agent_is_killed_while_a_run_runs_and_the_run_ends_without_it(workspace: Workspace) -> None:
+    folder = workspace.count()
+    ensure_agent(workspace.path)
+    workspace.begun(folder)
+    workspace.kill_agent()
+    wait_for(lambda: workspace.status(folder) is RunStatus.FINISHED)
+    finished_whole(workspace, folder)
+    ensure_agent(workspace.path)
+    workspace.all_is_told()
+    finished_whole(workspace, folder)
+
+
+def test_the_agent_is_killed_and_its_successor_takes_the_running_run_over(workspace: Workspace) -> None:
+    folder = workspace.count(40)
+    ensure_agent(workspace.path, slots=1)
+    workspace.begun(folder)
+    workspace.kill_agent()
+    waiting = workspace.count(3, 0)
+    ensure_agent(workspace.path, slots=1)
+    wait_for(lambda: agent_status(workspace.path).queued == 1)
+    assert workspace.status(waiting) is RunStatus.QUEUED, "the slot is taken by the run that was taken over"
+    workspace.all_is_told()
+    finished_whole(workspace, folder, 40)
+    finished_whole(workspace, waiting, 3)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_the_agent_is_killed_again_and_again_and_every_run_runs_once(workspace: Workspace, seed: int) -> None:
+    chance = random.Random(seed)
+    folders = [workspace.count(3, 0.02) for _ in range(4)]
+    for _ in range(5):
+        ensure_agent(workspace.path, slots=2)
+        time.sleep(chance.random() * 0.5)  # at any moment
+        workspace.kill_agent()
+    ensure_agent(workspace.path, slots=2)
+    workspace.all_is_told()
+    for folder in folders:
+        finished_whole(workspace, folder, 3)
+
+
+def test_a_stopped_agent_leaves_its_runs_running(workspace: Workspace) -> None:
+    folder = workspace.count()
+    ensure_agent(workspace.path)
+    workspace.begun(folder)
+    stop_agent(workspace.path)
+    assert standing(folder) is Standing.SUPERVISED
+    wait_for(lambda: workspace.status(folder) is RunStatus.FINISHED)
+    finished_whole(workspace, folder)
+
+
+# ---------------------------------------------------------------- the supervisor is killed
+
+
+def test_the_supervisor_is_killed_and_the_run_is_lost_with_all_that_it_said(workspace: Workspace) -> None:
+    folder = workspace.launch(
+        "sh", "-c", '(setsid sleep 81 &); echo \'{"metrics": {"loss": 0.5}}\' >&3; echo line 2; sleep 82'
+    )
+    ensure_agent(workspace.path)
+    workspace.begun(folder)
+    wait_for(lambda: folder.spool.stat().st_size > 0)
+    meta = workspace.kill_supervisor(folder)
+    wait_for(lambda: workspace.status(folder).ended)
+    run = workspace.run(folder)
+    assert run.status is RunStatus.LOST
+    assert run.reason.startswith("its supervisor vanished")
+    assert workspace.points(folder) == 1
+    assert meta.child is not None
+    assert not is_alive(meta.child)
+    workspace.all_is_told()
+
+
+def test_agent_and_supervisor_are_killed_and_the_next_agent_tells_the_truth(workspace: Workspace) -> None:
+    folder = workspace.count(1000)
+    ensure_agent(workspace.path)
+    workspace.begun(folder)
+    workspace.kill_agent()
+    workspace.kill_supervisor(folder)
+    assert workspace.status(folder) is RunStatus.RUNNING, "nobody is there to say otherwise"
+    ensure_agent(workspace.path)
+    wait_for(lambda: workspace.status(folder) is RunStatus.LOST)
+    said = folder.spool.read_bytes().count(b"\n")
+    assert workspace.points(folder) == said
+    workspace.all_is_told()
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_the_supervisor_is_killed_at_any_moment_and_the_run_has_one_true_end(workspace: Workspace, seed: int) -> None:
+    chance = random.Random(seed)
+    folders = [workspace.count(5, 0.02) for _ in range(4)]
+    ensure_agent(workspace.path, slots=4)
+    for folder in folders:
+        wait_for(lambda folder=folder: folder.meta() is not None)
+        time.sleep(chance.random() * 0.25)
+        meta = folder.meta()
+        assert meta is not None
+        if is_alive(meta.supervisor):
+            os.kill(meta.supervisor.pid, signal.SIGKILL)
+    workspace.all_is_told()
+    for folder in folders:
+        ended, run = folder.exit(), workspace.run(folder)
+        assert ended is not None
+        assert (run.status, run.reason) == (ended.status, ended.reason)
+        assert run.status in (RunStatus.LOST, RunStatus.FINISHED)
+        assert workspace.points(folder) == folder.spool.read_bytes().count(b"\n")
+        if run.status is RunStatus.FINISHED:
+            finished_whole(workspace, folder, 5)
+
+
+def test_a_run_that_ended_on_a_store_that_was_away_is_told_later(workspace: Workspace) -> None:
+    folder = workspace.count(5, 0.1)
+    ensure_agent(workspace.path)
+    workspace.begun(folder, b"line 0")
+    workspace.kill_agent()
+    holder = sqlite3.connect(workspace.path / "console.db", isolation_level=None, timeout=30)
+    holder.execute("BEGIN IMMEDIATE")
+    wait_for(lambda: folder.exit() is not None)
+    workspace.kill_supervisor(folder)
+    holder.execute("ROLLBACK")
+    holder.close()
+    assert workspace.status(folder) is RunStatus.RUNNING
+    ensure_agent(workspace.path)
+    workspace.all_is_told()
+    finished_whole(workspace, folder, 5)
+
+
+# ---------------------------------------------------------------- the worker is killed
+
+
+def test_the_command_is_killed_and_the_run_fails_by_its_name(workspace: Workspace) -> None:
+    folder = workspace.count(1000)
+    ensure_agent(workspace.path)
+    workspace.begun(folder)
+    wait_for(lambda: (meta := folder.meta()) is not None and meta.child is not None)
+    meta = folder.meta()
+    assert meta is not None
+    assert meta.child is not None
+    os.kill(meta.child.pid, signal.SIGKILL)
+    wait_for(lambda: workspace.status(folder).ended)
+    run = workspace.run(folder)
+    assert (run.status, run.exit_code) == (RunStatus.FAILED, 137)
+    assert run.reason.startswith("killed by SIGKILL (signal 9): line ")
+    workspace.all_is_told()
+
+
+# ---------------------------------------------------------------- the machine goes down
+
+
+def test_runs_of_an_earlier_boot_are_lost_at_boot_and_nothing_is_signalled(workspace: Workspace) -> None:
+    bystander = subprocess.Popen(["sleep", "83"])
+    try:
+        folder = workspace.launch("sleep", "84")
+        ensure_agent(workspace.path)
+        wait_for(lambda: (meta := folder.meta()) is not None and meta.child is not None)
+        workspace.kill_agent()
+        meta = workspace.kill_supervisor(folder)
+        earlier = "0e7b2b7e-0000-0000-0000-000000000000"
+        # After a restart the numbers belong to others.
+        reused = msgspec.structs.replace(meta.supervisor, pid=bystander.pid, boot=earlier)
+        folder.write_meta(msgspec.structs.replace(meta, supervisor=reused, child=reused))
+        ensure_agent(workspace.path)
+        wait_for(lambda: workspace.status(folder) is RunStatus.LOST)
+        assert workspace.run(folder).reason.startswith("lost at boot")
+        assert bystander.poll() is None
+        workspace.all_is_told()
+    finally:
+        bystander.kill()
+        bystander.wait()
+
+
+# ---------------------------------------------------------------- the console is killed
+
+
+def test_a_console_that_dies_between_making_and_submitting_leaves_nothing_that_hangs(workspace: Workspace) -> None:
+    submitted = workspace.runs.create(name="laid out", mutation=ME)
+    workspace.launched.append(submitted.id)
+    RunFolder.of(workspace.path, submitted.id).lay_out(LaunchSpec(run=submitted.id, argv=("sh", "-c", "echo line 0")))
+    made = workspace.runs.create(name="only made", mutation=ME)
+    ensure_agent(workspace.path)
+    wait_for(lambda: workspace.runs.get(submitted.id).status is RunStatus.FINISHED)
+    assert workspace.runs.get(made.id).status is RunStatus.QUEUED, "its console may still be about to submit it"
+
+
+def test_a_console_that_dies_while_stopping_a_queued_run_leaves_it_stopped(workspace: Workspace) -> None:
+    folder = workspace.count()
+    request = workspace.backend.need("requests").list()[0]
+    from backends.entities import Request
+    from backends.local.run_folder import StopRequest
+
+    assert isinstance(request, Request)
+    folder.write_stop(StopRequest(actor="someone@somewhere", at=0))
+    assert workspace.backend.need("requests").cancel(request.id)
+    ensure_agent(workspace.path)
+    wait_for(lambda: workspace.status(folder) is RunStatus.STOPPED)
+    assert not folder.log.exists()
+
+
+def test_the_terminal_hangs_up_and_the_run_goes_on(workspace: Workspace) -> None:
+    console = f"""
+import sys
+from pathlib import Path
+from backends.contract import Mutation
+from backends.entities import LaunchSpec
+from backends.local import open_local
+from console.agent import ensure_agent
+backend = open_local(Path({str(workspace.path)!r}))
+me = Mutation("someone@somewhere")
+run = backend.runs.create(name="over ssh", mutation=me)
+backend.launcher.submit(LaunchSpec(run=run.id, argv=(sys.executable, "-c", {COUNTING!r}, "20", "0.1")), me)
+print("agent", ensure_agent(Path({str(workspace.path)!r})).pid, "run", run.id, flush=True)
+sys.stdin.read()
+"""
+    pid, master = pty.fork()
+    if pid == 0:
+        os.execv(sys.executable, [sys.executable, "-c", console])
+    said = b""
+    while b"run" not in said or not said.endswith(b"\n"):
+        said += os.read(master, 4096)
+    words = said.decode().split()
+    folder = RunFolder.of(workspace.path, words[3])
+    workspace.launched.append(folder.run)
+    workspace.begun(folder)
+    os.close(master)
+    _, how = os.waitpid(pid, 0)
+    assert os.WIFSIGNALED(how)
+    assert os.WTERMSIG(how) == signal.SIGHUP
+    assert psutil.pid_exists(int(words[1])), "the agent outlives the terminal"
+    meta = folder.meta()
+    assert meta is not None
+    assert psutil.Process(meta.supervisor.pid).terminal() is None
+    wait_for(lambda: workspace.status(folder).ended)
+    finished_whole(workspace, folder)
+    assert "over" not in agent_log(workspace.path)
