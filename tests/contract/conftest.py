@@ -1,6 +1,7 @@
 """One suite for every adapter: each test here takes `backend` and says what the contract promises, whoever keeps it.
 
-Another adapter joins with one row in `ADAPTERS`. A test that needs what an adapter says it lacks is skipped, with the reason.
+Another adapter joins with one row in `ADAPTERS`. A test that needs what an adapter says it lacks is skipped, with the
+reason.
 """
 
 from __future__ import annotations

@@ -121,15 +121,15 @@ def test_pages_forward_and_backward_hold_every_run_once_in_one_order(
 
 @pytest.mark.parametrize("order", ORDERS)
 @pytest.mark.parametrize("where", FILTERS)
-def test_a_query_gives_what_the_language_means(
-    runs: RunStore, many: tuple[Run, ...], where: str, order: str
-) -> None:
+def test_a_query_gives_what_the_language_means(runs: RunStore, many: tuple[Run, ...], where: str, order: str) -> None:
     query = query_of(f"{where} {order}".strip())
     found = list(all_pages(lambda at: runs.page(query, at=at, limit=6)))
     meant = select(query, many)
     assert sorted(run.id for run in found) == sorted(run.id for run in meant)
     keys = [by.key for by in query.order]
-    assert [[_shown(run, key) for key in keys] for run in found] == [[_shown(run, key) for key in keys] for run in meant]
+    assert [[_shown(run, key) for key in keys] for run in found] == [
+        [_shown(run, key) for key in keys] for run in meant
+    ]
     assert backward(runs, query, 6) == [run.id for run in found]
     count = runs.count(query)
     assert (count.value, count.exact) == (len(meant), True)
@@ -364,9 +364,7 @@ def test_known_keys_come_most_used_first(runs: RunStore, many: tuple[Run, ...]) 
 
 def test_experiments_count_their_runs(runs: RunStore, many: tuple[Run, ...]) -> None:
     counted = {experiment.name: experiment.runs for experiment in runs.experiments()}
-    assert counted == {
-        name: sum(run.experiment == name for run in many) for name in ("boats", "flights")
-    }
+    assert counted == {name: sum(run.experiment == name for run in many) for name in ("boats", "flights")}
 
 
 def test_counting_stops_at_the_limit(runs: RunStore, many: tuple[Run, ...]) -> None:
