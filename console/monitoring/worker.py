@@ -1,4 +1,4 @@
-"""Batches handed in, scored in a process of its own: `python -m console.monitoring.worker URL MONITOR [--labels] FILE …`.
+"""Batches handed in, scored apart: `python -m console.monitoring.worker URL MONITOR [--labels] FILE …`.
 
 URL names the backend (`local:/path`). Speaks the JSON lines of `console.offload` on stdout.
 """
