@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from rich.style import Style
-from textual.theme import Theme
+from textual.theme import BUILTIN_THEMES, Theme
 
 
 class Palette(NamedTuple):
@@ -137,7 +137,8 @@ def textual_theme(name: str) -> Theme:
         panel=web(palette.background),
         dark=palette.dark,
         ansi=palette.ansi,
-        variables={
+        variables=(BUILTIN_THEMES["ansi-dark"].variables if palette.ansi else {})
+        | {
             "dim": web(palette.dim),
             "rule": web(palette.border),
             "state-ok": web(palette.ok),
