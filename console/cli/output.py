@@ -25,6 +25,11 @@ GAP = 2
 _UNSEEN = re.compile("[\x7f-\x9f\u00ad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb]")
 """What JSON allows in a string as it is, and a terminal obeys or hides: written as \\uXXXX, which means the same."""
 
+_ONE_CELL_EACH = re.compile(
+    "[ -~\u00a1-\u00ac\u00ae-\u02ff\u2009\u2010-\u2027\u2030-\u205e\u2190-\u22ff\u2500-\u25fc]*"
+)
+"""What the console itself writes, and most of what people write: its width needs no table."""
+
 _STATE_COLOUR = {
     "finished": "green",
     "ok": "green",
@@ -84,8 +89,7 @@ def print_table(items: Iterable[T], columns: Sequence[Col[T]], *, empty: str = "
         return
     titles = [column.title for column in columns]
     widths = [
-        max(cell_length(text) for text in [titles[index], *(row[index] for row in rows)])
-        for index in range(len(columns))
+        max(_width(text) for text in [titles[index], *(row[index] for row in rows)]) for index in range(len(columns))
     ]
     shown = _fitting(widths)
     _print_row(titles, widths, columns, shown, title=True)
@@ -96,7 +100,7 @@ def print_table(items: Iterable[T], columns: Sequence[Col[T]], *, empty: str = "
 def print_record(fields: Mapping[str, object]) -> None:
     """`name   value` lines; empty values are left out, long ones go over several lines."""
     kept = {name: value for name, value in fields.items() if value not in (None, "", (), {}, [])}
-    width = max((cell_length(name) for name in kept), default=0)
+    width = max((_width(name) for name in kept), default=0)
     for name, value in kept.items():
         lines = safe_lines(value)
         sys.stdout.write(f"{dim(name.ljust(width))}  {lines[0]}\n")
@@ -135,6 +139,10 @@ def state(word: str, text: str | None = None) -> str:
     return f"\x1b[{colour}m{shown}\x1b[0m" if colour and coloured() else shown
 
 
+def _width(text: str) -> int:
+    return len(text) if _ONE_CELL_EACH.fullmatch(text) else cell_length(text)
+
+
 def _cell(column: Col[T], item: T) -> str:
     value = column.cell(item)
     if value is None or value == "":
@@ -164,7 +172,7 @@ def _print_row(
         text, width = cells[index], widths[index]
         if shown == 1 and sys.stdout.isatty():
             text = cut(text, shutil.get_terminal_size().columns)
-        pad = " " * max(0, width - cell_length(text))
+        pad = " " * max(0, width - _width(text))
         last = index == shown - 1
         paint = dim if title else state if columns[index].state else str
         painted = paint(text)
