@@ -4,79 +4,20 @@ the same alerts."""
 from __future__ import annotations
 
 import hashlib
-import operator
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
 import msgspec
 
 from backends.entities import Alert, AlertState, ColumnScore, Estimate, Millis, Monitor, MonitorState, Record, Window
-from console.monitoring import performance
-from console.monitoring.cells import by_label
-from console.monitoring.counts import layout_of, unpack
 from console.monitoring.policy import Policy, read_policy
 from console.monitoring.profile import Profile
+from console.monitoring.verdicts import Verdict, primary_metric, verdicts
 from console.monitoring.windows import own_state
 
 DRIFT = "drift"
 CRITICAL = "critical"
 WARN = "warn"
-
-
-class Verdict(Record, frozen=True):
-    """What the windows up to and with one say about the primary metric."""
-
-    start: Millis
-    """Of the last window that was pooled."""
-    end: Millis
-    value: Estimate
-    shortfall: float
-    """How much worse than the reference; negative when better."""
-    bad: bool
-
-
-def primary_metric(profile: Profile) -> str:
-    """The metric that decides about this kind of model."""
-    return performance.PRIMARY[profile.task]
-
-
-def verdicts(windows: Sequence[Window], profile: Profile, policy: Policy) -> list[Verdict]:
-    """The pooled primary metric at each window that can be judged, oldest first.
-
-    windows: of one model version, oldest first. Windows without labels are stepped over, so late labels make no hole.
-    """
-    metric = primary_metric(profile)
-    reference = profile.metrics.get(metric)
-    if reference is None:
-        return []
-    effect = policy.min_effect * (abs(reference) if profile.task == "regression" else 1.0)
-    labelled = [window for window in windows if window.labelled]
-    # Running totals: what the windows i+1 … j hold together is total[j] - total[i].
-    layout = layout_of(profile)
-    cells, sums = [[0] * (layout.score[1] - layout.score[0])], [[0.0] * 6]
-    for window in labelled:
-        counts = unpack(window.counts)
-        cells.append(list(map(operator.add, cells[-1], counts.cells[layout.score[0] : layout.score[1]])))
-        sums.append(list(map(operator.add, sums[-1], counts.sums)))
-    found = []
-    for last in range(policy.pool, len(labelled) + 1):
-        pooled = list(map(operator.sub, cells[last], cells[last - policy.pool]))
-        errors = list(map(operator.sub, sums[last], sums[last - policy.pool]))
-        estimate = performance.measure(by_label(pooled), errors, profile.task, profile.scale).get(metric)
-        if estimate is None or estimate.n < policy.min_labels:
-            continue
-        # The end of the interval that is kindest to the model: bad only if even that is bad.
-        kindest = estimate.high if performance.LARGER_IS_BETTER[metric] else estimate.low
-        found.append(
-            Verdict(
-                start=labelled[last - 1].start,
-                end=labelled[last - 1].end,
-                value=estimate,
-                shortfall=performance.shortfall(metric, estimate.value, reference),
-                bad=kindest is not None and performance.shortfall(metric, kindest, reference) > effect,
-            )
-        )
-    return found
 
 
 def evaluate(monitor: Monitor, profile: Profile, windows: Sequence[Window], alerts: Sequence[Alert]) -> list[Alert]:
@@ -91,7 +32,7 @@ def evaluate(monitor: Monitor, profile: Profile, windows: Sequence[Window], aler
     own = [window for window in windows if window.model_version == version]
     changed: list[Alert] = []
     for metric, judged in (
-        (primary_metric(profile), _performance(monitor, profile, own, policy)),
+        (primary_metric(profile), _performance(monitor, profile, own, policy, alerts)),
         (DRIFT, _drift(monitor, own, policy)),
     ):
         current = next(
@@ -113,7 +54,7 @@ def evaluate(monitor: Monitor, profile: Profile, windows: Sequence[Window], aler
 def horizon(monitor: Monitor) -> int:
     """How many of the newest windows `evaluate` looks at."""
     policy = read_policy(monitor.policy)
-    return 3 * (policy.pool + policy.n + policy.drift_n)
+    return max(policy.pool + 2 * policy.n, policy.drift_n)
 
 
 class _Judged(Record, frozen=True):
@@ -124,7 +65,9 @@ class _Judged(Record, frozen=True):
     windows: int = 0
 
 
-def _performance(monitor: Monitor, profile: Profile, windows: Sequence[Window], policy: Policy) -> _Judged:
+def _performance(
+    monitor: Monitor, profile: Profile, windows: Sequence[Window], policy: Policy, alerts: Sequence[Alert]
+) -> _Judged:
     metric = primary_metric(profile)
     found = verdicts(windows, profile, policy)
     if not found:
@@ -135,23 +78,23 @@ def _performance(monitor: Monitor, profile: Profile, windows: Sequence[Window], 
     reference = profile.metrics[metric]
     measured = f"{digits(newest.value.value)}{interval(newest.value)}"
     said = f"{label(metric)} {measured} over {policy.pool} {plural(monitor.window)}"
-    if len(found) >= policy.k and not any(verdict.bad for verdict in found[-policy.k :]):
+    if len(found) >= policy.k and all(verdict.good for verdict in found[-policy.k :]):
         return _Judged(calm=f"{said}, back within {digits(policy.min_effect)} of the reference {digits(reference)}")
-    first = _run_start(found)
+    began = next((alert.opened_at for alert in alerts if alert.metric == metric), _run_start(found).start)
     text = (
         f"{said}: {digits(abs(newest.shortfall))} {'worse' if newest.shortfall > 0 else 'better'} than the reference "
         f"{digits(reference)} of v{windows[-1].model_version}, {len(bad)} of the last {len(recent)} windows, "
-        f"since {moment(first.start, monitor.window)}"
+        f"since {moment(began, monitor.window)}"
     )
-    streak = sum(1 for verdict in found if verdict.bad and verdict.start >= first.start)
+    streak = sum(1 for verdict in found if verdict.bad and verdict.start >= began)
     fires = None
     if newest.bad and len(bad) >= policy.k:
         fires = Alert(
-            id=alert_id(monitor.name, metric, windows[-1].model_version, first.start),
+            id=alert_id(monitor.name, metric, windows[-1].model_version, began),
             monitor=monitor.name,
             metric=metric,
             state=AlertState.FIRING,
-            opened_at=first.start,
+            opened_at=began,
             text=text,
             severity=CRITICAL,
             windows=streak,

@@ -257,7 +257,7 @@ def _store(
 
 
 def review(backend: Backend, monitor: Monitor, champion: Champion) -> None:
-    """Let the newest windows open, change and resolve alerts, and let the newest one say what the monitor's state is."""
+    """Let the newest windows open, change and resolve alerts; the newest one then says what the state is."""
     store = backend.need("monitors")
     windows = store.windows(monitor.name, limit=alerts.horizon(monitor))
     if not windows or windows[-1].model_version != champion.version.version:

