@@ -30,6 +30,9 @@ COLORS = {
 
 ASCII_MARKERS = "*+o#%@"
 
+BLANK, LEVEL, NAME = -1, -2, -3
+"""Who owns a cell, where it is none of the series: nobody, a level, the name of one."""
+
 
 @dataclass(frozen=True)
 class Series:
@@ -182,20 +185,25 @@ def picture(chart: Chart, width: int, height: int) -> list[Strip]:
         x = (point[0] - left) / span_x * right_dot if span_x > 0 else right_dot / 2
         return x, (point[1] - low) / (high - low) * top_dot
 
-    cells: list[list[tuple[str, int]]] = [[(" ", -1)] * columns for _ in range(rows)]
+    cells: list[list[tuple[str, int]]] = [[(" ", BLANK)] * columns for _ in range(rows)]
     for value, name in levels:
         y = rows - 1 - int((value - low) / (high - low) * top_dot) // trace.DOTS_Y
-        label = safe_text(name, columns // 2)
-        text = "╌" * (columns - cell_length(label) - 2) + f" {label} " if label else "╌" * columns
-        cells[y] = [(character, -2) for character in drawn(text)[:columns].ljust(columns)]
+        label = drawn(safe_text(name, columns // 2))
+        cells[y] = [(drawn("╌"), LEVEL)] * columns
+        if label and cell_length(label) == len(
+            label
+        ):  # a name in wide letters has no cell for each: the line goes bare
+            cells[y][columns - len(label) :] = [(character, NAME) for character in label]
     for at, line in enumerate(lines):
         dots = [[dot(p) for p in extremes(part, left, right, columns)] for part in line if part]
         marker = "braille" if utf8_screen() else ASCII_MARKERS[at % len(ASCII_MARKERS)]
         for y, row in enumerate(trace.trace(dots, columns, rows, marker=marker)):
             for x, character in enumerate(row):
-                if character != " ":  # a later line covers an earlier one, so that colours never mix in a cell
+                if (
+                    character != " " and cells[y][x][1] != NAME
+                ):  # a later line covers an earlier one, so that colours never mix in a cell
                     cells[y][x] = (character, at)
-    styles = [*chart.styles_of_series(), chart.ink.style("warn"), chart.ink.style()]
+    styles = [*chart.styles_of_series(), chart.ink.style("warn"), chart.ink.style("warn"), chart.ink.style()]
     dim = chart.ink.style("dim")
     strips = [chart._heading(width)]
     for y in range(rows):
@@ -209,7 +217,7 @@ def picture(chart: Chart, width: int, height: int) -> list[Strip]:
 def _runs(cells: Sequence[tuple[str, int]], styles: Sequence[Style]) -> list[Segment]:
     """Neighbours of one colour as one segment; a blank takes the colour of what is before it, which nobody sees."""
     found: list[Segment] = []
-    text, color = "", -1
+    text, color = "", BLANK
     for character, wanted in cells:
         if character == " " or wanted == color or not text.strip():
             color = color if character == " " else wanted

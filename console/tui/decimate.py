@@ -9,13 +9,16 @@ from backends.entities import MetricSeries
 
 Point = tuple[float, float]
 
+MOST = 1e150
+"""Beyond it differences overflow; a loss that large has left the chart."""
+
 
 def segments(points: Iterable[Point]) -> list[list[Point]]:
-    """The points in unbroken stretches: what is not a finite number is a gap, never a line."""
+    """The points in unbroken stretches: what is not a finite number, or beyond `MOST`, is a gap and never a line."""
     found: list[list[Point]] = []
     current: list[Point] = []
     for x, y in points:
-        if math.isfinite(x) and math.isfinite(y):
+        if math.isfinite(x) and -MOST <= y <= MOST:
             current.append((x, y))
         elif current:
             found.append(current)
