@@ -25,11 +25,14 @@ def now() -> Millis:
     return time.time_ns() // 1_000_000
 
 
-class _Connection(sqlite3.Connection):
-    """A connection that closes with the thread that used it."""
+class _Handle:
+    """Closes a connection with the thread that used it; by itself it would wait for the garbage collector."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self.connection = connection
 
     def __del__(self) -> None:
-        self.close()
+        self.connection.close()
 
 
 class Database:
@@ -38,11 +41,11 @@ class Database:
     def __init__(self, path: Path, *, create: bool = True) -> None:
         self.path = path
         self._threads = threading.local()
-        self._open: weakref.WeakSet[_Connection] = weakref.WeakSet()
+        self._open: weakref.WeakSet[_Handle] = weakref.WeakSet()
         self._guard = threading.Lock()
         self._watching = threading.Lock()
         self._closed = False
-        self._watcher: _Connection | None = None
+        self._watcher: _Handle | None = None
         if not path.exists():
             if not create:
                 raise NotFound(
@@ -62,12 +65,12 @@ class Database:
 
     def connection(self) -> sqlite3.Connection:
         """This thread's connection, in autocommit."""
-        found: _Connection | None = getattr(self._threads, "connection", None)
+        found: _Handle | None = getattr(self._threads, "handle", None)
         if found is None:
-            found = self._threads.connection = self._connect()
-        return found
+            found = self._threads.handle = self._connect()
+        return found.connection
 
-    def _connect(self) -> _Connection:
+    def _connect(self) -> _Handle:
         if self._closed:
             raise Unreachable(f"the store {self.path} is closed; open it again.")
         made = sqlite3.connect(
@@ -77,14 +80,14 @@ class Database:
             isolation_level=None,
             check_same_thread=False,
             cached_statements=256,
-            factory=_Connection,
         )
         made.execute("PRAGMA synchronous = NORMAL")
         made.execute("PRAGMA temp_store = MEMORY")
         made.execute("PRAGMA cache_size = -8000")
+        handle = _Handle(made)
         with self._guard:
-            self._open.add(made)
-        return made
+            self._open.add(handle)
+        return handle
 
     @contextmanager
     def read(self) -> Iterator[sqlite3.Connection]:
@@ -127,7 +130,7 @@ class Database:
         with self._watching:
             if self._watcher is None:
                 self._watcher = self._connect()
-            yield self._watcher
+            yield self._watcher.connection
 
     def shrink(self) -> None:
         """Give unused pages back to the disk and renew what the query planner knows. Takes the write lock for long."""
@@ -144,8 +147,8 @@ class Database:
         """Close every thread's connection."""
         with self._guard:
             self._closed = True
-            for connection in list(self._open):
-                connection.close()
+            for handle in list(self._open):
+                handle.connection.close()
             self._watcher = None
         self._threads = threading.local()
 

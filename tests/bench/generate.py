@@ -1,9 +1,9 @@
 """A workspace with a million runs, for measuring.
 
 `python tests/bench/generate.py FOLDER [RUNS]` makes FOLDER/runs-1000000 if it is not there yet (about two minutes and
-1.3 GB). Names, parameters, tags and metrics look like those of real sweeps: ties, gaps, texts among numbers, failed runs
-without metrics. Rows are written as one bulk load: indexes, triggers and counts afterwards. Only the latest value of a
-metric is there, not its course.
+1.3 GB). Names, parameters, tags and metrics look like those of real sweeps: ties, gaps, texts among numbers, failed
+runs without metrics. Rows are written as one bulk load: indexes, triggers and counts afterwards. Only the latest value
+of a metric is there, not its course.
 """
 
 from __future__ import annotations
