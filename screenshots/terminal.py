@@ -11,6 +11,7 @@ import signal
 import struct
 import termios
 import time
+from collections import Counter
 from collections.abc import Sequence
 from html import escape
 from pathlib import Path
@@ -132,20 +133,27 @@ def cells(terminal: Terminal) -> list[list[tuple[str, str, str, bool, bool]]]:
     return rows
 
 
+def paper_of(rows: list[list[tuple[str, str, str, bool, bool]]]) -> str:
+    """The colour that most of the screen has: what the margin is painted with."""
+    return Counter(cell[2] for row in rows for cell in row).most_common(1)[0][0]
+
+
 def write_svg(terminal: Terminal, path: Path, title: str) -> None:
     """The screen as SVG: one rectangle per run of a colour, one text per run of a style."""
+    shown = cells(terminal)
+    ground = paper_of(shown)
     width = terminal.columns * CELL[0] + 2 * MARGIN
     height = terminal.rows * CELL[1] + 2 * MARGIN
     out = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:.1f} {height:.1f}" role="img">',
         f"<title>{escape(title)}</title>",
-        f'<rect width="100%" height="100%" rx="6" fill="{PAPER}"/>',
+        f'<rect width="100%" height="100%" rx="6" fill="{ground}"/>',
         f'<g font-family="DejaVu Sans Mono, Menlo, Consolas, monospace" font-size="{FONT_SIZE}" xml:space="preserve">',
     ]
-    for y, row in enumerate(cells(terminal)):
+    for y, row in enumerate(shown):
         top = MARGIN + y * CELL[1]
         for start, end in runs([cell[2] for cell in row]):
-            if row[start][2] != PAPER:
+            if row[start][2] != ground:
                 out.append(
                     f'<rect x="{MARGIN + start * CELL[0]:.2f}" y="{top:.1f}" width="{(end - start) * CELL[0]:.2f}" '
                     f'height="{CELL[1]}" fill="{row[start][2]}"/>'
@@ -155,13 +163,13 @@ def write_svg(terminal: Terminal, path: Path, title: str) -> None:
             if not text.strip():
                 continue
             lead = len(text) - len(text.lstrip())
-            shown = text.strip()
+            words = text.strip()
             style = (' font-weight="bold"' if row[start][3] else "") + (
                 ' text-decoration="underline"' if row[start][4] else ""
             )
             out.append(
                 f'<text x="{MARGIN + (start + lead) * CELL[0]:.2f}" y="{top + 13:.1f}" fill="{row[start][1]}" '
-                f'textLength="{len(shown) * CELL[0]:.2f}"{style}>{escape(shown)}</text>'
+                f'textLength="{len(words) * CELL[0]:.2f}"{style}>{escape(words)}</text>'
             )
     out += ["</g>", "</svg>"]
     path.write_text("\n".join(out) + "\n", encoding="utf-8")
@@ -171,15 +179,16 @@ def write_png(terminal: Terminal, path: Path, scale: int = 2) -> None:
     """The screen as PNG, drawn cell by cell."""
     from PIL import Image, ImageDraw
 
+    shown = cells(terminal)
     size = FONT_SIZE * scale
     plain = _font(size)
     across, down = plain.getlength("M"), round(CELL[1] * scale)
     margin = MARGIN * scale
     picture = Image.new(
-        "RGB", (round(terminal.columns * across) + 2 * margin, terminal.rows * down + 2 * margin), PAPER
+        "RGB", (round(terminal.columns * across) + 2 * margin, terminal.rows * down + 2 * margin), paper_of(shown)
     )
     draw = ImageDraw.Draw(picture)
-    for y, row in enumerate(cells(terminal)):
+    for y, row in enumerate(shown):
         top = margin + y * down
         for start, end in runs([cell[2] for cell in row]):
             left = margin + start * across
