@@ -89,12 +89,17 @@ class _Teller:
         self._size = max(size, 1)
         self._stage = ""
         self._began = self._told = 0.0
+        self._done = 0
 
     def begin(self, stage: str) -> None:
-        self._stage, self._began, self._told = stage, time.monotonic(), 0.0
+        self._stage, self._began, self._told, self._done = stage, time.monotonic(), 0.0, 0
 
-    def __call__(self, done: int) -> None:
-        now = time.monotonic()
+    def advanced(self, done: int) -> None:
+        """Bytes of the file consumed so far. Called from the thread that reads ahead, so it only takes note."""
+        self._done = done
+
+    def say(self) -> None:
+        done, now = self._done, time.monotonic()
         if self._progress is None or now - self._told < TELL_EVERY_S:
             return
         self._told = now
@@ -151,7 +156,8 @@ def _convert(reader: Reader, path: Path, staging: Path, tell: _Teller) -> tuple[
     widened = False
     rows = 0
     try:
-        for batch in reader.batches(tell):
+        for batch in reader.batches(tell.advanced):
+            tell.say()
             rows += batch.num_rows
             columns.observe(batch)
             if widened:
@@ -171,7 +177,8 @@ def _convert(reader: Reader, path: Path, staging: Path, tell: _Teller) -> tuple[
             tell.begin("reading again with the widened types")
             out = _ParquetOut(staging / "second.parquet", columns.schema())
             again = 0
-            for batch in reader.batches(tell):
+            for batch in reader.batches(tell.advanced):
+                tell.say()
                 again += batch.num_rows
                 out.add(columns.convert(batch, out.schema))
             if again != rows:

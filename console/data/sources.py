@@ -168,6 +168,10 @@ class JsonLinesReader:
         import pyarrow as pa
         import pyarrow.json as pj
 
+        try:
+            block.decode("utf-8")  # Arrow's JSON reader does not look
+        except UnicodeDecodeError:
+            raise encoding_error(self._path) from None
         order: list[str] = []
         while True:
             schema = pa.schema([(name, pa.string()) for name in self._texts])
@@ -212,8 +216,6 @@ class JsonLinesReader:
                 continue
             try:
                 row = json.loads(line)
-            except UnicodeDecodeError:
-                raise encoding_error(self._path) from None
             except (ValueError, RecursionError) as error:
                 shown = line[:60].decode("utf-8", "replace")
                 raise Invalid(
@@ -265,6 +267,7 @@ class ParquetReader:
             for batch in self._file.iter_batches(batch_size=1 << 16, use_threads=False):
                 done += batch.num_rows
                 advanced(size * done // rows)
+                batch.validate(full=True)
                 if batch.num_rows:
                     yield batch
         except (pa.ArrowException, OSError) as error:

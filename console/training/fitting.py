@@ -8,14 +8,14 @@ from typing import Any
 
 import numpy as np
 
-STAGES = 12
+STAGES = 10
 
 
 def fit_in_stages(pipeline: Any, frame: Any, target: Any) -> Iterator[tuple[int, int, bool]]:
     """Fit the pipeline in place, yielding (iterations done, iterations in all, whether it was the last stage) after
     each stage.
 
-    Estimators that can go on from where they were (`warm_start` with trees or boosting rounds) are fitted in at most 12
+    Estimators that can go on from where they were (`warm_start` with trees or boosting rounds) are fitted in at most 10
     stages; the others in one, (1, 1, True). Boosting that stops early ends the stages.
     """
     model = pipeline.steps[-1][1]

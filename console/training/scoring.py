@@ -80,9 +80,8 @@ def measure(
         if name == "auc" and binary and len(present) == 2:
             out[name] = float(m.roc_auc_score(hits, scores))
         elif name == "auc" and not binary and len(present) > 1:
-            each = [
-                m.roc_auc_score(target == value, scores[:, at]) for at, value in enumerate(classes) if value in present
-            ]
+            shown = [at for at, value in enumerate(classes) if value in present]
+            each = [m.roc_auc_score(target == classes[at], scores[:, at]) for at in shown]
             out[name] = float(np.mean(each))
         elif name == "log_loss" and kind == "probability":
             out[name] = float(m.log_loss(hits, scores, labels=[False, True])) if binary else float(

@@ -127,8 +127,10 @@ def recipe_of(backend: Backend, run: Run) -> str:
 def worker_environment(slots: int, seed: int) -> dict[str, str]:
     """Each of `slots` parallel runs gets its share of the cores: threads beyond them only fight for the same ones."""
     threads = str(max(1, (os.cpu_count() or 1) // max(slots, 1)))
-    names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "LOKY_MAX_CPU_COUNT", "ARROW_NUM_THREADS")
+    names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "LOKY_MAX_CPU_COUNT")
     env = dict.fromkeys(names, threads)
+    # threads that wait must sleep: spinning ones slow each other down tenfold where a box is shared
+    env["OMP_WAIT_POLICY"] = "PASSIVE"
     return env | {"PYTHONPATH": python_path(), "PYTHONUNBUFFERED": "1", "PYTHONHASHSEED": str(seed % 4294967296)}
 
 

@@ -1,0 +1,73 @@
+"""Runs side by side."""
+
+from __future__ import annotations
+
+import math
+
+from backends.entities import DatasetInput, Run, RunStatus, Source
+from console.training.compare import compare, higher_is_better
+
+
+def run(name: str, params: dict[str, str], metrics: dict[str, float], **more: object) -> Run:
+    return Run(
+        id=name,
+        name=name,
+        experiment="e",
+        status=RunStatus.FINISHED,
+        created_at=0,
+        params=params,
+        metrics=metrics,
+        **more,
+    )  # type: ignore[arg-type]
+
+
+def test_what_differs_comes_first_and_absent_is_none() -> None:
+    made = compare([run("a", {"depth": "3", "lr": "0.1", "zeta": "1"}, {}), run("b", {"depth": "3", "lr": "0.3"}, {})])
+    assert [(row.key, row.values, row.differs) for row in made.params] == [
+        ("lr", ("0.1", "0.3"), True),
+        ("zeta", ("1", None), True),
+        ("depth", ("3", "3"), False),
+    ]
+
+
+def test_the_best_is_marked_by_the_metrics_own_direction() -> None:
+    made = compare(
+        [
+            run(
+                "a",
+                {},
+                {"auc": 0.7, "log_loss": 0.5, "odd": 1.0, "train.auc": 0.9},
+                tags={"console.primary": "log_loss"},
+            ),
+            run("b", {}, {"auc": 0.8, "log_loss": 0.6, "odd": 2.0, "train.auc": 1.0}),
+            run("c", {}, {"auc": 0.8, "log_loss": math.nan}),
+        ]
+    )
+    best = {row.key: row.best for row in made.metrics}
+    assert best == {"auc": (1, 2), "log_loss": (0,), "odd": (), "train.auc": ()}
+    assert made.metrics[0].key == made.primary == "log_loss"
+
+
+def test_nothing_is_best_among_equals_or_alone() -> None:
+    assert compare([run("a", {}, {"auc": 0.7})]).metrics[0].best == ()
+    assert compare([run("a", {}, {"auc": 0.7}), run("b", {}, {"auc": 0.7})]).metrics[0].best == ()
+
+
+def test_data_and_code_are_compared_too() -> None:
+    inputs = (DatasetInput(dataset="d", version="1", digest="x"),)
+    made = compare(
+        [
+            run("a", {}, {}, inputs=inputs, source=Source(commit="a" * 40)),
+            run("b", {}, {}, inputs=inputs, source=Source(commit="a" * 40, dirty=True)),
+        ]
+    )
+    facts = {row.key: (row.values, row.differs) for row in made.facts}
+    assert facts["data"] == (("d@1", "d@1"), False)
+    assert facts["commit"] == (("a" * 12, "a" * 12 + " with changes"), True)
+
+
+def test_directions() -> None:
+    assert higher_is_better("test.accuracy") is True
+    assert higher_is_better("val_loss") is False
+    assert higher_is_better("rmse") is False
+    assert higher_is_better("temperature") is None
