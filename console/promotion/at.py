@@ -1,0 +1,15 @@
+"""What was in production at a given time."""
+
+from __future__ import annotations
+
+from backends.contract import Backend
+from backends.entities import Millis
+from console.promotion.moves import moves_of
+
+
+def version_at(backend: Backend, model: str, alias: str, when: Millis) -> str | None:
+    """The version that the alias named at `when`, or None. A move counts from its own millisecond on."""
+    for move in moves_of(backend, model, alias):
+        if move.at <= when:
+            return move.version
+    return None

@@ -1,0 +1,228 @@
+"""The checks that stand before a promotion. A missing fact is a warning that says so; only a fact can fail a gate."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from backends.contract import Backend, NotFound, Unsupported
+from backends.entities import Column, ColumnType, GateResult, GateStatus, ModelVersion, RunStatus
+from console.promotion.measures import lower_is_better, primary_of, same_test, test_of, value_of
+
+TOLERANCE = 0.005
+"""A candidate may be this share of the holder's value worse on the same test rows: a tie is no reason to refuse."""
+
+PASS, WARN, FAIL = GateStatus.PASS, GateStatus.WARN, GateStatus.FAIL
+_SEVERITY = {FAIL: 0, WARN: 1, PASS: 2}
+
+
+def evaluate_gates(backend: Backend, version: ModelVersion, alias: str) -> tuple[GateResult, ...]:
+    """Every gate against whoever holds the alias at this moment; the worst first."""
+    return gates_against(backend, version, holder_of(backend, version.model, alias))
+
+
+def gates_against(backend: Backend, candidate: ModelVersion, holder: ModelVersion | None) -> tuple[GateResult, ...]:
+    """Every gate against a given holder; the worst first."""
+    results = (
+        artifact_gate(backend, candidate),
+        types_gate(candidate),
+        run_gate(backend, candidate),
+        metrics_gate(candidate),
+        baseline_gate(candidate),
+        holder_gate(candidate, holder),
+        signature_gate(candidate, holder),
+    )
+    return tuple(sorted(results, key=lambda result: _SEVERITY[result.status]))
+
+
+def failed(gates: Sequence[GateResult]) -> tuple[GateResult, ...]:
+    return tuple(result for result in gates if result.status is FAIL)
+
+
+def holder_of(backend: Backend, model: str, alias: str) -> ModelVersion | None:
+    """The version that the alias names, or None."""
+    registry = backend.need("registry")
+    held = registry.get(model).aliases.get(alias)
+    return registry.version(model, held) if held is not None else None
+
+
+# ---------------------------------------------------------------- the model file
+
+
+def artifact_gate(backend: Backend, version: ModelVersion) -> GateResult:
+    """The stored model file still has the sha256 that was recorded at registration."""
+    rule = "the model file has the recorded sha256"
+    file = version.file
+    if not file.sha256 or not file.path:
+        return _result("artifact", WARN, "not recorded", rule, "the version was registered without its model file")
+    if backend.artifacts is None:
+        why = backend.missing.get("artifacts", "this backend keeps no artifacts")
+        return _result("artifact", WARN, "not checked", rule, why)
+    try:
+        kept = next((a for a in backend.artifacts.list(version.run, prefix=file.path) if a.path == file.path), None)
+        if kept is None:
+            return _result("artifact", FAIL, "gone", rule, f"run {version.run[:8]} has no artifact {file.path}")
+        if kept.sha256 != file.sha256:
+            return _result(
+                "artifact", FAIL, f"sha256 {_short(kept.sha256)}", rule, f"recorded was {_short(file.sha256)}"
+            )
+        if not backend.artifacts.verify(version.run, file.path):
+            return _result(
+                "artifact", FAIL, "damaged", rule, "the stored bytes were changed; register from a run that is whole"
+            )
+    except NotFound as error:
+        return _result("artifact", FAIL, "gone", rule, str(error))
+    except Unsupported as error:
+        return _result("artifact", WARN, "not checked", rule, str(error))
+    return _result("artifact", PASS, f"sha256 {_short(file.sha256)} verified", rule)
+
+
+def types_gate(version: ModelVersion) -> GateResult:
+    """Loading the file runs no code that the console does not know."""
+    rule = "every type in the file is on the console's list"
+    file = version.file
+    if file.untrusted:
+        return _result("types", FAIL, f"{len(file.untrusted)} untrusted", rule, ", ".join(file.untrusted))
+    if not file.format:
+        return _result("types", WARN, "not recorded", rule, "the version was registered without its model file")
+    if file.format not in ("skops", "onnx"):
+        return _result(
+            "types", WARN, file.format, rule, f"{file.format} files run code when loaded and cannot be inspected"
+        )
+    return _result("types", PASS, file.format, rule)
+
+
+# ---------------------------------------------------------------- the run and its metrics
+
+
+def run_gate(backend: Backend, version: ModelVersion) -> GateResult:
+    """The version comes from a run that finished."""
+    rule = "the source run finished"
+    if not version.run or backend.runs is None:
+        return _result("run", WARN, "not recorded", rule, "the version names no run that can be looked at")
+    try:
+        run = backend.runs.get(version.run)
+    except NotFound:
+        return _result("run", WARN, "gone", rule, f"run {version.run[:8]} is not there any more")
+    if run.status is not RunStatus.FINISHED:
+        return _result("run", FAIL, run.status.value, rule, run.reason)
+    return _result("run", PASS, f"{run.name} finished", rule)
+
+
+def metrics_gate(version: ModelVersion) -> GateResult:
+    """The primary metric was measured on held-out rows."""
+    rule = "test metrics are recorded"
+    primary = primary_of(version)
+    if not primary:
+        return _result("test metrics", WARN, "none", rule, "nothing is known of how good this version is")
+    value = value_of(version, primary)
+    if value is None:
+        if primary in version.metrics:
+            return _result(
+                "test metrics", FAIL, f"{primary} {version.metrics[primary]}", rule, "it is no finite number"
+            )
+        return _result("test metrics", WARN, "none", rule, f"the primary metric {primary} was not measured")
+    data = test_of(version)[0]
+    if not data:
+        return _result("test metrics", WARN, _shown(primary, value), rule, "the test data is not recorded")
+    return _result("test metrics", PASS, f"{_shown(primary, value)} on {data}", rule)
+
+
+def baseline_gate(version: ModelVersion) -> GateResult:
+    """It beats what one gets without looking at the features."""
+    primary = primary_of(version)
+    rule = "better than the baseline without features"
+    mine, dummy = value_of(version, primary), value_of(version, f"baseline.{primary}")
+    if mine is None or dummy is None:
+        return _result("baseline", WARN, "not measured", rule, "no baseline was measured on the same test rows")
+    better = mine < dummy if lower_is_better(primary) else mine > dummy
+    return _result("baseline", PASS if better else FAIL, f"{_shown(primary, mine)} against {dummy:.4g}", rule)
+
+
+def holder_gate(candidate: ModelVersion, holder: ModelVersion | None) -> GateResult:
+    """Not worse than the version it would replace, on the same test rows."""
+    rule = f"at most {TOLERANCE:.1%} worse than the holder on the same test rows"
+    if holder is None:
+        return _result("holder", PASS, "no holder yet", rule)
+    if holder.version == candidate.version:
+        return _result("holder", WARN, f"v{holder.version} holds it already", rule, "there is nothing to promote")
+    primary = primary_of(candidate)
+    mine, theirs = value_of(candidate, primary), value_of(holder, primary)
+    if mine is None or theirs is None:
+        missing = candidate if mine is None else holder
+        detail = f"v{missing.version} has no {primary}" if primary else "neither names a primary metric"
+        return _result("holder", WARN, "not comparable", rule, detail)
+    value = f"{_shown(primary, mine)} against {theirs:.4g} of v{holder.version}"
+    if not same_test(candidate, holder):
+        return _result("holder", WARN, value, rule, _other_data(candidate, holder))
+    loss = mine - theirs if lower_is_better(primary) else theirs - mine
+    return _result("holder", FAIL if loss > TOLERANCE * abs(theirs) else PASS, value, rule)
+
+
+def _other_data(candidate: ModelVersion, holder: ModelVersion) -> str:
+    mine, theirs = test_of(candidate), test_of(holder)
+    if not mine[0] or not theirs[0]:
+        unknown = candidate if not mine[0] else holder
+        return f"the test data of v{unknown.version} is not recorded, so the two figures may not be comparable"
+    if mine[1] == theirs[1]:
+        return f"tested on other rows of {mine[0]}, so the two figures are not comparable"
+    return f"tested on {mine[0]}, the holder on {theirs[0]}: the two figures are not comparable"
+
+
+# ---------------------------------------------------------------- the signature
+
+
+def signature_gate(candidate: ModelVersion, holder: ModelVersion | None) -> GateResult:
+    """Whoever calls the holder can call the candidate without a change."""
+    rule = "takes the columns that callers send today, and answers alike"
+    if holder is None:
+        return _result("signature", PASS, "no callers yet", rule)
+    if not candidate.signature.inputs or not holder.signature.inputs:
+        unknown = candidate if not candidate.signature.inputs else holder
+        return _result("signature", WARN, "not recorded", rule, f"v{unknown.version} has no signature")
+    sent = {column.name: column for column in holder.signature.inputs}
+    needed = candidate.signature.inputs
+    new = [column.name for column in needed if column.name not in sent]
+    changed = [column for column in needed if column.name in sent and not _takes(column, sent[column.name])]
+    if new or changed:
+        parts = [f"callers do not send {', '.join(new)}"] if new else []
+        parts += [f"{c.name} is {c.type}, callers send {sent[c.name].type}" for c in changed]
+        return _result("signature", FAIL, f"{len(new) + len(changed)} columns differ", rule, "; ".join(parts))
+    gone = [name for name in sent if name not in {column.name for column in needed}]
+    answers = _answers(candidate, holder)
+    if answers:
+        return _result("signature", FAIL, "other answer", rule, answers)
+    return (
+        _result("signature", PASS, "same", rule)
+        if not gone
+        else _result("signature", PASS, "fewer columns", rule, f"no longer needed: {', '.join(gone)}")
+    )
+
+
+def _takes(column: Column, sent: Column) -> bool:
+    """A whole number is a number; otherwise the type is the same."""
+    widened = column.type is ColumnType.FLOAT and sent.type in (ColumnType.INT, ColumnType.BOOL)
+    return column.type is sent.type or widened
+
+
+def _answers(candidate: ModelVersion, holder: ModelVersion) -> str:
+    mine, theirs = candidate.signature.outputs, holder.signature.outputs
+    if not mine or not theirs:
+        return ""
+    if [(c.name, c.type) for c in mine] == [(c.name, c.type) for c in theirs]:
+        return ""
+    return f"answers {', '.join(c.name for c in mine)}; the holder answers {', '.join(c.name for c in theirs)}"
+
+
+# ---------------------------------------------------------------- words
+
+
+def _result(gate: str, status: GateStatus, value: str, rule: str, detail: str = "") -> GateResult:
+    return GateResult(gate=gate, status=status, value=value, rule=rule, detail=detail)
+
+
+def _shown(name: str, value: float) -> str:
+    return f"{name} {value:.4g}"
+
+
+def _short(sha256: str) -> str:
+    return f"{sha256[:4]}…{sha256[-4:]}"

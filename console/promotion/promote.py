@@ -1,0 +1,124 @@
+"""Promotion: judge a version against whoever holds the alias, then move the alias, all or nothing."""
+
+from __future__ import annotations
+
+import msgspec
+
+from backends.contract import Backend, Invalid, Mutation, Refused
+from backends.entities import AliasMove, GateResult, ModelVersion, Record
+from console.promotion.gates import failed, gates_against, holder_of
+from console.promotion.measures import Measure, measures, primary_of, same_test
+from console.promotion.moves import check_expected, made_before, named
+
+
+class Case(Record, frozen=True, kw_only=True):
+    """What a person must see before they decide."""
+
+    model: str
+    alias: str
+    candidate: ModelVersion
+    holder: ModelVersion | None
+    gates: tuple[GateResult, ...]
+    """The worst first."""
+    measures: tuple[Measure, ...]
+    """The primary metric first."""
+    primary: str
+    same_test: bool
+    """Whether both were measured on the very same rows."""
+    refusal: str = ""
+    """Why it cannot be promoted without an override; empty when it can."""
+
+    @property
+    def expected(self) -> str | None:
+        """What `promote` must find the alias at, so that it decides what the person decided."""
+        return self.holder.version if self.holder is not None else None
+
+
+def case_for(backend: Backend, model: str, version: str, alias: str) -> Case:
+    """The case for pointing the alias at the version (`@alias` also names one)."""
+    candidate: ModelVersion = backend.need("registry").version(model, version)
+    holder = holder_of(backend, model, alias)
+    gates = gates_against(backend, candidate, holder)
+    return Case(
+        model=model,
+        alias=alias,
+        candidate=candidate,
+        holder=holder,
+        gates=gates,
+        measures=measures(candidate, holder),
+        primary=primary_of(candidate),
+        same_test=holder is not None and same_test(candidate, holder),
+        refusal=_refusal(gates),
+    )
+
+
+def promote(
+    backend: Backend,
+    model: str,
+    version: str,
+    alias: str,
+    mutation: Mutation,
+    *,
+    expected: str | None,
+    override: bool = False,
+) -> AliasMove:
+    """Point the alias at the version if its gates pass against `expected` and that still holds the alias.
+
+    Raises Refused with the gates (also journaled) where one fails and `override` is not given, Conflict where somebody
+    moved the alias meanwhile, Invalid where an override gives no reason. A second call with the same key gives the
+    first one's move.
+    """
+    registry = backend.need("registry")
+    done = made_before(backend, model, alias, mutation)
+    if done is not None:
+        return done
+    candidate: ModelVersion = registry.version(model, version)
+    check_expected(backend, model, alias, expected)
+    # Judged against what the caller saw: compare-and-set makes sure that it is still what would be replaced.
+    gates = gates_against(backend, candidate, registry.version(model, expected) if expected is not None else None)
+    mutation = msgspec.structs.replace(mutation, gates=gates)
+    refusal = _refusal(gates)
+    if refusal:
+        if not override:
+            _refuse(backend, candidate, alias, mutation, expected, refusal)
+        if not mutation.reason.strip():
+            raise Invalid(
+                f"{candidate.model} v{candidate.version} fails gates ({refusal}); overriding them needs a reason, and "
+                "none is given. Say why, it is kept in the journal.",
+                "reason",
+            )
+    move: AliasMove = registry.set_alias(model, alias, candidate.version, expected=expected, mutation=mutation)
+    return move
+
+
+def _refusal(gates: tuple[GateResult, ...]) -> str:
+    return "; ".join(
+        f"{gate.gate}: {gate.value}" + (f" ({gate.detail})" if gate.detail else "") for gate in failed(gates)
+    )
+
+
+def _refuse(
+    backend: Backend,
+    candidate: ModelVersion,
+    alias: str,
+    mutation: Mutation,
+    expected: str | None,
+    refusal: str,
+) -> None:
+    """Say no, and write down that it was asked for."""
+    if backend.journal is not None:
+        # Without the key: the same request may come again with an override, and is another decision then.
+        backend.journal.record(
+            "model.promote",
+            candidate.model,
+            msgspec.structs.replace(mutation, key=""),
+            before={"model": candidate.model, "alias": alias, "version": expected},
+            after={"model": candidate.model, "alias": alias, "version": candidate.version},
+            outcome="failed",
+            detail=f"refused: {refusal}",
+        )
+    raise Refused(
+        f"{candidate.model} v{candidate.version} was not promoted to {alias}: {refusal}. {alias} stays at "
+        f"{named(expected)}. Mend it and register again, or override with a reason.",
+        mutation.gates,
+    )
