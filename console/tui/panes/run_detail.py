@@ -64,8 +64,6 @@ class RunDetail(Widget):
     RunDetail.-empty > * { display: none; }
     """
 
-    BLANK = True
-
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("m", "metric", "metric", id="run.metric", show=False, tooltip="Chart the next metric."),
         Binding("L", "log_axis", "log axis", id="run.log_axis", show=False, tooltip="Logarithmic y axis, or linear."),
