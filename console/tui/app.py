@@ -207,6 +207,7 @@ class ConsoleApp(App[int], inherit_bindings=False):
         self._ticking: Any = None
         self._opening = False
         self._leaving = False
+        self._holding = False
         self._waiters: set[str] = set()
         """Groups of workers that wait for the others."""
         self.welcome: bool | None = None
@@ -223,7 +224,14 @@ class ConsoleApp(App[int], inherit_bindings=False):
         return Frame(id="frame")
 
     def begin(self) -> None:
-        """The frame stands: open the context."""
+        """The frame stands: open the context.
+
+        Nothing is painted over the skeleton until there is something to say, or a quarter of a second has passed.
+        """
+        if self.remembered:
+            self._begin_batch()
+            self._holding = True
+            self.set_timer(0.25, self.let_paint)
         self.refresh_frame()
         if self.session is None:
             self.open_context(*self.wanted)
@@ -374,36 +382,35 @@ class ConsoleApp(App[int], inherit_bindings=False):
         for other in self._panes.values():
             other.display = other is pane
         self.pane = pane
+        pane.wanted = argument
         if new:
             self.frame.query_one("#panes", Container).mount(pane)
-        shown = pane
-
-        def ready() -> None:
-            shown.ready = True
-            if self.pane is shown:
-                shown.focus_list()
-                if shown.dirty:
-                    shown.refresh_data()
-                if argument:
-                    shown.go(argument)
-                self.refresh_frame()
-
-        self.call_after_refresh(ready) if new else ready()
+        elif pane.ready:
+            self.pane_ready(pane)
         self.refresh_frame()
 
-    def pane_failed(self, pane: Pane, error: Exception) -> None:
-        """A pane's question failed: rows stay. The stale line tells of an absent server, the error line of all else."""
-        if isinstance(error, Unreachable) and self.trouble is None:
-            self.trouble = Trouble(monotonic(), str(error), monotonic() + 2)
-            self._tick_while_stale()
-            if self._watch:
-                self._watch.ask_now()
-            self.refresh_frame()
-        elif not isinstance(error, Unreachable):
-            self.show_problem(error, f"reading {pane.TITLE}", focus=False)
+    def pane_ready(self, pane: Pane) -> None:
+        """The pane's widgets stand: give it the keyboard, what it was asked for, and rows."""
+        if self.pane is not pane:
+            return
+        pane.focus_list()
+        argument, pane.wanted = pane.wanted, ""
+        if argument:
+            pane.go(argument)
+        if pane.dirty:
+            pane.refresh_data()
+        self.refresh_frame()
 
-    def pane_answered(self, pane: Pane) -> None:
-        """A pane's question was answered."""
+    def let_paint(self) -> None:
+        """The first answer is here, or too late."""
+        if self._holding:
+            self._holding = False
+            self._end_batch()
+
+    def pane_answered(self, pane: Pane) -> None:  # noqa: ARG002
+        """A pane's question was answered, and shown when what is queued now is done."""
+        if self._holding:
+            self.call_after_refresh(self.let_paint)
 
     def apply_filter(self, pane: Pane, text: str) -> str:
         """Parse and apply a filter; what is wrong with it is returned, and shown by whoever asked."""

@@ -79,6 +79,8 @@ class Pane(Widget):
         """The details take the whole pane."""
         self.ready = False
         """Its widgets stand, and may be asked."""
+        self.wanted = ""
+        """What it was asked for before it was ready."""
         self._generation = 0
         self._busy = False
         self._again = False
@@ -87,6 +89,10 @@ class Pane(Widget):
 
         @property
         def app(self) -> ConsoleApp: ...  # type: ignore[override]
+
+    def on_mount(self) -> None:
+        self.ready = True
+        self.app.pane_ready(self)
 
     # ------------------------------------------------------------ to be given by the pane
 
