@@ -31,6 +31,7 @@ PANES: tuple[PaneSpec, ...] = (
     PaneSpec("datasets", "Datasets", "2", "datasets:DatasetsPane", "datasets"),
     PaneSpec("runs", "Runs", "3", "runs:RunsPane", "runs"),
     PaneSpec("models", "Models", "4", "models:ModelsPane", "registry"),
+    PaneSpec("monitor", "Monitor", "5", "monitor:MonitorPane", "monitors"),
     PaneSpec("journal", "Journal", "6", "journal:JournalPane", "journal"),
 )
 

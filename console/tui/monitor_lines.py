@@ -1,0 +1,75 @@
+"""Everything about a monitor or one of its features, as lines."""
+
+from __future__ import annotations
+
+from backends.entities import Monitor
+from console.monitoring.folder import BatchRecord
+from console.monitoring.read import Feature, MonitorView
+from console.safe import safe_text
+from console.tui import ink, state
+from console.tui.dataset_columns import percent
+from console.tui.describing import field
+from console.tui.lines import Line, wrapped
+from console.wording import age, local_time, number, plural
+
+BLANK = Line([("", "")])
+PREDICTION = "prediction"
+"""The row of the model's own answers among the features."""
+
+
+def prediction_feature(view: MonitorView) -> Feature | None:
+    """The model's score as one more line of the table."""
+    if view.newest is None or view.newest.prediction is None:
+        return None
+    course = tuple(w.prediction.psi if w.prediction else None for w in view.windows)
+    return Feature(column=PREDICTION, score=view.newest.prediction, importance=0.0, weight=0.0, course=course)
+
+
+def monitor_lines(monitor: Monitor, width: int) -> list[Line]:
+    lines = [
+        Line([(f" {safe_text(monitor.name, max(8, width - 20))}  ", "head"), state.span(str(monitor.state))]),
+        field("model", safe_text(f"{monitor.model}@{monitor.alias}", 60)),
+        field("window", monitor.window),
+        field("counted", f"{plural(monitor.rows, 'row')} in {plural(monitor.windows, 'window')}"),
+        field("newest", f"{local_time(monitor.last_at)}"),
+        field("folder", safe_text(monitor.source, max(10, width - 18)) or "none: batches are handed in"),
+        field("time column", safe_text(monitor.time_column, 60) or "none: the file's arrival"),
+        field("label", safe_text(monitor.label_column, 60) or "comes later, by id"),
+        field("made", f"{age(monitor.created_at)} ago by {safe_text(monitor.created_by, 40)}"),
+    ]
+    for name, value in sorted(monitor.policy.items()):
+        lines.append(field(name, number(value)))
+    if monitor.note:
+        lines += [BLANK, *wrapped(safe_text(monitor.note, 2000), width, indent=" ")]
+    return lines
+
+
+def feature_lines(feature: Feature, width: int) -> list[Line]:
+    """A feature: how far it is from the reference, in words and numbers."""
+    score = feature.score
+    lines = [Line([(f" {safe_text(feature.column, 40)}  ", "head"), state.span(str(score.state))])]
+    lines += wrapped(safe_text(score.reason or "as in the reference", 400), width, indent=" ")
+    shares = [("missing", score.missing), ("outside", score.outside), ("new", score.new)]
+    lines.append(field("PSI, KS", f"{number(score.psi, 3)}   {number(score.ks, 3)}"))
+    lines.append(field("cells", "   ".join(f"{name} {percent(share)}" for name, share in shares)))
+    if feature.column != PREDICTION:
+        lines.append(field("importance", f"{percent(feature.importance)} of the model's"))
+    if score.new_levels:
+        lines.append(field("new levels", safe_text(", ".join(score.new_levels), max(10, width - 18))))
+    return lines
+
+
+def batch_lines(view: MonitorView, width: int) -> list[Line]:
+    """What arrived lately, and what became of it."""
+    lines = [BLANK, Line([(" latest files", "head")])]
+    if view.trouble:
+        lines += wrapped(safe_text(view.trouble, 400), width, "warn", " ")
+    for record in view.batches[:20]:
+        lines.append(_batch(record))
+    return lines if view.batches or view.trouble else []
+
+
+def _batch(record: BatchRecord) -> Line:
+    name = ink.fit(safe_text(record.file, 30), 30)
+    reason = f"  {safe_text(record.reason, 200)}" if record.reason else ""
+    return Line([(f" {name} ", ""), state.span(record.state), (reason, "dim")])
