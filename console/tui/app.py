@@ -401,6 +401,18 @@ class ConsoleApp(App[int], inherit_bindings=False):
             pane.refresh_data()
         self.refresh_frame()
 
+    def pane_failed(self, pane: Pane, error: Exception) -> None:
+        """A pane's question failed: rows stay. The stale line tells of an absent server, the error line of all else."""
+        self.let_paint()
+        if isinstance(error, Unreachable) and self.trouble is None:
+            self.trouble = Trouble(monotonic(), str(error), monotonic() + 2)
+            self._tick_while_stale()
+            if self._watch:
+                self._watch.ask_now()
+            self.refresh_frame()
+        elif not isinstance(error, Unreachable):
+            self.show_problem(error, f"reading {pane.TITLE}", focus=False)
+
     def let_paint(self) -> None:
         """The first answer is here, or too late."""
         if self._holding:

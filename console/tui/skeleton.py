@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import sys
 import zlib
-from typing import Any
 
 MAGIC = "mlops-console screen 1"
 LIMIT = 200_000
@@ -83,7 +82,7 @@ def _bare(columns: int, rows: int, pane: str) -> list[str]:
     return [head, f" {pane}", rule, *[""] * max(0, rows - 5), rule, ""]
 
 
-def quiet_terminal() -> Any:
+def quiet_terminal() -> object:
     """No echo while Textual is on its way: keys typed meanwhile wait for it. Returns what to restore."""
     try:
         import termios
@@ -97,12 +96,12 @@ def quiet_terminal() -> Any:
     return before
 
 
-def restore_terminal(before: Any) -> None:
+def restore_terminal(before: object) -> None:
     if before is None:
         return
     import termios
 
     try:
-        termios.tcsetattr(0, termios.TCSANOW, before)
+        termios.tcsetattr(0, termios.TCSANOW, before)  # type: ignore[arg-type]
     except (OSError, termios.error):
         return  # the terminal is gone

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 import signal
 import sys
 from pathlib import Path
@@ -16,9 +15,6 @@ from console.tui.app import ConsoleApp
 
 if TYPE_CHECKING:
     from console.launch import Wanted
-
-FRAMES = "30"
-"""Frames a second at most: enough for a held key, half the bytes on a slow line."""
 
 
 class PaintedDriver(LinuxDriver):
@@ -57,7 +53,7 @@ def run(wanted: Wanted, remembered: str) -> int:
 
 def plain(wanted: Wanted) -> int:
     """Show the pane on a screen that nobody sees, and print what it says."""
-    columns = shutil.get_terminal_size((120, 40)).columns
+    columns = os.get_terminal_size(1).columns if os.isatty(1) else 120
     app = make_app(wanted, plain=True)
     with contextlib.redirect_stdout(sys.stderr):
         app.run(headless=True, size=(max(100, columns), 60), mouse=False)
