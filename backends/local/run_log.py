@@ -56,11 +56,7 @@ class LogWriter:
         """Append; what a full disk refuses is counted and told once there is room again."""
         with self._lock:
             self._tail = (self._tail + data)[-_TAIL:]
-            if self._unwritten:
-                missing, self._unwritten = self._unwritten, 0
-                self._note(f"{missing:,} bytes of output were lost here: the log could not be written")
-                if self._unwritten:
-                    self._unwritten = missing
+            self._tell_lost()
             self._append(data)
             self._line_open = not data.endswith(b"\n")
 
@@ -78,7 +74,16 @@ class LogWriter:
 
     def close(self) -> None:
         with self._lock:
+            self._tell_lost()
             os.close(self._file)
+
+    def _tell_lost(self) -> None:
+        missing, self._unwritten = self._unwritten, 0
+        if missing:
+            lost = self.lost
+            self._note(f"{missing:,} bytes of output were lost here: the log could not be written")
+            if self._unwritten:  # still no room, and the note itself is no output
+                self._unwritten, self.lost = missing, lost
 
     def _note(self, text: str) -> None:
         self._append(b"\n" * self._line_open + f"[mlops-console: {text}]\n".encode("utf-8", "replace"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import threading
 import time
 from collections.abc import Callable
@@ -89,11 +90,14 @@ class StoreThread(threading.Thread):
         until = time.monotonic() + PATIENCE_S
         while True:
             try:
+                if not self._spool.flush():
+                    raise OSError(errno.ENOSPC, "progress waits for room", str(self._folder.spool))
                 self._intake = self._intake or self._new_intake()
                 settle(self._folder, self._backend, self._note, self._intake)
             except Exception as error:
                 self._complain(error)
-                if not passes_by_itself(error) or time.monotonic() > until:
+                patient = self._spool.pending > 0 or time.monotonic() < until  # what is in memory only goes with us
+                if not passes_by_itself(error) or not patient:
                     return False
                 time.sleep(pause)
                 pause = min(pause * 2, LONGEST_PAUSE_S)

@@ -53,6 +53,8 @@ class Supervision:
         self.stopping_since: float | None = None
         self.told_by_signal = ""
         self.killed = False
+        self.open: set[int] = set()
+        """Pipes that have not come to their end."""
         self.held: int | None = None
         self.selector = selectors.DefaultSelector()
         self.wake_reader, self.wake_writer = os.pipe()
@@ -128,6 +130,7 @@ class Supervision:
             signal.signal(number, lambda *_: None)  # the wake-up descriptor carries the number
 
     def _listen(self, command: CommandProcess) -> None:
+        self.open = {command.output, command.progress}
         self.selector.register(self.wake_reader, selectors.EVENT_READ, self._on_wake)
         self.selector.register(command.output, selectors.EVENT_READ, lambda: self._on_output(command.output))
         self.selector.register(command.progress, selectors.EVENT_READ, lambda: self._on_progress(command.progress))
@@ -160,6 +163,7 @@ class Supervision:
             return b""
         if not data:
             self.selector.unregister(pipe)
+            self.open.discard(pipe)
             os.close(pipe)
         return data
 
@@ -198,7 +202,7 @@ class Supervision:
             command.reap()
             if command.ended is not None:
                 until = until or self._linger_until()
-                if self._pipes_closed(command) or time.monotonic() > until:
+                if not self.open or time.monotonic() > until:
                     break
             elif self.stopping_since is None and (store.stop_wanted or self.told_by_signal):
                 self._begin_stop(command)
@@ -222,7 +226,7 @@ class Supervision:
 
     def _hold_back(self, pipe: int, hold: bool) -> None:
         """Let the command wait at its progress pipe while a full disk lets nothing be kept."""
-        if hold and self.held is None and pipe in self.selector.get_map():
+        if hold and self.held is None and pipe in self.open:
             self.selector.unregister(pipe)
             self.held = pipe
         elif not hold and self.held is not None:
@@ -243,10 +247,6 @@ class Supervision:
             command.signal_group(signal.SIGKILL)
             kill_run_processes(self.folder.run, (own_identity(),), reap=command.reap)
 
-    def _pipes_closed(self, command: CommandProcess) -> bool:
-        listening = self.selector.get_map()
-        return command.output not in listening and command.progress not in listening
-
     def _end_leftovers(self, command: CommandProcess) -> None:
         """What the command left running, in whatever session, ends with it."""
         us = (own_identity(),)
@@ -261,7 +261,7 @@ class Supervision:
         """Read what is still in the pipes; nobody of ours holds their other ends any more."""
         until = time.monotonic() + LINGER_S
         for pipe, take in ((command.output, self.log.write), (command.progress, self._take)):
-            while pipe in self.selector.get_map() and time.monotonic() < until:
+            while pipe in self.open and time.monotonic() < until:
                 try:
                     data = os.read(pipe, 65_536)
                 except BlockingIOError:

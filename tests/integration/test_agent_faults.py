@@ -294,6 +294,60 @@ def test_runs_of_an_earlier_boot_are_lost_at_boot_and_nothing_is_signalled(works
         bystander.wait()
 
 
+# ---------------------------------------------------------------- the disk is full
+
+ON_A_SMALL_DISK = '''
+import subprocess, sys, time
+from pathlib import Path
+from backends.contract import Mutation
+from backends.entities import LaunchSpec
+from backends.local import open_local
+from backends.local.run_folder import RunFolder
+home = Path(sys.argv[1])
+backend, me = open_local(home / "ws"), Mutation("someone@somewhere")
+run = backend.runs.create(name="on a small disk", mutation=me)
+script = """
+say() { i=$((i+1)); printf '{"metrics": {"loss": %d}, "step": %d}\\n' $i $i >&3; echo line $i; }
+say
+sleep 1
+dd if=/dev/zero of=../../../filler bs=64k 2>/dev/null
+dd if=/dev/zero of=../../../filler bs=1 oflag=append conv=notrunc 2>/dev/null
+while [ $i -lt 2000 ]; do say; done
+echo no room left
+exit 3
+"""
+backend.launcher.submit(LaunchSpec(run=run.id, argv=("sh", "-c", script)), me)
+supervisor = subprocess.Popen([sys.executable, "-m", "backends.local.supervisor", str(home / "ws" / "runs" / run.id)])
+folder = RunFolder(home / "ws" / "runs" / run.id)
+while folder.exit() is None:
+    time.sleep(0.02)
+time.sleep(1)
+ended = folder.exit()
+print("while full", supervisor.poll(), backend.runs.get(run.id).status.value, ended.exit_code, ended.reason)
+(home / "filler").unlink()
+print("supervisor", supervisor.wait(60))
+run = backend.runs.get(run.id)
+series = backend.runs.series(run.id, "loss")
+print("after", run.status.value, run.exit_code, run.reason, series.count, int(run.metrics["loss"]))
+'''
+
+
+def test_a_full_disk_costs_a_run_neither_its_end_nor_what_it_said(tmp_path: Path) -> None:
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mount = f'mount -t tmpfs -o size=4m none {disk} && exec {sys.executable} -c "$0" {disk}'
+    trial = subprocess.run(["unshare", "-rm", "true"], check=False, capture_output=True)
+    if trial.returncode:
+        pytest.skip(f"no mount namespaces here: {trial.stderr.decode().strip()}")
+    command = ["unshare", "-rm", "sh", "-c", mount, ON_A_SMALL_DISK]
+    done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=120)
+    assert done.stdout.splitlines() == [
+        "while full None running 3 exit code 3: no room left",
+        "supervisor 0",
+        "after failed 3 exit code 3: no room left 2000 2000",
+    ], done.stderr
+
+
 # ---------------------------------------------------------------- the console is killed
 
 
