@@ -11,6 +11,9 @@ from backends.entities import Millis
 THIN_SPACE = "\u2009"
 NOTHING = "–"
 
+RECENT_DAYS = 60
+"""Up to this age a distance in time says more than a date."""
+
 
 def duration(seconds: float) -> str:
     """`41 s`, `3 m`, `2 h`, `6 d`: the largest unit that fits, whole."""
@@ -31,6 +34,14 @@ def age(at: Millis | None, now: Millis | None = None) -> str:
         return NOTHING
     reference = int(time.time() * 1000) if now is None else now
     return duration(max(0, reference - at) / 1000)
+
+
+def since(at: Millis | None, now: Millis | None = None) -> str:
+    """How long ago where that says something, else the day: `3 h`, `2013-04-12`, `–`."""
+    if at is None:
+        return NOTHING
+    reference = int(time.time() * 1000) if now is None else now
+    return age(at, reference) if reference - at < RECENT_DAYS * 86_400_000 else local_time(at)[:10]
 
 
 def clock(seconds: float) -> str:

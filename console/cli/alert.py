@@ -7,7 +7,7 @@ import click
 from backends.entities import Alert
 from console.cli.output import Col, narrate
 from console.cli.verb import Invocation, Noun, reason_option
-from console.wording import age
+from console.wording import since
 
 
 @click.group("alert", cls=Noun)
@@ -20,7 +20,7 @@ ALERT_COLUMNS: list[Col[Alert]] = [
     Col("state", lambda item: item.state, state=True),
     Col("monitor", lambda item: item.monitor),
     Col("metric", lambda item: item.metric),
-    Col("since", lambda item: age(item.opened_at), right=True),
+    Col("since", lambda item: since(item.opened_at), right=True),
     Col("what", lambda item: item.text, widest=80),
     Col("windows", lambda item: item.windows, right=True),
     Col("acked by", lambda item: item.acked_by),

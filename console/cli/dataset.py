@@ -9,7 +9,7 @@ import click
 from backends.entities import Column, Dataset, DatasetVersion
 from console.cli.output import Col, narrate, print_lines, print_record, print_table
 from console.cli.verb import Invocation, Noun, listing, parsed_query, reason_option
-from console.wording import age, local_time, size, thousands
+from console.wording import local_time, since, size, thousands
 
 
 @click.group("dataset", cls=Noun)
@@ -21,7 +21,7 @@ DATASET_COLUMNS: list[Col[Dataset]] = [
     Col("name", lambda item: item.name),
     Col("latest", lambda item: f"@{item.latest}", right=True),
     Col("rows", lambda item: thousands(item.rows), right=True),
-    Col("age", lambda item: age(item.updated_at or item.created_at), right=True),
+    Col("age", lambda item: since(item.updated_at or item.created_at), right=True),
     Col("versions", lambda item: item.versions, right=True),
     Col("by", lambda item: item.created_by),
     Col("note", lambda item: item.note),
@@ -32,7 +32,7 @@ VERSION_COLUMNS: list[Col[DatasetVersion]] = [
     Col("rows", lambda item: thousands(item.rows), right=True),
     Col("columns", lambda item: len(item.columns), right=True),
     Col("size", lambda item: size(item.bytes), right=True),
-    Col("age", lambda item: age(item.created_at), right=True),
+    Col("age", lambda item: since(item.created_at), right=True),
     Col("digest", lambda item: item.digest[:12]),
     Col("source", lambda item: item.source),
     Col("parent", lambda item: item.parent),

@@ -7,7 +7,7 @@ import click
 from backends.entities import AliasMove, GateResult, Model, ModelVersion
 from console.cli.output import Col, narrate, print_record, print_table
 from console.cli.verb import Invocation, Noun, listing, parsed_query, reason_option
-from console.wording import age, local_time, number, size
+from console.wording import local_time, number, since, size
 
 
 @click.group("model", cls=Noun)
@@ -19,7 +19,7 @@ MODEL_COLUMNS: list[Col[Model]] = [
     Col("name", lambda item: item.name),
     Col("latest", lambda item: f"v{item.latest}" if item.latest else "", right=True),
     Col("aliases", lambda item: " ".join(f"{alias}=v{version}" for alias, version in sorted(item.aliases.items()))),
-    Col("age", lambda item: age(item.updated_at or item.created_at), right=True),
+    Col("age", lambda item: since(item.updated_at or item.created_at), right=True),
     Col("versions", lambda item: item.versions, right=True),
     Col("by", lambda item: item.created_by),
     Col("note", lambda item: item.note),
@@ -28,7 +28,7 @@ MODEL_COLUMNS: list[Col[Model]] = [
 VERSION_COLUMNS: list[Col[ModelVersion]] = [
     Col("version", lambda item: f"v{item.version}", right=True),
     Col("aliases", lambda item: " ".join(item.aliases)),
-    Col("age", lambda item: age(item.created_at), right=True),
+    Col("age", lambda item: since(item.created_at), right=True),
     Col(
         "metrics",
         lambda item: "  ".join(

@@ -11,7 +11,7 @@ from backends.entities import ColumnScore, Monitor, Window
 from console.cli.output import Col, narrate, print_record, print_table
 from console.cli.verb import Invocation, Noun, key_values, listing, parsed_query, reason_option
 from console.monitoring.folder import BatchRecord
-from console.wording import age, local_time, number, plural, thousands
+from console.wording import local_time, number, plural, thousands
 
 
 @click.group("monitor", cls=Noun)
@@ -146,7 +146,7 @@ def _print_monitor(document: dict[str, object]) -> None:
             ),
             "policy": ", ".join(f"{key} = {number(value)}" for key, value in sorted(found.policy.items())),
             "seen": f"{thousands(found.rows)} rows in {plural(found.windows, 'window')}",
-            "newest": f"{local_time(found.last_at)} ({age(found.last_at)} ago)" if found.last_at else "",
+            "newest": local_time(found.last_at) if found.last_at else "",
             "note": found.note,
         }
     )

@@ -9,7 +9,7 @@ import click
 from backends.entities import MetricBucket, Run
 from console.cli.output import Col, narrate, print_json, print_lines, print_record, print_table
 from console.cli.verb import Invocation, Noun, key_values, listing, parsed_query, reason_option
-from console.wording import age, duration, local_time, number, size
+from console.wording import age, duration, local_time, number, since, size
 
 
 @click.group("run", cls=Noun)
@@ -38,7 +38,7 @@ RUN_COLUMNS: list[Col[Run]] = [
     Col("id", lambda item: item.id[:8]),
     Col("name", lambda item: item.name),
     Col("status", lambda item: item.status, state=True),
-    Col("age", lambda item: age(item.created_at), right=True),
+    Col("age", lambda item: since(item.created_at), right=True),
     Col("metric", _headline),
     Col("took", _took, right=True),
     Col("data", lambda item: " ".join(f"{found.dataset}@{found.version}" for found in item.inputs)),
