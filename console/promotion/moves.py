@@ -66,10 +66,10 @@ def check_expected(backend: Backend, model: str, alias: str, expected: str | Non
     if held == expected:
         return
     last = next(iter(moves_of(backend, model, alias)), None)
-    by = f" by {last.actor} at {_clock(last.at)}" if last else ""
+    by = f" from {named(last.previous)} by {last.actor} at {_clock(last.at)}" if last else ""
     raise Conflict(
-        f"alias {alias} of {model} moved to {named(held)}{by} while you were looking (you saw {named(expected)}); nothing "
-        "was changed. Look again and repeat."
+        f"alias {alias} of {model} moved to {named(held)}{by} while you were looking (you saw {named(expected)}); "
+        "nothing was changed. Look again and repeat."
     )
 
 
