@@ -67,6 +67,8 @@ def as_number(values: pd.Series) -> np.ndarray[Any, Any]:
 
 def as_text(values: pd.Series) -> np.ndarray[Any, Any]:
     """shape (n,) of str, None where missing; whole floats (ids beside a missing one) read as whole numbers."""
+    if isinstance(values.dtype, pd.StringDtype):
+        return np.asarray(values.to_numpy(dtype=object, na_value=None))  # all are text already
     plain = values.astype(object).to_numpy()
     out = np.empty(len(plain), dtype=object)
     out[:] = [
@@ -93,6 +95,6 @@ def time_parts(values: pd.Series) -> dict[str, np.ndarray[Any, Any]]:
     return {
         "month": times.dt.month.to_numpy("float64", na_value=np.nan),
         "day": times.dt.day.to_numpy("float64", na_value=np.nan),
-        "weekday": times.dt.weekday.to_numpy("float64", na_value=np.nan),
+        "weekday": times.dt.day_of_week.to_numpy("float64", na_value=np.nan),
         "hour": times.dt.hour.to_numpy("float64", na_value=np.nan),
     }

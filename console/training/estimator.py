@@ -108,13 +108,18 @@ def _check_task(estimator: Any, path: str, task: str) -> None:
     is_right = is_classifier(estimator) if task == "classification" else is_regressor(estimator)
     if not is_right:
         kind = "classifier" if is_classifier(estimator) else "regressor" if is_regressor(estimator) else "neither"
-        twin = (
-            path.replace("Regressor", "Classifier")
-            if task == "classification"
-            else path.replace("Classifier", "Regressor")
-        )
-        hint = f"; {twin} may be what you want" if twin != path else ""
+        twin = _twin(path, task)
+        hint = f"; {twin} may be what you want" if twin else ""
         raise Invalid(f"estimator.class: {path} is a {kind}, but the task is {task}{hint}.", "estimator.class")
+
+
+def _twin(path: str, task: str) -> str:
+    """The estimator of the same kind for the other task, where there is one: Ridge and RidgeClassifier."""
+    module, _, name = path.rpartition(".")
+    stem = name.removesuffix("Regressor").removesuffix("Classifier")
+    names = [stem + "Classifier"] if task == "classification" else [stem + "Regressor", stem]
+    found = [each for each in names if each != name and hasattr(importlib.import_module(module), each)]
+    return f"{module}.{found[0]}" if found else ""
 
 
 def traits(estimator: Any) -> tuple[bool, bool, bool]:

@@ -58,8 +58,8 @@ def measure(
     kind: str = "probability",
 ) -> dict[str, float]:
     """The metrics that can be told from these scores; one that cannot (auc with one class present, log loss of a
-    margin) is left out. All by scikit-learn: auc one-vs-rest (mean over the classes present) and f1 macro where there are more than two classes;
-    rmse in target units."""
+    margin) is left out. All by scikit-learn: auc one-vs-rest (mean over the classes present) and f1 macro where
+    there are more than two classes; rmse in target units."""
     from sklearn import metrics as m
 
     out: dict[str, float] = {}

@@ -301,7 +301,8 @@ def test_memory_stays_bounded_on_a_file_of_hundreds_of_megabytes(tmp_path: Path)
         "from backends.local import open_local\n"
         "from console.data.importing import import_file\n"
         "home = Path(sys.argv[1])\n"
-        "version, _ = import_file(open_local(home).datasets, Path(sys.argv[2]), 'big', Mutation(actor='a'), staging=home / 'tmp')\n"
+        "version, _ = import_file(open_local(home).datasets, Path(sys.argv[2]), 'big', Mutation(actor='a'), "
+        "staging=home / 'tmp')\n"
         "print(version.rows, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)\n"
     )
     began = time.monotonic()

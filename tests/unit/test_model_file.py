@@ -1,4 +1,5 @@
-"""Model files: only the bytes that were recorded, only the types on the console's list, and nothing runs before that."""
+"""Model files: only the bytes that were recorded, only the types on the console's list, and nothing runs before
+that."""
 
 from __future__ import annotations
 

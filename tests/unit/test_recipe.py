@@ -162,7 +162,8 @@ def test_reading_a_recipe_and_starting_a_run_import_nothing_heavy() -> None:
     code = (
         "import sys, console.training.recipe, console.training.start, console.training.compare, "
         "console.data.offloaded, console.offload\n"
-        "print([name for name in ('pandas', 'sklearn', 'pyarrow', 'numpy', 'scipy', 'skops', 'sqlite_utils', 'textual') "
+        "print([name for name in ('pandas', 'sklearn', 'pyarrow', 'numpy', 'scipy', 'skops', "
+        "'sqlite_utils', 'textual') "
         "if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
