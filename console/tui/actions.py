@@ -12,7 +12,7 @@ from enum import StrEnum
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Protocol
 
-from backends.entities import Alert, AlertState, Model, ModelVersion, Run
+from backends.entities import Alert, AlertState, Model, ModelVersion, Monitor, Run
 
 if TYPE_CHECKING:
     from backends.contract import Backend
@@ -141,10 +141,7 @@ def _a_version(here: Situation) -> str:
 
 
 def _a_model(here: Situation) -> str:
-    chosen = here.selected
-    if not isinstance(chosen, ModelVersion | Model):
-        return "select a model first"
-    return ""
+    return "" if isinstance(here.selected, ModelVersion | Model | Monitor | Alert) else "select a model first"
 
 
 def _an_alert(here: Situation) -> str:

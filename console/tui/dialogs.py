@@ -103,6 +103,9 @@ class Dialog(ModalScreen[A | None], Generic[A]):
         self.dismiss(None)
 
 
+_LEAVE: tuple[ink.Span, ...] = (("esc", "key"), (" cancel", "dim"))
+
+
 def labelled(label: str, line: InputLine) -> Horizontal:
     """`label ▏text`."""
     name = OneLine()
@@ -121,13 +124,15 @@ class Yes:
 class Confirm(Dialog[Yes]):
     """Says what will happen; `y` does it.
 
-    With `word`, the word has to be typed instead. With `refused`, it cannot be done and the dialog says why.
+    With `word`, the word has to be typed instead. With `refused`, it cannot be done and the dialog says why. `more` is
+    what enter shows.
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("y", "yes", "yes", id="confirm.yes", tooltip="Do it."),
         Binding("n,q", "cancel", "no", id="confirm.no", tooltip="Leave; nothing is changed."),
         Binding("w", "why", "why", id="confirm.why", tooltip="Write why."),
+        Binding("enter,d", "details", "details", id="confirm.details", tooltip="Everything there is to know."),
     ]
 
     def __init__(
@@ -139,8 +144,10 @@ class Confirm(Dialog[Yes]):
         word: str = "",
         reason: bool = False,
         refused: str = "",
+        more: Sequence[Line] = (),
     ) -> None:
         super().__init__(title)
+        self.more = list(more)
         self.body_lines = list(lines)
         self.verb = verb
         self.word = word
@@ -167,19 +174,16 @@ class Confirm(Dialog[Yes]):
             body.focus(scroll_visible=False)
 
     def keys(self) -> ink.Spans:
+        spans: list[ink.Span] = []
+        if self.more:
+            spans += [("d" if self.word else "enter", "key"), (" details    ", "dim")]
         if self.refused:
-            return [("y", "dim"), (f" {self.verb}    ", "dim"), ("esc", "key"), (" back", "dim")]
-        why: list[ink.Span] = [("w", "key"), (" why    ", "dim")] if self.asks_reason and not self.word else []
+            return [*spans, ("y", "dim"), (f" {self.verb}    ", "dim"), ("esc", "key"), (" back", "dim")]
         if self.word:
-            return [
-                ("enter", "key"),
-                (f" {self.verb}    ", "dim"),
-                ("tab", "key"),
-                (" next line    ", "dim"),
-                ("esc", "key"),
-                (" cancel", "dim"),
-            ]
-        return [*why, ("y", "key"), (f" {self.verb}    ", "dim"), ("n", "key"), (" cancel", "dim")]
+            return [("tab", "key"), (" next line    ", "dim"), ("enter", "key"), (f" {self.verb}    ", "dim"), *_LEAVE]
+        if self.asks_reason:
+            spans += [("w", "key"), (" why    ", "dim")]
+        return [*spans, ("y", "key"), (f" {self.verb}    ", "dim"), ("n", "key"), (" cancel", "dim")]
 
     def _reason(self) -> str:
         return self.query_one("#confirm-reason", InputLine).value.strip() if self.asks_reason else ""
@@ -189,6 +193,12 @@ class Confirm(Dialog[Yes]):
             self.hint(self.refused, "bad")
         elif not self.word:
             self.dismiss(Yes(self._reason()))
+
+    def action_details(self) -> None:
+        if self.more:
+            from console.tui.reading import ReadingScreen
+
+            self.app.push_screen(ReadingScreen(self.heading, self.more))
 
     def action_why(self) -> None:
         if self.asks_reason:

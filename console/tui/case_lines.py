@@ -1,0 +1,73 @@
+"""The case for a promotion, as a person reads it: what fails first, then the metrics side by side, then what passes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from backends.entities import GateResult, GateStatus
+from console.safe import safe_text
+from console.tui import ink, state
+from console.tui.lines import Line
+from console.wording import number
+
+if TYPE_CHECKING:
+    from console.promotion.measures import Measure
+    from console.promotion.promote import Case
+
+MOST_METRICS = 6
+
+
+def case_lines(case: Case) -> list[Line]:
+    """Columns: metric, holder, candidate, difference, verdict."""
+    lines = [_gate_line(gate) for gate in case.gates if gate.status is GateStatus.FAIL]
+    if lines:
+        lines.append(Line([("", "")]))
+    holder = f"v{safe_text(case.holder.version, 8)} {safe_text(case.alias, 14)}" if case.holder else "no holder yet"
+    heads = [("", 24), (holder, 20), (f"v{safe_text(case.candidate.version, 8)}", 14), ("difference", 14)]
+    lines.append(Line([(ink.fit(text, cells), "dim") for text, cells in heads]))
+    lines += [_measure_line(measure) for measure in case.measures[:MOST_METRICS]]
+    if len(case.measures) > MOST_METRICS:
+        lines.append(Line([(f"{len(case.measures) - MOST_METRICS} more metrics: enter", "dim")]))
+    if case.holder is not None and not case.same_test:
+        lines.append(Line([state.span("warn", "not measured on the same rows: the difference says little")]))
+    lines.append(Line([("", "")]))
+    lines += [_gate_line(gate) for gate in case.gates if gate.status is GateStatus.WARN]
+    passed = [gate for gate in case.gates if gate.status is GateStatus.PASS]
+    row: list[ink.Span] = []
+    for gate in passed:
+        said = f"{safe_text(gate.gate, 20)} {safe_text(gate.value, 24)}".strip()
+        if ink.width_of(row) + len(said) + 5 > 90:
+            lines.append(Line(row))
+            row = []
+        row += [state.span("ok", ""), (f"{said}   ", "")]
+    if row:
+        lines.append(Line(row))
+    return lines
+
+
+def _gate_line(gate: GateResult) -> Line:
+    wanted = f" (wanted {safe_text(gate.rule, 40)})" if gate.rule else ""
+    return Line(
+        [
+            state.span(gate.status, ""),
+            (f"{safe_text(gate.gate, 24)}: {safe_text(gate.value, 40)}", "bad" if gate.status == "fail" else ""),
+            (f"{wanted} {safe_text(gate.detail, 120)}", "dim"),
+        ]
+    )
+
+
+def _measure_line(measure: Measure) -> Line:
+    difference = ""
+    if measure.difference is not None:
+        sign = "+" if measure.difference > 0 else "−" if measure.difference < 0 else ""
+        difference = sign + number(abs(measure.difference))
+    word = "" if measure.better is None else "better" if measure.better else "worse"
+    return Line(
+        [
+            (ink.fit(safe_text(measure.name), 24), ""),
+            (ink.fit(number(measure.holder), 20), ""),
+            (ink.fit(number(measure.candidate), 14), ""),
+            (ink.fit(difference, 14), ""),
+            state.span("ok" if measure.better else "warn", word) if word else ("", ""),
+        ]
+    )

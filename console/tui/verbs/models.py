@@ -1,0 +1,204 @@
+"""Registering, promoting, rolling back, undoing. Each asks first, and says what was, what will be and the way back."""
+
+from __future__ import annotations
+
+import uuid
+from typing import TYPE_CHECKING, Any
+
+from backends.contract import Refused
+from backends.entities import Alert, AliasMove, Model, ModelVersion, Monitor, Run
+from console.safe import safe_text
+from console.tui import ink
+from console.tui.dialogs import Ask, Choose, Confirm, sentences
+from console.tui.lines import Line
+
+if TYPE_CHECKING:
+    from backends.contract import Backend
+    from console.config import Session
+    from console.tui.app import Here
+
+ALIAS = "champion"
+
+
+async def register(here: Here) -> None:
+    """The run's model becomes the next version of a model."""
+    from console.promotion.register import register_run
+
+    run, session = here.selected, _session(here)
+    assert isinstance(run, Run)  # noqa: S101 or the action were not available
+    proposed = run.tags.get("console.register", "")
+    name = here.argument or await here.app.ask(
+        Ask(f"Register {safe_text(run.name, 40)} {run.id[:4]} as a version of", "model", proposed)
+    )
+    if not name:
+        return
+    mutation = session.mutation(key=uuid.uuid4().hex)
+    model = name
+    version = await here.app.carry_out(lambda: register_run(session.backend, run.id, model, mutation))
+    here.app.welcome = False
+    here.app.tell(f"{version.model} v{version.version} from run {run.id[:4]}; p in Models promotes it")
+
+
+async def promote(here: Here) -> None:
+    """The case first; then, if its gates pass and the person agrees, the alias moves from what the person saw."""
+    from console.promotion.promote import case_for
+    from console.promotion.promote import promote as promote_version
+    from console.tui.case_lines import case_lines
+
+    session = _session(here)
+    backend, alias = session.backend, here.argument or ALIAS
+    chosen = here.selected
+    if isinstance(chosen, Model):
+        version = await _which_version(here, backend, chosen)
+        if version is None:
+            return
+    else:
+        assert isinstance(chosen, ModelVersion)  # noqa: S101 or the action were not available
+        version = chosen
+    case = await here.app.look_up(lambda: case_for(backend, version.model, version.version, alias))
+    if case.expected == case.candidate.version:
+        raise Refused(f"{version.model} v{version.version} is {alias} already; there is nothing to promote")
+    before = f"v{case.expected}" if case.expected else "nothing"
+    back = f"Undo: u, or b for {before}." if case.expected else "Undo: u."
+    lines = [*case_lines(case), Line([("", "")]), *sentences(f"{alias}: {before} → v{case.candidate.version}. {back}")]
+    refused = ""
+    if case.refusal:
+        refused = f"a gate fails: {safe_text(case.refusal, 200)}; only `mlops-console model promote --override` can"
+    yes = await here.app.ask(
+        Confirm(
+            f"Promote {safe_text(version.model, 32)} v{safe_text(version.version, 6)} → {safe_text(alias, 16)}",
+            lines,
+            "promote",
+            word=version.model if here.production else "",
+            reason=True,
+            refused=refused,
+            more=_everything(case),
+        )
+    )
+    if yes is None:
+        return
+    mutation = session.mutation(yes.reason, uuid.uuid4().hex)
+    move = await here.app.carry_out(
+        lambda: promote_version(backend, version.model, case.candidate.version, alias, mutation, expected=case.expected)
+    )
+    _say(here, move)
+
+
+async def roll_back(here: Here) -> None:
+    """Back to the holder before, or to an earlier one by `:rollback VERSION`."""
+    from console.promotion.rollback import rollback, rollback_target
+
+    session = _session(here)
+    backend = session.backend
+    model, alias = await here.app.look_up(lambda: _model_of(backend, here.selected))
+    to = here.argument.removeprefix("v") or None
+    target, held = await here.app.look_up(
+        lambda: (
+            rollback_target(backend, model, alias, to=to),
+            backend.need("registry").get(model).aliases.get(alias),
+        )
+    )
+    was, will = f"v{held}" if held else "nothing", f"v{target.version}"
+    yes = await here.app.ask(
+        Confirm(
+            f"Roll back {safe_text(model, 32)} {safe_text(alias, 16)}",
+            [
+                Line(
+                    [
+                        (ink.fit(was, 10), "bad"),
+                        ("→  ", "dim"),
+                        (f"{will} ", "good"),
+                        (safe_text(target.note, 60), "dim"),
+                    ]
+                ),
+                Line([("", "")]),
+                *sentences(f"{alias} of {model} goes from {was} back to {will}. Its file is verified first. Undo: u."),
+            ],
+            "roll back",
+            word=model if here.production else "",
+            reason=True,
+        )
+    )
+    if yes is None:
+        return
+    mutation = session.mutation(yes.reason, uuid.uuid4().hex)
+    move = await here.app.carry_out(lambda: rollback(backend, model, alias, mutation, to=target.version, expected=held))
+    _say(here, move)
+
+
+async def take_back(here: Here) -> None:
+    """One's own latest move of an alias, while it still is what counts."""
+    from console.promotion.undo import undo, undoable
+
+    session = _session(here)
+    backend = session.backend
+    entry = await here.app.look_up(lambda: undoable(backend, session.actor))
+    if entry is None:
+        raise Refused(
+            f"there is nothing to undo: {session.actor} has moved no alias that is still where it was put. "
+            "To put an earlier version back, use roll back (b)"
+        )
+    model = str(entry.before.get("model", entry.target))
+    alias = str(entry.before.get("alias", ""))
+    was, will = entry.after.get("version"), entry.before.get("version")
+    text = (
+        f"Your {entry.action.partition('.')[2]} of {model} is taken back: {alias} goes from {_named(was)} "
+        f"to {_named(will)}."
+    )
+    yes = await here.app.ask(
+        Confirm(
+            f"Undo: {safe_text(model, 40)}", sentences(text), "undo", word=model if here.production else "", reason=True
+        )
+    )
+    if yes is None:
+        return
+    mutation = session.mutation(yes.reason, uuid.uuid4().hex)
+    move = await here.app.carry_out(lambda: undo(backend, entry, mutation))
+    _say(here, move)
+
+
+def _session(here: Here) -> Session:
+    assert here.session is not None  # noqa: S101 these actions need a registry, so there is a session
+    return here.session
+
+
+def _named(version: Any) -> str:
+    return f"v{version}" if version else "nothing"
+
+
+def _say(here: Here, move: AliasMove) -> None:
+    here.app.welcome = False
+    here.app.tell(f"{move.model} {move.alias}: {_named(move.previous)} → {_named(move.version)}. u takes it back.")
+
+
+async def _which_version(here: Here, backend: Backend, model: Model) -> ModelVersion | None:
+    page = await here.app.look_up(lambda: backend.need("registry").versions(model.name, limit=50))
+    options = [
+        (each.version, f"v{each.version}  {' '.join(each.aliases)}", each.note or f"run {each.run[:8]}")
+        for each in page.items
+    ]
+    picked = await here.app.ask(Choose(f"Promote which version of {safe_text(model.name, 40)}", options))
+    return next((each for each in page.items if each.version == picked), None)
+
+
+def _model_of(backend: Backend, chosen: object) -> tuple[str, str]:
+    """The model and alias that a record is about."""
+    match chosen:
+        case ModelVersion():
+            # A version that holds an alias other than champion is rolled back there.
+            held = [alias for alias in chosen.aliases if alias != ALIAS]
+            return chosen.model, held[0] if held and ALIAS not in chosen.aliases else ALIAS
+        case Model():
+            return chosen.name, ALIAS
+        case Monitor():
+            return chosen.model, chosen.alias
+        case Alert():
+            monitor = backend.need("monitors").get(chosen.monitor)
+            return monitor.model, monitor.alias
+    raise Refused("select a model, a version, a monitor or an alert first")
+
+
+def _everything(case: Any) -> list[Line]:
+    from console.tui.describing import record_lines
+
+    return record_lines(case)
