@@ -27,8 +27,7 @@ if TYPE_CHECKING:
 
 POLL_SECONDS = 0.1
 SETTLED_SECONDS = 0.3
-"""A file that was written to since may still grow. One that is renamed in is whole, but looks alike: it only waits
-for its age."""
+"""A file that was written to more lately may still grow."""
 DEFINITION_SECONDS = 1.0
 RETRY_SECONDS = 5.0
 LOG_BYTES = 1 << 20
@@ -191,9 +190,13 @@ class Scorer:
 
 
 def settled(now: float, status: os.stat_result) -> bool:
-    """Whether a file has stopped growing: old by content; a rename changes only its status time, so it is taken at
-    once."""
-    return now - status.st_mtime >= SETTLED_SECONDS
+    """Whether a file is whole: untouched for a while, or renamed in.
+
+    A write sets the times of content and of status alike; a rename sets only that of status, so a later status time
+    means that nobody wrote last.
+    """
+    renamed = status.st_size > 0 and status.st_ctime_ns - status.st_mtime_ns >= 1_000_000
+    return renamed or now - status.st_mtime >= SETTLED_SECONDS
 
 
 def open_log(folder: Path) -> None:
