@@ -84,7 +84,7 @@ class Scorers:
         folder = self._workspace / "monitors" / quote(name, safe="")
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._end_earlier(folder / "scorer.json")
-        file = os.open(folder / "scorer.log", os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND, 0o600)
+        file = os.open(folder / "scorer.err", os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND, 0o600)
         try:
             process = subprocess.Popen(
                 [

@@ -58,8 +58,8 @@ class Workspace:
         self.launcher = self.backend.need("launcher")
         self.launched: list[str] = []
 
-    def launch(self, *argv: str) -> RunFolder:
-        run = self.runs.create(name="a run", mutation=ME)
+    def launch(self, *argv: str, tags: dict[str, str] | None = None) -> RunFolder:
+        run = self.runs.create(name="a run", mutation=ME, tags=tags)
         self.launched.append(run.id)
         self.launcher.submit(LaunchSpec(run=run.id, argv=argv, grace_s=1.0), ME)
         return RunFolder.of(self.path, run.id)
@@ -163,6 +163,24 @@ def test_the_agent_is_killed_again_and_again_and_every_run_runs_once(workspace: 
     workspace.all_is_told()
     for folder in folders:
         finished_whole(workspace, folder, 3)
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_the_agent_is_killed_while_it_registers_and_every_run_becomes_one_version(
+    workspace: Workspace, seed: int
+) -> None:
+    chance = random.Random(seed)
+    leave_a_model = "mkdir -p artifacts/model; echo $MLOPS_CONSOLE_RUN > artifacts/model/model.skops"
+    folders = [workspace.launch("sh", "-c", leave_a_model, tags={"console.register": "churn"}) for _ in range(4)]
+    for _ in range(6):
+        ensure_agent(workspace.path, slots=2)
+        time.sleep(0.2 + chance.random() * 0.6)
+        workspace.kill_agent()
+    ensure_agent(workspace.path, slots=2)
+    workspace.all_is_told()
+    versions = workspace.backend.need("registry").versions("churn").items
+    assert sorted(version.run for version in versions) == sorted(folder.run for folder in folders)
+    assert len(versions) == 4
 
 
 def test_a_stopped_agent_leaves_its_runs_running(workspace: Workspace) -> None:
