@@ -131,7 +131,7 @@ class Mutation(msgspec.Struct, frozen=True):
             raise ValueError("a mutation needs an actor")
 
 
-class Page(Record, Generic[T]):
+class Page(Record, Generic[T], frozen=True, kw_only=True):
     """A stretch of a list, in the order asked for."""
 
     items: tuple[T, ...]
@@ -144,14 +144,14 @@ class Page(Record, Generic[T]):
     total: int | None = None
 
 
-class Count(Record):
+class Count(Record, frozen=True, kw_only=True):
     """How many rows a query has; `exact` is False when counting stopped at the limit."""
 
     value: int
     exact: bool = True
 
 
-class Features(Record):
+class Features(Record, frozen=True, kw_only=True):
     """Finer differences between backends, as data."""
 
     seek: bool = False
@@ -415,7 +415,13 @@ class MonitorStore(Protocol):
         ...
 
     def windows(
-        self, monitor: str, *, since: Millis | None = None, until: Millis | None = None, limit: int = 1000, segment: str = ""
+        self,
+        monitor: str,
+        *,
+        since: Millis | None = None,
+        until: Millis | None = None,
+        limit: int = 1000,
+        segment: str = "",
     ) -> tuple[Window, ...]:
         """Oldest first; the newest `limit` of them."""
         ...
@@ -454,7 +460,9 @@ class RequestQueue(Protocol):
         """True when it was still waiting."""
         ...
 
-    def list(self, *, states: Sequence[str] = ("waiting", "claimed"), kind: str = "", limit: int = 200) -> tuple[Request, ...]: ...
+    def list(
+        self, *, states: Sequence[str] = ("waiting", "claimed"), kind: str = "", limit: int = 200
+    ) -> tuple[Request, ...]: ...
 
 
 class Launcher(Protocol):

@@ -39,7 +39,7 @@ class ColumnType(StrEnum):
         return self in (ColumnType.INT, ColumnType.FLOAT, ColumnType.BOOL)
 
 
-class Column(Record):
+class Column(Record, frozen=True, kw_only=True):
     """One column of a dataset version or of a model's signature."""
 
     name: str
@@ -49,7 +49,7 @@ class Column(Record):
     note: str = ""
 
 
-class Dataset(Record):
+class Dataset(Record, frozen=True, kw_only=True):
     """A named line of versions."""
 
     name: str
@@ -64,7 +64,7 @@ class Dataset(Record):
     tags: dict[str, str] = {}
 
 
-class DatasetVersion(Record):
+class DatasetVersion(Record, frozen=True, kw_only=True):
     """An immutable content: same content, same digest, same version."""
 
     dataset: str
@@ -91,7 +91,7 @@ class DatasetVersion(Record):
         return f"{self.dataset}@{self.version}"
 
 
-class DatasetInput(Record):
+class DatasetInput(Record, frozen=True, kw_only=True):
     """A dataset version that a run read."""
 
     dataset: str
@@ -120,7 +120,7 @@ class RunStatus(StrEnum):
         return self not in (RunStatus.QUEUED, RunStatus.RUNNING, RunStatus.STOPPING)
 
 
-class Experiment(Record):
+class Experiment(Record, frozen=True, kw_only=True):
     """A named group of runs."""
 
     id: str
@@ -131,7 +131,7 @@ class Experiment(Record):
     tags: dict[str, str] = {}
 
 
-class Progress(Record):
+class Progress(Record, frozen=True, kw_only=True):
     """How far a run is, as it last said."""
 
     at: Millis
@@ -142,7 +142,7 @@ class Progress(Record):
     eta_s: float | None = None
 
 
-class Source(Record):
+class Source(Record, frozen=True, kw_only=True):
     """The code a run was started from."""
 
     entry: str = ""
@@ -154,7 +154,7 @@ class Source(Record):
     repo: str = ""
 
 
-class Run(Record):
+class Run(Record, frozen=True, kw_only=True):
     """One execution: parameters in, metrics and artifacts out."""
 
     id: str
@@ -181,7 +181,7 @@ class Run(Record):
     note: str = ""
 
 
-class MetricPoint(Record):
+class MetricPoint(Record, frozen=True, kw_only=True):
     """One measurement of a run."""
 
     key: str
@@ -190,7 +190,7 @@ class MetricPoint(Record):
     at: Millis = 0
 
 
-class MetricBucket(Record):
+class MetricBucket(Record, frozen=True, kw_only=True):
     """What a stretch of steps held: enough to draw it truthfully in one column."""
 
     first_step: int
@@ -203,7 +203,7 @@ class MetricBucket(Record):
     """Time of the last point."""
 
 
-class MetricSeries(Record):
+class MetricSeries(Record, frozen=True, kw_only=True):
     """The course of a metric, cut to at most the asked number of buckets. NaN points are their own buckets (a gap)."""
 
     run: str
@@ -212,7 +212,7 @@ class MetricSeries(Record):
     count: int
 
 
-class Artifact(Record):
+class Artifact(Record, frozen=True, kw_only=True):
     """A file that a run left."""
 
     run: str
@@ -222,7 +222,7 @@ class Artifact(Record):
     created_at: Millis = 0
 
 
-class LogChunk(Record):
+class LogChunk(Record, frozen=True, kw_only=True):
     """A piece of a run's log, by byte offset."""
 
     text: str
@@ -237,14 +237,14 @@ class LogChunk(Record):
 # ---------------------------------------------------------------- registry
 
 
-class Signature(Record):
+class Signature(Record, frozen=True, kw_only=True):
     """What a model takes and gives."""
 
     inputs: tuple[Column, ...] = ()
     outputs: tuple[Column, ...] = ()
 
 
-class ModelFile(Record):
+class ModelFile(Record, frozen=True, kw_only=True):
     """The serialised model of a version, and what is known of its safety."""
 
     sha256: str = ""
@@ -258,7 +258,7 @@ class ModelFile(Record):
     libraries: dict[str, str] = {}
 
 
-class Model(Record):
+class Model(Record, frozen=True, kw_only=True):
     """A registered model: a name under which versions and aliases live."""
 
     name: str
@@ -273,7 +273,7 @@ class Model(Record):
     tags: dict[str, str] = {}
 
 
-class ModelVersion(Record):
+class ModelVersion(Record, frozen=True, kw_only=True):
     """One registered result of a run."""
 
     model: str
@@ -301,7 +301,7 @@ class GateStatus(StrEnum):
     FAIL = "fail"
 
 
-class GateResult(Record):
+class GateResult(Record, frozen=True, kw_only=True):
     """One check that stands before a promotion."""
 
     gate: str
@@ -313,7 +313,7 @@ class GateResult(Record):
     detail: str = ""
 
 
-class AliasMove(Record):
+class AliasMove(Record, frozen=True, kw_only=True):
     """One change of an alias, as the history keeps it. `version` None means the alias was taken away."""
 
     model: str
@@ -341,7 +341,7 @@ class Outcome(StrEnum):
     """Its process died before the change; nothing was changed."""
 
 
-class JournalEntry(Record):
+class JournalEntry(Record, frozen=True, kw_only=True):
     """One change: who, when, what, from, to, why. Entries are chained by hash."""
 
     seq: int
@@ -375,7 +375,7 @@ class MonitorState(StrEnum):
     NO_DATA = "no data"
 
 
-class Monitor(Record):
+class Monitor(Record, frozen=True, kw_only=True):
     """A standing comparison of what a model sees with what it was trained on."""
 
     name: str
@@ -401,7 +401,7 @@ class Monitor(Record):
     paused: bool = False
 
 
-class ColumnScore(Record):
+class ColumnScore(Record, frozen=True, kw_only=True):
     """How far one column of one window is from the reference."""
 
     column: str
@@ -418,7 +418,7 @@ class ColumnScore(Record):
     reason: str = ""
 
 
-class Estimate(Record):
+class Estimate(Record, frozen=True, kw_only=True):
     """A measured quantity with its interval."""
 
     value: float
@@ -427,7 +427,7 @@ class Estimate(Record):
     n: int = 0
 
 
-class Window(Record):
+class Window(Record, frozen=True, kw_only=True):
     """What a monitor saw between two times, stored as counts and never as rows."""
 
     monitor: str
@@ -453,7 +453,7 @@ class AlertState(StrEnum):
     RESOLVED = "resolved"
 
 
-class Alert(Record):
+class Alert(Record, frozen=True, kw_only=True):
     """Something a monitor wants a person to know."""
 
     id: str
@@ -479,7 +479,7 @@ class RequestState(StrEnum):
     CANCELLED = "cancelled"
 
 
-class Request(Record):
+class Request(Record, frozen=True, kw_only=True):
     """A durable piece of work for the agent. The database is the queue."""
 
     id: str
@@ -496,7 +496,7 @@ class Request(Record):
     error: str = ""
 
 
-class Capacity(Record):
+class Capacity(Record, frozen=True, kw_only=True):
     """What a launcher can still take."""
 
     slots: int
@@ -504,7 +504,7 @@ class Capacity(Record):
     queued: int
 
 
-class LaunchSpec(Record):
+class LaunchSpec(Record, frozen=True, kw_only=True):
     """A command to run on an engine, under an existing run's id."""
 
     run: str

@@ -81,19 +81,8 @@ def version_columns(metrics: Sequence[str], moves: Sequence[AliasMove]) -> tuple
             tone=lambda v: "accent" if v.aliases else "",
         ),
         Column("since", "since", lambda v: age(since(v)), 5, right=True, priority=3, order=since),
-        *(
-            Column(
-                f"metrics.{name}",
-                name,
-                lambda v, name=name: metric(v.metrics.get(name)),
-                max(8, min(12, len(name) + 2)),
-                right=True,
-                priority=0 if at == 0 else 1 + at,
-                order=lambda v, name=name: v.metrics.get(name),
-            )
-            for at, name in enumerate(metrics)
-        ),
-        Column("data", "data", lambda v: data_cell(v), 12, priority=4, grow=1, most=24),
+        *(_metric_column(name, at) for at, name in enumerate(metrics)),
+        Column("data", "data", data_cell, 12, priority=4, grow=1, most=24),
         Column("run", "run", lambda v: v.run[:8] or NOTHING, 8, priority=6),
         Column("created", "age", lambda v: age(v.created_at), 5, right=True, priority=2, order=lambda v: v.created_at),
         Column("user", "by", lambda v: short_actor(v.created_by), 8, priority=7, grow=1, most=16),
@@ -103,3 +92,15 @@ def version_columns(metrics: Sequence[str], moves: Sequence[AliasMove]) -> tuple
 
 def _numeric(version: ModelVersion) -> object:
     return int(version.version) if version.version.isdecimal() else version.version
+
+
+def _metric_column(name: str, at: int) -> Column[ModelVersion]:
+    return Column(
+        f"metrics.{name}",
+        name,
+        lambda version: metric(version.metrics.get(name)),
+        max(8, min(12, len(name) + 2)),
+        right=True,
+        priority=0 if at == 0 else 1 + at,
+        order=lambda version: version.metrics.get(name),
+    )

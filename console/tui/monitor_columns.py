@@ -8,7 +8,7 @@ from console.tui.columns import Column, Tone
 from console.tui.dataset_columns import percent
 from console.tui.sparkline import sparkline
 from console.tui.state import state_of
-from console.wording import NOTHING, age, number, thousands
+from console.wording import NOTHING, age, thousands
 
 SPARK = 14
 BAR = 6
@@ -51,8 +51,8 @@ def feature_columns(span: str) -> tuple[Column[Feature], ...]:
             order=lambda f: SEVERITY[f.score.state],
             tone=lambda f: _tone(f.score.state),
         ),
-        Column("psi", "PSI", lambda f: number(f.score.psi, 3), 6, right=True, order=lambda f: f.score.psi),
-        Column("ks", "KS", lambda f: number(f.score.ks, 2), 5, right=True, priority=4, order=lambda f: f.score.ks),
+        Column("psi", "PSI", lambda f: distance(f.score.psi), 6, right=True, order=lambda f: f.score.psi),
+        Column("ks", "KS", lambda f: distance(f.score.ks), 6, right=True, priority=4, order=lambda f: f.score.ks),
         Column(
             "missing",
             "missing",
@@ -83,3 +83,10 @@ def feature_columns(span: str) -> tuple[Column[Feature], ...]:
             order=lambda f: f.weight,
         ),
     )
+
+
+def distance(value: float | None) -> str:
+    """PSI, KS and the like: three digits after the point are all that a window of a thousand rows can tell."""
+    if value is None:
+        return NOTHING
+    return "<0.001" if 0 < value < 0.001 else f"{value:.3f}" if value < 10 else f"{value:.1f}"

@@ -6,7 +6,7 @@ import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 
-from backends.entities import Run, RunStatus
+from backends.entities import ModelVersion, Run, RunStatus
 from backends.query import And, Compare, Has, In, Key, Node, Not, Or, Query
 from console.tui.columns import Column, Tone, metric
 from console.tui.state import state_of
@@ -36,7 +36,7 @@ def status_tone(run: Run) -> Tone:
     return "" if tone == "good" else tone  # type: ignore[return-value]
 
 
-def data_cell(run: Run) -> str:
+def data_cell(run: Run | ModelVersion) -> str:
     if not run.inputs:
         return NOTHING
     first = f"{run.inputs[0].dataset}@{run.inputs[0].version}"

@@ -242,8 +242,8 @@ class DatasetsPane(TablePane):
 
     def exported(self) -> tuple[str, Sequence[str], Iterator[Sequence[object]]]:
         if self.level.rows and self.version is not None:
-            titles = [column.name for column in self.version.columns]
-            return self.level.ref, titles, (row[1:] for row in VersionRows(self.backend, self.version).every())
+            names = [column.name for column in self.version.columns]
+            return self.level.ref, names, (row[1:] for row in VersionRows(self.backend, self.version).every())
         _, titles, rows = super().exported()
         return (self.level.ref if self.level.dataset else self.PANE), titles, rows
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from textual.containers import Container
 
 from backends.contract import BackendError, NotFound
-from backends.entities import Alert, AlertState, Monitor
+from backends.entities import AlertState, Monitor
 from backends.query import MONITOR_FIELDS, Query
 from console.config import Session
 from console.monitoring.counts import unpack
@@ -213,11 +213,8 @@ class MonitorPane(TablePane):
         if self.view is None:
             return self.table.cursor_row
         firing = [alert for alert in self.view.alerts if alert.state is AlertState.FIRING]
-        return (firing or list(self.view.alerts) or [self.view.monitor])[0]
-
-    def alert(self) -> Alert | None:
-        found = self.selected()
-        return found if isinstance(found, Alert) else None
+        alerts = firing or self.view.alerts
+        return alerts[0] if alerts else self.view.monitor
 
     def crumbs(self) -> tuple[str, ...]:
         row = self.table.cursor_row

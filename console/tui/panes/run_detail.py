@@ -106,6 +106,10 @@ class RunDetail(Widget):
     def busy(self) -> bool:
         return self._asking
 
+    def on_mount(self) -> None:
+        self.set_full(self._full)
+        self.show_run(self._run)
+
     def on_unmount(self) -> None:
         self._fetcher.close()
 
@@ -119,6 +123,8 @@ class RunDetail(Widget):
         if run is None or self._run is None or run.id != self._run.id:
             self._look = None
         self._run = run
+        if not self.is_mounted:
+            return
         self.set_class(run is None, "-empty")
         if run is None:
             self._follow()
@@ -134,6 +140,8 @@ class RunDetail(Widget):
     def set_full(self, full: bool) -> None:
         """Take the whole pane, with charts, facts and log; or stand beside the list."""
         self._full = full
+        if not self.is_mounted:
+            return
         self.set_class(full, "-full")
         self._arrange()
         self._follow()
@@ -143,6 +151,8 @@ class RunDetail(Widget):
 
     def show_log(self) -> None:
         """The keyboard on the log."""
+        if not self.is_mounted:
+            return  # a full screen begins with it
         self.remove_class("-facts")
         self.log_view.focus(scroll_visible=False)
 

@@ -65,11 +65,12 @@ class RunsPane(Pane):
         self._params: list[str] = []
         self._moved_at = 0.0
         self._resting = False
+        self._detail: RunDetail | None = None
 
     def compose(self) -> ComposeResult:
         yield OneLine(id="runs-status")
         table = BigTable[Run](run_columns((), ()), empty=self.EMPTY, id="runs-table", classes="master")
-        yield Split(table, RunDetail(self.backend, id="run", classes="details"), classes="split")
+        yield Split(table, Container(id="run-place", classes="details"), classes="split")
 
     @property
     def table(self) -> BigTable[Run]:
@@ -77,7 +78,11 @@ class RunsPane(Pane):
 
     @property
     def detail(self) -> RunDetail:
-        return self.query_one("#run", RunDetail)
+        """Made when a run is first shown: the list stands before anything else is thought of."""
+        if self._detail is None:
+            self._detail = RunDetail(self.backend, id="run")
+            self.query_one("#run-place").mount(self._detail)
+        return self._detail
 
     # ------------------------------------------------------------ asking
 
@@ -115,7 +120,7 @@ class RunsPane(Pane):
             self.table.show(self._source(query))
         else:
             self.table.refresh_rows()
-        self._rest()
+        self.call_after_refresh(self._rest)
 
     def _source(self, query: Query) -> PagedRows[Run]:
         runs, features = self.backend.need("runs"), self.backend.features
@@ -211,8 +216,8 @@ class RunsPane(Pane):
         super().apply_query(query, text)
 
     def set_open(self, opened: bool) -> None:
-        super().set_open(opened)
         self.detail.set_full(opened)
+        super().set_open(opened)
 
     def show_log(self) -> None:
         """`l`: the log of the run under the cursor, on the full screen."""
@@ -223,7 +228,11 @@ class RunsPane(Pane):
 
     @property
     def busy(self) -> bool:
-        return super().busy or self._resting or (self.is_mounted and (self.table.busy or self.detail.busy))
+        return (
+            super().busy
+            or self._resting
+            or (self.is_mounted and (self.table.busy or (self._detail is not None and self._detail.busy)))
+        )
 
     # ------------------------------------------------------------ what the table tells
 
