@@ -1,0 +1,161 @@
+"""A console killed in the middle of a promotion: the alias has moved with its journal entry, or nothing has."""
+
+from __future__ import annotations
+
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+from backends.local import open_local
+from console.promotion.promote import promote
+from tests.unit.registry import ME, by, version_of, workspace
+
+ROOT = Path(__file__).parents[2]
+KEY = "promotion-1"
+
+ONCE = """
+import os, signal, sqlite3, sys
+from pathlib import Path
+from backends.contract import Mutation
+from backends.local import open_local
+from console.promotion.promote import promote
+
+home, verb, moment = Path(sys.argv[1]), getattr(signal, sys.argv[2]), int(sys.argv[3])
+seen = 0
+
+def statement(text):
+    global seen
+    seen += 1
+    if seen == moment:
+        os.kill(os.getpid(), verb)
+
+connect = sqlite3.connect
+def traced(*args, **options):
+    made = connect(*args, **options)
+    made.set_trace_callback(statement)
+    return made
+sqlite3.connect = traced
+
+backend = open_local(home)
+seen = 0
+promote(backend, "churn", "2", "champion", Mutation(actor="user1@host", reason="r", key=sys.argv[4]), expected="1")
+print("done", seen)
+"""
+
+FOREVER = """
+import sys
+from pathlib import Path
+from backends.contract import Mutation
+from backends.local import open_local
+from console.promotion.promote import promote
+
+backend = open_local(Path(sys.argv[1]))
+held = backend.registry.get("churn").aliases["champion"]
+print("started", flush=True)
+while True:
+    other = "1" if held == "2" else "2"
+    move = promote(backend, "churn", other, "champion", Mutation(actor="user1@host", reason="r"), expected=held)
+    print(move.entry, flush=True)
+    held = other
+"""
+
+
+@pytest.fixture(scope="module")
+def template(tmp_path_factory):
+    """Two versions of churn, the first of them champion."""
+    folder = tmp_path_factory.mktemp("template")
+    backend = workspace(folder)
+    for at in range(2):
+        version_of(backend, folder, content=f"model {at}".encode())
+    promote(backend, "churn", "1", "champion", ME, expected=None)
+    backend.close()
+    return folder / "workspace"
+
+
+def child(script, *words):
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    return subprocess.Popen(
+        [sys.executable, "-c", script, *map(str, words)],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment, cwd=ROOT,
+    )  # fmt: skip
+
+
+def state(backend):
+    """(holder, moves of the alias, journaled promotions), which always tell one story."""
+    held = backend.registry.get("churn").aliases["champion"]
+    moves = backend.registry.history("churn", alias="champion")
+    promotions = [entry for entry in backend.journal.page(limit=10_000).items if entry.action == "model.promote"]
+    assert moves[0].version == held
+    assert [move.entry for move in moves] == [entry.id for entry in promotions]
+    for newer, older in pairwise(moves):
+        assert newer.previous == older.version
+    checked, broken = backend.journal.verify()
+    assert (broken, checked) == ("", backend.journal.page(limit=1).total)
+    return held, moves, promotions
+
+
+def test_a_promotion_killed_at_any_statement_is_done_or_not_and_never_half(template, tmp_path):
+    moment, outcomes, finished = 1, [], False
+    while not finished:
+        home = tmp_path / f"w{moment}"
+        shutil.copytree(template, home)
+        verb = ("SIGKILL", "SIGHUP")[moment % 2]
+        process = child(ONCE, home, verb, moment, KEY)
+        out, complaint = process.communicate(timeout=60)
+        finished = process.returncode == 0
+        assert finished or process.returncode == -getattr(signal, verb), complaint
+        assert finished == out.startswith("done")
+
+        backend = open_local(home)
+        held, moves, _ = state(backend)
+        assert (held, len(moves)) in (("1", 1), ("2", 2))
+        if finished:
+            assert held == "2"
+        outcomes.append(held)
+
+        # The console comes back and the person presses the same key again.
+        move = promote(backend, "churn", "2", "champion", by("user1@host", key=KEY), expected="1")
+        held, moves, _ = state(backend)
+        assert (held, len(moves), moves[0].entry) == ("2", 2, move.entry)
+        backend.close()
+        shutil.rmtree(home)
+        moment += 1
+    assert len(outcomes) > 20, "there must have been many moments"
+    assert outcomes == sorted(outcomes), "once it is done it stays done"
+    assert outcomes[0] == "1"
+    assert outcomes[-2:] == ["2", "2"], "one moment lies between the commit and the answer"
+
+
+@pytest.mark.parametrize("verb", [signal.SIGKILL, signal.SIGHUP, signal.SIGTERM], ids=lambda verb: verb.name)
+def test_promotions_killed_at_any_time_leave_one_unbroken_story(template, tmp_path, verb):
+    chance = random.Random(verb)
+    home = tmp_path / "workspace"
+    shutil.copytree(template, home)
+    told: list[str] = []
+    for _ in range(4):
+        process = child(FOREVER, home)
+        assert process.stdout.readline() == "started\n", process.stderr.read()
+        heard = [process.stdout.readline().strip() for _ in range(chance.randrange(1, 12))]
+        try:
+            process.wait(timeout=chance.random() * 0.02)  # dies only by our hand; this is the moment's jitter
+        except subprocess.TimeoutExpired:
+            pass
+        process.send_signal(verb)
+        rest, complaint = process.communicate(timeout=30)
+        assert process.returncode == -verb, complaint
+        # A line cut by the signal was not told to anybody.
+        told += heard + [line for line in rest.splitlines(keepends=True) if line.endswith("\n")]
+
+        backend = open_local(home)
+        _, moves, _ = state(backend)
+        known = {move.entry for move in moves}
+        assert {entry.strip() for entry in told} <= known, "what was said to be done is done"
+        assert len(known) <= 1 + len(told) + 4, "nothing was done twice"
+        backend.close()
