@@ -216,13 +216,14 @@ class RunsPane(Pane):
         super().apply_query(query, text)
 
     def set_open(self, opened: bool) -> None:
+        if opened:
+            self.detail.show_run(self.table.cursor_row)
         self.detail.set_full(opened)
         super().set_open(opened)
 
     def show_log(self) -> None:
         """`l`: the log of the run under the cursor, on the full screen."""
         if not self.opened:
-            self.detail.show_run(self.table.cursor_row)
             self.set_open(True)
         self.detail.show_log()
 
