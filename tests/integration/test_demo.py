@@ -57,7 +57,7 @@ def place(tmp_path: Path) -> Iterator[DemoPlace]:
 def test_the_demo_is_made_watched_stopped_and_goes_on(tmp_path: Path) -> None:
     workspace = tmp_path / "flights"
     try:
-        made = command(workspace, "demo", "--no-tui", "--pace", "0.1")
+        made = command(workspace, "demo", "--no-tui", "--pace", "0.5")
         assert made["dataset"] == "flights@1"
         assert {run["status"] for run in made["runs"]} == {"finished"}
         assert len(made["runs"]) == 3
@@ -80,7 +80,7 @@ def test_the_demo_is_made_watched_stopped_and_goes_on(tmp_path: Path) -> None:
         assert "feeder" in command(workspace, "demo", "stop")["stopped"]
         left = len(DemoPlace(workspace).days())
         before = len(command(workspace, "journal", "list", "--limit", "500")["items"])
-        again = command(workspace, "demo", "--no-tui", "--pace", "0.1")
+        again = command(workspace, "demo", "--no-tui", "--pace", "0.5")
         assert again["aliases"] == {"champion": "3"}
         assert len(again["runs"]) == 3
         made_again = command(workspace, "journal", "list", "--limit", "500")["items"][: -before or None]
