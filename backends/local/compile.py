@@ -57,6 +57,15 @@ def compile_runs(
     return part.sql, list(part.binds)
 
 
+def compile_hits(where: Node, *, connection: sqlite3.Connection | None = None) -> tuple[str, list[Bind]] | None:
+    """(SELECT of the hits' `seq`, binds) that gives them one by one, some perhaps twice, or None where no index serves.
+
+    For those who want only the first of them: a set must be complete before it says anything.
+    """
+    part = _select(where, connection)
+    return None if part is None else (part.sql, list(part.binds))
+
+
 # ---------------------------------------------------------------- by row
 
 

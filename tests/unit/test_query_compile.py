@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from backends.contract import all_pages
 from backends.local import run_rows
-from backends.local.compile import compile_runs
+from backends.local.compile import compile_hits, compile_runs
 from backends.local.database import Database
 from backends.local.runs import LocalRuns
 from backends.query import RUN_FIELDS, Query, lookup_of, matches, parse, sort
@@ -92,6 +92,7 @@ def test_pages_hold_what_the_query_means_in_its_order(database, some, query, lim
     store = LocalRuns(database)
     found = [run.id for run in all_pages(lambda at: store.page(query, at=at, limit=limit))]
     assert found == [run.id for run in sort(query.order, shown)]
+    assert store.count(query).value == len(shown)
 
 
 @pytest.mark.parametrize(
@@ -155,6 +156,18 @@ def test_the_rarest_of_several_conditions_is_chosen(database):
         condition, _ = compile_runs(where, by="set", connection=connection)
         assert condition.index("params") < condition.index("latest_metric")
         assert hits(connection, where, "set", looking=True) == [7]
+
+
+@together
+@given(runs(st.integers(5, 25)), st.lists(nodes, min_size=5, max_size=10))
+def test_hits_one_by_one_are_the_same_runs(database, some, conditions):
+    with database.write() as connection:
+        fill(connection, some)
+        for where in conditions:
+            hits_by_index = compile_hits(where, connection=connection)
+            if hits_by_index is not None:
+                found = {seq for (seq,) in connection.execute(*hits_by_index)}
+                assert found == {seq for seq, run in enumerate(some, 1) if matches(where, lookup_of(run))}
 
 
 def test_values_are_bound_and_never_part_of_the_statement(database):
