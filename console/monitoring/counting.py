@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import zlib
 from array import array
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -27,6 +29,7 @@ from console.monitoring.profile import (
 Vector = np.ndarray[Any, Any]
 
 UNLABELLED = 2
+GRID = 4096
 DAY_ROWS = 50
 FEWEST_DAYS = 10
 """How many rows make a day, and how many days tell what days are like."""
@@ -69,10 +72,47 @@ def numeric_values(values: pd.Series[Any]) -> Vector:
 def count_numeric(values: Vector, edges: Sequence[float] | Vector) -> Vector:
     """Rows per cell: between the edges, then below, above, infinite, missing. shape (len(edges) - 1 + 4,).
 
-    Sorting and then looking up the few edges is four times as quick as looking up each of the many values.
+    An even grid over the range settles nearly every value by one multiplication, because most grid cells lie within one
+    cell; the rest (beside an edge, outside, not finite) is sorted and the edges are looked up in it. Exact: the grid
+    position never falls as the value rises, so only values in an edge's own grid cell are in doubt.
     """
+    bounds = tuple(float(edge) for edge in edges)
+    grid = _grid(bounds)
+    if grid is None:
+        return _count_sorted(values, bounds)
+    scale, shift, doubtful, cells = grid
+    with np.errstate(invalid="ignore", over="ignore"):
+        spots = (values * scale + shift).astype(np.int64)
+    np.clip(spots, 0, GRID + 1, out=spots)
+    filled = np.bincount(spots, minlength=GRID + 2)
+    filled[doubtful] = 0
+    counts = np.bincount(cells, weights=filled, minlength=len(bounds) + 3).astype(np.int64)
+    counts += _count_sorted(values[doubtful[spots]], bounds)
+    return counts
+
+
+@lru_cache(maxsize=4096)
+def _grid(edges: tuple[float, ...]) -> tuple[float, float, Vector, Vector] | None:
+    """Scale and shift to a grid position (1 to GRID within the range), which positions are in doubt, and the cell of
+    each other one. None where the range is empty or too wide for a grid."""
+    width = edges[-1] - edges[0]
+    scale = GRID / width if width > 0 else 0.0
+    shift = 1.0 - edges[0] * scale
+    if not (0 < scale < np.inf and np.isfinite(shift) and np.isfinite(width)):
+        return None
+    doubtful = np.zeros(GRID + 2, dtype=bool)
+    doubtful[[0, GRID + 1]] = True
+    at = np.clip((np.array(edges) * scale + shift).astype(np.int64), 0, GRID + 1)
+    doubtful[at] = True
+    cells = np.clip(np.searchsorted(at, np.arange(GRID + 2), side="right") - 1, 0, len(edges) - 2)
+    return scale, shift, doubtful, cells
+
+
+def _count_sorted(values: Vector, edges: Sequence[float]) -> Vector:
+    """The same counts by sorting the values and looking up the few edges in them."""
     ordered = np.sort(values)
-    bounds = np.array([-np.finfo(np.float64).max, *edges[:-1], np.nextafter(edges[-1], np.inf), np.inf, np.nan])
+    beyond = math.nextafter(edges[-1], math.inf)
+    bounds = np.array([-np.finfo(np.float64).max, *edges[:-1], beyond, np.inf, np.nan])
     at = ordered.searchsorted(bounds, side="left")
     steps = np.diff(at)
     # at: end of -inf, start of the first cell, …, end of the last cell, end of above, end of +inf.
