@@ -11,7 +11,7 @@ from backends.local import run_rows
 from backends.local.compile import compile_hits, compile_runs
 from backends.local.database import Database
 from backends.local.runs import LocalRuns
-from backends.query import RUN_FIELDS, Query, lookup_of, matches, parse, sort
+from backends.query import RUN_FIELDS, lookup_of, matches, parse, sort
 from backends.query_values import number_of
 from tests.unit.queries import nodes, queries, runs
 
@@ -179,8 +179,3 @@ def test_values_are_bound_and_never_part_of_the_statement(database):
             condition, binds = compile_runs(where, by=by)
             assert "DROP" not in condition.upper()
             assert any("drop table" in str(bind).lower() for bind in binds)
-
-
-def test_a_query_without_an_order_shows_the_newest_first(database):
-    store = LocalRuns(database)
-    assert store.page(Query(where=parse("status = queued", RUN_FIELDS).where)).items == ()
