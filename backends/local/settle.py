@@ -13,6 +13,9 @@ from backends.local.process_tree import kill_run_processes
 from backends.local.progress_intake import ProgressIntake
 from backends.local.run_folder import RunExit, RunFolder, RunMeta
 
+STORE_AWAY = 3
+"""Exit code of a supervisor that could not begin, the store being away: it is started again, however often."""
+
 
 class Standing(StrEnum):
     """What a run's folder says about its processes."""

@@ -27,7 +27,7 @@ from backends.local.progress_lines import LineSplitter, parse_report
 from backends.local.progress_spool import SpoolWriter
 from backends.local.run_folder import RunExit, RunFolder, RunMeta
 from backends.local.run_log import LogWriter
-from backends.local.settle import Standing, now, settle, settle_abandoned, standing
+from backends.local.settle import STORE_AWAY, Standing, now, settle, settle_abandoned, standing
 from backends.local.store_thread import StoreThread
 
 LINGER_S = 2.0
@@ -344,7 +344,7 @@ def supervise(folder: RunFolder) -> int:
         except Exception as error:
             if passes_by_itself(error):
                 print(f"the store is away, run {folder.run} waits: {error}", file=sys.stderr)
-                return 3
+                return STORE_AWAY
             raise
     return 0
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
-import sys
 import time
+from contextlib import suppress
 from pathlib import Path
+
+from console.safe import safe_text
 
 LARGEST = 1024 * 1024
 """Bytes; a fuller log becomes `agent.log.1`, in place of the one before."""
@@ -25,11 +27,9 @@ class Diary:
         os.close(file)
 
     def say(self, text: str) -> None:
-        line = f"{time.strftime('%Y-%m-%d %H:%M:%S')} {' '.join(text.split())}\n"
-        try:
+        line = f"{time.strftime('%Y-%m-%d %H:%M:%S')} {safe_text(' '.join(text.split()))}\n"
+        with suppress(OSError):  # a full disk: the work goes on without a log
             os.write(2, line.encode("utf-8", "replace"))
             if os.fstat(2).st_size > LARGEST:
                 self._path.replace(self._path.with_name(self._path.name + ".1"))
                 self._attach()
-        except OSError:  # a full disk: the work goes on without a log
-            sys.exc_info()

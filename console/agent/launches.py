@@ -13,7 +13,7 @@ from backends.contract import Backend, BackendError, NotFound
 from backends.entities import Request, Run, RunStatus
 from backends.local.launcher import LAUNCH
 from backends.local.run_folder import RunExit, RunFolder
-from backends.local.settle import Standing, now, settle, settle_abandoned, standing
+from backends.local.settle import STORE_AWAY, Standing, now, settle, settle_abandoned, standing
 from console.agent.registrations import request_registration
 from console.agent.retry import Backoff
 
@@ -120,7 +120,7 @@ class Launches:
     def _start(self, run: str, watch: Watch) -> None:
         if watch.supervisor is not None:
             code, watch.supervisor = watch.supervisor.returncode, None
-            if watch.backoff.failures >= STARTS:
+            if code != STORE_AWAY and watch.backoff.failures >= STARTS:
                 reason = f"its supervisor could not begin: {_last_line(watch.folder.path / 'supervisor.log')}"
                 watch.folder.write_exit(RunExit(run=run, status=RunStatus.FAILED, ended_at=now(), reason=reason[:500]))
                 self._look_after(run, watch)

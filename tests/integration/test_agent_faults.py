@@ -395,7 +395,7 @@ def test_a_console_that_dies_while_stopping_a_queued_run_leaves_it_stopped(works
 
 def test_the_terminal_hangs_up_and_the_run_goes_on(workspace: Workspace) -> None:
     console = f"""
-import sys
+import sys, time
 from pathlib import Path
 from backends.contract import Mutation
 from backends.entities import LaunchSpec
@@ -406,7 +406,7 @@ me = Mutation("someone@somewhere")
 run = backend.runs.create(name="over ssh", mutation=me)
 backend.launcher.submit(LaunchSpec(run=run.id, argv=(sys.executable, "-c", {COUNTING!r}, "20", "0.1")), me)
 print("agent", ensure_agent(Path({str(workspace.path)!r})).pid, "run", run.id, flush=True)
-sys.stdin.read()
+time.sleep(600)
 """
     pid, master = pty.fork()
     if pid == 0:
@@ -418,6 +418,8 @@ sys.stdin.read()
     folder = RunFolder.of(workspace.path, words[3])
     workspace.launched.append(folder.run)
     workspace.begun(folder)
+    assert psutil.Process(pid).terminal() is not None
+    assert psutil.Process(int(words[1])).terminal() is None
     os.close(master)
     _, how = os.waitpid(pid, 0)
     assert os.WIFSIGNALED(how)
