@@ -120,7 +120,12 @@ def print_plain(wanted: Wanted) -> int:
     """A pane as text on standard output, for screen readers and pipes."""
     from console.tui.start import plain
 
-    return plain(wanted)
+    try:
+        return plain(wanted)
+    except Exception as error:
+        from console.cli.exit import report
+
+        return report(error, as_json=False)
 
 
 if __name__ == "__main__":

@@ -368,7 +368,11 @@ class ConsoleApp(App[int], inherit_bindings=False):
 
     def show_pane(self, name: str, argument: str = "") -> None:
         """Bring a pane to the front, made at its first showing."""
-        if self.session is None or name not in PANE_BY_ID:
+        if name not in PANE_BY_ID:
+            return
+        if self.session is None:
+            self._first = (name, argument)  # asked for while the context is opening
+            self.refresh_frame()
             return
         pane = self._panes.get(name)
         new = pane is None

@@ -23,7 +23,7 @@ def case_lines(case: Case) -> list[Line]:
     if lines:
         lines.append(Line([("", "")]))
     holder = f"v{safe_text(case.holder.version, 8)} {safe_text(case.alias, 14)}" if case.holder else "no holder yet"
-    heads = [("", 24), (holder, 20), (f"v{safe_text(case.candidate.version, 8)}", 14), ("difference", 14)]
+    heads = [("", 22), (holder, 16), (f"v{safe_text(case.candidate.version, 8)}", 11), ("difference", 13)]
     lines.append(Line([(ink.fit(text, cells), "dim") for text, cells in heads]))
     lines += [_measure_line(measure) for measure in case.measures[:MOST_METRICS]]
     if len(case.measures) > MOST_METRICS:
@@ -36,7 +36,7 @@ def case_lines(case: Case) -> list[Line]:
     row: list[ink.Span] = []
     for gate in passed:
         said = f"{safe_text(gate.gate, 20)} {safe_text(gate.value, 24)}".strip()
-        if ink.width_of(row) + len(said) + 5 > 90:
+        if ink.width_of(row) + len(said) + 5 > 74:
             lines.append(Line(row))
             row = []
         row += [state.span("ok", ""), (f"{said}   ", "")]
@@ -64,10 +64,10 @@ def _measure_line(measure: Measure) -> Line:
     word = "" if measure.better is None else "better" if measure.better else "worse"
     return Line(
         [
-            (ink.fit(safe_text(measure.name), 24), ""),
-            (ink.fit(number(measure.holder), 20), ""),
-            (ink.fit(number(measure.candidate), 14), ""),
-            (ink.fit(difference, 14), ""),
+            (ink.fit(safe_text(measure.name), 21) + " ", ""),
+            (ink.fit(number(measure.holder), 16), ""),
+            (ink.fit(number(measure.candidate), 11), ""),
+            (ink.fit(difference, 13), ""),
             state.span("ok" if measure.better else "warn", word) if word else ("", ""),
         ]
     )

@@ -28,6 +28,7 @@ class Problem:
     """What the person was doing."""
     text: str
     whole: str
+    error: BaseException
 
     @classmethod
     def of(cls, error: BaseException, wanted: str) -> Problem:
@@ -43,7 +44,7 @@ class Problem:
             whole = "This is a fault of mlops-console; please report it with what follows.\n\n" + "".join(
                 traceback.format_exception(error)
             )
-        return cls(wanted, text, whole)
+        return cls(wanted, text, whole, error)
 
     def lines(self) -> list[Line]:
         head = Line([(safe_text(self.wanted), "head")])

@@ -52,13 +52,12 @@ def run(wanted: Wanted, remembered: str) -> int:
 
 
 def plain(wanted: Wanted) -> int:
-    """Show the pane on a screen that nobody sees, and print what it says."""
+    """Show the pane on a screen that nobody sees, and print what it says. Raises what kept it from being shown."""
     columns = os.get_terminal_size(1).columns if os.isatty(1) else 120
     app = make_app(wanted, plain=True)
     with contextlib.redirect_stdout(sys.stderr):
         app.run(headless=True, size=(max(100, columns), 60), mouse=False)
     if app.problem is not None:
-        print(f"{app.problem.wanted}: {app.problem.text}", file=sys.stderr)
-        return 1
+        raise app.problem.error
     print(app.plain_text)
     return 0
