@@ -191,7 +191,8 @@ def series(
         else:
             found += chunk.summary()
     points = join((*loose, tail)).between(first_step, last_step)
-    width = 1 if total <= most * STRETCH else STRETCH // 4
+    # A quarter of a bucket is fine enough to share out.
+    width = max(1, min(points.size // (4 * most), STRETCH))
     found += cells(points, width)
     found.sort(key=lambda cell: cell.first)
     return MetricSeries(

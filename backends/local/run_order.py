@@ -111,7 +111,8 @@ def stretches(by: Order, seen: str = "r.deleted_at IS NULL", *, bare: str | None
     there = f"{seen if bare is None else bare} AND k.key = ?"
     lacking = Stretch(
         "runs r",
-        f"{seen} AND NOT EXISTS (SELECT 1 FROM {table} l WHERE l.run = r.seq AND l.key = ? AND l.value IS NOT NULL)",
+        # The plus keeps to the order of seq: an index on deleted_at would gather and sort them all.
+        f"+{seen} AND NOT EXISTS (SELECT 1 FROM {table} l WHERE l.run = r.seq AND l.key = ? AND l.value IS NOT NULL)",
         name,
         ("r.seq",),
         0,

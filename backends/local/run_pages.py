@@ -1,13 +1,14 @@
 """Pages of runs: keyset walks both ways over a million rows, numbered where that is cheap.
 
-One sort key walks the stretches of its index. A filter is first tried row by row along that walk, within a budget of
-SQLite operations: frequent hits fill a page at once. When the budget is spent hits are rare, so they are gathered as a
-set and sorted. Several sort keys always sort.
+One sort key walks the stretches of its index. A filter is first tried row by row along that walk, for a few
+milliseconds: frequent hits fill a page at once. When the time is spent hits are rare, so they are gathered as a set and
+sorted. Several sort keys walk the index of the first and order the ties by the others, unless too many tie.
 """
 
 from __future__ import annotations
 
 import sqlite3
+import time
 from collections.abc import Sequence
 from typing import Any, Final, Literal, NamedTuple
 
@@ -26,12 +27,17 @@ from backends.local.run_order import (
     raw_columns,
     stretch_of,
     stretches,
+    width,
 )
 from backends.query import Node, Order, Query
 
-BUDGET: Final = 1_500_000
-"""SQLite operations that a row-by-row walk may take before hits count as rare: about 20 ms."""
-_TICK: Final = 50_000
+BUDGET_S: Final = 0.012
+"""How long a row-by-row walk may take before hits count as rare."""
+_TICK: Final = 1_000
+"""SQLite operations between two looks at the clock."""
+_TIES: Final = (200, 1_000, 5_000)
+"""How many rows are read ahead to have whole groups of ties, before all are sorted instead."""
+_LAST: Final = 2**63 - 1
 FEW_HIDDEN: Final = 2_000
 """So many deleted runs are skipped by a set of their numbers; more of them by looking at each run."""
 
@@ -70,7 +76,7 @@ class RunList:
         self._hidden = counts.get("deleted", 0)
         self._all = counts.get("live", 0) + self._hidden
         self.total: int | None = None if self._where else counts.get("deleted" if deleted else "live", 0)
-        self._walkable = len(self._order) == 1 and not deleted
+        self._walkable = not deleted
         self._stretches = self._plan() if self._walkable else []
 
     # ------------------------------------------------------------ conditions
@@ -176,10 +182,53 @@ class RunList:
         """The next `count` places from `start`, nearest first."""
         if self._walkable:
             try:
-                return self._walk(start, count, forward, skip)
+                if len(self._order) == 1:
+                    return self._walk(start, count, forward, skip)
+                if not skip:
+                    return self._walk_ties(start, count, forward)
             except _TooFarError:
                 pass
         return self._sort(start, count, forward, skip)
+
+    def _walk_ties(self, start: Place | None, count: int, forward: bool) -> list[Place]:
+        """Walk by the first key in whole groups of equal values, and order each group by the other keys."""
+        begin = None
+        if start is not None:
+            up = self._order[0].descending != forward
+            begin = Place(start.values[: width(self._order[:1])], -1 if up else _LAST)
+        for size in _TIES:
+            if size < count:
+                continue
+            found = self._walk(begin, size, forward, 0)
+            whole = len(found) < size
+            if not whole:
+                torn = found[-1].values
+                found = [place for place in found if place.values != torn]
+            kept = self._ordered([place.seq for place in found], start, forward)
+            if whole or len(kept) >= count:
+                return kept[:count]
+        raise _TooFarError
+
+    def _ordered(self, seqs: Sequence[int], start: Place | None, forward: bool) -> list[Place]:
+        """The places of some runs in the whole order, those beyond `start`."""
+        more, named = joins(self._order)
+        rows = self._connection.execute(
+            f"SELECT {', '.join(raw_columns(self._order))}, r.seq FROM runs r{more} "
+            "WHERE r.seq IN (SELECT value FROM json_each(?))",
+            (*named, msgspec.json.encode(seqs).decode()),
+        )
+        places = {Place(tuple(row[:-1]), row[-1]) for row in rows}
+        if start is not None:
+            places.add(start)
+        ranked = [(full_values(self._order, place), place) for place in places]
+        for column, (_, down) in reversed(list(enumerate(full_sort(self._order)))):
+            # Columns that may be NULL have a flag of their own before them; here NULL must only not meet a text.
+            ranked.sort(
+                key=lambda pair: (True, 0) if (value := pair[0][column]) is None else (False, value),
+                reverse=down == forward,
+            )
+        found = [place for _, place in ranked]
+        return found if start is None else found[found.index(start) + 1 :]
 
     def _walk(self, start: Place | None, count: int, forward: bool, skip: int) -> list[Place]:
         by = self._order[0]
@@ -257,7 +306,7 @@ class RunList:
 
     def _rank(self, place: Place) -> int:
         """How many rows stand before a place."""
-        if self._walkable:
+        if self._walkable and len(self._order) == 1:
             try:
                 return self._walked_rank(place)
             except _TooFarError:
@@ -290,7 +339,7 @@ class RunList:
         """How many there are, counting no further than `limit` where that takes work."""
         if self.total is not None:
             return Count(value=self.total)
-        source = "SELECT 1 FROM runs r WHERE {seen} AND {condition} LIMIT ?"
+        source = "SELECT 1 FROM runs r WHERE +{seen} AND {condition} LIMIT ?"
         try:
             condition, binds = self._condition("row")
             with _budget(self._connection, True):
@@ -298,12 +347,25 @@ class RunList:
                     f"SELECT count(*) FROM ({source.format(seen=self._seen, condition=condition)})", (*binds, limit + 1)
                 ).fetchone()
         except _TooFarError:
-            condition, binds = self._condition("set")
-            row = self._connection.execute(
-                f"SELECT count(*) FROM ({source.format(seen=f'+{self._seen}', condition=condition)})",
-                (*binds, limit + 1),
-            ).fetchone()
+            row = self._connection.execute(*self._rare_count(limit + 1)).fetchone()
         return Count(value=min(row[0], limit), exact=row[0] <= limit)
+
+    def _rare_count(self, limit: int) -> tuple[str, tuple[Any, ...]]:
+        """A count of at most `limit` hits, from their index where there is one: it stops as soon as it has them."""
+        from backends.local.compile import compile_hits
+
+        assert self._where is not None  # noqa: S101  # without a filter the total is known
+        hits = compile_hits(self._where, connection=self._connection)
+        if hits is None:
+            condition, binds = self._condition("set")
+            rows = f"SELECT 1 FROM runs r WHERE +{self._seen} AND {condition} LIMIT ?"
+        else:
+            chosen, binds = hits
+            rows = (
+                f"SELECT DISTINCT r.seq FROM ({chosen}) d CROSS JOIN runs r ON r.seq = d.seq "
+                f"WHERE +{self._seen} LIMIT ?"
+            )
+        return f"SELECT count(*) FROM ({rows})", (*binds, limit)
 
 
 # ---------------------------------------------------------------- cursors and clauses
@@ -362,20 +424,19 @@ def _beyond(columns: Sequence[tuple[str, bool]], values: Sequence[Any]) -> tuple
 
 
 class _budget:  # noqa: N801
-    """Stops the connection's statement with `_TooFarError` once it has taken `BUDGET` operations."""
+    """Stops the connection's statement with `_TooFarError` once it has taken `BUDGET_S`."""
 
     def __init__(self, connection: sqlite3.Connection, limited: bool) -> None:
         self._connection = connection
         self._limited = limited
-        self._ticks = 0
+        self._until = time.perf_counter() + BUDGET_S
 
     def __enter__(self) -> None:
         if self._limited:
             self._connection.set_progress_handler(self._tick, _TICK)
 
     def _tick(self) -> int:
-        self._ticks += 1
-        return self._ticks * _TICK > BUDGET
+        return time.perf_counter() > self._until
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         if self._limited:
