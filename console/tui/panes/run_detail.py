@@ -27,6 +27,9 @@ CHARTS = 3
 CHART_CELLS = 38
 """A chart needs as many."""
 
+SLOW = 0.3
+"""Seconds until what the list knows of a run is shown, where the backend takes longer to tell the rest."""
+
 EVERY = 1.0
 """Seconds between two pictures of a run that moves."""
 
@@ -129,7 +132,9 @@ class RunDetail(Widget):
         if run is None:
             self._follow()
             return
-        self._draw_facts()
+        if self._look is None:
+            # The row knows only the columns shown; drawing it first would draw everything twice.
+            self.set_timer(SLOW, self._draw_early)
         self._follow()
         since = time.monotonic() - self._at
         if self._look is not None and since < EVERY:
@@ -155,6 +160,10 @@ class RunDetail(Widget):
             return  # a full screen begins with it
         self.remove_class("-facts")
         self.log_view.focus(scroll_visible=False)
+
+    def _draw_early(self) -> None:
+        if self._look is None:
+            self._draw_facts()
 
     # ------------------------------------------------------------ reading
 

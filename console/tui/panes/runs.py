@@ -27,7 +27,11 @@ from console.tui.table import BigTable
 from console.wording import thousands
 
 REST = 0.15
-"""Seconds that the cursor rests on a row before what is beside it changes: a held key does not pay for it."""
+"""Seconds that the cursor rests on a row before what is beside it changes: stepping through rows does not pay for it."""
+
+HELD = 0.05
+"""Keys that follow so fast are one that is held down; when the next does not come in `LET_GO`, it was let go."""
+LET_GO = 0.08
 
 SAMPLE = 48
 """Runs that are looked at to see which parameters differ."""
@@ -65,6 +69,7 @@ class RunsPane(Pane):
         self._params: list[str] = []
         self._moved_at = 0.0
         self._resting = False
+        self._rest_for = REST
         self._detail: RunDetail | None = None
 
     def compose(self) -> ComposeResult:
@@ -239,10 +244,12 @@ class RunsPane(Pane):
 
     def on_big_table_cursor_moved(self, event: BigTable.CursorMoved) -> None:
         event.stop()
-        self._moved_at = time.monotonic()
+        now = time.monotonic()
+        self._rest_for = LET_GO if now - self._moved_at < HELD else REST
+        self._moved_at = now
         if not self._resting:
             self._resting = True
-            self.set_timer(REST, self._rested)
+            self.set_timer(self._rest_for, self._rested)
 
     def on_big_table_rows_changed(self, event: BigTable.RowsChanged) -> None:
         event.stop()
@@ -265,7 +272,7 @@ class RunsPane(Pane):
         self.table.show(self._source(query))
 
     def _rested(self) -> None:
-        left = REST - (time.monotonic() - self._moved_at)
+        left = self._rest_for - (time.monotonic() - self._moved_at)
         if left > 0.01:
             self.set_timer(left, self._rested)
             return
