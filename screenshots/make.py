@@ -10,18 +10,20 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
 
+from console.demo.place import DemoPlace
 from screenshots.terminal import Terminal, write_png, write_svg
 
 HERE = Path(__file__).parent
 SIZES = ((120, 36), (80, 24))
-DAYS = 75
-"""How many days have come when the pictures are taken: March to the middle of May, past the first alert."""
+DAYS = 45
+"""How many days have come when the pictures are taken: March to the middle of April, past the first alert."""
 
 SHOTS: dict[str, tuple[str, ...]] = {
     "overview": ("1",),
@@ -36,27 +38,52 @@ SHOTS: dict[str, tuple[str, ...]] = {
 }
 """name → keys that lead there."""
 
-ENV = {"TERM": "xterm-256color", "COLORTERM": "truecolor", "LC_ALL": "C.UTF-8", "TZ": "America/New_York"}
+ENV = {
+    "TERM": "xterm-256color", "COLORTERM": "truecolor", "LC_ALL": "C.UTF-8", "TZ": "UTC",
+    "LOGNAME": "you",
+}  # fmt: skip
+
+
+def environment(workspace: Path) -> dict[str, str]:
+    """As a person's own: the workspace lies in their home."""
+    return {**os.environ, **ENV, "HOME": str(workspace.parent)}
 
 
 def make_demo(workspace: Path) -> None:
     """A demo whose days come as fast as they are scored, stopped after `DAYS`."""
     program = [sys.executable, "-m", "console.cli.main"]
-    subprocess.run([*program, "demo", "--workspace", str(workspace), "--no-tui", "--pace", "0.2"], check=True)
+    subprocess.run(
+        [*program, "demo", "--workspace", str(workspace), "--no-tui", "--pace", "0.2"],
+        check=True,
+        env=environment(workspace),
+    )
     while True:
         shown = subprocess.run(
-            [*program, "monitor", "list", "--workspace", str(workspace), "--json"], check=True, capture_output=True
+            [*program, "monitor", "list", "--workspace", str(workspace), "--json"],
+            check=True,
+            capture_output=True,
+            env=environment(workspace),
         )
         windows = json.loads(shown.stdout)["items"][0]["windows"]
         if windows >= DAYS:
             break
         time.sleep(0.5)
-    subprocess.run([*program, "demo", "stop", "--workspace", str(workspace)], check=True)
+    DemoPlace(workspace).stop("feeder")
+
+
+def stop_demo(workspace: Path) -> None:
+    program = [sys.executable, "-m", "console.cli.main"]
+    subprocess.run([*program, "demo", "stop", "--workspace", str(workspace)], check=True, env=environment(workspace))
 
 
 def take(workspace: Path, name: str, columns: int, rows: int) -> None:
     """One picture: start the console, press the keys, let it come to rest, write both files."""
-    terminal = Terminal([sys.executable, "-m", "console.launch", "--workspace", str(workspace)], columns, rows, env=ENV)
+    terminal = Terminal(
+        [sys.executable, "-m", "console.launch", "--workspace", str(workspace)],
+        columns,
+        rows,
+        env=environment(workspace),
+    )
     try:
         terminal.wait_for("Overview")
         terminal.settle(quiet_s=1.0)
@@ -80,10 +107,14 @@ def main() -> None:
         workspace = asked.workspace or Path(folder) / "flights"
         if asked.workspace is None:
             make_demo(workspace)
-        for name in asked.names or SHOTS:
-            for columns, rows in SIZES:
-                take(workspace, name, columns, rows)
-                print(f"{name} {columns}x{rows}")
+        try:
+            for name in asked.names or SHOTS:
+                for columns, rows in SIZES:
+                    take(workspace, name, columns, rows)
+                    print(f"{name} {columns}x{rows}")
+        finally:
+            if asked.workspace is None:
+                stop_demo(workspace)
 
 
 if __name__ == "__main__":

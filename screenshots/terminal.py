@@ -195,12 +195,33 @@ def write_png(terminal: Terminal, path: Path, scale: int = 2) -> None:
             draw.rectangle((left, top, margin + end * across - 1, top + down - 1), fill=row[start][2])
         for x, (text, ink, _, bold, underlined) in enumerate(row):
             left = margin + x * across
-            if text.strip():
+            if _drawn(draw, text, left, top, across, down, ink):
+                pass
+            elif text.strip():
                 # The one font has no bold beside it everywhere: a hair of stroke stands for it.
                 draw.text((left, top + scale), text, font=plain, fill=ink, stroke_width=0.35 * scale if bold else 0)
             if underlined:
                 draw.line((left, top + down - scale, left + across, top + down - scale), fill=ink, width=scale)
     picture.quantize(64).save(path, optimize=True)
+
+
+def _drawn(draw: Any, text: str, left: float, top: float, across: float, down: float, ink: str) -> bool:
+    """Draw what must fill its cell, or what few fonts have; False for everything else."""
+    code = ord(text[0]) if text else 0
+    if 0x2800 <= code <= 0x28FF:
+        for bit, (x, y) in enumerate(((0, 0), (0, 1), (0, 2), (1, 0), (1, 1), (1, 2), (0, 3), (1, 3))):
+            if (code - 0x2800) >> bit & 1:
+                middle = (left + across * (0.25 + 0.5 * x), top + down * (0.125 + 0.25 * y))
+                radius = across * 0.13
+                draw.ellipse((middle[0] - radius, middle[1] - radius, middle[0] + radius, middle[1] + radius), fill=ink)
+        return True
+    if 0x2581 <= code <= 0x2588:
+        draw.rectangle((left, top + down * (0x2588 - code) / 8, left + across - 0.01, top + down - 1), fill=ink)
+        return True
+    if 0x2589 <= code <= 0x258F:
+        draw.rectangle((left, top, left + across * (0x2590 - code) / 8, top + down - 1), fill=ink)
+        return True
+    return False
 
 
 def _font(size: int) -> Any:

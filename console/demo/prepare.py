@@ -41,7 +41,7 @@ class Preparation:
         sys.stderr.flush()
 
     def all(self) -> None:
-        """File → dataset → three runs → champion → monitor → days → a better champion."""
+        """File → dataset → three runs → champion → monitor → a better champion → days."""
         from console.agent import ensure_agent
         from console.demo.flights import flights_table, write_days, write_training
 
@@ -65,9 +65,10 @@ class Preparation:
         del table
         self.crown(self.finished(runs[FIRST]), "the first model that works")
         self.watch()
-        self.place.start("feeder", "--pace", str(self.pace_s))
         self.register(self.finished(runs[SECOND]))
         self.crown(self.finished(runs[BEST]), "better than logistic regression on the same test rows")
+        # Only under the champion that stays: a monitor starts its judgement anew with each version.
+        self.place.start("feeder", "--pace", str(self.pace_s))
         self.place.say(DemoState(stage="flights arrive, one day after the other", ready=True))
 
     def import_training(self) -> None:
