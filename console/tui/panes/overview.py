@@ -25,7 +25,7 @@ from console.safe import safe_text
 from console.tui import ink, state
 from console.tui.lines import Line, LineList
 from console.tui.pane import Pane
-from console.wording import age, bar, clock, number
+from console.wording import age, bar, clock, local_time, number
 
 if TYPE_CHECKING:
     from textual.app import ComposeResult
@@ -34,6 +34,7 @@ SHOWN = 20
 """Rows in a section; the lists have the rest."""
 
 RECENT_MS = 24 * 3_600_000
+LONG_AGO_MS = 365 * RECENT_MS
 
 WELCOME = (
     "Welcome: train, compare, promote, watch and roll back models by keyboard.",
@@ -190,6 +191,11 @@ def now_ms() -> int:
 # ---------------------------------------------------------------- drawing
 
 
+def since(at: int, when: int) -> str:
+    """An age while it is one that people count in days, else the day: alerts of replayed data are years old."""
+    return age(at, when) if when - at < LONG_AGO_MS else local_time(at)[:10]
+
+
 def overview_lines(seen: Seen, width: int, welcome: bool) -> list[Line]:
     lines: list[Line] = []
     if welcome:
@@ -215,9 +221,9 @@ def _needs(seen: Seen, width: int) -> list[Line]:
             Line(
                 [
                     state.span(word, f"{word:<8}"),
-                    (" " + ink.fit(safe_text(alert.monitor), 20) + " ", ""),
-                    (safe_text(alert.text, max(20, width - 50)), ""),
-                    (f"  {age(alert.opened_at, seen.at)}", "dim"),
+                    (" " + ink.fit(safe_text(alert.monitor), 16) + " ", ""),
+                    (safe_text(alert.text, max(20, width - 44)), ""),
+                    (f"  {since(alert.opened_at, seen.at)}", "dim"),
                 ],
                 f"alert:{alert.id}",
                 alert,
@@ -228,7 +234,7 @@ def _needs(seen: Seen, width: int) -> list[Line]:
             Line(
                 [
                     state.span("intent", "open    "),
-                    (" " + ink.fit(safe_text(entry.target), 20) + " ", ""),
+                    (" " + ink.fit(safe_text(entry.target), 16) + " ", ""),
                     (f"{safe_text(entry.action, 24)} began {age(entry.at, seen.at)} ago, no outcome yet; by ", ""),
                     (safe_text(entry.actor, 24), "dim"),
                 ],
@@ -241,8 +247,8 @@ def _needs(seen: Seen, width: int) -> list[Line]:
             Line(
                 [
                     state.span(run.status, f"{run.status:<8}"),
-                    (" " + ink.fit(safe_text(run.name or run.id[:8]), 20) + " ", ""),
-                    (safe_text(run.reason or "no reason was given", max(20, width - 50)), ""),
+                    (" " + ink.fit(safe_text(run.name or run.id[:8]), 16) + " ", ""),
+                    (safe_text(run.reason or "no reason was given", max(20, width - 44)), ""),
                     (f"  {age(run.ended_at or run.created_at, seen.at)}", "dim"),
                 ],
                 f"run:{run.id}",
@@ -270,11 +276,11 @@ def _production(seen: Seen, width: int) -> list[Line]:
 
 
 def _production_line(one: InProduction, seen: Seen, name_cells: int, width: int) -> Line:
-    since = age(one.move.at, seen.at) if one.move else "–"
+    held = since(one.move.at, seen.at) if one.move else "–"
     spans: list[ink.Span] = [
         (" " + ink.fit(safe_text(one.model.name), name_cells), ""),
         (ink.fit(f"v{safe_text(one.version.version, 6)} champion", 14), ""),
-        (ink.fit(since, 6, right=True) + "   ", "dim"),
+        (ink.fit(held, 7, right=True) + "  ", "dim"),
     ]
     metric, values = quality(one)
     if metric:
