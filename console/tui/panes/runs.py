@@ -27,7 +27,8 @@ from console.tui.table import BigTable
 from console.wording import thousands
 
 REST = 0.15
-"""Seconds that the cursor rests on a row before what is beside it changes: stepping through rows does not pay for it."""
+"""Seconds that the cursor rests on a row before what is beside it changes: stepping through rows is not to pay for
+it."""
 
 HELD = 0.05
 """Keys that follow so fast are one that is held down; when the next does not come in `LET_GO`, it was let go."""
