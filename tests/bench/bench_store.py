@@ -144,7 +144,7 @@ def ingest() -> None:
 def start(home: Path) -> None:
     """Import, open and first page in a fresh process."""
     script = (
-        "import sys, time, resource; from pathlib import Path; began = time.process_time(); bare = time.perf_counter()\n"
+        "import sys, time, resource; from pathlib import Path; began, bare = time.process_time(), time.perf_counter()\n"
         "from backends.local import open_local\nbackend = open_local(Path(sys.argv[1]))\n"
         "imported = time.perf_counter(); page = backend.runs.page(limit=40)\n"
         "print((time.process_time() - began) * 1e3, (time.perf_counter() - bare) * 1e3,"
