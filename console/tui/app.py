@@ -199,6 +199,8 @@ class ConsoleApp(App[int], inherit_bindings=False):
         self.facts = Facts()
         self.trouble: Trouble | None = None
         self.problem: Problem | None = None
+        self.slow: Pane | None = None
+        """The pane whose question has been out for more than a second."""
         self.changing = 0
         """Mutations under way."""
         self._first = (pane if pane in PANE_BY_ID else "overview", argument)
@@ -404,6 +406,30 @@ class ConsoleApp(App[int], inherit_bindings=False):
         if pane.dirty:
             pane.refresh_data()
         self.refresh_frame()
+
+    def asked(self, pane: Pane, generation: int) -> None:
+        """A question went out: after a second the person sees that it is out, and for how long."""
+        since = monotonic()
+
+        def look() -> None:
+            if pane is self.pane and pane.asks(generation):
+                waited = round(monotonic() - since)
+                self.slow = pane
+                self.say_work([(f" asking … {waited} s", "warn"), ("   esc", "key"), (" stops", "dim")])
+                self.set_timer(1.0, look)
+            elif self.slow is not None:
+                self.slow = None
+                self.say_work(())
+
+        self.set_timer(1.0, look)
+
+    def stop_asking(self) -> bool:
+        """`esc` while a slow question is out."""
+        if self.slow is None or not self.slow.stop_asking():
+            return False
+        self.slow = None
+        self.say_work(())
+        return True
 
     def pane_failed(self, pane: Pane, error: Exception) -> None:
         """A pane's question failed: rows stay. The stale line tells of an absent server, the error line of all else."""

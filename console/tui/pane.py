@@ -199,6 +199,7 @@ class Pane(Widget):
         self._busy = True
         self._generation += 1
         generation = self._generation
+        self.app.asked(self, generation)
         self.run_worker(
             lambda: self._ask(generation),
             thread=True,
@@ -206,6 +207,18 @@ class Pane(Widget):
             exit_on_error=False,
             name=f"fetch {self.PANE}",
         )
+
+    def asks(self, generation: int) -> bool:
+        """Whether this very question is still out."""
+        return self._busy and generation == self._generation
+
+    def stop_asking(self) -> bool:
+        """Give up the question that is out: its answer will be dropped. False when there was none."""
+        if not self._busy:
+            return False
+        self._generation += 1
+        self._busy = self._again = False
+        return True
 
     @property
     def busy(self) -> bool:
@@ -220,8 +233,8 @@ class Pane(Widget):
         self.post_message(Fetched(generation, data, error))
 
     def on_fetched(self, answer: Fetched) -> None:
-        self._busy = False
         if answer.generation == self._generation:
+            self._busy = False
             if answer.error is not None:
                 self.failed(answer.error)
             else:

@@ -29,6 +29,13 @@ class PaintedDriver(LinuxDriver):
         if data:
             super().write(data)
 
+    def stop_application_mode(self) -> None:
+        """Give the terminal back first: the input thread takes up to a tenth of a second to notice the end."""
+        if not self.exit_event.is_set():
+            self.write("\x1b[?1049l\x1b[?25h")
+            self.flush()
+        super().stop_application_mode()
+
 
 def make_app(wanted: Wanted, **more: Any) -> ConsoleApp:
     return ConsoleApp(

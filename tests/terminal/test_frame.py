@@ -413,3 +413,24 @@ async def settle_quietly(app, pilot) -> None:
             break
         await asyncio.sleep(0.01)
     await pilot.pause()
+
+
+async def test_a_slow_question_is_shown_and_esc_stops_it(tmp_path: Path) -> None:
+    import threading
+
+    answer = threading.Event()
+    async with on_stage(session(tmp_path)) as (app, pilot):
+        pane = app.pane
+        pane.fetch = lambda: answer.wait(20) and None
+        pane.refresh_data()
+        for _ in range(100):
+            await asyncio.sleep(0.05)
+            await pilot.pause()
+            if "asking …" in screen(app):
+                break
+        assert "esc stops" in screen(app)
+        assert "NEEDS YOU" in screen(app)
+        await press(app, pilot, "escape")
+        assert "asking" not in screen(app)
+        assert not pane.busy
+        answer.set()
