@@ -19,18 +19,15 @@ from textual.strip import Strip
 
 from backends.contract import END, START, Count, Page
 from console.safe import safe_text
-from console.tui.columns import GAP, Column, Placed, fitted, place, title_cell
+from console.tui.columns import GAP, Column, fitted
 from console.tui.drawing import Drawing
 from console.tui.fetch import Answer, Fetcher
-from console.tui.glyphs import drawn
 from console.tui.reload import reload
+from console.tui.row_painter import INDENT, RowPainter
 from console.tui.rows import ListRows, RowSource
 from console.tui.window import RowWindow
 
 R = TypeVar("R")
-
-INDENT = 4
-"""Cursor, mark and the blanks around them: `┃■ `."""
 
 PATIENCE = 0.012
 """Seconds that a key waits for rows before the screen goes on without them; a local store needs one millisecond."""
@@ -103,7 +100,7 @@ class BigTable(Drawing, Generic[R], can_focus=True):
         classes: str | None = None,
     ) -> None:
         super().__init__(id=id, classes=classes)
-        self._columns: tuple[Column[R], ...] = tuple(columns)
+        self._painter: RowPainter[R] = RowPainter(columns)
         self.empty = empty
         """What stands in the place of rows when there are none."""
         self._source: RowSource[R] | None = None
@@ -121,8 +118,6 @@ class BigTable(Drawing, Generic[R], can_focus=True):
         self.sort: str = ""
         """Key of the column that the rows are sorted by."""
         self.descending = False
-        self._placed: tuple[Placed[R], ...] = ()
-        self._strips: dict[tuple[str, int], tuple[R, Strip]] = {}
         self._drawn: tuple[list[R], int, int] | None = None
         self._told_rows: tuple[object, ...] = ()
         self._told: tuple[str | None, R | None] = (None, None)
@@ -172,12 +167,12 @@ class BigTable(Drawing, Generic[R], can_focus=True):
 
     @property
     def columns(self) -> tuple[Column[R], ...]:
-        return self._columns
+        return self._painter.columns
 
     def set_columns(self, columns: Sequence[Column[R]]) -> None:
         """Show other columns of the same rows."""
-        if tuple(columns) != self._columns:
-            self._columns = tuple(columns)
+        if tuple(columns) != self._painter.columns:
+            self._painter.columns = tuple(columns)
             self._lay_out()
 
     def restart(self, columns: Sequence[Column[R]]) -> None:
@@ -192,7 +187,7 @@ class BigTable(Drawing, Generic[R], can_focus=True):
         self._error = None
         self._asked.clear()
         self.sort, self.descending = "", False
-        self._columns = tuple(columns)
+        self._painter.columns = tuple(columns)
         self._lay_out()
 
     def show(self, source: RowSource[R], *, at: str = START) -> None:
@@ -287,12 +282,12 @@ class BigTable(Drawing, Generic[R], can_focus=True):
 
     def tick(self) -> None:
         """Time has passed: say ages anew. Only lines that read differently are sent."""
-        self._strips.clear()
+        self._painter.forget()
         self.paint()
 
     def plain(self) -> str:
         """What the table shows, as text; all columns, the rows that are held."""
-        columns = self._columns
+        columns = self._painter.columns
         rows = [[safe_text(c.cell(row), c.most) for c in columns] for row in self._window.rows]
         titles = [safe_text(c.title) for c in columns]
         if not rows:
@@ -351,7 +346,7 @@ class BigTable(Drawing, Generic[R], can_focus=True):
 
     def action_sort_next(self) -> None:
         """Sort by the next column on the screen that can be sorted."""
-        sortable = [p.column for p in self._placed if self._can_sort(p.column)]
+        sortable = [p.column for p in self._painter.placed if self._can_sort(p.column)]
         if sortable:
             now = next((i for i, c in enumerate(sortable) if c.key == self.sort), -1)
             column = sortable[(now + 1) % len(sortable)]
@@ -374,7 +369,7 @@ class BigTable(Drawing, Generic[R], can_focus=True):
 
     def on_click(self, event: events.Click) -> None:
         if event.y == 0:
-            for placed in self._placed:
+            for placed in self._painter.placed:
                 if placed.start <= event.x < placed.start + placed.width and self._can_sort(placed.column):
                     same = placed.column.key == self.sort
                     self.sort_by(placed.column, descending=not self.descending if same else placed.column.right)
@@ -445,8 +440,8 @@ class BigTable(Drawing, Generic[R], can_focus=True):
         self._ask_page(at, take)
 
     def _moved(self) -> None:
-        """Bring the cursor into sight: by most of a page at the edge, since a scroll of one row repaints as much. A held
-        key must fit through 20 kB a second."""
+        """Bring the cursor into sight: by most of a page at the edge, since a scroll of one row repaints as much.
+        A held key must fit through 20 kB a second."""
         jump = max(1, self._height * 3 // 4)
         if self._cursor >= self._top + self._height:
             self._top = max(self._top + jump, self._cursor - self._height + 1)
@@ -598,7 +593,7 @@ class BigTable(Drawing, Generic[R], can_focus=True):
     # ------------------------------------------------------------ drawing
 
     def on_mount(self) -> None:
-        self.set_interval(10, self.tick)
+        self.set_interval(60, self.tick)
 
     def on_unmount(self) -> None:
         self._rows.close()
@@ -616,33 +611,24 @@ class BigTable(Drawing, Generic[R], can_focus=True):
         self.paint()
 
     def restyled(self) -> None:
-        self._strips.clear()
+        self._painter.forget()
 
     def _lay_out(self) -> None:
-        self._placed = place(self._columns, self.size.width, INDENT)
-        self._strips.clear()
+        self._painter.lay_out(self.size.width)
         self.paint()
 
     def _can_sort(self, column: Column[R]) -> bool:
         return bool(column.sort) or isinstance(self._source, ListRows)
 
     def _sort_column(self) -> Column[R] | None:
-        return next((c for c in self._columns if c.key == self.sort), None)
+        return next((c for c in self._painter.columns if c.key == self.sort), None)
 
     def drawn_lines(self, width: int, height: int) -> Sequence[Strip]:
         first = max(0, self._top)
         self._drawn = (self._window.rows, self._top, self._cursor)
-        lines = [self._header(width)]
+        lines = [self._painter.header(self.ink, width, self.sort, self.descending)]
         lines.extend(self._row(at, width) for at in range(first, min(len(self._window), first + height - 1)))
         return lines if self._window.rows else [*lines, *self._notice(width)]
-
-    def _header(self, width: int) -> Strip:
-        parts = [" " * INDENT]
-        for i, placed in enumerate(self._placed):
-            mark = drawn("▼" if self.descending else "▲") if placed.column.key == self.sort else ""
-            parts.append((GAP if i else "") + title_cell(placed.column, placed.width, mark))
-        text = fitted("".join(parts), width, False)
-        return Strip([Segment(text, self.ink.style("head"))], width)
 
     def _notice(self, width: int) -> list[Strip]:
         if self._error is not None:
@@ -655,39 +641,13 @@ class BigTable(Drawing, Generic[R], can_focus=True):
         return [blank, Strip([Segment(fitted(" " * INDENT + text, width, False), self.ink.style(tone))], width)]
 
     def _row(self, at: int, width: int) -> Strip:
-        row, key = self._window.rows[at], self._window.keys[at]
-        cursor, marked = at == self._cursor, key in self._marks
-        state = cursor + 2 * marked + 4 * (cursor and self.has_focus)
-        cached = self._strips.get((key, state))
-        if cached is not None and (cached[0] is row or cached[0] == row):
-            return cached[1]
-        if len(self._strips) > 4000:
-            self._strips.clear()
-        strip = self._draw(row, cursor, marked, width)
-        self._strips[key, state] = (row, strip)
-        return strip
-
-    def _draw(self, row: R, cursor: bool, marked: bool, width: int) -> Strip:
-        lit = cursor and self.has_focus
-        style = self.ink.style("head" if cursor and not lit else "", cursor=lit)
-        segments: list[Segment] = []
-        pending = drawn("┃" if cursor else " ") + drawn("■" if marked else " ") + "  "
-        used = INDENT
-        for i, placed in enumerate(self._placed):
-            column = placed.column
-            cell = fitted(column.cell(row), placed.width, column.right)
-            tone = column.tone(row) if column.tone else ""
-            gap = GAP if i else ""
-            used += len(gap) + placed.width
-            if tone:
-                segments.append(Segment(pending + gap, style))
-                segments.append(Segment(cell, self.ink.style(tone, cursor=lit)))
-                pending = ""
-            else:
-                pending += gap + cell
-        if used < width:
-            pending += " " * (width - used)
-        if pending:
-            segments.append(Segment(pending, style))
-        strip = Strip(segments, max(used, width))
-        return strip if used <= width else strip.crop(0, width)
+        key = self._window.keys[at]
+        return self._painter.row(
+            self.ink,
+            self._window.rows[at],
+            key,
+            width,
+            cursor=at == self._cursor,
+            marked=key in self._marks,
+            focus=self.has_focus,
+        )

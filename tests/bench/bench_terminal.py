@@ -72,7 +72,7 @@ def main() -> None:
     show("memory", f"{pressed['rss_peak_mb']} MB peak", "<= 60 MB")
     show("quit", f"{pressed['exit']['ms']:.0f} ms", "< 150 ms")
 
-    typed = run(tool, workspace, "--before", "slash", "--keys", "b e r t", "--gap", "300", "--idle", "1")
+    typed = run(tool, workspace, "--before", "/", "--keys", "b e r t", "--gap", "300", "--idle", "1")
     wall = typed["measures"]["keys"]["settled_ms"]
     show("filter, per key", f"{wall['median']:.0f} / {wall['p95']:.0f} ms", "< 50 ms p95")
 
