@@ -137,7 +137,7 @@ def footer(
 ) -> tuple[ink.Spans, ink.Spans]:
     """Keys that fit, the most wanted first and `?` always; those that cannot be used now without colour."""
     trail = CRUMB.join(safe_text(crumb, 32) for crumb in crumbs)
-    right: list[ink.Span] = [(safe_text(trail, max(10, width // 3)), "dim"), (" ", "")]
+    right: list[ink.Span] = [(safe_text(trail, width // 3 if width >= 100 else 16), "dim"), (" ", "")]
     room = width - ink.width_of(right) - 2
     last = [pair for pair in actions if pair[0].footer >= 90]
     rest = [pair for pair in actions if pair[0].footer < 90]
