@@ -202,7 +202,8 @@ def write_png(terminal: Terminal, path: Path, scale: int = 2) -> None:
                 draw.text((left, top + scale), text, font=plain, fill=ink, stroke_width=0.35 * scale if bold else 0)
             if underlined:
                 draw.line((left, top + down - scale, left + across, top + down - scale), fill=ink, width=scale)
-    picture.quantize(64).save(path, optimize=True)
+    # By octree: the median cut merges a colour that only one word has with its neighbour.
+    picture.quantize(128, method=Image.Quantize.FASTOCTREE).save(path, optimize=True)
 
 
 def _drawn(draw: Any, text: str, left: float, top: float, across: float, down: float, ink: str) -> bool:
