@@ -8,23 +8,19 @@ import gc
 import os
 import signal
 import threading
-from dataclasses import dataclass
 from time import monotonic
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
-from rich.segment import Segment
 from textual import events, on
-from textual.app import App, ComposeResult
+from textual.app import App
 from textual.binding import Binding, BindingsMap, BindingType
 from textual.containers import Container
 from textual.message import Message
-from textual.screen import Screen
-from textual.strip import Strip
 
 from backends.contract import Unreachable
 from console.config import Session, keymap_path, open_session
 from console.safe import safe_text
-from console.tui import frame, state
+from console.tui import frame
 from console.tui.actions import ACTIONS, Action
 from console.tui.actions import BY_ID as ACTION_BY_ID
 from console.tui.bar import Bar
@@ -35,22 +31,21 @@ from console.tui.panes import BY_ID as PANE_BY_ID
 from console.tui.panes import PANES
 from console.tui.theme import DEFAULT, PALETTES, textual_theme
 from console.tui.watch import Facts, Noticed, Trouble, Watch
-from console.wording import bar, clock
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
     from pathlib import Path
 
+    from textual.screen import Screen
     from textual.worker import Worker
 
     from backends.entities import Progress
     from console.tui.dialogs import Dialog
     from console.tui.pane import Pane
+from console.tui.frame_screen import Frame
+from console.tui.here import Here
 
 T = TypeVar("T")
-
-LEAST = (72, 20)
-"""Columns and rows under which the frame says that it does not fit."""
 
 
 class Opened(Message):
@@ -62,86 +57,6 @@ class Opened(Message):
         super().__init__()
         self.session = session
         self.error = error
-
-
-@dataclass(frozen=True)
-class Here:
-    """The situation an action is judged by and run in.
-
-    It holds the session it began with: a dialog that stays open over a change of context still acts on what it named.
-    """
-
-    app: ConsoleApp
-    session: Session | None
-    view: Pane | None
-    pane: str
-    selected: object
-    marked: tuple[object, ...]
-    argument: str = ""
-
-    @property
-    def backend(self) -> Any:
-        return self.session.backend if self.session else None
-
-    @property
-    def read_only(self) -> bool:
-        if self.session is None:
-            return False
-        return self.session.context.read_only or self.session.backend.features.read_only
-
-    @property
-    def production(self) -> bool:
-        return self.session is not None and self.session.context.production
-
-
-class Frame(Screen[None]):
-    """The one screen that stays: lines around a pane."""
-
-    DEFAULT_CSS = """
-    Frame { layout: vertical; background: $background; color: $foreground; }
-    Frame > #panes { height: 1fr; width: 1fr; }
-    Frame > #stale { display: none; }
-    Frame > #work { display: none; }
-    Frame.-small > * { display: none; }
-    Frame.-small > #small { display: block; height: 3; }
-    Frame > #small { display: none; }
-    """
-
-    if TYPE_CHECKING:
-
-        @property
-        def app(self) -> ConsoleApp: ...  # type: ignore[override]
-
-    def compose(self) -> ComposeResult:
-        yield frame.OneLine(id="header")
-        yield frame.OneLine(id="tabs")
-        yield frame.Rule(id="rule-top")
-        yield Container(id="panes")
-        yield frame.OneLine(id="work")
-        yield frame.OneLine(id="stale")
-        yield ErrorLine(id="error")
-        yield frame.Rule(id="rule-bottom")
-        yield frame.OneLine(id="footer")
-        yield frame.OneLine(id="small")
-
-    def on_mount(self) -> None:
-        self.app.begin()
-
-    def texts(self) -> list[Strip]:
-        """What is on the screen, line by line, with the first saying that it is not live."""
-        strips = list(self._compositor.render_strips())
-        width = self.size.width
-        strips[0] = Strip([Segment(" mlops-console".ljust(width - 11) + " opening … ")])
-        return strips
-
-    def on_resize(self, event: events.Resize) -> None:
-        small = event.size.width < LEAST[0] or event.size.height < LEAST[1]
-        self.set_class(small, "-small")
-        if small:
-            self.query_one("#small", frame.OneLine).say(
-                [(f" {event.size.width}x{event.size.height} is too small: this needs {LEAST[0]}x{LEAST[1]} ", "warn")]
-            )
-        self.app.refresh_frame()
 
 
 class ConsoleApp(App[int], inherit_bindings=False):
@@ -577,7 +492,7 @@ class ConsoleApp(App[int], inherit_bindings=False):
             at = monotonic()
             if at - last >= 0.5:
                 last = at
-                self.call_from_thread(self.say_work, progress_spans(what, progress))
+                self.call_from_thread(self.say_work, frame.progress_spans(what, progress))
 
         return say
 
@@ -713,17 +628,6 @@ class ConsoleApp(App[int], inherit_bindings=False):
     def on_worker_state_changed(self, event: Worker.StateChanged) -> None:
         if event.worker.error is not None and not event.worker.group.startswith(("fetch", "verb", "open")):
             self.show_problem(event.worker.error, event.worker.name or "working", focus=False)
-
-
-def progress_spans(what: str, progress: Progress) -> Spans:
-    """`▶ importing flights.csv  ▕████░░▏ 62 %  reading  1.2 M rows/s  eta 0:41`."""
-    spans = [(" ", ""), state.span("running", f"{safe_text(what, 60)}  ")]
-    if progress.fraction is not None:
-        spans.append((f"{bar(progress.fraction, 16)} {progress.fraction * 100:3.0f} %  ", "accent"))
-    spans.append((f"{safe_text(progress.stage, 40)}  {safe_text(progress.rate, 20)}", "dim"))
-    if progress.eta_s is not None:
-        spans.append((f"  eta {clock(progress.eta_s)}", "dim"))
-    return spans
 
 
 def _thaw() -> None:

@@ -19,7 +19,7 @@ from console.tui.theme import PALETTES
 if TYPE_CHECKING:
     from textual import events
 
-    from console.tui.app import Here
+    from console.tui.here import Here
 
 HISTORY: list[str] = []
 """What was entered since the console was started, oldest first."""

@@ -19,7 +19,8 @@ from console.tui.panes import BY_ID
 if TYPE_CHECKING:
     from textual.app import ComposeResult
 
-    from console.tui.app import ConsoleApp, Here
+    from console.tui.app import ConsoleApp
+    from console.tui.here import Here
 
 
 class HelpScreen(ModalScreen[str | None]):

@@ -10,7 +10,7 @@ from console.safe import safe_text
 from console.tui.dialogs import Confirm, sentences
 
 if TYPE_CHECKING:
-    from console.tui.app import Here
+    from console.tui.here import Here
 
 
 async def acknowledge(here: Here) -> None:

@@ -11,7 +11,7 @@ from console.tui.dialogs import Field, Form
 from console.wording import thousands
 
 if TYPE_CHECKING:
-    from console.tui.app import Here
+    from console.tui.here import Here
 
 
 async def import_file(here: Here) -> None:

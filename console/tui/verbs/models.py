@@ -15,7 +15,7 @@ from console.tui.lines import Line
 if TYPE_CHECKING:
     from backends.contract import Backend
     from console.config import Session
-    from console.tui.app import Here
+    from console.tui.here import Here
 
 ALIAS = "champion"
 

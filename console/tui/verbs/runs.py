@@ -14,7 +14,7 @@ from console.tui.dialogs import Choose, Confirm, Field, Form, sentences
 from console.tui.lines import Line
 
 if TYPE_CHECKING:
-    from console.tui.app import Here
+    from console.tui.here import Here
 
 RECIPE_FOLDERS = (".", "recipes")
 MOST_RECIPES = 50

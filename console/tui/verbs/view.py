@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from console.tui.panes import BY_ID
 
 if TYPE_CHECKING:
-    from console.tui.app import Here
+    from console.tui.here import Here
 
 
 def _go(here: Here, pane: str) -> None:
