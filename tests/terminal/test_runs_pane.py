@@ -225,7 +225,8 @@ async def test_pane_fits_eighty_columns(tmp_path: Path) -> None:
         )
         assert "0.7000" in rows(pane)[1]
         await pilot.press("enter")
-        await until(lambda: pane.opened)
+        await until(lambda: pane.detail.log_view.has_focus and pane.detail.log_view.size.height > 5)
         await pilot.press("tab")
-        await until(lambda: "log_loss" in facts(pane))
+        await until(lambda: "log_loss" in facts(pane) and pane.detail.facts.has_focus)
+        assert not pane.detail.log_view.display
     backend.close()

@@ -85,6 +85,8 @@ class RunDetail(Widget):
         self._again = False
         self._at = 0.0
         self._following = ""
+        self._stands = False
+        """Its parts are there; until then what is asked for is remembered."""
         self._fetcher = Fetcher(self, "run")
 
     def compose(self) -> ComposeResult:
@@ -110,6 +112,7 @@ class RunDetail(Widget):
         return self._asking
 
     def on_mount(self) -> None:
+        self._stands = True
         self.set_full(self._full)
         self.show_run(self._run)
 
@@ -126,7 +129,7 @@ class RunDetail(Widget):
         if run is None or self._run is None or run.id != self._run.id:
             self._look = None
         self._run = run
-        if not self.is_mounted:
+        if not self._stands:
             return
         self.set_class(run is None, "-empty")
         if run is None:
@@ -145,7 +148,7 @@ class RunDetail(Widget):
     def set_full(self, full: bool) -> None:
         """Take the whole pane, with charts, facts and log; or stand beside the list."""
         self._full = full
-        if not self.is_mounted:
+        if not self._stands:
             return
         self.set_class(full, "-full")
         self._arrange()
@@ -156,7 +159,7 @@ class RunDetail(Widget):
 
     def show_log(self) -> None:
         """The keyboard on the log."""
-        if not self.is_mounted:
+        if not self._stands:
             return  # a full screen begins with it
         self.remove_class("-facts")
         self.log_view.focus(scroll_visible=False)
@@ -227,7 +230,7 @@ class RunDetail(Widget):
             self.query_one(f"#run-chart-{at}", Chart).display = at < min(room, max(1, shown))
 
     def _draw_facts(self) -> None:
-        if self._run is not None and self.is_mounted:
+        if self._run is not None and self._stands:
             artifacts = self._look.artifacts if self._look else ()
             width = max(20, (self.facts.size.width or self.size.width) - 1)
             self.facts.set_lines(run_lines(self._run, width, artifacts))
