@@ -18,6 +18,7 @@ dataset    = "{dataset}"
 task       = "classification"
 target     = "{target}"
 positive   = "yes"
+time       = "scheduled"
 seed       = 2013
 note       = "{note}"
 columns    = [

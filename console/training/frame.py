@@ -54,7 +54,7 @@ def load_rows(recipe: Recipe, path: Path, dataset: str) -> Rows:
     columns = [Column(name=field.name, type=column_type(field.type)) for field in schema]
     check_columns(recipe, columns, dataset)
     chosen = _chosen(recipe, [column.name for column in columns])
-    needed = [*chosen, recipe.target, *([recipe.split.column] if recipe.split.by != "random" else [])]
+    needed = [*chosen, recipe.target, *recipe.aside]
     table = pq.read_table(path, columns=list(dict.fromkeys(needed)))
     frame = _frame(table)
     numbers = np.arange(len(frame), dtype="<i8")
@@ -96,8 +96,8 @@ def load_rows(recipe: Recipe, path: Path, dataset: str) -> Rows:
 def _chosen(recipe: Recipe, names: list[str]) -> list[str]:
     if recipe.columns:
         return list(recipe.columns)
-    # what the rows are split by tells the parts apart; a model must not learn it unless asked to
-    out = {recipe.target, *recipe.exclude, *([recipe.split.column] if recipe.split.by != "random" else [])}
+    # what the rows are split by or when they happened tells them apart; a model must not learn it unless asked to
+    out = {recipe.target, *recipe.exclude, *recipe.aside}
     return [name for name in names if name not in out]
 
 

@@ -86,7 +86,7 @@ def _reference(
     test_rows: Any,
     importance: dict[str, float],
 ) -> bytes:
-    times = rows.frame[recipe.split.column] if recipe.split.by == "time" else None
+    times = rows.frame[recipe.time_column] if recipe.time_column else None
     if times is not None and not pd.api.types.is_datetime64_any_dtype(times.dtype):
         times = None
     profile = build_profile(
@@ -98,6 +98,7 @@ def _reference(
         classes=classes,
         importances=importance,
         times=None if times is None else times.loc[train_rows],
+        score_times=None if times is None else times.loc[test_rows],
         scale=kind if kind == "decision" else "probability",
         seed=recipe.seed,
     )

@@ -87,6 +87,9 @@ class Recipe(Record, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The class that scores are the probability of."""
     columns: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
+    time: str = ""
+    """The column that says when a row happened. It is no feature unless `columns` names it; with it the reference profile
+    knows how much one day differs from the whole, so that weather is not taken for drift."""
     seed: int = 0
     register: str = ""
     """Name of the model to register the result under."""
@@ -94,6 +97,17 @@ class Recipe(Record, frozen=True, kw_only=True, forbid_unknown_fields=True):
     split: Split = Split()
     preprocess: Preprocess = Preprocess()
     metrics: MetricChoice = MetricChoice()
+
+    @property
+    def time_column(self) -> str:
+        """When a row happened, or empty."""
+        return self.time or (self.split.column if self.split.by == "time" else "")
+
+    @property
+    def aside(self) -> tuple[str, ...]:
+        """Columns that tell rows apart without being features."""
+        split = self.split.column if self.split.by != "random" else ""
+        return tuple(dict.fromkeys(name for name in (split, self.time) if name))
 
     def report(self) -> tuple[str, ...]:
         """The metrics to report, in order."""
@@ -168,6 +182,8 @@ def check_columns(recipe: Recipe, columns: Iterable[Column], dataset: str) -> No
     wanted = [("target", recipe.target)]
     if recipe.split.by != "random":
         wanted.append(("split.column", recipe.split.column))
+    if recipe.time:
+        wanted.append(("time", recipe.time))
     wanted += [("columns", name) for name in recipe.columns] + [("exclude", name) for name in recipe.exclude]
     for field, name in wanted:
         if name not in names:
@@ -198,7 +214,7 @@ def flat_params(recipe: Recipe) -> dict[str, str]:
         elif value not in (None, "", [], ()):
             params[prefix] = _param_text(value)
 
-    for key in ("target", "task", "positive", "columns", "exclude", "seed", "split", "preprocess"):
+    for key in ("target", "task", "positive", "columns", "exclude", "time", "seed", "split", "preprocess"):
         put(key, plain[key])
     params["estimator"] = recipe.estimator.class_
     for key, value in recipe.estimator.params.items():

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 
 from console.tui.glyphs import drawn
 
-BLOCKS = "▁▂▃▄▅▆▇█"
+BLOCKS = "▁▂▃▄▅▆▇"
+"""Not the full block: lines above each other would run together."""
 
 
 def sparkline(
