@@ -275,7 +275,7 @@ def choose_context(config: Config, context: str | None, workspace: Path | None) 
     chosen = config.context(context)
     if chosen.registry:
         raise Invalid(
-            f"--workspace with context {chosen.name}: its runs and models are at {chosen.registry}; name one of the two",
+            f"--workspace with context {chosen.name}: its runs and models are at {chosen.registry}; name one of both",
             "workspace",
         )
     return msgspec.structs.replace(chosen, workspace=directory)

@@ -172,7 +172,11 @@ def main(argv: list[str] | None = None) -> int:
     try:
         Preparation(session, place, asked.pace).all()
     except (BackendError, OSError) as error:
-        # Whoever waits for the demo reads this; the log has it too.
+        # Whoever waits for the demo reads the state, whoever looks at the console the journal.
+        if session.backend.journal is not None:
+            session.backend.journal.record(
+                "demo.prepare", "flights", session.mutation(), outcome="failed", detail=str(error)
+            )
         place.say(DemoState(stage=place.state().stage, error=str(error)))
         sys.stderr.write(f"{error}\n")
         return 1

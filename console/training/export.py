@@ -18,7 +18,7 @@ LOG_STEP = 1 << 20
 
 
 def export_run(backend: Backend, run: str, folder: Path) -> tuple[str, ...]:
-    """Copy a run into `folder`, which appears when it is whole, or not at all. Gives the names of its files within it."""
+    """Copy a run into `folder`, which appears when it is whole, or not at all; gives the names of its files."""
     found: Run = backend.need("runs").get(run)
     if folder.exists():
         raise Refused(f"{folder} exists already; nothing was written. Choose another name.")

@@ -106,7 +106,7 @@ def test_a_bare_workspace_that_a_context_names_keeps_the_care_of_that_context(co
 
 def test_workspace_with_a_remote_context_is_refused(config: Path, tmp_path: Path) -> None:
     config.write_text('[contexts.prod]\nregistry = "mlflow+https://mlflow.example.org"\n')
-    with pytest.raises(Invalid, match="name one of the two"):
+    with pytest.raises(Invalid, match="name one of both"):
         choose_context(load_config(), "prod", tmp_path)
 
 
