@@ -193,11 +193,11 @@ def test_ticks_have_the_digits_that_tell_them_apart() -> None:
 
 
 def test_sparkline_has_its_width_and_leaves_gaps() -> None:
-    assert sparkline([0, 1, 2, 3, 4, 5, 6, 7], 8) == "▁▂▃▄▅▆▇█"
+    assert sparkline([0, 1, 2, 3, 4, 5, 6], 7) == "▁▂▃▄▅▆▇"
     assert sparkline([1, math.nan, None, 1], 6) == "▁  ▁  "
     assert sparkline([], 4) == "    "
     assert len(sparkline(list(range(100)), 10)) == 10
-    assert sparkline([0.5], 1, low=0, high=1) == "▅"
+    assert sparkline([0.5], 1, low=0, high=1) == "▄"
 
 
 def test_plotext_is_not_imported_with_the_chart() -> None:
