@@ -1,8 +1,8 @@
 """The verbs, as small Protocols by capability, and the family of errors that every adapter speaks.
 
-A `Backend` is a record of the capabilities it has. A missing one is None, and `Backend.missing` says why in a sentence that
-a pane shows. Adapters are plain blocking Python, safe to call from several threads at once; each call ends within the adapter's own
-time limit.
+A `Backend` is a record of the capabilities it has. A missing one is None, and `Backend.missing` says why in a sentence
+that a pane shows. Adapters are plain blocking Python, safe to call from several threads at once; each call ends within
+the adapter's own time limit.
 
 Lists are pages. A page is asked for *at* a cursor:
 
@@ -12,8 +12,8 @@ Lists are pages. A page is asked for *at* a cursor:
     "@ID"            the page that holds the row with this id (only with `Features.seek`)
     anything else    what an earlier page gave as `next` or `previous`
 
-Every mutation carries a `Mutation` and is journaled by the backend itself: for a store with transactions in the same one, for a
-remote server as an intent before and an outcome after in the sidecar.
+Every mutation carries a `Mutation` and is journaled by the backend itself: for a store with transactions in the same
+one, for a remote server as an intent before and an outcome after in the sidecar.
 """
 
 from __future__ import annotations
@@ -201,8 +201,8 @@ class DatasetStore(Protocol):
         parent: str = "",
         note: str = "",
     ) -> tuple[DatasetVersion, bool]:
-        """Keep a finished Parquet file as the next version, moving it in. An existing version with this digest is returned
-        with False instead, and the file is removed."""
+        """Keep a finished Parquet file as the next version, moving it in. An existing version with this digest is
+        returned with False instead, and the file is removed."""
         ...
 
     def delete(self, name: str, mutation: Mutation) -> None: ...
@@ -220,8 +220,8 @@ class RunStore(Protocol):
         columns: Sequence[str] | None = None,
         deleted: bool = False,
     ) -> Page[Run]:
-        """Without an order: newest first. `columns` such as `metrics.auc`, `params.lr`, `tags.team` limits which keys are
-        filled in; None fills in all."""
+        """Without an order: newest first. `columns` such as `metrics.auc`, `params.lr`, `tags.team` limits which keys
+        are filled in; None fills in all."""
         ...
 
     def count(self, query: Query | None = None, *, limit: int = 10_000, deleted: bool = False) -> Count: ...
@@ -353,8 +353,9 @@ class ModelRegistry(Protocol):
     def set_alias(
         self, model: str, alias: str, version: str | None, *, expected: str | None, mutation: Mutation
     ) -> AliasMove:
-        """Point the alias at a version (None takes it away) if it points at `expected` now (None: at nothing), else Conflict
-        that says who moved it and when. Setting it where it is already is a Conflict too, except by the same idempotency key."""
+        """Point the alias at a version (None takes it away) if it points at `expected` now (None: at nothing), else
+        Conflict that says who moved it and when. Setting it where it is already is a Conflict too, except by the same
+        idempotency key."""
         ...
 
     def history(self, model: str, *, alias: str = "", limit: int = 1000) -> tuple[AliasMove, ...]:
@@ -392,7 +393,8 @@ class Journal(Protocol):
         ...
 
     def verify(self) -> tuple[int, str]:
-        """(entries checked, "") when the chain holds, else (entries that hold, a sentence about the first that does not)."""
+        """(entries checked, "") when the chain holds, else (entries that hold, a sentence about the first that does
+        not)."""
         ...
 
 
@@ -410,8 +412,8 @@ class MonitorStore(Protocol):
     def delete(self, name: str, mutation: Mutation) -> None: ...
 
     def add_window(self, window: Window, *, batch: str = "") -> bool:
-        """Keep a window; one with the same monitor, start and segment is replaced. `batch` (a file's sha256 or the like)
-        makes it idempotent: False when this batch was added before."""
+        """Keep a window; one with the same monitor, start and segment is replaced. `batch` (a file's sha256 or the
+        like) makes it idempotent: False when this batch was added before."""
         ...
 
     def windows(

@@ -1,8 +1,8 @@
 """The nouns, as frozen typed records.
 
 One declaration is type, validation and JSON: `msgspec.json.encode(entity)` is what `--json` prints, and
-`msgspec.json.decode(text, type=Run)` is what reads it back. Ids, names and versions are opaque strings that no pane parses.
-Every time is `Millis`: whole milliseconds since 1970-01-01 UTC; screens turn it into local time.
+`msgspec.json.decode(text, type=Run)` is what reads it back. Ids, names and versions are opaque strings that no pane
+parses. Every time is `Millis`: whole milliseconds since 1970-01-01 UTC; screens turn it into local time.
 """
 
 from __future__ import annotations

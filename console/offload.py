@@ -32,7 +32,7 @@ PATIENCE_S = 5.0
 """Between asking a stopped process to end and making it."""
 
 
-class Cancelled(BackendError):  # noqa: N818
+class Cancelled(BackendError):
     """It was stopped by the one who asked for it. What it had begun is not kept."""
 
 

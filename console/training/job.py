@@ -19,5 +19,5 @@ class Job(Record, frozen=True, kw_only=True):
         return f"{self.dataset}@{self.version}"
 
 
-class EstimatorFailed(Exception):  # noqa: N818
+class EstimatorFailed(Exception):
     """The estimator itself raised: its own words are the reason."""

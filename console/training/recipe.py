@@ -88,8 +88,8 @@ class Recipe(Record, frozen=True, kw_only=True, forbid_unknown_fields=True):
     columns: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
     time: str = ""
-    """The column that says when a row happened. It is no feature unless `columns` names it; with it the reference profile
-    knows how much one day differs from the whole, so that weather is not taken for drift."""
+    """The column that says when a row happened. It is no feature unless `columns` names it; with it the reference
+    profile knows how much one day differs from the whole, so that weather is not taken for drift."""
     seed: int = 0
     register: str = ""
     """Name of the model to register the result under."""

@@ -44,13 +44,17 @@ def monitor_lines(monitor: Monitor, width: int) -> list[Line]:
     return lines
 
 
-def feature_lines(feature: Feature, width: int) -> list[Line]:
+def feature_lines(feature: Feature, view: MonitorView, width: int) -> list[Line]:
     """A feature: how far it is from the reference, in words and numbers."""
     score = feature.score
     lines = [Line([(f" {safe_text(feature.column, 40)}  ", "head"), state.span(str(score.state))])]
     lines += wrapped(safe_text(score.reason or "as in the reference", 400), width, indent=" ")
     shares = [("missing", score.missing), ("outside", score.outside), ("new", score.new)]
     lines.append(field("PSI, KS", f"{number(score.psi, 3)}   {number(score.ks, 3)}"))
+    reference = view.profile.column(feature.column) if view.profile is not None else None
+    if reference is not None and reference.limits.natural_psi:
+        natural = number(reference.limits.natural_psi, 3)
+        lines.append(field("days differ", f"by a PSI of up to {natural} within the training data itself"))
     lines.append(field("cells", "   ".join(f"{name} {percent(share)}" for name, share in shares)))
     if feature.column != PREDICTION:
         lines.append(field("importance", f"{percent(feature.importance)} of the model's"))

@@ -46,7 +46,7 @@ class MonitorPane(TablePane):
     MonitorPane #monitor-histogram { height: 1fr; min-height: 8; }
     MonitorPane #monitor-psi { height: 8; }
     MonitorPane #monitor-facts { height: 10; }
-    MonitorPane > #monitor-course { height: 9; border-top: solid $rule; }
+    MonitorPane > #monitor-course { height: 30%; min-height: 8; max-height: 14; border-top: solid $rule; }
     MonitorPane.-list > #monitor-course, MonitorPane.-list #monitor-histogram, MonitorPane.-list #monitor-psi,
     MonitorPane.-low > #monitor-course, MonitorPane.-open > #monitor-course { display: none; }
     MonitorPane.-list #monitor-facts { height: 1fr; }
@@ -203,7 +203,7 @@ class MonitorPane(TablePane):
             case Monitor() as monitor:
                 return monitor_lines(monitor, width)
             case Feature() as feature if self.view is not None:
-                return feature_lines(feature, width)
+                return feature_lines(feature, self.view, width)
         return batch_lines(self.view, width) if self.view is not None else []
 
     # ------------------------------------------------------------ what the frame asks
