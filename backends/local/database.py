@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import sqlite3
 import threading
 import time
@@ -15,6 +16,9 @@ from typing import Final
 from backends.contract import BackendError, Invalid, NotFound, Refused, Unreachable
 from backends.entities import Millis
 from backends.local import schema
+
+ROOM: Final = 131_072
+"""Bytes that SQLite's smallest index of a WAL and some pages of it take."""
 
 BUSY_S: Final = 10.0
 """How long a call waits for another process's write."""
@@ -73,8 +77,9 @@ class Database:
     def _connect(self) -> _Handle:
         if self._closed:
             raise Unreachable(f"the store {self.path} is closed; open it again.")
+        mode = "ro&immutable=1" if _cannot_change(self.path) else "rw"
         made = sqlite3.connect(
-            f"{self.path.absolute().as_uri()}?mode=rw",
+            f"{self.path.absolute().as_uri()}?mode={mode}",
             uri=True,
             timeout=BUSY_S,
             isolation_level=None,
@@ -167,6 +172,17 @@ class Database:
             ) from error
 
 
+def _cannot_change(path: Path) -> bool:
+    """Whether the store lies at rest on a file system that is mounted read-only: an archive, a snapshot, a medium.
+
+    There SQLite cannot make the files that a WAL needs beside the store, and must be told that it needs none.
+    """
+    try:
+        return bool(os.statvfs(path.parent).f_flag & os.ST_RDONLY) and not path.with_name(f"{path.name}-wal").exists()
+    except OSError:
+        return False
+
+
 def trouble(error: sqlite3.Error, path: Path) -> BackendError:
     """A SQLite error in the contract's words."""
     text = str(error)
@@ -176,7 +192,7 @@ def trouble(error: sqlite3.Error, path: Path) -> BackendError:
             f"the store {path} is held by another process for over {BUSY_S:.0f} s; nothing was changed. Try again.",
             retry_at=now() + 1000,
         )
-    if code.startswith("SQLITE_FULL"):
+    if code.startswith("SQLITE_FULL") or (code.startswith(("SQLITE_IOERR", "SQLITE_CANTOPEN")) and _full(path)):
         return Unreachable(f"no space left for the store {path}; nothing was changed. Free some space and try again.")
     if code.startswith("SQLITE_READONLY"):
         return Refused(
@@ -197,6 +213,15 @@ def trouble(error: sqlite3.Error, path: Path) -> BackendError:
     return BackendError(
         f"the store {path} refused a statement: {text}. Nothing was changed; this is a fault in the program."
     )
+
+
+def _full(path: Path) -> bool:
+    """Whether the disk has no room for what SQLite keeps beside the store: it then speaks of an I/O error."""
+    try:
+        disk = os.statvfs(path.parent)
+    except OSError:
+        return False
+    return disk.f_bavail * disk.f_frsize < ROOM or (disk.f_files > 0 and disk.f_favail == 0)
 
 
 def file_trouble(error: OSError, wanted: str) -> BackendError:

@@ -12,6 +12,7 @@ import msgspec
 from backends.contract import START, Invalid, Mutation, NotFound, Page
 from backends.entities import Column, Dataset, DatasetVersion
 from backends.local import idempotency, journal
+from backends.local.absent import absent
 from backends.local.database import Database, file_trouble, now
 from backends.local.limits import check_name, check_text
 from backends.local.listing import cut
@@ -52,10 +53,11 @@ class LocalDatasets:
         with self._database.read() as connection:
             name, at, number = ref.rpartition("@")
             if at:
-                _dataset(connection, name)
+                dataset = _dataset(connection, name)
                 found = _numbered(connection, name, number)
                 if found is None:
-                    raise NotFound(f"dataset {name} has no version {number}.")
+                    there = "version 1" if dataset.versions == 1 else f"versions 1 to {dataset.latest}"
+                    raise NotFound(f"dataset {name} has no version {number}; it has {there}.")
                 return found
             row = connection.execute(
                 "SELECT record FROM dataset_versions WHERE dataset = ? ORDER BY version DESC LIMIT 1", (ref,)
@@ -63,7 +65,8 @@ class LocalDatasets:
             return _version(row[0]) if row else _by_digest(connection, ref)
 
     def path(self, ref: str) -> Path:
-        return self._objects.path(self.version(ref).object)
+        version = self.version(ref)
+        return self._objects.path(version.object, version.bytes)
 
     def add(
         self,
@@ -174,7 +177,7 @@ def _datasets(connection: sqlite3.Connection, name: str | None = None) -> list[D
 def _dataset(connection: sqlite3.Connection, name: str) -> Dataset:
     found = _datasets(connection, name)
     if not found:
-        raise NotFound(f"there is no dataset {name}.")
+        raise absent(connection, "dataset", name)
     return found[0]
 
 
@@ -206,7 +209,8 @@ def _by_digest(connection: sqlite3.Connection, ref: str) -> DatasetVersion:
         ).fetchall()
     found = [_version(row[0]) for row in rows]
     if not found:
-        raise NotFound(f"there is no dataset {ref}, nor a version with a digest that begins so.")
+        also = ", nor a version with a digest that begins so" if len(ref) >= SHORTEST_DIGEST else ""
+        raise absent(connection, "dataset", ref, also)
     if len({version.digest for version in found}) > 1:
         raise Invalid(f"several versions have a digest that begins with {ref}; give more of it.", "ref")
     return found[0]

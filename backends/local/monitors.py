@@ -10,6 +10,7 @@ import msgspec
 from backends.contract import START, Conflict, Invalid, Mutation, NotFound, Page
 from backends.entities import Alert, AlertState, Millis, Monitor, MonitorState, Window
 from backends.local import idempotency, journal
+from backends.local.absent import absent
 from backends.local.database import Database, now
 from backends.local.limits import check_name, check_text
 from backends.local.listing import cut
@@ -170,7 +171,7 @@ class LocalMonitors:
         with self._database.write(durable=True) as connection:
             row = connection.execute("SELECT record FROM alerts WHERE id = ?", (alert,)).fetchone()
             if row is None:
-                raise NotFound(f"alert {alert} is not there.")
+                raise NotFound(f"alert {alert} is not there; it may have been deleted with its monitor.")
             found = _alert(row)
             if idempotency.made_before(connection, "alert.ack", mutation) is not None:
                 return found
@@ -211,7 +212,7 @@ def _monitors(connection: sqlite3.Connection, name: str | None = None) -> list[M
 def _monitor(connection: sqlite3.Connection, name: str) -> Monitor:
     found = _monitors(connection, name)
     if not found:
-        raise NotFound(f"there is no monitor {name}.")
+        raise absent(connection, "monitor", name)
     return found[0]
 
 

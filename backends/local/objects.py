@@ -60,11 +60,16 @@ class ObjectStore:
             raise file_trouble(error, f"keep {file}") from error
         return Stored(digest, size)
 
-    def path(self, sha256: str) -> Path:
-        """Where the object lies; Unreachable if it is gone."""
+    def path(self, sha256: str, size: int | None = None) -> Path:
+        """Where the object lies; Unreachable if it is gone, or has another size than the one recorded."""
         found = self._path(sha256)
         if not found.is_file():
             raise Unreachable(f"object {sha256[:12]} is missing from {self._objects}. Restore it from a backup.")
+        if size is not None and (there := found.stat().st_size) != size:
+            raise Unreachable(
+                f"object {sha256[:12]} in {self._objects} is damaged: it has {there:,} bytes, and {size:,} were kept. "
+                "Restore it from a backup."
+            )
         return found
 
     def verify(self, sha256: str) -> bool:

@@ -11,6 +11,7 @@ import msgspec
 from backends.contract import START, Conflict, Mutation, NotFound, Page
 from backends.entities import AliasMove, DatasetInput, Model, ModelFile, ModelVersion, Signature
 from backends.local import idempotency, journal
+from backends.local.absent import absent
 from backends.local.database import Database, now
 from backends.local.limits import check_name, check_pairs, check_text
 from backends.local.listing import cut
@@ -263,7 +264,7 @@ def _models(connection: sqlite3.Connection, name: str | None = None) -> list[Mod
 def _model(connection: sqlite3.Connection, name: str) -> Model:
     found = _models(connection, name)
     if not found:
-        raise NotFound(f"there is no model {name}.")
+        raise absent(connection, "model", name)
     return found[0]
 
 

@@ -35,7 +35,14 @@ def find(connection: sqlite3.Connection, run: str) -> tuple[int, str]:
             return found
         if rows:
             raise Invalid(f"several runs begin with {run}: {rows[0][1]}, {rows[1][1]}, …; give more of the id.", "run")
-    raise NotFound(f"run {run} is not there.")
+    raise _no_run(connection, run)
+
+
+def _no_run(connection: sqlite3.Connection, run: str) -> NotFound:
+    named = connection.execute("SELECT id FROM runs WHERE name = ? ORDER BY seq DESC LIMIT 1", (run,)).fetchone()
+    if named is not None:
+        return NotFound(f"run {run} is not there by that id; a run of that name has the id {named[0]}.")
+    return NotFound(f"run {run} is not there; give a run's id, or its first {SHORTEST_ID} characters or more.")
 
 
 def gather(

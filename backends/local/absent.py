@@ -1,0 +1,36 @@
+"""What is not there: the sentence for it, with the name that was probably meant."""
+
+from __future__ import annotations
+
+import sqlite3
+from typing import Final
+
+from backends.contract import NotFound
+from backends.query_keys import nearest
+
+_NAMES: Final = {
+    "dataset": "SELECT name FROM datasets ORDER BY updated_at DESC LIMIT ?",
+    "model": "SELECT name FROM models ORDER BY updated_at DESC LIMIT ?",
+    "monitor": "SELECT name FROM monitors ORDER BY name LIMIT ?",
+}
+_LOOKED_AT: Final = 2_000
+"""Names among which the nearest is looked for."""
+_NAMED: Final = 5
+_LONG: Final = 60
+
+
+def absent(connection: sqlite3.Connection, noun: str, name: str, also: str = "") -> NotFound:
+    """No dataset, model or monitor of this name. `also` is what else was looked for."""
+    names = [str(row[0]) for row in connection.execute(_NAMES[noun], (_LOOKED_AT,))]
+    sentence = f"there is no {noun} {name}{also}"
+    if not names:
+        return NotFound(f"{sentence}; there is no {noun} yet.")
+    short = {each.lower(): each for each in names if len(each) <= _LONG}
+    close = nearest(name[:_LONG], short)
+    if close:
+        return NotFound(f"{sentence}; did you mean {short[close]}?")
+    few = list(short.values())[:_NAMED]
+    if not few:
+        return NotFound(f"{sentence}.")
+    rest = f" and {len(names) - len(few)} more" if len(names) > len(few) else ""
+    return NotFound(f"{sentence}; there {'is' if len(names) == 1 else 'are'} {', '.join(few)}{rest}.")
