@@ -7,6 +7,7 @@ import click
 from backends.entities import Alert
 from console.cli.output import Col, narrate
 from console.cli.verb import Invocation, Noun, reason_option
+from console.monitoring.severity import alert_word
 from console.wording import since
 
 
@@ -17,7 +18,7 @@ def alert() -> None:
 
 ALERT_COLUMNS: list[Col[Alert]] = [
     Col("id", lambda item: item.id[:8]),
-    Col("state", lambda item: item.state, state=True),
+    Col("state", alert_word, state=True),
     Col("monitor", lambda item: item.monitor),
     Col("metric", lambda item: item.metric),
     Col("since", lambda item: since(item.opened_at), right=True),

@@ -12,12 +12,11 @@ import msgspec
 from backends.entities import Alert, AlertState, ColumnScore, Estimate, Millis, Monitor, MonitorState, Record, Window
 from console.monitoring.policy import Policy, read_policy
 from console.monitoring.profile import Profile
+from console.monitoring.severity import CRITICAL, WARN, is_firing
 from console.monitoring.verdicts import Verdict, primary_metric, verdicts
 from console.monitoring.windows import own_state
 
 DRIFT = "drift"
-CRITICAL = "critical"
-WARN = "warn"
 
 
 def evaluate(monitor: Monitor, profile: Profile, windows: Sequence[Window], alerts: Sequence[Alert]) -> list[Alert]:
@@ -164,7 +163,7 @@ def alert_id(monitor: str, metric: str, version: str, start: Millis) -> str:
 
 def monitor_state(open_alerts: Sequence[Alert], newest: Window | None) -> MonitorState:
     """What a monitor's one word is: firing only by a critical alert that nobody took yet."""
-    if any(alert.severity == CRITICAL and alert.state is AlertState.FIRING for alert in open_alerts):
+    if any(is_firing(alert) for alert in open_alerts):
         return MonitorState.FIRING
     if newest is None:
         return MonitorState.NO_DATA

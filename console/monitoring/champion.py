@@ -73,21 +73,19 @@ def read_profile(backend: Backend, version: ModelVersion) -> Profile:
 
 
 def scores_of(champion: Champion, frame: Any) -> Any:
-    """The scores of the rows of a frame: probability of the positive class (n,), of every class (n, classes), the
-    margin
-    (n,), or the prediction (n,)."""
+    """The scores of the rows of a frame, exactly as training scored: probability (or margin) of the positive class (n,),
+    of every class (n, classes), or the prediction (n,)."""
     import numpy as np
 
-    model, meta, task = champion.model, champion.meta, champion.profile.task
-    if task == "regression":
-        return np.asarray(model.predict(frame), dtype=np.float64)
-    if meta.score == "decision":
-        return np.asarray(model.decision_function(frame), dtype=np.float64)
-    table = np.asarray(model.predict_proba(frame), dtype=np.float64)
-    if task == "multiclass":
-        return table
-    names = [str(value) for value in model.classes_]
-    return table[:, names.index(str(meta.positive))]
+    from console.training.scoring import scores_of as scores_of_model
+
+    model, task = champion.model, champion.profile.task
+    positive = None
+    if task == "binary":
+        # meta.json spells the class, the model has it in its own type
+        named = {str(value): value for value in model.classes_}
+        positive = named[str(champion.meta.positive)]
+    return np.asarray(scores_of_model(model, frame, task=task, positive=positive), dtype=np.float64)
 
 
 def _meta(data: bytes, version: ModelVersion) -> Meta:

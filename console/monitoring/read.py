@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from backends.contract import Backend, NotFound
-from backends.entities import Alert, AlertState, ColumnScore, Estimate, Millis, Monitor, MonitorState, Record, Window
-from console.monitoring.alerts import CRITICAL, digits, interval, label, moment
+from backends.entities import Alert, ColumnScore, Estimate, Millis, Monitor, MonitorState, Record, Window
+from console.monitoring.alerts import digits, interval, label, moment
 from console.monitoring.cells import shares
 from console.monitoring.champion import read_profile
 from console.monitoring.counts import Counts, layout_of, merge, unpack
@@ -14,6 +14,7 @@ from console.monitoring.folder import BatchRecord, monitor_folder, recent_batche
 from console.monitoring.performance import LARGER_IS_BETTER, coverage
 from console.monitoring.policy import read_policy
 from console.monitoring.profile import SCORE_CELLS, NumericColumn, Profile
+from console.monitoring.severity import is_firing
 from console.monitoring.verdicts import primary_metric, verdicts
 from console.monitoring.windows import percent
 
@@ -135,7 +136,7 @@ def headline(
     monitor: Monitor, newest: Window, metric: str, recent: Estimate | None, alerts: Sequence[Alert] = ()
 ) -> str:
     """One sentence: what is wrong, or that nothing is."""
-    firing = [alert for alert in alerts if alert.severity == CRITICAL and alert.state is AlertState.FIRING]
+    firing = [alert for alert in alerts if is_firing(alert)]
     if firing:
         return firing[0].text
     reference = newest.reference.get(metric)

@@ -9,7 +9,8 @@ import msgspec
 
 from backends.contract import Backend
 from backends.entities import Alert, AlertState, Monitor, Window
-from console.monitoring.alerts import WARN, alert_id
+from console.monitoring.alerts import alert_id
+from console.monitoring.severity import WARN
 
 if TYPE_CHECKING:
     from console.monitoring.batch import SchemaEvent

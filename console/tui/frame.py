@@ -97,6 +97,8 @@ def header(session: Session | None, facts: Facts, trouble: Trouble | None, width
         right.append((f"{facts.queued} queued ", "dim"))
     if facts.firing:
         right += [(" ", ""), state.span("firing", f"{facts.firing} firing "), (" ", "")]
+    if facts.warning:
+        right += [(" ", ""), state.span("warn", f"{facts.warning} warn "), (" ", "")]
     right.append((" ", ""))
     right.append(state.span("stale", "stale ") if trouble else state.span("live", "live "))
     return left, right

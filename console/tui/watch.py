@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING
 from textual.message import Message
 
 from backends.contract import Backend, BackendError, Unreachable
-from backends.entities import AlertState, RunStatus
+from backends.entities import RunStatus
 from backends.query import Compare, Key, Query
+from console.monitoring.severity import alert_word
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -36,6 +37,7 @@ class Facts:
     running: int | None = None
     queued: int | None = None
     firing: int | None = None
+    warning: int | None = None
 
 
 @dataclass(frozen=True)
@@ -119,7 +121,7 @@ class Watch(threading.Thread):
                 self._post(Noticed(self.session, facts, trouble, changed=False))
                 continue
             good = at
-            seen = Facts(agent, seen.running, seen.queued, seen.firing)
+            seen = Facts(agent, seen.running, seen.queued, seen.firing, seen.warning)
             if changed or seen != facts or trouble is not None:
                 recovered = trouble is not None
                 facts, trouble, failures = seen, None, 0
@@ -137,13 +139,14 @@ def _wait(error: Exception, failures: int) -> float:
 
 def read_facts(backend: Backend) -> Facts:
     """A few cheap counts."""
-    running = queued = firing = None
+    running = queued = firing = warning = None
     if backend.runs is not None and backend.features.count:
         running = backend.runs.count(_status(RunStatus.RUNNING), limit=100).value
         queued = backend.runs.count(_status(RunStatus.QUEUED), limit=100).value
     if backend.monitors is not None:
-        firing = sum(alert.state is AlertState.FIRING for alert in backend.monitors.alerts(open_only=True))
-    return Facts(None, running, queued, firing)
+        words = [alert_word(alert) for alert in backend.monitors.alerts(open_only=True)]
+        firing, warning = words.count("firing"), words.count("warn")
+    return Facts(None, running, queued, firing, warning)
 
 
 def _status(status: RunStatus) -> Query:

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 from backends.contract import Backend, BackendError
 from backends.entities import (
     Alert,
-    AlertState,
     AliasMove,
     JournalEntry,
     Model,
@@ -21,6 +20,7 @@ from backends.entities import (
     Window,
 )
 from backends.query import Compare, In, Key, Order, Query
+from console.monitoring.severity import alert_word, by_urgency
 from console.safe import safe_text
 from console.tui import ink, state
 from console.tui.lines import Line, LineList
@@ -149,7 +149,7 @@ def look(backend: Backend) -> Seen:
     for model in models:
         if "champion" in model.aliases:
             production.append(_in_production(backend, model, monitors.get(model.name)))
-    alerts = backend.monitors.alerts(open_only=True, limit=SHOWN) if backend.monitors else ()
+    alerts = tuple(by_urgency(backend.monitors.alerts(open_only=True))[:SHOWN]) if backend.monitors else ()
     running: tuple[Run, ...] = ()
     broken: tuple[Run, ...] = ()
     some_run = False
@@ -216,7 +216,7 @@ def _head(text: str, note: str = "") -> Line:
 def _needs(seen: Seen, width: int) -> list[Line]:
     lines = [_head("NEEDS YOU")]
     for alert in seen.alerts:
-        word = "firing" if alert.state is AlertState.FIRING else "acked"
+        word = alert_word(alert)
         lines.append(
             Line(
                 [
