@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from backends.contract import DatasetStore, Invalid, Refused
-from backends.entities import Progress
+from backends.entities import DatasetVersion, Progress
+from console.data.stored import stored_file
 from console.data.stream import plain_os_error
 
 FORMATS = ("csv", "jsonl", "parquet")
@@ -44,7 +45,7 @@ def export_version(
     try:
         handle, unfinished = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
         os.close(handle)
-        _write(datasets.path(version.ref), Path(unfinished), kind, version.rows, progress)
+        _write(datasets, version, Path(unfinished), kind, progress)
         Path(unfinished).chmod(0o666 & ~_umask())
         os.replace(unfinished, path)  # noqa: PTH105
     except OSError as error:
@@ -55,18 +56,19 @@ def export_version(
     return path
 
 
-def _write(source: Path, out: Path, kind: str, rows: int, progress: Callable[[Progress], None] | None) -> None:
+def _write(
+    datasets: DatasetStore, version: DatasetVersion, out: Path, kind: str, progress: Callable[[Progress], None] | None
+) -> None:
     import shutil
     import time
 
     import pyarrow.csv as pv
-    import pyarrow.parquet as pq
 
     if kind == "parquet":
-        shutil.copyfile(source, out)
+        shutil.copyfile(datasets.path(version.ref), out)
         return
     done = 0
-    with pq.ParquetFile(source) as file, out.open("wb") as sink:
+    with stored_file(datasets, version) as file, out.open("wb") as sink:
         writer: Any = pv.CSVWriter(sink, file.schema_arrow) if kind == "csv" else None
         for batch in file.iter_batches(batch_size=1 << 15, use_threads=False):
             if writer is not None:
@@ -75,7 +77,9 @@ def _write(source: Path, out: Path, kind: str, rows: int, progress: Callable[[Pr
                 sink.write(_json_lines(batch))
             done += batch.num_rows
             if progress is not None:
-                progress(Progress(at=int(time.time() * 1000), fraction=done / max(rows, 1), stage=f"writing {kind}"))
+                progress(
+                    Progress(at=int(time.time() * 1000), fraction=done / max(version.rows, 1), stage=f"writing {kind}")
+                )
         if writer is not None:
             writer.close()
 

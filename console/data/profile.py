@@ -6,13 +6,13 @@ One column is read at a time, row group by row group, so that memory is bounded 
 from __future__ import annotations
 
 from collections import Counter
-from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from backends.contract import DatasetStore
 from backends.entities import Column, ColumnType, Record
+from console.data.stored import stored_file
 
 BINS = 20
 TOP = 10
@@ -57,10 +57,8 @@ class VersionProfile(Record, frozen=True, kw_only=True):
 
 def profile_version(datasets: DatasetStore, ref: str) -> VersionProfile:
     """Profile every column of a dataset version."""
-    import pyarrow.parquet as pq
-
     version = datasets.version(ref)
-    with pq.ParquetFile(Path(datasets.path(version.ref))) as file:
+    with stored_file(datasets, version) as file:
         columns = tuple(_column(file, column) for column in version.columns)
     return VersionProfile(ref=version.ref, digest=version.digest, rows=version.rows, columns=columns)
 

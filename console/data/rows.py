@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import datetime
 from decimal import Decimal
-from pathlib import Path
 from typing import Any
 
 from backends.contract import DatasetStore, Invalid
 from backends.entities import Column, Record
+from console.data.stored import stored_file
 
 MOST_ROWS = 10_000
 
@@ -30,24 +30,23 @@ def read_rows(datasets: DatasetStore, ref: str, offset: int = 0, limit: int = 10
             "limit",
         )
     version = datasets.version(ref)
-    rows = _slice(datasets.path(version.ref), offset, limit)
+    with stored_file(datasets, version) as file:
+        rows = _slice(file, offset, limit)
     return RowPage(columns=version.columns, rows=rows, first=offset, total=version.rows)
 
 
-def _slice(path: Path, offset: int, limit: int) -> tuple[tuple[Any, ...], ...]:
+def _slice(file: Any, offset: int, limit: int) -> tuple[tuple[Any, ...], ...]:
     import pyarrow as pa
-    import pyarrow.parquet as pq
 
     pieces: list[Any] = []
-    with pq.ParquetFile(path) as file:
-        at = 0
-        for group in range(file.num_row_groups):
-            size = file.metadata.row_group(group).num_rows
-            if at < offset + limit and at + size > offset:
-                table = file.read_row_group(group, use_threads=False)
-                start = max(offset - at, 0)
-                pieces.append(table.slice(start, min(offset + limit - at, size) - start))
-            at += size
+    at = 0
+    for group in range(file.num_row_groups):
+        size = file.metadata.row_group(group).num_rows
+        if at < offset + limit and at + size > offset:
+            table = file.read_row_group(group, use_threads=False)
+            start = max(offset - at, 0)
+            pieces.append(table.slice(start, min(offset + limit - at, size) - start))
+        at += size
     if not pieces:
         return ()
     table = pa.concat_tables(pieces)

@@ -76,7 +76,10 @@ def plain_os_error(error: OSError, path: Path) -> BackendError:
             f"the disk is full: no room to keep {path.name}. Free some space, then import again; nothing was kept."
         )
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-        return Refused(f"no permission to read or write {error.filename or path}: {error.strerror}. Nothing was kept.")
+        return Refused(
+            f"no permission to read or write {error.filename or path}: {error.strerror}. Nothing was kept. "
+            "Check the owner and the mode, or name another place."
+        )
     return Invalid(f"{path}: {error.strerror or error}. Nothing was kept.", "path")
 
 

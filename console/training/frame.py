@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 from backends.contract import Invalid
 from backends.entities import Column, ColumnType
 from console.data.inference import column_type
+from console.data.stored import told_if_damaged
 from console.training.recipe import Recipe, check_columns
 
 FEWEST_ROWS = 20
@@ -50,12 +51,14 @@ class Rows(msgspec.Struct, frozen=True):
 
 def load_rows(recipe: Recipe, path: Path, dataset: str) -> Rows:
     """Read the Parquet file of a dataset version. Invalid where it cannot serve this recipe."""
-    schema = pq.read_schema(path)
+    with told_if_damaged(dataset, path):
+        schema = pq.read_schema(path)
     columns = [Column(name=field.name, type=column_type(field.type)) for field in schema]
     check_columns(recipe, columns, dataset)
     chosen = _chosen(recipe, [column.name for column in columns])
     needed = [*chosen, recipe.target, *recipe.aside]
-    table = pq.read_table(path, columns=list(dict.fromkeys(needed)))
+    with told_if_damaged(dataset, path):
+        table = pq.read_table(path, columns=list(dict.fromkeys(needed)))
     frame = _frame(table)
     numbers = np.arange(len(frame), dtype="<i8")
     dropped: dict[str, str] = {}

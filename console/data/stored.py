@@ -1,0 +1,37 @@
+"""The stored Parquet file of a dataset version, opened: what is wrong with it is told in words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from backends.contract import DatasetStore, Unreachable
+from backends.entities import DatasetVersion
+
+
+@contextmanager
+def stored_file(datasets: DatasetStore, version: DatasetVersion) -> Iterator[Any]:
+    """The version's file as a pyarrow `ParquetFile`. Unreachable where it is damaged, also on the way through it."""
+    import pyarrow.parquet as pq
+
+    path = datasets.path(version.ref)
+    with told_if_damaged(version.ref, path), pq.ParquetFile(path) as file:
+        yield file
+
+
+@contextmanager
+def told_if_damaged(ref: str, path: Path) -> Iterator[None]:
+    """What pyarrow says of a damaged file, as a sentence that names the version and the way out."""
+    import pyarrow as pa
+
+    try:
+        yield
+    except (pa.ArrowException, OSError) as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise  # of the file system; pyarrow's own words on damaged pages have no number
+        raise Unreachable(
+            f"the stored file of {ref} is damaged ({str(error).rstrip('.')}). Restore {path.parent.name}/{path.name} "
+            "of the workspace's objects from a backup, or import the data again under a new name."
+        ) from error
