@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from console.cli.output import Col, narrate, print_table
+from console.cli.output import Col, gap, narrate, print_table
 from console.training.compare import Comparison, MetricRow
 from console.wording import number
 
@@ -26,7 +26,7 @@ def print_comparison(found: Comparison, *, everything: bool) -> None:
     shown = [(title, rows) for title, rows in parts if rows]
     for index, (title, rows) in enumerate(shown):
         if index:
-            narrate("")
+            gap()
         columns: list[Col[Any]] = [Col(title, lambda row: row[0])]
         columns += [
             Col(name, lambda row, at=at: row[1][at], right=title == "metric")  # type: ignore[misc]

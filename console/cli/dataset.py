@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from backends.entities import Column, Dataset, DatasetVersion
-from console.cli.output import Col, narrate, print_lines, print_record, print_table
+from console.cli.output import Col, gap, narrate, print_lines, print_record, print_table
 from console.cli.verb import Invocation, Noun, listing, parsed_query, reason_option
 from console.wording import local_time, since, size, thousands
 
@@ -129,7 +129,7 @@ def show(invocation: Invocation, ref: str) -> None:
                 "note": found.note,
             }
         )
-        narrate("")
+        gap()
         print_table(found.columns, COLUMN_COLUMNS)
 
     invocation.show(found, human)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from backends.entities import JournalEntry
-from console.cli.output import Col, narrate, print_json, print_record, print_table
+from console.cli.output import Col, gap, narrate, print_json, print_record, print_table
 from console.cli.verb import Invocation, Noun, listing, parsed_query
 from console.wording import local_time, thousands
 
@@ -68,7 +68,7 @@ def show(invocation: Invocation, entry: str) -> None:
             }
         )
         if found.gates:
-            narrate("")
+            gap()
             print_table(found.gates, GATE_COLUMNS)
 
     invocation.show(found, human)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from backends.entities import AliasMove, GateResult, Model, ModelVersion
-from console.cli.output import Col, narrate, print_record, print_table
+from console.cli.output import Col, gap, narrate, print_record, print_table
 from console.cli.verb import Invocation, Noun, listing, parsed_query, reason_option
 from console.wording import local_time, number, since, size
 
@@ -112,7 +112,7 @@ def show(invocation: Invocation, name: str, version: str | None) -> None:
                     "note": found.note,
                 }
             )
-            narrate("")
+            gap()
             print_table(recent.items, VERSION_COLUMNS)
 
         invocation.show(found, human)
@@ -137,13 +137,13 @@ def _print_version(found: ModelVersion) -> None:
         }
     )
     if found.metrics:
-        narrate("")
+        gap()
         print_table(
             sorted(found.metrics.items()),
             [Col("metric", lambda pair: pair[0]), Col("value", lambda pair: number(pair[1], 6), right=True)],
         )
     if found.signature.inputs:
-        narrate("")
+        gap()
         print_table(
             found.signature.inputs,
             [Col("input", lambda column: column.name), Col("type", lambda column: column.type)],

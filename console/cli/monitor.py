@@ -8,7 +8,7 @@ import click
 import msgspec
 
 from backends.entities import ColumnScore, Monitor, Window
-from console.cli.output import Col, narrate, print_record, print_table
+from console.cli.output import Col, gap, narrate, print_record, print_table
 from console.cli.verb import Invocation, Noun, key_values, listing, parsed_query, reason_option
 from console.monitoring.folder import BatchRecord
 from console.wording import local_time, number, plural, thousands
@@ -151,12 +151,12 @@ def _print_monitor(document: dict[str, object]) -> None:
         }
     )
     if alerts:
-        narrate("")
+        gap()
         print_table(alerts, ALERT_COLUMNS)
     if windows:
-        narrate("")
+        gap()
         print_table(windows, WINDOW_COLUMNS)
-        narrate("")
+        gap()
         print_table(_by_severity(windows[-1]), FEATURE_COLUMNS)
 
 

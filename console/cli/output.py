@@ -122,6 +122,12 @@ def narrate(sentence: object) -> None:
     sys.stderr.flush()
 
 
+def gap() -> None:
+    """An empty line between two parts, for the eye; a pipe and a log need none."""
+    if sys.stdout.isatty():
+        sys.stdout.write("\n")
+
+
 def coloured(stream: Any = None) -> bool:
     """Whether colour is wanted on this stream (stdout)."""
     target = sys.stdout if stream is None else stream

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from backends.entities import MetricBucket, Run
-from console.cli.output import Col, narrate, print_json, print_lines, print_record, print_table
+from console.cli.output import Col, gap, narrate, print_json, print_lines, print_record, print_table
 from console.cli.verb import Invocation, Noun, key_values, listing, parsed_query, reason_option
 from console.wording import age, duration, local_time, number, since, size
 
@@ -102,7 +102,7 @@ def _print_run(invocation: Invocation, found: Run) -> None:
     )
     for title, values in (("metrics", found.metrics), ("params", found.params), ("tags", found.tags)):
         if values:
-            narrate("")
+            gap()
             print_table(
                 sorted(values.items()),
                 [
@@ -113,7 +113,7 @@ def _print_run(invocation: Invocation, found: Run) -> None:
     if invocation.backend.artifacts is not None:
         files = invocation.backend.artifacts.list(found.id)
         if files:
-            narrate("")
+            gap()
             print_table(
                 files,
                 [
