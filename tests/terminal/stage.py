@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import asynccontextmanager
 from pathlib import Path
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from backends.connect import connect
@@ -69,3 +71,13 @@ def screen(app: ConsoleApp) -> str:
     """Every cell of the screen, as text."""
     lines = app.screen._compositor.render_strips()
     return "\n".join("".join(segment.text for segment in strip).rstrip() for strip in lines)
+
+
+async def until(app: ConsoleApp, pilot: Pilot[int], text: str, timeout: float = 5.0) -> str:
+    """The screen once it says `text`; what comes by the watch comes after the app is idle."""
+    end = monotonic() + timeout
+    while text not in screen(app) and monotonic() < end:
+        await asyncio.sleep(0.02)
+        await pilot.pause()
+    assert text in screen(app)
+    return screen(app)

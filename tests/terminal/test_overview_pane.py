@@ -3,7 +3,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from backends.entities import Alert, AlertState, Monitor
-from tests.terminal.stage import add_run, add_version, by, on_stage, screen, session
+from tests.terminal.stage import add_run, add_version, by, on_stage, session, until
 
 
 def add_monitor(backend, *alerts: tuple[str, str]) -> None:
@@ -28,8 +28,8 @@ def add_monitor(backend, *alerts: tuple[str, str]) -> None:
 async def test_drift_warns_and_does_not_fire(tmp_path: Path) -> None:
     opened = session(tmp_path)
     add_monitor(opened.backend, ("warn", "2 features drifted"))
-    async with on_stage(opened) as (_, pilot):
-        text = screen(pilot.app)
+    async with on_stage(opened) as (app, pilot):
+        text = await until(app, pilot, "◐ 1 warn")
     assert "◐ warn     churn" in text
     assert "◐ 1 warn" in text.splitlines()[0]
     assert "firing" not in text
@@ -38,8 +38,8 @@ async def test_drift_warns_and_does_not_fire(tmp_path: Path) -> None:
 async def test_what_fires_stands_before_what_warns(tmp_path: Path) -> None:
     opened = session(tmp_path)
     add_monitor(opened.backend, ("critical", "AUC fell"), ("warn", "2 features drifted"))
-    async with on_stage(opened) as (_, pilot):
-        text = screen(pilot.app)
+    async with on_stage(opened) as (app, pilot):
+        text = await until(app, pilot, "◐ 1 warn")
     assert "▲ 1 firing" in text.splitlines()[0]
     assert "◐ 1 warn" in text.splitlines()[0]
     assert text.index("AUC fell") < text.index("2 features drifted")
