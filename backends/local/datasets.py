@@ -94,7 +94,7 @@ class LocalDatasets:
                 if first is not None:
                     return first, True
             known = _with_digest(connection, name, digest)
-        if known is not None and self._objects.has(known.object):
+        if known is not None and self._objects.has(known.object, known.bytes):
             try:
                 file.unlink(missing_ok=True)
             except OSError as error:

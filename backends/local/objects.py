@@ -68,7 +68,7 @@ class ObjectStore:
         if size is not None and (there := found.stat().st_size) != size:
             raise Unreachable(
                 f"object {sha256[:12]} in {self._objects} is damaged: it has {there:,} bytes, and {size:,} were kept. "
-                "Restore it from a backup."
+                "Restore it from a backup, or bring the same file again."
             )
         return found
 
@@ -80,8 +80,10 @@ class ObjectStore:
         except OSError as error:
             raise file_trouble(error, f"read object {sha256[:12]}") from error
 
-    def has(self, sha256: str) -> bool:
-        return self._path(sha256).is_file()
+    def has(self, sha256: str, size: int | None = None) -> bool:
+        """Whether the object is there, and of this size where one is given."""
+        found = self._path(sha256)
+        return found.is_file() and size in (None, found.stat().st_size)
 
     def all(self) -> Iterator[tuple[str, Path]]:
         """Every object that is there: (sha256, file)."""

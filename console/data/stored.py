@@ -32,6 +32,6 @@ def told_if_damaged(ref: str, path: Path) -> Iterator[None]:
         if isinstance(error, OSError) and error.errno is not None:
             raise  # of the file system; pyarrow's own words on damaged pages have no number
         raise Unreachable(
-            f"the stored file of {ref} is damaged ({str(error).rstrip('.')}). Restore {path.parent.name}/{path.name} "
-            "of the workspace's objects from a backup, or import the data again under a new name."
+            f"the stored file of {ref} is damaged ({str(error).rstrip('.')}). Restore objects/{path.parent.name}/"
+            f"{path.name} in the workspace from a backup."
         ) from error
