@@ -64,6 +64,18 @@ class Or(msgspec.Struct, frozen=True):
 Node = Compare | In | Has | Text | Not | And | Or
 
 
+def asks(node: Node, key: Key) -> bool:
+    """Whether the key stands anywhere in the tree."""
+    match node:
+        case Compare() | In() | Has():
+            return node.key == key
+        case Not():
+            return asks(node.node, key)
+        case And() | Or():
+            return any(asks(part, key) for part in node.nodes)
+    return False
+
+
 class Order(msgspec.Struct, frozen=True):
     """Rows without the key come last either way."""
 

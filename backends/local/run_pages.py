@@ -29,7 +29,8 @@ from backends.local.run_order import (
     stretches,
     width,
 )
-from backends.query import Node, Order, Query
+from backends.query import Key, Node, Order, Query
+from backends.query_nodes import asks
 
 BUDGET_S: Final = 0.012
 """How long a row-by-row walk may take before hits count as rare."""
@@ -71,12 +72,14 @@ class RunList:
         self._connection = connection
         self._where: Node | None = query.where if query else None
         self._order: tuple[Order, ...] = (query.order if query else ()) or (NEWEST,)
-        self._seen = f"r.deleted_at IS {'NOT ' if deleted else ''}NULL"
+        asked = self._where is not None and asks(self._where, Key("attribute", "deleted"))
+        # A filter that speaks of `deleted` says itself which runs are meant.
+        self._seen = "1" if asked and not deleted else f"r.deleted_at IS {'NOT ' if deleted else ''}NULL"
         counts = dict(connection.execute("SELECT value, runs FROM facets WHERE kind = 'all'").fetchall())
         self._hidden = counts.get("deleted", 0)
         self._all = counts.get("live", 0) + self._hidden
         self.total: int | None = None if self._where else counts.get("deleted" if deleted else "live", 0)
-        self._walkable = not deleted
+        self._walkable = not deleted and not asked
         self._stretches = self._plan() if self._walkable else []
 
     # ------------------------------------------------------------ conditions

@@ -50,7 +50,7 @@ class LocalRuns:
         columns: Sequence[str] | None = None,
         deleted: bool = False,
     ) -> Page[Run]:
-        """Without an order: newest first. With `deleted`, the deleted ones only."""
+        """Without an order: newest first. With `deleted`, the deleted ones only; a filter on it says which itself."""
         with self._database.read() as connection:
             cut = RunList(connection, query, deleted=deleted).page(at, limit)
             return Page(

@@ -329,6 +329,26 @@ def test_a_deleted_run_is_out_of_sight_until_restored(runs: RunStore, ann: Mutat
     assert runs.get(run).deleted_at is None
 
 
+def test_a_filter_on_deleted_says_itself_which_runs_are_meant(runs: RunStore, ann: Mutation) -> None:
+    kept, gone = (runs.create(name=name, mutation=ann).id for name in ("kept", "gone"))
+    runs.start(gone)
+    runs.end(gone, RunStatus.FAILED)
+    runs.delete(gone, ann)
+    found = {
+        text: forward(runs, query_of(text), 1)
+        for text in ("deleted = true", "deleted = false", "deleted = true or name = kept", "not deleted = true", "gone")
+    }
+    assert found == {
+        "deleted = true": [gone],
+        "deleted = false": [kept],
+        "deleted = true or name = kept": [gone, kept],
+        "not deleted = true": [kept],
+        "gone": [],
+    }
+    assert runs.count(query_of("deleted = true")).value == 1
+    assert forward(runs, query_of("deleted = true order by name"), 1) == [gone]
+
+
 def test_a_running_run_is_not_deleted(runs: RunStore, ann: Mutation) -> None:
     run = runs.create(name="a", mutation=ann).id
     runs.start(run)
