@@ -26,6 +26,9 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -365,9 +368,22 @@ def _first(db: Database) -> None:
     db.execute("PRAGMA user_version = 1")
 
 
+@contextmanager
+def _without(*modules: str) -> Iterator[None]:
+    """Let an optional import of these fail; those that are there already stay."""
+    absent = [name for name in modules if name not in sys.modules]
+    sys.modules.update(dict.fromkeys(absent))  # type: ignore[arg-type]  # None is how the system says "not there"
+    try:
+        yield
+    finally:
+        for name in absent:
+            sys.modules.pop(name, None)
+
+
 def migrate(connection: sqlite3.Connection) -> None:
     """Bring the connected database to `VERSION`, each step in a transaction of its own."""
-    from sqlite_utils import Database, Migrations  # 0.2 s: only when there is a schema to make
+    with _without("pandas", "numpy"):  # it would take them along, 0.5 s, for column types that no table here has
+        from sqlite_utils import Database, Migrations  # 0.2 s: only when there is a schema to make
 
     migrations: Any = Migrations("mlops-console")
     migrations(name="0001 the first tables")(_first)

@@ -124,3 +124,12 @@ def test_no_module_of_the_command_line_imports_the_screen() -> None:
     loaded = loaded_by("import " + ", ".join(modules))
     assert not loaded & SCREEN
     assert not loaded & HEAVY
+
+
+def test_a_new_workspace_costs_no_import_of_what_sqlite_utils_could_use(tmp_path: Path) -> None:
+    make = "import sys, pathlib; from backends.local import open_local; open_local(pathlib.Path(sys.argv[1]))"
+    loaded = loaded_by(make, str(tmp_path / "workspace"))
+    assert "sqlite_utils" in loaded, "it makes the schema"
+    assert not loaded & (HEAVY - {"sqlite_utils"})
+    later = loaded_by(f"{make}; import pandas; pandas.DataFrame", str(tmp_path / "another"))
+    assert {"sqlite_utils", "pandas", "numpy"} <= later
