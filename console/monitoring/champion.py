@@ -73,7 +73,7 @@ def read_profile(backend: Backend, version: ModelVersion) -> Profile:
 
 
 def scores_of(champion: Champion, frame: Any) -> Any:
-    """The scores of the rows of a frame, exactly as training scored: probability (or margin) of the positive class (n,),
+    """The scores of the rows of a frame, as training scores them: probability (or margin) of the positive class (n,),
     of every class (n, classes), or the prediction (n,)."""
     import numpy as np
 
