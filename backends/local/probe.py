@@ -168,8 +168,11 @@ def clean(home: Path, *, idle_s: float = IDLE_S) -> int:
         left = [file for sha256, file in objects.all() if sha256 not in named]
         left += [file for file in (home / "tmp").glob("*") if file.is_file()]
         for file in left:
-            if time.time() - file.stat().st_mtime > idle_s:
+            if _idle(file) > idle_s:
                 file.unlink(missing_ok=True)
+        for folder in (home / "tmp").glob("*/"):
+            if min(map(_idle, [folder, *folder.rglob("*")])) > idle_s:
+                shutil.rmtree(folder, ignore_errors=True)
         database.shrink()
     except OSError as error:
         raise file_trouble(error, f"clean up {home}") from error
@@ -178,6 +181,14 @@ def clean(home: Path, *, idle_s: float = IDLE_S) -> int:
     return max(0, before - _size(home))
 
 
+def _idle(file: Path) -> float:
+    """Seconds since it was written; none where it has gone meanwhile."""
+    try:
+        return time.time() - file.stat().st_mtime
+    except FileNotFoundError:
+        return 0.0
+
+
 def _size(home: Path) -> int:
-    files = [home / DATABASE, home / f"{DATABASE}-wal", *(home / "tmp").glob("*"), *(home / "objects").glob("*/*")]
+    files = [home / DATABASE, home / f"{DATABASE}-wal", *(home / "tmp").rglob("*"), *(home / "objects").glob("*/*")]
     return sum(file.stat().st_size for file in files if file.is_file())
