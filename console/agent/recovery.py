@@ -14,8 +14,11 @@ from backends.query import And, Compare, In, Key, Query
 from console.agent.launches import Launches
 from console.agent.registrations import REGISTER
 
-UNSUBMITTED_MS = 3_600_000
-"""A queued run that nobody submitted within an hour never will be: who made it died before."""
+UNSUBMITTED_MS = 120_000
+"""A queued run that nobody submitted within two minutes never will be: who made it died before.
+
+Submitting follows making within a second; should a console wake from a long sleep in between, its run stays lost.
+"""
 
 
 def take_over_requests(backend: Backend, launches: Launches, say: Callable[[str], None]) -> None:
@@ -54,7 +57,7 @@ def _reconcile(backend: Backend, folder: RunFolder, run: Run, launches: Launches
     if spec is None:
         # Started elsewhere (a script, a notebook) or not submitted yet: only the latter can be forgotten.
         if run.status is RunStatus.QUEUED and now() - run.created_at > UNSUBMITTED_MS:
-            reason = "never submitted: the console that made it died before"
+            reason = "never submitted: the console that made it died before; start it again"
             backend.need("runs").end(run.id, RunStatus.LOST, reason=reason)
             say(f"run {run.id}: {reason}")
         return
