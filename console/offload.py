@@ -17,6 +17,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -27,6 +28,9 @@ import msgspec
 from backends import contract
 from backends.contract import BackendError
 from backends.entities import Progress
+
+TIED = "MLOPS_CONSOLE_TIED"
+"""Set for a module that is to end when its stdin closes: nobody is left who would hear it."""
 
 PATIENCE_S = 5.0
 """Between asking a stopped process to end and making it."""
@@ -70,18 +74,19 @@ def run_offloaded(
 def _started(module: str, args: Sequence[str], errors: IO[bytes], env: Mapping[str, str] | None) -> Any:
     process = subprocess.Popen(
         [sys.executable, "-m", module, *args],
-        stdin=subprocess.DEVNULL,
+        stdin=subprocess.PIPE,  # nothing is written to it: that it closes says that we are gone
         stdout=subprocess.PIPE,
         stderr=errors,
-        env={**os.environ, "PYTHONPATH": python_path(), **(env or {})},
+        env={**os.environ, "PYTHONPATH": python_path(), TIED: "1", **(env or {})},
         start_new_session=True,
     )
     try:
         yield process
     finally:
         _end(process)
-        if process.stdout is not None:
-            process.stdout.close()
+        for pipe in (process.stdin, process.stdout):
+            if pipe is not None:
+                pipe.close()
 
 
 def python_path() -> str:
@@ -148,10 +153,12 @@ def _last_words(errors: IO[bytes]) -> str:
 
 
 class Speaker:
-    """The other side: what an offloaded module says on its stdout."""
+    """The other side: what an offloaded module says on its stdout. It ends with the process that started it."""
 
     def __init__(self) -> None:
         self._told = 0.0
+        if os.environ.pop(TIED, ""):
+            threading.Thread(target=_end_with_parent, daemon=True).start()
 
     def progress(self, progress: Progress) -> None:
         if time.monotonic() - self._told > 0.2:
@@ -169,3 +176,9 @@ class Speaker:
     def _say(self, line: Any) -> None:
         sys.stdout.buffer.write(msgspec.json.encode(line) + b"\n")
         sys.stdout.buffer.flush()
+
+
+def _end_with_parent() -> None:
+    while os.read(0, 4096):
+        pass
+    os.kill(os.getpid(), signal.SIGTERM)  # as if it were cancelled: what was begun is cleaned away
