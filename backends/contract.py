@@ -205,6 +205,10 @@ class DatasetStore(Protocol):
         returned with False instead, and the file is removed."""
         ...
 
+    def set_note(self, ref: str, note: str, mutation: Mutation) -> None:
+        """Of a version (`name@version`), or of the dataset itself (`name`)."""
+        ...
+
     def delete(self, name: str, mutation: Mutation) -> None: ...
 
 

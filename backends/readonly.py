@@ -20,7 +20,7 @@ READING: Final[dict[str, frozenset[str]]] = {
     "launcher": frozenset({"log", "capacity"}),
 }
 CHANGING: Final[dict[str, frozenset[str]]] = {
-    "datasets": frozenset({"add", "delete"}),
+    "datasets": frozenset({"add", "set_note", "delete"}),
     "runs": frozenset(
         {
             "create",

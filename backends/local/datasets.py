@@ -139,6 +139,32 @@ class LocalDatasets:
             idempotency.note(connection, "dataset.add", mutation, version.ref)
         return version, True
 
+    def set_note(self, ref: str, note: str, mutation: Mutation) -> None:
+        """Of a version (`name@version`), or of the dataset itself (`name`)."""
+        check_text("a note", note, "note")
+        name, at, number = ref.rpartition("@")
+        with self._database.write(durable=True) as connection:
+            if idempotency.made_before(connection, "dataset.note", mutation) is not None:
+                return
+            if at:
+                version = _numbered(connection, name, number)
+                if version is None:
+                    raise absent(connection, "dataset", ref)
+                before = version.note
+                record = msgspec.msgpack.encode(msgspec.structs.replace(version, note=note))
+                connection.execute(
+                    "UPDATE dataset_versions SET record = ? WHERE dataset = ? AND version = ?",
+                    (record, name, int(number)),
+                )
+            else:
+                before = _dataset(connection, ref).note
+                connection.execute("UPDATE datasets SET note = ? WHERE name = ?", (note, ref))
+            if before != note:
+                journal.append(
+                    connection, "dataset.note", ref, mutation, before={"note": before}, after={"note": note}
+                )
+            idempotency.note(connection, "dataset.note", mutation)
+
     def delete(self, name: str, mutation: Mutation) -> None:
         """The dataset and its versions; runs keep the digests that they read."""
         with self._database.write(durable=True) as connection:

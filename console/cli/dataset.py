@@ -202,6 +202,19 @@ def export(invocation: Invocation, ref: str, file: Path, kind: str | None, force
     invocation.show({"file": str(written.absolute())}, lambda: print_lines(written))
 
 
+@dataset.command("note")
+@click.argument("ref", metavar="NAME[@VERSION]")
+@click.argument("text")
+@reason_option
+@click.pass_obj
+def note(invocation: Invocation, ref: str, text: str, reason: str, key: str) -> None:
+    """Write a note on a dataset or on one of its versions."""
+    datasets = invocation.need("datasets")
+    datasets.set_note(ref, text, invocation.mutation(reason, key))
+    after = datasets.version(ref) if "@" in ref else datasets.get(ref)
+    invocation.show(after, lambda: narrate(f"{ref}: {after.note}"))
+
+
 @dataset.command("delete")
 @click.argument("name")
 @click.option("--confirm", metavar="NAME", help="The name again: deleting cannot be undone.")

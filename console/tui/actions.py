@@ -12,7 +12,7 @@ from enum import StrEnum
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Protocol
 
-from backends.entities import Alert, AlertState, Model, ModelVersion, Monitor, Run
+from backends.entities import Alert, AlertState, Dataset, DatasetVersion, Model, ModelVersion, Monitor, Run
 
 if TYPE_CHECKING:
     from backends.contract import Backend
@@ -48,6 +48,8 @@ class Situation(Protocol):
     def read_only(self) -> bool: ...
 
 
+OWN, COMMON, ALWAYS = 18, 20, 90
+
 Reason = Callable[[Situation], str]
 """Why the action cannot be done now, as a sentence; empty when it can."""
 
@@ -75,7 +77,8 @@ class Action:
     cli: str = ""
     """The command line that does the same."""
     footer: int = 0
-    """Place in the footer, smaller first; 0 is not shown there."""
+    """Place in the footer, smaller first; 0 is not shown there. Under `OWN` stand the pane's own verbs, under `COMMON`
+    the ways to anywhere, from `ALWAYS` on what is never left out."""
     mutates: bool = False
     needs: str = ""
     """Capability of the backend it cannot do without."""
@@ -151,7 +154,8 @@ def _an_alert(here: Situation) -> str:
 
 
 def _notable(here: Situation) -> str:
-    return "" if isinstance(here.selected, Run | ModelVersion | Model) else "select a run or a model version first"
+    noted = isinstance(here.selected, Run | ModelVersion | Model | Dataset | DatasetVersion)
+    return "" if noted else "select a run, a model or a dataset first"
 
 
 def _exportable(here: Situation) -> str:
@@ -179,9 +183,9 @@ ACTIONS: tuple[Action, ...] = (
         "Show only the rows that a query matches.",
         "view:filter_rows",
         panes=_LISTS,
-        footer=2,
+        footer=18,
     ),
-    Action("command", "colon", "go", "Go anywhere or do anything by its word.", "view:command_bar", footer=3),
+    Action("command", "colon", "go", "Go anywhere or do anything by its word.", "view:command_bar", footer=19),
     Action(
         "train",
         "t",
@@ -346,7 +350,7 @@ ACTIONS: tuple[Action, ...] = (
         "note",
         "Write a note on what is selected.",
         "notes:write_note",
-        ("runs", "models", "overview"),
+        ("runs", "models", "datasets", "overview"),
         Tier.NONE,
         _notable,
         ("note",),

@@ -203,3 +203,18 @@ def test_files_of_unknown_runs_are_not_found(artifacts: ArtifactStore, run: str,
     ):
         with pytest.raises(NotFound):
             call()
+
+
+def test_notes_are_kept_on_datasets_and_versions(
+    backend: Backend, datasets: DatasetStore, tmp_path: Path, ann: Mutation
+) -> None:
+    add(datasets, tmp_path, ann, b"one")
+    datasets.set_note("flights", "all of 2013", ann)
+    datasets.set_note("flights@1", "without December", ann)
+    assert datasets.get("flights").note == "all of 2013"
+    assert datasets.version("flights@1").note == "without December"
+    with pytest.raises(NotFound):
+        datasets.set_note("flights@2", "nothing there", ann)
+    actions = [entry.action for entry in backend.need("journal").page().items]
+    assert actions.count("dataset.note") == 2
+    assert backend.need("journal").verify()[1] == ""

@@ -5,21 +5,23 @@ from __future__ import annotations
 import uuid
 from typing import TYPE_CHECKING
 
-from backends.entities import Model, ModelVersion, Run
+from backends.entities import Dataset, DatasetVersion, Model, ModelVersion, Run
 from console.safe import safe_text
 from console.tui.dialogs import Ask
 
 if TYPE_CHECKING:
     from console.tui.here import Here
 
+NOTED = Run | ModelVersion | Model | Dataset | DatasetVersion
+
 
 async def write_note(here: Here) -> None:
     chosen = here.selected
-    assert isinstance(chosen, Run | ModelVersion | Model)  # noqa: S101 or the action were not available
+    assert isinstance(chosen, NOTED)  # noqa: S101 or the action were not available
     assert here.session is not None  # noqa: S101
     session = here.session
     backend = session.backend
-    name = chosen.ref if isinstance(chosen, ModelVersion) else chosen.name
+    name = chosen.ref if isinstance(chosen, ModelVersion | DatasetVersion) else chosen.name
     text = here.argument or await here.app.ask(Ask(f"Note on {safe_text(name, 60)}", "note", chosen.note, empty=True))
     if text is None or text == chosen.note:
         return
@@ -28,6 +30,8 @@ async def write_note(here: Here) -> None:
     def write() -> None:
         if isinstance(chosen, Run):
             backend.need("runs").set_note(chosen.id, note, mutation)
+        elif isinstance(chosen, Dataset | DatasetVersion):
+            backend.need("datasets").set_note(name, note, mutation)
         elif isinstance(chosen, ModelVersion):
             backend.need("registry").set_note(chosen.model, chosen.version, note, mutation)
         else:
