@@ -72,7 +72,15 @@ def feature_columns(span: str) -> tuple[Column[Feature], ...]:
             order=lambda f: f.score.outside,
         ),
         Column("new", "new", lambda f: percent(f.score.new), 6, right=True, priority=3, order=lambda f: f.score.new),
-        Column("course", span or "course", lambda f: sparkline(f.course, SPARK, low=0), SPARK, priority=2),
+        Column(
+            "course",
+            span or "course",
+            lambda f: sparkline(f.course, SPARK, low=0),
+            SPARK,
+            priority=2,
+            # In the foreground colour the bars of neighbouring rows would be the loudest thing on the screen.
+            tone=lambda _: "dim",
+        ),
         Column(
             "weight",
             "weight × drift",

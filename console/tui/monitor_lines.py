@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from backends.entities import Monitor
+from console.monitoring.alerts import label
 from console.monitoring.folder import BatchRecord
-from console.monitoring.read import Feature, MonitorView
+from console.monitoring.read import Feature, MonitorView, course
 from console.safe import safe_text
 from console.tui import ink, state
 from console.tui.dataset_columns import percent
 from console.tui.describing import field
 from console.tui.lines import Line, wrapped
+from console.tui.sparkline import sparkline
 from console.wording import age, local_time, number, plural
 
 BLANK = Line([("", "")])
@@ -61,6 +63,16 @@ def feature_lines(feature: Feature, view: MonitorView, width: int) -> list[Line]
     if score.new_levels:
         lines.append(field("new levels", safe_text(", ".join(score.new_levels), max(10, width - 18))))
     return lines
+
+
+def quality_line(view: MonitorView, width: int) -> Line:
+    """The course of the metric that decides, where there is no room for its chart."""
+    values = [None if found is None else found.value for _, found in course(view.windows, view.metric)]
+    title = f" {label(view.metric)} by {view.monitor.window}  "
+    reference = view.reference.get(view.metric)
+    tail = f"  reference {number(reference, 3)}" if reference is not None else ""
+    cells = max(8, min(len(values), width - len(title) - len(tail)))
+    return Line([(title, "dim"), (sparkline(values, cells), "accent"), (tail, "dim")])
 
 
 def batch_lines(view: MonitorView, width: int) -> list[Line]:

@@ -21,7 +21,7 @@ from console.tui.frame import OneLine
 from console.tui.histogram import Histogram
 from console.tui.lines import Line, LineList, wrapped
 from console.tui.monitor_columns import feature_columns, monitor_columns
-from console.tui.monitor_lines import batch_lines, feature_lines, monitor_lines, prediction_feature
+from console.tui.monitor_lines import batch_lines, feature_lines, monitor_lines, prediction_feature, quality_line
 from console.tui.table_pane import MOST, TablePane
 from console.wording import number, plural
 
@@ -51,6 +51,9 @@ class MonitorPane(TablePane):
     MonitorPane.-low > #monitor-course, MonitorPane.-open > #monitor-course { display: none; }
     MonitorPane.-list #monitor-facts { height: 1fr; }
     MonitorPane.-list > #monitor-headline { display: none; }
+    MonitorPane.-low > #monitor-headline { height: 3; }
+    MonitorPane.-low.-open #monitor-psi { display: none; }
+    MonitorPane.-low.-open #monitor-facts { height: 6; }
     """
 
     def __init__(self, session: Session) -> None:
@@ -141,12 +144,14 @@ class MonitorPane(TablePane):
         self.query_one("#monitor-status", OneLine).say(self.status())
 
     def _draw_headline(self) -> None:
-        if self.view is not None:
-            tone = state.state_of(self.view.monitor.state).tone
-            width = max(20, self.size.width - 2)
-            self.headline.set_lines(
-                wrapped(safe_text(self.view.headline, 600), width, "" if tone == "good" else tone, " ")[:2]
-            )
+        if self.view is None:
+            return
+        tone = state.state_of(self.view.monitor.state).tone
+        width = max(20, self.size.width - 2)
+        lines = wrapped(safe_text(self.view.headline, 600), width, "" if tone == "good" else tone, " ")[:2]
+        if self.has_class("-low") and self.view.metric:
+            lines.append(quality_line(self.view, width))
+        self.headline.set_lines(lines)
 
     def _draw_course(self) -> None:
         view = self.view
@@ -229,7 +234,9 @@ class MonitorPane(TablePane):
         monitor = view.monitor
         word = "paused" if monitor.paused else str(monitor.state)
         spans: list[ink.Span] = [(" ", ""), state.span(word), (f"  {safe_text(monitor.name, 30)}", "head")]
-        spans.append((f"  {safe_text(monitor.model, 30)} v{safe_text(view.version, 8)}", ""))
+        model = "" if monitor.model == monitor.name else f"{safe_text(monitor.model, 30)} "
+        if view.version:
+            spans.append((f"  {model}v{safe_text(view.version, 8)} {safe_text(monitor.alias, 16)}", ""))
         if view.newest is not None:
             from console.monitoring.alerts import moment
             from console.monitoring.read import label_share
