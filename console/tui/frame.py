@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 from textual.widget import Widget
 
-from console.safe import safe_text
+from console.safe import cell_length, cut, safe_text
 from console.tui import ink, state
-from console.tui.actions import shown_key
+from console.tui.actions import ALWAYS, COMMON, OWN, shown_key
 from console.tui.panes import PANES
 from console.wording import bar, clock
 
@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     from console.tui.watch import Facts, Trouble
 
 CRUMB = " › "
+
+LEAST_TRAIL = 10
+"""Cells under which the place within a pane is not worth telling."""
 
 
 class OneLine(Widget):
@@ -140,27 +143,46 @@ def stale_line(trouble: Trouble, at: float | None = None) -> ink.Spans:
 def footer(
     actions: Sequence[tuple[Action, str]], keys: dict[str, str], crumbs: Sequence[str], width: int
 ) -> tuple[ink.Spans, ink.Spans]:
-    """Keys that fit, the most wanted first and `?` always; those that cannot be used now without colour."""
-    trail = CRUMB.join(safe_text(crumb, 32) for crumb in crumbs)
-    right: list[ink.Span] = [(safe_text(trail, width // 3 if width >= 100 else 16), "dim"), (" ", "")]
-    room = width - ink.width_of(right) - 2
-    last = [pair for pair in actions if pair[0].footer >= 90]
-    rest = [pair for pair in actions if pair[0].footer < 90]
-    reserved = sum(_cells(action, keys) for action, _ in last)
-    kept: list[tuple[Action, str]] = []
-    for pair in rest:
-        cells = _cells(pair[0], keys)
-        if cells > room - reserved:
-            break
-        kept.append(pair)
-        room -= cells
+    """Keys that fit and where we are. `actions` come in the order of the footer, each with why it cannot be done now.
+
+    `?` is always there; then what fits of the pane's own verbs that can be done now, the place within the pane, the
+    ways to anywhere, the pane's verbs that cannot be done now (without colour), and the rest.
+    """
+    always = [pair for pair in actions if pair[0].footer >= ALWAYS]
+    own = [pair for pair in actions if pair[0].footer < OWN and not pair[1]]
+    ways = [pair for pair in actions if OWN <= pair[0].footer < COMMON and not pair[1]]
+    greyed = [pair for pair in actions if pair[0].footer < COMMON and pair[1]]
+    rest = [pair for pair in actions if COMMON <= pair[0].footer < ALWAYS]
+    # At the root of a pane its tab says where we are.
+    wanted = min(ink.width_of(_trail(crumbs, width)), width // 3 if width >= 100 else 24 if len(crumbs) > 1 else 0)
+    room = width - 1 - sum(_cells(action, keys) for action, _ in always)
+    kept = list(always)
+    for group, held in ((own, 0), (ways, wanted), (greyed, wanted), (rest, wanted)):
+        for pair in group:
+            cells = _cells(pair[0], keys)
+            if cells > room - held:
+                break
+            kept.append(pair)
+            room -= cells
     left: list[ink.Span] = [(" ", "")]
-    for action, reason in [*kept, *last]:
+    for action, reason in sorted(kept, key=lambda pair: pair[0].footer):
         key = shown_key(keys.get(action.id, action.key).split(",")[0])
-        if not key:
-            continue
-        left += [(key, "dim" if reason else "key"), (f" {action.label}   ", "dim")]
-    return left, right
+        if key:
+            left += [(key, "dim" if reason else "key"), (f" {action.label}   ", "dim")]
+    return left, _trail(crumbs, min(room, width // 3 if width >= 100 else room))
+
+
+def _trail(crumbs: Sequence[str], room: int) -> ink.Spans:
+    """`Models › churn › v7 `, shortened from the left to what fits; nothing where less than a word does."""
+    names = [safe_text(crumb, 32) for crumb in crumbs]
+    while names:
+        text = CRUMB.join([*(["…"] if len(names) < len(crumbs) else []), *names]) + " "
+        if cell_length(text) <= room:
+            return [(text, "dim")]
+        if len(names) == 1 and len(crumbs) > 1 and room >= LEAST_TRAIL:
+            return [(cut(f"…{CRUMB}{names[0]}", room - 1) + " ", "dim")]
+        names.pop(0)
+    return ()
 
 
 def _cells(action: Action, keys: dict[str, str]) -> int:
