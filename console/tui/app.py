@@ -23,7 +23,6 @@ from console.safe import safe_text
 from console.tui import frame
 from console.tui.actions import ACTIONS, Action
 from console.tui.actions import BY_ID as ACTION_BY_ID
-from console.tui.bar import Bar
 from console.tui.errors import ErrorLine, Problem
 from console.tui.ink import Ink, Spans
 from console.tui.keymap import Keymap, load_keymap
@@ -40,12 +39,16 @@ if TYPE_CHECKING:
     from textual.worker import Worker
 
     from backends.entities import Progress
+    from console.tui.bar import Bar
     from console.tui.dialogs import Dialog
     from console.tui.pane import Pane
 from console.tui.frame_screen import Frame
 from console.tui.here import Here
 
 T = TypeVar("T")
+
+
+OPENING = "opening the context"
 
 
 class Opened(Message):
@@ -168,6 +171,7 @@ class ConsoleApp(App[int], inherit_bindings=False):
         if self._opening:
             return
         self._opening = True
+        self.refresh_frame()
 
         def work() -> None:
             session, error = None, None
@@ -183,8 +187,12 @@ class ConsoleApp(App[int], inherit_bindings=False):
     def _opened(self, event: Opened) -> None:
         self._opening = False
         if event.error is not None:
-            self.show_problem(event.error, "opening the context")
+            self.let_paint()
+            self.show_problem(event.error, OPENING)
+            self.refresh_frame()
             return
+        if self.problem is not None and self.problem.wanted == OPENING:
+            self.dismiss_problem()
         self.run_worker(self._switch(event.session), exclusive=True, group="switch", exit_on_error=True)
 
     async def _switch(self, session: Session | None) -> None:
@@ -288,7 +296,9 @@ class ConsoleApp(App[int], inherit_bindings=False):
         if name not in PANE_BY_ID:
             return
         if self.session is None:
-            self._first = (name, argument)  # asked for while the context is opening
+            self._first = (name, argument)  # shown once a context is open
+            if not self._opening:
+                self.tell("no context is open", severity="warning")
             self.refresh_frame()
             return
         pane = self._panes.get(name)
@@ -399,7 +409,7 @@ class ConsoleApp(App[int], inherit_bindings=False):
             return
         width = screen.size.width or self.size.width
         find = screen.query_one
-        find("#header", frame.OneLine).say(*frame.header(self.session, self.facts, self.trouble, width))
+        find("#header", frame.OneLine).say(*frame.header(self.session, self.facts, self.trouble, width, self._opening))
         find("#tabs", frame.OneLine).say(
             frame.tabs(self.pane.PANE if self.pane else self._first[0], self.keymap.keys, width)
         )
@@ -517,7 +527,7 @@ class ConsoleApp(App[int], inherit_bindings=False):
 
     async def open_bar(self, bar: Bar) -> None:
         """Lay an input line over the footer."""
-        for old in self.frame.query(Bar):
+        for old in self.frame.query("Bar"):
             await old.remove()
         await self.frame.mount(bar, before="#footer")
 
@@ -584,15 +594,20 @@ class ConsoleApp(App[int], inherit_bindings=False):
             return False
         focused = line.has_focus
         line.display = False
-        if focused and self.pane:
-            self.pane.focus_list()
+        if focused:
+            self._focus_list()
         return True
 
     def pass_on(self, event: events.Key) -> None:
-        """Give a key to the list instead of the error line."""
+        """Give a key to the list instead of the error line; to the frame where there is no list."""
+        self._focus_list()
+        self.post_message(events.Key(event.key, event.character))
+
+    def _focus_list(self) -> None:
         if self.pane is not None:
             self.pane.focus_list()
-            self.post_message(events.Key(event.key, event.character))
+        else:
+            self.frame.set_focus(None)
 
     # ------------------------------------------------------------ tests and plain output
 

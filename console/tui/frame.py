@@ -75,10 +75,15 @@ class Rule(Widget):
         return self.app.ink.strip([(sign * self.size.width, tone)], self.size.width)
 
 
-def header(session: Session | None, facts: Facts, trouble: Trouble | None, width: int) -> tuple[ink.Spans, ink.Spans]:
+def header(
+    session: Session | None, facts: Facts, trouble: Trouble | None, width: int, opening: bool = False
+) -> tuple[ink.Spans, ink.Spans]:
     """Product, context and badges at the left; agent, alerts and how fresh it is at the right."""
     if session is None:
-        return ([(" mlops-console", "head")], [("opening … ", "dim")])
+        said: list[ink.Span] = [("opening … ", "dim")]
+        if not opening:
+            said = [state.span("stale", "no context is open "), ("  ctrl+r", "key"), (" tries again ", "dim")]
+        return ([(" mlops-console", "head")], said)
     context = session.context
     name = safe_text(context.name, 24)
     left: list[ink.Span] = [(" mlops-console ", "head"), (" ", "")]

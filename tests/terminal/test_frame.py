@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,7 @@ import pytest
 from backends.contract import Unreachable
 from backends.entities import RunStatus
 from console.tui.actions import ACTIONS
+from console.tui.app import ConsoleApp
 from console.tui.dialogs import Ask, Choose, Confirm, Field, Form, Yes, sentences
 from console.tui.errors import ErrorLine
 from console.tui.keymap import Keymap, default_keys
@@ -434,3 +436,47 @@ async def test_a_slow_question_is_shown_and_esc_stops_it(tmp_path: Path) -> None
         assert "asking" not in screen(app)
         assert not pane.busy
         answer.set()
+
+
+# ---------------------------------------------------------------- without a context
+
+
+@asynccontextmanager
+async def on_a_bad_configuration(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    path = tmp_path / "config.toml"
+    path.write_text("contexts = 3\n", encoding="utf-8")
+    monkeypatch.setenv("MLOPS_CONSOLE_CONFIG", str(path))
+    app = ConsoleApp(keymap=Keymap(default_keys()))
+    async with app.run_test(size=(100, 30), notifications=True, tooltips=True) as pilot:
+        await settle(app, pilot)
+        yield app, pilot, path
+
+
+async def test_a_context_that_cannot_be_opened_is_not_opening_for_ever(tmp_path: Path, monkeypatch) -> None:
+    async with on_a_bad_configuration(tmp_path, monkeypatch) as (app, _, _path):
+        text = screen(app)
+    assert "opening …" not in text
+    assert "no context is open" in text.splitlines()[0]
+    assert "opening the context: " in text
+
+
+async def test_keys_that_need_no_context_work_without_one(tmp_path: Path, monkeypatch) -> None:
+    async with on_a_bad_configuration(tmp_path, monkeypatch) as (app, pilot, _path):
+        await press(app, pilot, "question_mark")
+        assert "What can be done" in screen(app)
+        await press(app, pilot, "escape", "4")
+        assert "no context is open" in screen(app)
+        await press(app, pilot, "escape", "q")
+        await settle(app, pilot)
+        assert not app.is_running or app._exit
+
+
+async def test_a_mended_configuration_opens_without_a_restart(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setenv("MLOPS_CONSOLE_WORKSPACE", str(tmp_path / "ws"))
+    async with on_a_bad_configuration(tmp_path, monkeypatch) as (app, pilot, path):
+        path.write_text("", encoding="utf-8")
+        await press(app, pilot, "ctrl+r")
+        await settle(app, pilot)
+        text = screen(app)
+    assert "NEEDS YOU" in text
+    assert "opening the context" not in text
