@@ -29,11 +29,17 @@ def duration(seconds: float) -> str:
 
 
 def age(at: Millis | None, now: Millis | None = None) -> str:
-    """How long ago, or `–` for never."""
+    """How long ago, `now` within the last second, or `–` for never."""
     if at is None:
         return NOTHING
     reference = int(time.time() * 1000) if now is None else now
-    return duration(max(0, reference - at) / 1000)
+    return duration((reference - at) / 1000) if reference - at >= 1000 else "now"
+
+
+def ago(at: Millis | None, now: Millis | None = None) -> str:
+    """An age within a sentence: `3 m ago`, `now`, `–`."""
+    said = age(at, now)
+    return said if said in (NOTHING, "now") else f"{said} ago"
 
 
 def since(at: Millis | None, now: Millis | None = None) -> str:

@@ -8,7 +8,7 @@ import click
 
 from console.cli.output import narrate, print_json, print_lines, print_record
 from console.cli.verb import Invocation, Noun
-from console.wording import age, plural
+from console.wording import ago, plural
 
 if TYPE_CHECKING:
     from console.agent import AgentStatus
@@ -76,7 +76,7 @@ def _say(invocation: Invocation, found: AgentStatus) -> None:
             {
                 "agent": "running",
                 "pid": found.pid,
-                "since": f"{age(found.since)} ago",
+                "since": ago(found.since),
                 "version": found.version,
                 "work": f"{plural(found.runs, 'run')} running of {found.slots} at most, {found.queued} queued",
                 "note": found.note,

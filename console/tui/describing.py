@@ -9,7 +9,7 @@ import msgspec
 from console.safe import safe_lines, safe_text
 from console.tui import ink, state
 from console.tui.lines import Line
-from console.wording import age, duration, local_time, number, size
+from console.wording import ago, duration, local_time, number, size
 
 
 def record_lines(record: object) -> list[Line]:
@@ -59,7 +59,7 @@ def _value(name: str, value: object, lines: list[Line], indent: str) -> None:
         case bool():
             lines.append(field(shown, "yes" if value else "no", indent))
         case int() if name.endswith("_at") or name == "at":
-            lines.append(field(shown, [(local_time(value), ""), (f"   {age(value)} ago", "dim")], indent))
+            lines.append(field(shown, [(local_time(value), ""), (f"   {ago(value)}", "dim")], indent))
         case int() if name == "bytes":
             lines.append(field(shown, size(value), indent))
         case float() if name.endswith("_s"):

@@ -11,7 +11,7 @@ from console.tui.columns import metric
 from console.tui.describing import field
 from console.tui.lines import Line, wrapped
 from console.tui.run_columns import SIDE
-from console.wording import age, local_time, plural, size
+from console.wording import ago, local_time, plural, size
 
 BLANK = Line([("", "")])
 
@@ -47,7 +47,7 @@ def version_lines(version: ModelVersion, moves: Sequence[AliasMove], width: int)
     file = version.file
     name = f" {safe_text(version.model, max(8, width - 20))} v{safe_text(version.version, 12)}"
     lines = [Line([(name, "head"), *((f"  {safe_text(alias, 20)}", "accent") for alias in version.aliases)])]
-    lines.append(field("made", f"{age(version.created_at)} ago by {safe_text(version.created_by, 40)}"))
+    lines.append(field("made", f"{ago(version.created_at)} by {safe_text(version.created_by, 40)}"))
     lines.append(field("run", safe_text(version.run, 32)))
     for used in version.inputs:
         lines.append(field(used.context or "data", safe_text(f"{used.dataset}@{used.version} {used.digest[:8]}", 60)))

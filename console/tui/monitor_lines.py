@@ -12,7 +12,7 @@ from console.tui.dataset_columns import percent
 from console.tui.describing import field
 from console.tui.lines import Line, wrapped
 from console.tui.sparkline import sparkline
-from console.wording import age, local_time, number, plural
+from console.wording import ago, local_time, number, plural
 
 BLANK = Line([("", "")])
 PREDICTION = "prediction"
@@ -37,7 +37,7 @@ def monitor_lines(monitor: Monitor, width: int) -> list[Line]:
         field("folder", safe_text(monitor.source, max(10, width - 18)) or "none: batches are handed in"),
         field("time column", safe_text(monitor.time_column, 60) or "none: the file's arrival"),
         field("label", safe_text(monitor.label_column, 60) or "comes later, by id"),
-        field("made", f"{age(monitor.created_at)} ago by {safe_text(monitor.created_by, 40)}"),
+        field("made", f"{ago(monitor.created_at)} by {safe_text(monitor.created_by, 40)}"),
     ]
     for name, value in sorted(monitor.policy.items()):
         lines.append(field(name, number(value)))

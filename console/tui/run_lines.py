@@ -10,7 +10,7 @@ from console.safe import safe_lines, safe_text
 from console.tui import ink, state
 from console.tui.columns import metric
 from console.tui.lines import Line, wrapped
-from console.wording import NOTHING, age, bar, clock, duration, local_time, plural, size
+from console.wording import NOTHING, ago, bar, clock, duration, local_time, plural, size
 
 NAME = 22
 
@@ -43,7 +43,7 @@ def run_lines(run: Run, width: int, artifacts: Sequence[Artifact] = ()) -> list[
         if source.entry:
             lines.append(_fact("entry", source.entry, width))
     started = run.started_at or run.created_at
-    lines.append(_fact("started", f"{local_time(started)}, {age(started, now)} ago", width))
+    lines.append(_fact("started", f"{local_time(started)}, {ago(started, now)}", width))
     if run.ended_at is not None:
         lines.append(_fact("took", duration((run.ended_at - started) / 1000), width))
     lines.append(_fact("by", f"{run.created_by or NOTHING} on {run.engine}", width))

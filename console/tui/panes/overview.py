@@ -25,7 +25,7 @@ from console.safe import safe_text
 from console.tui import ink, state
 from console.tui.lines import Line, LineList
 from console.tui.pane import Pane
-from console.wording import age, bar, clock, local_time, number
+from console.wording import age, ago, bar, clock, local_time, number
 
 if TYPE_CHECKING:
     from textual.app import ComposeResult
@@ -235,7 +235,7 @@ def _needs(seen: Seen, width: int) -> list[Line]:
                 [
                     state.span("intent", "open    "),
                     (" " + ink.fit(safe_text(entry.target), 16) + " ", ""),
-                    (f"{safe_text(entry.action, 24)} began {age(entry.at, seen.at)} ago, no outcome yet; by ", ""),
+                    (f"{safe_text(entry.action, 24)} began {ago(entry.at, seen.at)}, no outcome yet; by ", ""),
                     (safe_text(entry.actor, 24), "dim"),
                 ],
                 f"entry:{entry.id}",
