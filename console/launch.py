@@ -106,6 +106,9 @@ def open_screen(wanted: Wanted) -> int:
         remembered = skeleton.place(wanted.context or "", wanted.workspace or "", wanted.pane, columns, rows)
         skeleton.paint(1, remembered, columns, rows, wanted.pane)
         try:
+            from console.tui.lean import load_textual
+
+            load_textual()
             from console.tui.start import run
 
             return run(wanted, remembered)
