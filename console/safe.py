@@ -34,7 +34,7 @@ _ESCAPE_SEQUENCE: Final = re.compile(
 
 
 class SafeText(str):
-    """Text that holds nothing a terminal obeys. Only `safe_text` and `safe_lines` make it."""
+    """Text that holds nothing a terminal obeys. Only this module makes it."""
 
     __slots__ = ()
 
@@ -68,6 +68,26 @@ def safe_lines(value: object, cells: int | None = None) -> list[SafeText]:
     lines = text.replace("\r\n", "\n").split("\n")
     # A carriage return overwrites: what a progress bar last wrote is what its reader would have seen.
     return [safe_text(line.rstrip("\r").rpartition("\r")[2].expandtabs(8), cells) for line in lines]
+
+
+def safe_typed(value: str) -> SafeText:
+    """The value of an input line, harmless, character for character: a cursor in it stands at the same place."""
+    if value.isascii() and value.isprintable():
+        return SafeText(value, _KEY)
+    out: list[str] = []
+    combining = 0
+    for character in value:
+        category = unicodedata.category(character)
+        combining = combining + 1 if category in ("Mn", "Me") else 0
+        if " " <= character <= "~":
+            out.append(character)
+        elif not combining:
+            out.append(_shown(character, ord(character), category))
+        elif combining > _COMBINING_RUN or not out or character in _BLANK or character in _PRESENTATION:
+            out.append(MARK)
+        else:
+            out.append(character)
+    return SafeText("".join(out), _KEY)
 
 
 def cell_length(text: str) -> int:

@@ -22,7 +22,9 @@ T = TypeVar("T")
 GAP = 2
 """Cells between two columns."""
 
-_UNSEEN = re.compile("[\x7f-\x9f\u00ad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb]")
+_UNSEEN = re.compile(
+    "[\x7f-\x9f\u00ad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\U000e0000-\U000e007f]"
+)
 """What JSON allows in a string as it is, and a terminal obeys or hides: written as \\uXXXX, which means the same."""
 
 _ONE_CELL_EACH = re.compile(
@@ -65,7 +67,12 @@ def json_text(document: object, *, pretty: bool = False) -> str:
     encoded = msgspec.json.encode(document)
     if pretty:
         encoded = msgspec.json.format(encoded, indent=2)
-    return _UNSEEN.sub(lambda found: f"\\u{ord(found.group()):04x}", encoded.decode("utf-8"))
+    return _UNSEEN.sub(_escaped, encoded.decode("utf-8"))
+
+
+def _escaped(found: re.Match[str]) -> str:
+    units = found.group().encode("utf-16-be")  # above U+FFFF two, as JSON wants them
+    return "".join(f"\\u{units[at]:02x}{units[at + 1]:02x}" for at in range(0, len(units), 2))
 
 
 def print_json(document: object) -> None:

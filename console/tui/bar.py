@@ -4,20 +4,24 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
+from rich.text import Text
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
 from textual.widgets import Input
 
+from console.safe import cell_length, safe_typed
 from console.tui.frame import OneLine
 
 if TYPE_CHECKING:
     from textual.app import ComposeResult
+    from textual.strip import Strip
 
     from console.tui.app import ConsoleApp
 
 
 class Line(Input):
-    """Textual's input, still and quiet: no blinking, no border."""
+    """Textual's input, still and quiet: no blinking, no border. Its value is what was typed or pasted; on the screen it,
+    and the completion behind it, are as harmless as everything else."""
 
     DEFAULT_CSS = """
     Line { height: 1; border: none; padding: 0; width: 1fr; background: $background; color: $foreground; }
@@ -31,6 +35,29 @@ class Line(Input):
 
     def on_mount(self) -> None:
         self.cursor_blink = False
+
+    @property
+    def _value(self) -> Text:
+        return Text(safe_typed(self.value), no_wrap=True, overflow="ignore", end="")
+
+    def render_line(self, y: int) -> Strip:
+        offered = self._suggestion
+        self.set_reactive(Input._suggestion, safe_typed(offered))
+        try:
+            return super().render_line(y)
+        finally:
+            self.set_reactive(Input._suggestion, offered)
+
+    def _position_to_cell(self, position: int) -> int:
+        return cell_length(safe_typed(self.value[:position]))
+
+    def _cell_offset_to_index(self, offset: int) -> int:
+        left = offset + self.scroll_offset.x
+        for index, character in enumerate(safe_typed(self.value)):
+            left -= cell_length(character)
+            if left < 0:
+                return index
+        return len(self.value)
 
     def action_accept(self) -> None:
         if self._suggestion:

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
-from console.safe import SafeText, cell_length, safe_lines, safe_text
+from console.safe import SafeText, cell_length, safe_lines, safe_text, safe_typed
 from tests.hostile import HOSTILE, on_screen_is_harmless
 
 
@@ -98,3 +98,10 @@ def test_the_module_stays_light() -> None:
 
     heavy = "import console.safe, sys; print([m for m in ('rich', 'textual', 'pandas') if m in sys.modules])"
     assert subprocess.check_output([sys.executable, "-c", heavy], text=True).strip() == "[]"
+
+
+@pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE)
+def test_a_typed_line_is_harmless_and_keeps_every_place(text: str) -> None:
+    shown = safe_typed(text)
+    assert on_screen_is_harmless(shown)
+    assert len(shown) == len(text)
