@@ -132,8 +132,8 @@ def test_cleaning_removes_what_nothing_names_and_keeps_the_rest(home: Path, tmp_
     file.write_bytes(b"new")
     backend.need("artifacts").put(run, "f0", file)
     (home / "tmp" / "object-1-dead").write_bytes(b"half")
-    (home / "tmp" / "import-1-dead").mkdir()
-    (home / "tmp" / "import-1-dead" / "first.parquet").write_bytes(b"half")
+    (home / "tmp" / "import-dead").mkdir()
+    (home / "tmp" / "import-dead" / "first.parquet").write_bytes(b"half")
     assert len([file for file in (home / "objects").rglob("*") if file.is_file()]) == 5
     clean(home)
     assert len([file for file in (home / "objects").rglob("*") if file.is_file()]) == 5, "too young to be left over"
