@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from backends.contract import Backend, Mutation
+from backends.contract import Backend
 from backends.entities import RunStatus
 from backends.local import open_local
 from backends.local.process_identity import is_alive, send_signal
