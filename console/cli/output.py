@@ -94,7 +94,8 @@ def print_table(items: Iterable[T], columns: Sequence[Col[T]], *, empty: str = "
         if empty:
             narrate(empty)
         return
-    titles = [column.title for column in columns]
+    # Where rows of data are shown, the titles are names from outside too.
+    titles = [safe_text(column.title, column.widest if sys.stdout.isatty() else None) for column in columns]
     widths = [
         max(_width(text) for text in [titles[index], *(row[index] for row in rows)]) for index in range(len(columns))
     ]

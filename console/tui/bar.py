@@ -20,8 +20,10 @@ if TYPE_CHECKING:
 
 
 class Line(Input):
-    """Textual's input, still and quiet: no blinking, no border. Its value is what was typed or pasted; on the screen it,
-    and the completion behind it, are as harmless as everything else."""
+    """Textual's input, still and quiet: no blinking, no border.
+
+    Its value is what was typed or pasted; on the screen it and the completion behind it are as harmless as all else.
+    """
 
     DEFAULT_CSS = """
     Line { height: 1; border: none; padding: 0; width: 1fr; background: $background; color: $foreground; }
