@@ -35,7 +35,10 @@ ALERT_COLUMNS: list[Col[Alert]] = [
 @click.pass_obj
 def list_(invocation: Invocation, monitor: str, everything: bool, limit: int) -> None:
     """Open alerts, newest first; of one MONITOR if named."""
-    found = invocation.need("monitors").alerts(monitor, open_only=not everything, limit=limit)
+    monitors = invocation.need("monitors")
+    if monitor:
+        monitors.get(monitor)  # of a monitor that is not there it would say that all is well
+    found = monitors.alerts(monitor, open_only=not everything, limit=limit)
     invocation.show_items(found, ALERT_COLUMNS, empty="no open alert")
 
 
