@@ -35,8 +35,9 @@ def _build(path: str, params: dict[str, Any], field: str) -> Any:
         estimator = kind(**values)
     except (TypeError, ValueError) as error:
         raise Invalid(f"{path} does not take these parameters: {error}.", f"{field}.params") from error
+    # scikit-learn's own estimators declare what their parameters may be; those of others need not.
     validate = getattr(estimator, "_validate_params", None)
-    if validate is not None:
+    if validate is not None and hasattr(estimator, "_parameter_constraints"):
         try:
             validate()
         except ValueError as error:  # sklearn's InvalidParameterError
