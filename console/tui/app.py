@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from console.tui.bar import Bar
     from console.tui.dialogs import Dialog
     from console.tui.pane import Pane
-from console.tui.frame_screen import Frame
+from console.tui.frame_screen import AROUND, Frame
 from console.tui.here import Here
 
 T = TypeVar("T")
@@ -56,10 +56,12 @@ class Opened(Message):
 
     bubble = False
 
-    def __init__(self, session: Session | None, error: Exception | None) -> None:
+    def __init__(self, session: Session | None, error: Exception | None, token: object = None) -> None:
         super().__init__()
         self.session = session
         self.error = error
+        self.token = token
+        """What the backend's `changed` said before anything was read."""
 
 
 class ConsoleApp(App[int], inherit_bindings=False):
@@ -111,6 +113,9 @@ class ConsoleApp(App[int], inherit_bindings=False):
         chosen = "ansi" if no_color else named if named in PALETTES else DEFAULT
         self.ink = Ink(chosen)
         self.theme = chosen
+        # The first sheet is made in these colours; Textual would parse it in its own and then anew in ours.
+        self.stylesheet.set_variables(self.get_css_variables())
+        self._styled = chosen
         self.wanted = (context, workspace, read_only)
         self.session: Session | None = session
         self.pane: Pane | None = None
@@ -143,6 +148,11 @@ class ConsoleApp(App[int], inherit_bindings=False):
     def get_default_screen(self) -> Screen[None]:
         return Frame(id="frame")
 
+    def refresh_css(self, animate: bool = True) -> None:
+        styled, self._styled = self._styled, ""
+        if styled != self.theme:  # else it is what setting the first theme asked for, and nothing is styled yet
+            super().refresh_css(animate)
+
     def begin(self) -> None:
         """The frame stands: open the context.
 
@@ -174,12 +184,15 @@ class ConsoleApp(App[int], inherit_bindings=False):
         self.refresh_frame()
 
         def work() -> None:
-            session, error = None, None
+            session, error, token = None, None, None
             try:
                 session = open_session(context, workspace, read_only)
             except Exception as problem:
                 error = problem
-            self.post_message(Opened(session, error))
+            if session is not None:
+                with contextlib.suppress(Exception):  # the watch will tell of a backend that does not answer
+                    token = session.backend.changed()
+            self.post_message(Opened(session, error, token))
 
         self.run_worker(work, thread=True, group="open", exit_on_error=False)
 
@@ -193,9 +206,9 @@ class ConsoleApp(App[int], inherit_bindings=False):
             return
         if self.problem is not None and self.problem.wanted == OPENING:
             self.dismiss_problem()
-        self.run_worker(self._switch(event.session), exclusive=True, group="switch", exit_on_error=True)
+        self.run_worker(self._switch(event.session, event.token), exclusive=True, group="switch", exit_on_error=True)
 
-    async def _switch(self, session: Session | None) -> None:
+    async def _switch(self, session: Session | None, token: object) -> None:
         old = self.session
         at = self.pane.PANE if self.pane else self._first[0]
         if self._watch:
@@ -208,15 +221,15 @@ class ConsoleApp(App[int], inherit_bindings=False):
         self.session = session
         self.facts, self.trouble = Facts(), None
         if session is not None:
-            self._begin(session)
+            self._begin(session, token)
         if old is not None:
             # Workers may still be asking it: closing waits for them in the adapter.
             threading.Thread(target=old.backend.close, name="close", daemon=True).start()
 
-    def _begin(self, session: Session) -> None:
+    def _begin(self, session: Session, token: object = None) -> None:
         name, argument = self._first
         self.show_pane(name, argument)
-        self._watch = Watch(session, self.post_message)
+        self._watch = Watch(session, self.post_message, token)
         self._watch.start()
 
     @on(Noticed)
@@ -315,6 +328,7 @@ class ConsoleApp(App[int], inherit_bindings=False):
         self.pane = pane
         pane.wanted = argument
         if new:
+            pane.fit(self.size.width, self.size.height - AROUND)
             self.frame.query_one("#panes", Container).mount(pane)
         elif pane.ready:
             self.pane_ready(pane)
@@ -373,6 +387,7 @@ class ConsoleApp(App[int], inherit_bindings=False):
         if self._holding:
             self._holding = False
             self._end_batch()
+            self.frame.refresh()
 
     def pane_answered(self, pane: Pane) -> None:  # noqa: ARG002
         """A pane's question was answered, and shown when what is queued now is done."""

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
     from console.tui.app import ConsoleApp
 
+AROUND = 5
+"""Lines of the frame around a pane."""
+
 LEAST = (72, 20)
 """Columns and rows under which the frame says that it does not fit."""
 
@@ -54,6 +57,11 @@ class Frame(Screen[None]):
 
     def on_mount(self) -> None:
         self.app.begin()
+
+    def _compositor_refresh(self) -> None:
+        # While updates are held back Textual draws everything and throws it away; here it stays to be drawn.
+        if not self.app._batch_count:
+            super()._compositor_refresh()
 
     def texts(self) -> list[Strip]:
         """What is on the screen, line by line, with the first saying that it is not live."""

@@ -255,10 +255,14 @@ class Pane(Widget):
         lists = [widget.text() for widget in self.query(LineList) if widget.display]
         return "\n".join(text for text in lists if text)
 
-    def on_resize(self) -> None:
-        wide = self.size.width >= WIDE
+    def fit(self, width: int, height: int) -> None:
+        """Choose where details stand: as early as the size is known, so that nothing is laid out twice."""
+        wide = width >= WIDE
         self.set_class(wide, "-wide")
-        self.set_class(not wide and self.size.height >= 30, "-tall")
+        self.set_class(not wide and height >= 30, "-tall")
+
+    def on_resize(self) -> None:
+        self.fit(*self.size)
 
 
 def split(master: Widget, details: Widget) -> ComposeResult:

@@ -67,10 +67,12 @@ class Noticed(Message):
 class Watch(threading.Thread):
     """Watches one session until told to stop. Posts only when there is something to say."""
 
-    def __init__(self, session: Session, post: Callable[[Noticed], object]) -> None:
+    def __init__(self, session: Session, post: Callable[[Noticed], object], token: object = None) -> None:
         super().__init__(name=f"watch {session.context.name}", daemon=True)
         self.session = session
         self._post = post
+        self._token = token
+        """What the backend said before anything was read; None when nobody asked."""
         self._halt = threading.Event()
         self._wake = threading.Event()
         self._idle = False
@@ -105,8 +107,10 @@ class Watch(threading.Thread):
             at = time.monotonic()
             try:
                 fresh = self.session.backend.changed()
-                changed = fresh != token
-                if changed:
+                unread = fresh != token
+                # The first look finds the counts unread, yet nothing that the pane has not asked for by itself.
+                changed = unread and not (token is None and fresh == self._token)
+                if unread:
                     seen = read_facts(self.session.backend)
                     token = fresh
                 else:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from textual.app import ComposeResult  # noqa: TC002
 from textual.containers import Container
@@ -19,12 +19,14 @@ from console.tui.columns import Column
 from console.tui.frame import OneLine
 from console.tui.lines import Line
 from console.tui.pane import Pane
-from console.tui.panes.run_detail import RunDetail
 from console.tui.rows import PagedRows
 from console.tui.run_columns import METRICS, PARAMS, chosen_metrics, differing_params, run_columns, wanted_keys
 from console.tui.run_lines import run_lines
 from console.tui.table import BigTable
 from console.wording import thousands
+
+if TYPE_CHECKING:
+    from console.tui.panes.run_detail import RunDetail
 
 REST = 0.15
 """Seconds that the cursor rests on a row before what is beside it changes: stepping through rows is not to pay for
@@ -86,6 +88,8 @@ class RunsPane(Pane):
     def detail(self) -> RunDetail:
         """Made when a run is first shown: the list stands before anything else is thought of."""
         if self._detail is None:
+            from console.tui.panes.run_detail import RunDetail
+
             self._detail = RunDetail(self.backend, id="run")
             self.query_one("#run-place").mount(self._detail)
         return self._detail
@@ -126,7 +130,11 @@ class RunsPane(Pane):
             self.table.show(self._source(query))
         else:
             self.table.refresh_rows()
-        self.call_after_refresh(self._rest)
+        if self._detail is not None:
+            self.call_after_refresh(self._rest)
+        elif not self._resting:
+            self._resting = True
+            self.set_timer(REST, self._rested)
 
     def _source(self, query: Query) -> PagedRows[Run]:
         runs, features = self.backend.need("runs"), self.backend.features
