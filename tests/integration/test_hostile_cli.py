@@ -22,10 +22,11 @@ from tests.terminal.terminal import ROOT, Terminal
 OWN = re.compile(
     rb"\x1b\[[0-?]*[ -/]*[@-~]"  # CSI: colours, cursor, modes, as the program writes them
     rb"|\x1b\]22;[a-z-]*\x07"  # Textual's shape of the mouse pointer
+    rb"|\x07"  # the bell, at a key that does nothing
 )
 """What the program itself writes to a terminal. The texts bring no CSI through: `PLANTED` would show it."""
 
-PLANTED = (b"\x1b[31mred", b"\x1b]52", b"\x1b]0;", b"\x1bP", b"cHduZWQ=\x07")
+PLANTED = (b"\x1b[31mred", b"\x1b]52", b"\x1b]0;", b"\x1bP", b"cHduZWQ=\x07", b"owned\x07", b"a\x07")
 
 
 @pytest.fixture(scope="module")
