@@ -432,6 +432,10 @@ class MonitorStore(Protocol):
         """Oldest first; the newest `limit` of them."""
         ...
 
+    def add_batch(self, monitor: str, batch: str) -> bool:
+        """Note down a batch that reached no window. False when it was added before."""
+        ...
+
     def batches(self, monitor: str) -> frozenset[str]:
         """Which batches were added already."""
         ...

@@ -40,7 +40,7 @@ CHANGING: Final[dict[str, frozenset[str]]] = {
     "artifacts": frozenset({"put"}),
     "registry": frozenset({"register", "set_alias", "set_note", "set_tags"}),
     "journal": frozenset({"record"}),
-    "monitors": frozenset({"put", "delete", "add_window", "put_alert", "ack_alert"}),
+    "monitors": frozenset({"put", "delete", "add_window", "add_batch", "put_alert", "ack_alert"}),
     "requests": frozenset({"add", "claim", "finish", "release", "cancel"}),
     "launcher": frozenset({"submit", "cancel"}),
 }

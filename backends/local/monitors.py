@@ -144,6 +144,14 @@ class LocalMonitors:
             for record, counts in reversed(rows)
         )
 
+    def add_batch(self, monitor: str, batch: str) -> bool:
+        with self._database.write() as connection:
+            _monitor(connection, monitor)
+            added = connection.execute(
+                "INSERT INTO batches (monitor, batch) VALUES (?, ?) ON CONFLICT DO NOTHING", (monitor, batch)
+            )
+            return added.rowcount == 1
+
     def batches(self, monitor: str) -> frozenset[str]:
         with self._database.read() as connection:
             rows = connection.execute("SELECT batch FROM batches WHERE monitor = ?", (monitor,)).fetchall()

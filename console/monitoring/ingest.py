@@ -15,7 +15,7 @@ import msgspec
 import numpy as np
 import pandas as pd
 
-from backends.contract import Backend, BackendError, Invalid
+from backends.contract import Backend, BackendError, Invalid, Unreachable
 from backends.entities import Millis, Monitor, Window
 from console.monitoring import alerts, schema
 from console.monitoring.batch import SchemaEvent, fit_columns, read_batch, sha256_of, times_of
@@ -23,6 +23,7 @@ from console.monitoring.champion import Champion, load_champion, scores_of
 from console.monitoring.counting import add_scores, as_text, count_features, count_scores, encode_labels
 from console.monitoring.counts import add, unpack
 from console.monitoring.folder import BatchRecord, locked, log_batch, monitor_folder
+from console.monitoring.in_hand import in_hand
 from console.monitoring.labels import apply_labels, drop_pending, is_label_file, take_pending
 from console.monitoring.policy import read_policy
 from console.monitoring.scored import segment_path, write_segment
@@ -36,22 +37,30 @@ def ingest_batch(backend: Backend, monitor: str, file: Path, *, champion: Champi
     """Score and count one batch file (or take its labels, if it holds only ids and labels).
 
     A file that cannot be used is recorded as failed with the reason and raises nothing; a version that cannot be loaded
-    raises, because the file is not to blame. champion: an already loaded version to use.
+    or a store that is away raises, because the file is not to blame. champion: an already loaded version to use.
     """
+    with locked(monitor_folder(backend, monitor)):
+        return ingest_held(backend, monitor, file, champion=champion)
+
+
+def ingest_held(backend: Backend, monitor: str, file: Path, *, champion: Champion | None = None) -> BatchRecord:
+    """As `ingest_batch`, for whoever holds the lock of the monitor's folder."""
     began = time.monotonic()
     definition: Monitor = backend.need("monitors").get(monitor)
     read_policy(definition.policy)
     folder = monitor_folder(backend, definition.name)
-    with locked(folder):
-        champion = champion or load_champion(backend, definition)
-        digest = ""
-        try:
-            digest = sha256_of(file)
+    champion = champion or load_champion(backend, definition)
+    digest = ""
+    try:
+        digest = sha256_of(file)
+        with in_hand(backend, monitor, folder, file, digest):
             record = _ingest(backend, definition, folder, file, digest, champion)
-        except (BackendError, FileNotFoundError, PermissionError) as error:
-            record = BatchRecord(at=_now(), file=file.name, sha256=digest, state="failed", reason=str(error))
-        record = _with(record, seconds=round(time.monotonic() - began, 4), version=champion.version.version)
-        log_batch(folder, record)
+    except Unreachable:  # the store is away or full: the file is not to blame, and is to be tried again
+        raise
+    except (BackendError, FileNotFoundError, PermissionError) as error:
+        record = BatchRecord(at=_now(), file=file.name, sha256=digest, state="failed", reason=str(error))
+    record = _with(record, seconds=round(time.monotonic() - began, 4), version=champion.version.version)
+    log_batch(folder, record)
     return record
 
 

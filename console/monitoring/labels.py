@@ -19,6 +19,7 @@ from console.monitoring.champion import Champion, read_profile
 from console.monitoring.counting import Vector, add_scores, as_text, count_scores, encode_labels
 from console.monitoring.counts import layout_of, pack, unpack
 from console.monitoring.folder import BatchRecord, locked, log_batch, monitor_folder
+from console.monitoring.in_hand import in_hand
 from console.monitoring.profile import SCORE_CELLS, Profile
 from console.monitoring.scored import PENDING, SEGMENTS, read_pending, scores_in, write_atomically
 
@@ -52,7 +53,7 @@ def ingest_labels(backend: Backend, monitor: str, file: Path, champion: Champion
         raise Invalid(f"{file.name} has no column {', '.join(absent)}; labels need the id and the label", "file")
     folder = monitor_folder(backend, definition.name)
     digest = sha256_of(file)
-    with locked(folder):
+    with locked(folder), in_hand(backend, monitor, folder, file, digest):
         if digest in backend.need("monitors").batches(monitor):
             record = BatchRecord(
                 at=_now(), file=file.name, sha256=digest, state="duplicate", reason="counted before, by its content"
@@ -114,10 +115,10 @@ def apply_labels(
         write_atomically(segment, path)
     if missing:
         _keep_pending(folder, labels[labels.index.isin(missing)])
+    store.add_batch(monitor.name, digest)
     if reached:
         from console.monitoring.ingest import review
 
-        store.add_window(reached[-1], batch=digest)
         review(backend, monitor, champion)
     waiting = f"{len(missing)} labels wait for their prediction" if missing else ""
     return BatchRecord(
@@ -150,6 +151,7 @@ def _write_windows(
     digest: str,
 ) -> list[Window]:
     store = backend.need("monitors")
+    counted = store.batches(monitor.name)
     reached = []
     for (version, start), parts in sorted(changes.items(), key=lambda item: item[0][1]):
         profile = profiles[version]
@@ -158,6 +160,9 @@ def _write_windows(
             for found in store.windows(monitor.name, since=start, until=start + 1)
             if found.start == start and found.model_version == version
         )
+        if f"{digest}@{start}" in counted:  # by a try that was cut short: corrected twice, a cell would fall below zero
+            reached.append(window)
+            continue
         layout = layout_of(profile)
         cells = sum((part[0] for part in parts), np.zeros(3 * SCORE_CELLS, dtype=np.int64))
         sums = sum((part[1] for part in parts), np.zeros(6))

@@ -1,0 +1,121 @@
+"""A scorer that dies before or after any of its writes: what it did is not done twice, what it did not is done."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from backends.contract import Backend
+from backends.local.database import Database
+from console.monitoring import labels, scored
+from console.monitoring.champion import Champion, load_champion
+from console.monitoring.counts import unpack
+from console.monitoring.create import create_monitor
+from console.monitoring.ingest import ingest_batch
+from tests.monitored import WHO, deliveries, traffic
+
+
+class DiedError(BaseException):
+    """Nothing catches it, as nothing catches a SIGKILL."""
+
+
+class Moments:
+    """Counts the moments before and after each write, and dies at one of them."""
+
+    def __init__(self, patched: pytest.MonkeyPatch, at: int) -> None:
+        self.at, self.seen = at, 0
+        write = Database.write
+
+        @contextmanager
+        def counted(database: Database, **options: Any) -> Iterator[Any]:
+            self.pass_by()
+            with write(database, **options) as connection:
+                yield connection
+            self.pass_by()
+
+        patched.setattr(Database, "write", counted)
+        replaced = self._around(scored.write_atomically)
+        patched.setattr(scored, "write_atomically", replaced)
+        patched.setattr(labels, "write_atomically", replaced)
+
+    def _around(self, write: Callable[..., None]) -> Callable[..., None]:
+        def counted(*args: Any, **options: Any) -> None:
+            self.pass_by()
+            write(*args, **options)
+            self.pass_by()
+
+        return counted
+
+    def pass_by(self) -> None:
+        self.seen += 1
+        if self.seen == self.at:
+            raise DiedError
+
+
+@pytest.fixture(scope="module")
+def backend(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Backend]:
+    made = deliveries(tmp_path_factory.mktemp("workspace"))
+    yield made
+    made.close()
+
+
+def dropped(folder: Path) -> list[Path]:
+    """Early labels, rows of two days, and labels for all with corrections, in the order of their names."""
+    rows = pd.concat([traffic(60, 1, day="2024-03-01"), traffic(40, 2, day="2024-03-02")])
+    truth = rows[["id", "late"]]
+    wrong = truth.iloc[:30].assign(late=np.where(truth.iloc[:30]["late"] == "yes", "no", "yes"))
+    files = {"1-early.csv": wrong, "2-rows.csv": rows.drop(columns="late"), "3-labels.csv": truth}
+    for name, frame in files.items():
+        frame.to_csv(folder / name, index=False)
+    return [folder / name for name in files]
+
+
+def watch(backend: Backend, name: str) -> Champion:
+    monitor = create_monitor(
+        backend, name, "deliveries", mutation=WHO, time_column="at", label_column="late", id_column="id"
+    )
+    return load_champion(backend, monitor)
+
+
+def counted(backend: Backend, name: str) -> list[tuple[Any, ...]]:
+    windows = backend.need("monitors").windows(name)
+    return [
+        (window.start, window.rows, window.labelled, tuple(unpack(window.counts).cells), unpack(window.counts).sums)
+        for window in windows
+    ]
+
+
+def test_every_file_counts_once_wherever_the_scorer_dies(backend: Backend, tmp_path: Path) -> None:
+    files = dropped(tmp_path)
+    champion = watch(backend, "undisturbed")
+    for file in files:
+        ingest_batch(backend, "undisturbed", file, champion=champion)
+    wanted = counted(backend, "undisturbed")
+    assert [(rows, labelled) for _, rows, labelled, _, _ in wanted] == [(60, 60), (40, 40)]
+    at, dead = 1, True
+    while dead:
+        name = f"dies-{at}"
+        watch(backend, name)
+        with pytest.MonkeyPatch.context() as patched:
+            moments = Moments(patched, at)
+            try:
+                for file in files:
+                    ingest_batch(backend, name, file, champion=champion)
+                dead = False
+            except DiedError:
+                pass
+        for file in files:  # as a scorer does that starts again
+            ingest_batch(backend, name, file, champion=champion)
+        got = counted(backend, name)
+        assert len(got) == len(wanted), f"moment {at}"
+        for one, other in zip(got, wanted, strict=True):
+            assert one[:4] == other[:4], f"moment {at}"
+            assert one[4] == pytest.approx(other[4]), f"moment {at}"
+        at += 1
+    assert moments.seen > 15
