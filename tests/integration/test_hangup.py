@@ -13,20 +13,27 @@ import time
 from collections.abc import Callable, Iterator
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+import msgspec
 import pytest
 
-from backends.contract import Backend
+from backends.contract import Backend, Mutation
 from backends.entities import RunStatus
 from backends.local import open_local
-from backends.local.process_identity import is_alive, send_signal
+from backends.local.process_identity import ProcessIdentity, is_alive, send_signal
 from backends.local.process_tree import kill_run_processes
 from backends.local.run_folder import RunFolder
-from console.agent import agent_status, stop_agent
+from console.agent import agent_status, ensure_agent, stop_agent
+from console.monitoring.create import create_monitor
 from console.promotion.promote import promote
+from console.training.start import start_run
+from tests.monitored import WHO, deliveries, traffic
 from tests.terminal.terminal import Terminal
 from tests.unit.registry import ME, version_of
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 ROOT = Path(__file__).parents[2]
 
@@ -180,7 +187,7 @@ def story(backend: Backend) -> list[str]:
 
 def test_a_promotion_confirmed_as_the_line_is_lost_is_done_or_not(template: Path, tmp_path: Path) -> None:
     chance = random.Random(7)
-    for attempt in range(5):
+    for attempt in range(4):
         home = tmp_path / str(attempt)
         shutil.copytree(template, home)
         with Terminal("--workspace", str(home), "models", size=(120, 40)) as terminal:
@@ -228,4 +235,138 @@ def test_of_two_consoles_that_promote_at_once_one_wins_and_the_other_is_told(tem
         winners.append(won[0])
         expected = won[0]
     assert story(backend) == [*winners[::-1], "1"]
+    backend.close()
+
+
+# ---------------------------------------------------------------- agent and scorer are killed while files land
+
+
+def kill_agent(workspace: Path, *, scorer: bool) -> None:
+    if scorer:
+        place = workspace / "monitors" / "live" / "scorer.json"
+        send_signal(msgspec.json.decode(place.read_bytes(), type=ProcessIdentity), signal.SIGKILL)
+    pid = agent_status(workspace).pid
+    assert pid is not None
+    os.kill(pid, signal.SIGKILL)
+    until(lambda: not agent_status(workspace).running)
+
+
+def test_files_that_land_while_agent_and_scorer_are_killed_count_once_each(tmp_path: Path) -> None:
+    chance, home, inbox = random.Random(3), tmp_path / "workspace", tmp_path / "inbox"
+    inbox.mkdir()
+    backend = deliveries(home)
+    columns = {"time_column": "at", "label_column": "late", "id_column": "id"}
+    create_monitor(backend, "live", "deliveries", mutation=WHO, source=str(inbox), **columns)
+    monitors, log = backend.need("monitors"), home / "monitors" / "live" / "scorer.log"
+
+    def drop(name: str, frame: pd.DataFrame) -> None:
+        frame.to_csv(tmp_path / "writing", index=False)
+        (tmp_path / "writing").rename(inbox / name)
+
+    try:
+        for day in range(1, 4):
+            ensure_agent(home)
+            until(lambda day=day: log.exists() and log.read_text().count("scoring with") >= day)
+            for part in range(3):
+                rows = traffic(200, day * 10 + part, day=f"2024-03-0{day}")
+                drop(f"{day}{part}-rows.csv", rows.drop(columns="late"))
+                drop(f"{day}{part}-labels.csv", rows[["id", "late"]])
+            time.sleep(0.3 + chance.random() * 0.6)
+            kill_agent(home, scorer=day != 2)
+        ensure_agent(home)
+        until(lambda: sum(window.labelled for window in monitors.windows("live")) >= 1800, 60)
+        stop_agent(home)
+        ensure_agent(home)  # and once more over the same files
+        until(lambda: log.read_text().count("duplicate") >= 18)
+        assert [(window.rows, window.labelled) for window in monitors.windows("live")] == [(600, 600)] * 3
+        assert monitors.get("live").rows == 1800
+    finally:
+        stop_agent(home)
+        backend.close()
+
+
+# ---------------------------------------------------------------- a console dies between making and submitting a run
+
+
+def test_a_run_that_was_made_and_not_submitted_is_mended_by_the_same_key(
+    workspace: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bring_data(workspace, tmp_path)
+    backend = open_local(workspace)
+    runs, mutation = backend.need("runs"), Mutation("someone@somewhere", key="the same")
+
+    def dies(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(type(backend.launcher), "submit", dies)
+        with pytest.raises(KeyboardInterrupt):
+            start_run(backend, RECIPE, mutation)
+    (made,) = runs.page().items
+    assert (made.status, backend.need("requests").list()) == (RunStatus.QUEUED, ())
+    assert start_run(backend, RECIPE, mutation).id == made.id
+    assert len(backend.need("requests").list()) == 1
+    ensure_agent(workspace)
+    until(lambda: runs.get(made.id).status is RunStatus.FINISHED, 60)
+    assert len(runs.page().items) == 1
+    backend.close()
+
+
+def test_a_run_that_nobody_submits_is_lost_within_minutes_and_says_what_to_do(
+    workspace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    backend = open_local(workspace)
+    with monkeypatch.context() as patched:
+        patched.setattr("backends.local.runs.now", lambda: time.time_ns() // 1_000_000 - 121_000)
+        run = backend.need("runs").create(name="only made", mutation=ME)
+    ensure_agent(workspace)
+    until(lambda: backend.need("runs").get(run.id).status is RunStatus.LOST)
+    assert answer(workspace, "run", "show", run.id)["reason"].endswith("died before; start it again")
+    backend.close()
+
+
+# ---------------------------------------------------------------- the disk is full
+
+ON_A_FULL_DISK = """
+import sqlite3, subprocess, sys
+from pathlib import Path
+home = Path(sys.argv[1])
+agent = sqlite3.connect(home / "workspace" / "console.db")  # an agent has it open
+agent.execute("SELECT count(*) FROM runs").fetchall()
+words = [sys.executable, "-m", "console.launch", "--workspace", str(home / "workspace")]
+def say(*more):
+    done = subprocess.run([*words, *more], capture_output=True, text=True)
+    print(done.returncode, done.stderr.strip().replace("\\n", " "))
+with (home / "filler").open("wb", buffering=0) as filler:
+    try:
+        while True:
+            filler.write(b"0" * 4096)
+    except OSError:
+        pass
+say("model", "promote", "churn", "2")
+say("journal", "verify")
+(home / "filler").unlink()
+say("model", "promote", "churn", "2")
+"""
+
+
+def test_a_promotion_on_a_full_disk_changes_nothing_and_says_so(template: Path, tmp_path: Path) -> None:
+    disk, copy = tmp_path / "disk", tmp_path / "copy"
+    disk.mkdir()
+    trial = subprocess.run(["unshare", "-rm", "true"], check=False, capture_output=True)
+    if trial.returncode:
+        pytest.skip(f"no mount namespaces here: {trial.stderr.decode().strip()}")
+    script = (
+        f'mount -t tmpfs -o size=4m none {disk} && cp -r {template} {disk}/workspace && {sys.executable} -c "$0" {disk}'
+        f" && cp -r {disk}/workspace {copy}"
+    )
+    command = ["unshare", "-rm", "sh", "-c", script, ON_A_FULL_DISK]
+    done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=120, cwd=ROOT)
+    full, verified, freed = done.stdout.splitlines()
+    assert full.startswith("3 "), done.stderr
+    assert "no space left" in full
+    assert verified.startswith("0 ")
+    assert freed.startswith("0 ")
+    backend = open_local(copy)
+    assert story(backend) == ["2", "1"]
     backend.close()
