@@ -14,6 +14,7 @@ from backends.contract import Refused
 from console.cli.output import narrate
 from console.cli.verb import Invocation, Noun
 from console.demo.place import DemoPlace, default_demo_workspace
+from console.demo.steps import announce
 
 
 @click.group("demo", cls=Noun, invoke_without_command=True)
@@ -72,9 +73,15 @@ def _go_on(place: DemoPlace, pace: float) -> None:
 
     place.make()
     # The store is made here, so that the console that opens next finds it.
-    open_session(workspace=place.workspace).backend.close()
+    session = open_session(workspace=place.workspace)
+    try:
+        begins = not place.state().ready and place.holder("prepare") is None
+        if begins:
+            announce(session.backend.need("requests"), session.actor, "beginning")
+    finally:
+        session.backend.close()
     if not place.state().ready:
-        if place.holder("prepare") is None:
+        if begins:
             from console.demo.place import DemoState
 
             place.say(DemoState(stage="beginning"))

@@ -17,10 +17,14 @@ from backends.entities import Run
 from console.config import Session, open_session
 from console.demo.place import DemoPlace, DemoState
 from console.demo.recipes import BEST, DATASET, FIRST, MODEL, SECOND, write_recipes
+from console.demo.steps import Steps
 
 MONITOR = MODEL
 ALIAS = "champion"
 POLL_SECONDS = 0.2
+
+STEPS = 8
+"""How often `say` is called: reading, importing, starting, waiting for each of three runs, promoting twice."""
 
 
 class Preparation:
@@ -31,12 +35,14 @@ class Preparation:
         self.backend: Backend = session.backend
         self.place = place
         self.pace_s = pace_s
+        self.steps = Steps(self.backend.need("requests"), session.actor, STEPS)
 
     def mutation(self, step: str, reason: str) -> Mutation:
         return self.session.mutation(reason, key=f"demo.{step}")
 
     def say(self, stage: str) -> None:
         self.place.say(DemoState(stage=stage))
+        self.steps.begin(stage)
         sys.stderr.write(f"{time.strftime('%H:%M:%S')} {stage}\n")
         sys.stderr.flush()
 
@@ -69,6 +75,7 @@ class Preparation:
         self.crown(self.finished(runs[BEST]), "better than logistic regression on the same test rows")
         # Only under the champion that stays: a monitor starts its judgement anew with each version.
         self.place.start("feeder", "--pace", str(self.pace_s))
+        self.steps.end()
         self.place.say(DemoState(stage="flights arrive, one day after the other", ready=True))
 
     def import_training(self) -> None:
@@ -169,8 +176,9 @@ def main(argv: list[str] | None = None) -> int:
     if held is None:
         return 0
     session = open_session(workspace=asked.workspace)
+    preparation = Preparation(session, place, asked.pace)
     try:
-        Preparation(session, place, asked.pace).all()
+        preparation.all()
     except (BackendError, OSError) as error:
         # Whoever waits for the demo reads the state, whoever looks at the console the journal.
         if session.backend.journal is not None:
@@ -178,10 +186,13 @@ def main(argv: list[str] | None = None) -> int:
                 "demo.prepare", "flights", session.mutation(), outcome="failed", detail=str(error)
             )
         place.say(DemoState(stage=place.state().stage, error=str(error)))
+        preparation.steps.end(str(error))
         sys.stderr.write(f"{error}\n")
         return 1
     except BaseException as error:
-        place.say(DemoState(stage=place.state().stage, error=f"{type(error).__name__}: {error}"))
+        said = f"{type(error).__name__}: {error}"
+        place.say(DemoState(stage=place.state().stage, error=said))
+        preparation.steps.end(said)
         raise
     finally:
         session.backend.close()

@@ -136,6 +136,7 @@ class ConsoleApp(App[int], inherit_bindings=False):
         self._waiters: set[str] = set()
         """Groups of workers that wait for the others."""
         self.welcome: bool | None = None
+        """The first-run hints: asked for, no longer wanted, or as the workspace needs them."""
         self.plain_output = plain
         self.plain_text = ""
         """What `--plain` prints, once there is something."""
@@ -561,10 +562,6 @@ class ConsoleApp(App[int], inherit_bindings=False):
             self._watch.ask_now()
         if self.pane:
             self.pane.refresh_data()
-
-    def welcome_wanted(self, fresh: bool) -> bool:
-        """The first-run hints: while the workspace is empty, until the first action, and on request."""
-        return self.welcome if self.welcome is not None else fresh
 
     async def leave(self, code: int = 0) -> None:
         """Quit, after the changes under way. A second request does not wait."""

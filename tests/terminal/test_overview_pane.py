@@ -3,7 +3,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from backends.entities import Alert, AlertState, Monitor
-from tests.terminal.stage import add_run, add_version, by, on_stage, session, until
+from tests.terminal.stage import add_run, add_version, by, on_stage, screen, session, until
 
 
 def add_monitor(backend, *alerts: tuple[str, str]) -> None:
@@ -43,3 +43,37 @@ async def test_what_fires_stands_before_what_warns(tmp_path: Path) -> None:
     assert "▲ 1 firing" in text.splitlines()[0]
     assert "◐ 1 warn" in text.splitlines()[0]
     assert text.index("AUC fell") < text.index("2 features drifted")
+
+
+async def test_work_that_is_no_run_is_seen_with_its_step(tmp_path: Path) -> None:
+    opened = session(tmp_path)
+    opened.backend.requests.add(
+        "flights.fetch", {"title": "fetching", "step": "day 3", "fraction": 0.5}, key="", created_by="x"
+    )
+    async with on_stage(opened, (80, 24)) as (app, pilot):
+        assert "fetching" in screen(app)
+        assert "… queued  day 3" in screen(app)
+        assert "mlops-console demo" not in screen(app)
+        claimed = opened.backend.requests.claim("x")
+        await until(app, pilot, " 50 %   day 3")
+        opened.backend.requests.finish(claimed.id)
+        await until(app, pilot, "mlops-console demo")
+        assert "fetching" not in screen(app)
+
+
+async def test_a_new_workspace_says_what_to_press_next(tmp_path: Path) -> None:
+    opened = session(tmp_path)
+    async with on_stage(opened, (80, 24)) as (app, pilot):
+        assert "Press i import a file" in screen(app)
+        run = add_run(opened.backend)
+        await until(app, pilot, "Press 3 then r registers")
+        version = add_version(opened.backend, "churn", run)
+        await until(app, pilot, "p promotes a version")
+        opened.backend.registry.set_alias("churn", "champion", version.version, expected=None, mutation=by("first"))
+        await until(app, pilot, "mlops-console monitor create")
+        opened.backend.monitors.put(Monitor(name="churn", model="churn"), by())
+        await until(app, pilot, "Press 5 watch what its model sees")
+        app.welcome = False
+        app.ask_again()
+        await app.idle()
+        assert "Press 5" not in screen(app)

@@ -15,6 +15,8 @@ from backends.entities import (
     Monitor,
     MonitorState,
     Outcome,
+    Request,
+    RequestState,
     Run,
     RunStatus,
     Window,
@@ -23,6 +25,7 @@ from backends.query import Compare, In, Key, Order, Query
 from console.monitoring.severity import alert_word, by_urgency
 from console.safe import safe_text
 from console.tui import ink, state
+from console.tui.hints import hint_lines
 from console.tui.lines import Line, LineList
 from console.tui.pane import Pane
 from console.wording import age, ago, bar, clock, local_time, number
@@ -35,14 +38,6 @@ SHOWN = 20
 
 RECENT_MS = 24 * 3_600_000
 LONG_AGO_MS = 365 * RECENT_MS
-
-WELCOME = (
-    "Welcome: train, compare, promote, watch and roll back models by keyboard.",
-    "  1–6 panes · ? all keys · : go anywhere · / filter a list · esc steps back",
-    "  i imports a file as a dataset · t trains · p promotes · b rolls back",
-    "  Every change is journaled with your name; u takes the latest back.",
-    "  A living example on real data: q, then  mlops-console demo",
-)
 
 
 @dataclass(frozen=True)
@@ -66,8 +61,19 @@ class Seen:
     broken: tuple[Run, ...]
     production: tuple[InProduction, ...]
     running: tuple[Run, ...]
-    fresh: bool
-    """Nobody has made anything here yet."""
+    work: tuple[Request, ...]
+    """What else is asked for or under way: requests that belong to no run."""
+    datasets: bool
+    runs: bool
+    models: bool
+    """Whether there is any."""
+    new: bool
+    """Nothing here is older than a day."""
+
+    @property
+    def fresh(self) -> bool:
+        """Nobody has made anything here yet."""
+        return not (self.datasets or self.runs or self.models)
 
 
 class OverviewPane(Pane):
@@ -93,8 +99,7 @@ class OverviewPane(Pane):
     def draw(self) -> None:
         if not self.loaded:
             return
-        welcome = self.app.welcome_wanted(self.seen.fresh)
-        self.lines.set_lines(overview_lines(self.seen, self.size.width, welcome))
+        self.lines.set_lines(overview_lines(self.seen, self.size.width, self.app.welcome))
 
     def on_resize(self) -> None:
         super().on_resize()
@@ -165,8 +170,23 @@ def look(backend: Backend) -> Seen:
     if backend.journal:
         intents = Compare(Key("attribute", "outcome"), "=", Outcome.INTENT)
         pending = backend.journal.page(Query(where=intents), limit=SHOWN).items
-    fresh = not (some_run or models or (backend.datasets and backend.datasets.page(limit=1).items))
-    return Seen(at, alerts, pending, broken, tuple(production), running, fresh)
+    work = (
+        tuple(one for one in backend.requests.list(limit=SHOWN) if "run" not in one.payload) if backend.requests else ()
+    )
+    datasets = backend.datasets.page(limit=100).items if backend.datasets else ()
+    return Seen(
+        at=at,
+        alerts=alerts,
+        pending=pending,
+        broken=broken,
+        production=tuple(production),
+        running=running,
+        work=work,
+        datasets=bool(datasets),
+        runs=some_run,
+        models=bool(models),
+        new=all(at - one.created_at < RECENT_MS for one in (*datasets, *models)),
+    )
 
 
 def _in_production(backend: Backend, model: Model, monitor: Monitor | None) -> InProduction:
@@ -196,14 +216,8 @@ def since(at: int, when: int) -> str:
     return age(at, when) if when - at < LONG_AGO_MS else local_time(at)[:10]
 
 
-def overview_lines(seen: Seen, width: int, welcome: bool) -> list[Line]:
-    lines: list[Line] = []
-    if welcome:
-        lines += [Line([(" ", ""), (WELCOME[0], "head")]), *(Line([(" " + text, "")]) for text in WELCOME[1:]), _BLANK]
-    lines += _needs(seen, width)
-    lines += _production(seen, width)
-    lines += _running(seen, width)
-    return lines
+def overview_lines(seen: Seen, width: int, welcome: bool | None) -> list[Line]:
+    return [*hint_lines(seen, welcome), *_needs(seen, width), *_production(seen, width), *_running(seen, width)]
 
 
 _BLANK = Line([("", "")])
@@ -312,11 +326,26 @@ def quality(one: InProduction) -> tuple[str, list[float]]:
 
 def _running(seen: Seen, width: int) -> list[Line]:
     lines = [_head("RUNNING")]
+    for request in seen.work:
+        lines.append(Line(_work_spans(request, width), f"request:{request.id}", request))
     for run in seen.running:
         lines.append(Line(_running_spans(run, seen, width), f"run:{run.id}", run))
     if len(lines) == 1:
         lines.append(Line([("   Nothing runs. Press t to train, or: mlops-console run start RECIPE.toml", "dim")]))
     return lines
+
+
+def _work_spans(request: Request, width: int) -> list[ink.Span]:
+    """A request may say of itself `title`, `step` and `fraction`."""
+    title, step, fraction = (request.payload.get(key) for key in ("title", "step", "fraction"))
+    spans: list[ink.Span] = [(ink.fit(f" {safe_text(title or request.kind, 27)}", 30), "")]
+    if request.state is RequestState.WAITING:
+        return [*spans, state.span("queued"), (f"  {safe_text(step or '', 60)}", "dim")]
+    if isinstance(fraction, float | int) and 0 <= fraction <= 1:
+        spans.append((f"{bar(fraction, 24 if width >= 100 else 10)} {fraction * 100:3.0f} %   ", "accent"))
+    else:
+        spans += [state.span("running"), ("  ", "")]
+    return [*spans, (safe_text(step or "", 60), "")]
 
 
 def _running_spans(run: Run, seen: Seen, width: int) -> list[ink.Span]:
