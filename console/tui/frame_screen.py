@@ -10,6 +10,7 @@ from textual.screen import Screen
 from textual.strip import Strip
 
 from console.tui import frame
+from console.tui.compositor import NearCompositor
 from console.tui.errors import ErrorLine
 
 if TYPE_CHECKING:
@@ -42,6 +43,10 @@ class Frame(Screen[None]):
 
         @property
         def app(self) -> ConsoleApp: ...  # type: ignore[override]
+
+    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002
+        super().__init__(id=id)
+        self._compositor = NearCompositor()
 
     def compose(self) -> ComposeResult:
         yield frame.OneLine(id="header")
