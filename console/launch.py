@@ -111,12 +111,17 @@ def open_screen(wanted: Wanted) -> int:
             load_textual()
             from console.tui.start import run
 
-            return run(wanted, remembered)
+            code = run(wanted, remembered)
         except BaseException:
             os.write(1, b"\x1b[?1049l\x1b[?25h\x1b[?7h\x1b[0m")
             raise
     finally:
         skeleton.restore_terminal(before)
+    # What was changed is committed and the terminal is given back. Taking the interpreter apart, and waiting for threads
+    # that wait for a key or for an answer, would only keep the person.
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
 
 
 def print_plain(wanted: Wanted) -> int:

@@ -6,6 +6,7 @@ import contextlib
 import os
 import signal
 import sys
+import termios
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -36,6 +37,17 @@ class PaintedDriver(LinuxDriver):
             self.flush()
         super().stop_application_mode()
 
+    def disable_input(self) -> None:
+        """At the end of the program do not wait for the input thread: it takes up to two tenths of a second to notice."""
+        if not self._app._exit:
+            super().disable_input()
+        elif not self.exit_event.is_set():
+            self.exit_event.set()
+            signal.signal(signal.SIGWINCH, signal.SIG_DFL)
+            self._disable_mouse_support()
+            with contextlib.suppress(termios.error):
+                termios.tcflush(self.fileno, termios.TCIFLUSH)
+
 
 def make_app(wanted: Wanted, **more: Any) -> ConsoleApp:
     return ConsoleApp(
@@ -55,6 +67,8 @@ def run(wanted: Wanted, remembered: str) -> int:
     app.remembered = remembered
     app.end_signals = (signal.SIGTERM, signal.SIGHUP)
     code = app.run(mouse=os.environ.get("MLOPS_CONSOLE_MOUSE", "1") != "0")
+    if app.session is not None and app.calm:
+        app.session.backend.close()  # else a question is out that would be waited for, and loses nothing by ending
     return code or app.return_code or 0
 
 
