@@ -88,7 +88,8 @@ class Database:
         )
         made.execute("PRAGMA synchronous = NORMAL")
         made.execute("PRAGMA temp_store = MEMORY")
-        made.execute("PRAGMA cache_size = -8000")
+        # Every thread has a connection, and the system keeps the file in memory anyway.
+        made.execute("PRAGMA cache_size = -2000")
         handle = _Handle(made)
         with self._guard:
             self._open.add(handle)
