@@ -13,6 +13,8 @@ from backends.entities import Progress, Run
 from console.cli.output import print_json, print_json_line, print_lines
 from console.cli.verb import Invocation, interruptible
 from console.safe import safe_text
+from console.training.find import find_run
+from console.training.measured import SIDE, in_order
 from console.wording import bar, clock, number
 
 POLL_SECONDS = 0.25
@@ -93,7 +95,7 @@ def wait_for_run(invocation: Invocation, run: str) -> Run:
 def watch_run(invocation: Invocation, run_id: str) -> None:
     """The run, one line each time it changed, until it has ended."""
     runs = invocation.need("runs")
-    run = runs.get(run_id).id
+    run = find_run(runs, run_id).id
     watch(invocation, lambda: runs.get(run), _run_line, until=lambda found: found.status.ended)
 
 
@@ -131,7 +133,8 @@ def _run_line(found: Run) -> str:
         parts += [part for part in (said.stage, said.rate) if part]
         if said.eta_s is not None:
             parts.append(f"eta {clock(said.eta_s)}")
-    parts += [f"{key} {number(value)}" for key, value in sorted(found.metrics.items())[:4]]
+    main = [(name, found.metrics[name]) for name in in_order(found) if not name.startswith(SIDE)]
+    parts += [f"{key} {number(value)}" for key, value in main[:4]]
     if found.reason:
         parts.append(found.reason)
     return "  ".join(parts)

@@ -7,6 +7,8 @@ import click
 from backends.entities import AliasMove, GateResult, Model, ModelVersion
 from console.cli.output import Col, gap, narrate, print_record, print_table
 from console.cli.verb import Invocation, Noun, listing, parsed_query, reason_option
+from console.training.find import find_run
+from console.training.measured import SIDE, in_order
 from console.wording import local_time, number, since, size
 
 
@@ -32,7 +34,7 @@ VERSION_COLUMNS: list[Col[ModelVersion]] = [
     Col(
         "metrics",
         lambda item: "  ".join(
-            f"{key} {number(value)}" for key, value in sorted(item.metrics.items()) if "." not in key
+            f"{key} {number(item.metrics[key])}" for key in in_order(item) if not key.startswith(SIDE)
         ),
         widest=60,
     ),
@@ -139,7 +141,7 @@ def _print_version(found: ModelVersion) -> None:
     if found.metrics:
         gap()
         print_table(
-            sorted(found.metrics.items()),
+            [(name, found.metrics[name]) for name in in_order(found)],
             [Col("metric", lambda pair: pair[0]), Col("value", lambda pair: number(pair[1], 6), right=True)],
         )
     if found.signature.inputs:
@@ -159,7 +161,7 @@ def register(invocation: Invocation, run_id: str, name: str, reason: str, key: s
     """Make the model that RUN trained the next version of a registered model."""
     from console.promotion.register import register_run
 
-    run = invocation.need("runs").get(run_id)
+    run = find_run(invocation.need("runs"), run_id)
     version = register_run(invocation.backend, run.id, name, invocation.mutation(reason, key))
     invocation.show(version, lambda: narrate(f"{version.model} v{version.version} from run {run.id[:8]}"))
 

@@ -9,6 +9,8 @@ import click
 from backends.entities import MetricBucket, Run
 from console.cli.output import Col, gap, narrate, print_json, print_lines, print_record, print_table
 from console.cli.verb import Invocation, Noun, key_values, listing, parsed_query, reason_option
+from console.training.find import find_run
+from console.training.measured import headline, in_order
 from console.wording import age, duration, local_time, number, since, size
 
 
@@ -19,11 +21,8 @@ def run() -> None:
 
 def _headline(item: Run) -> str:
     """The one metric that a narrow list shows."""
-    for key in ("auc", "rmse", "accuracy", "r2"):
-        if key in item.metrics:
-            return f"{key} {number(item.metrics[key])}"
-    first = next(iter(sorted(item.metrics)), None)
-    return f"{first} {number(item.metrics[first])}" if first is not None else ""
+    name = headline(item)
+    return f"{name} {number(item.metrics[name])}" if name else ""
 
 
 def _took(item: Run) -> str:
@@ -74,7 +73,7 @@ def show(invocation: Invocation, run_id: str, watch: bool) -> None:
 
         watch_run(invocation, run_id)
         return
-    found = invocation.need("runs").get(run_id)
+    found = find_run(invocation.need("runs"), run_id)
     invocation.show(found, lambda: _print_run(invocation, found))
 
 
@@ -100,11 +99,14 @@ def _print_run(invocation: Invocation, found: Run) -> None:
             "note": found.note,
         }
     )
-    for title, values in (("metrics", found.metrics), ("params", found.params), ("tags", found.tags)):
+    metrics = [(name, found.metrics[name]) for name in in_order(found)]
+    for title, values in (
+        ("metrics", metrics), ("params", sorted(found.params.items())), ("tags", sorted(found.tags.items())),
+    ):  # fmt: skip
         if values:
             gap()
             print_table(
-                sorted(values.items()),
+                values,
                 [
                     Col(title, lambda pair: pair[0]),
                     Col("value", lambda pair: number(pair[1], 6) if isinstance(pair[1], float) else pair[1], widest=80),
@@ -162,7 +164,7 @@ def retry(invocation: Invocation, run_id: str, overrides: tuple[str, ...], wait:
     """Start the same again, as a new run."""
     from console.training.start import retry_run
 
-    found = invocation.need("runs").get(run_id)
+    found = find_run(invocation.need("runs"), run_id)
     started = retry_run(invocation.backend, found.id, invocation.mutation(reason, key), key_values(overrides, "--set"))
     _wake_agent(invocation)
     _answer(invocation, started, wait)
@@ -176,7 +178,7 @@ def stop(invocation: Invocation, run_id: str, reason: str, key: str) -> None:
     """Ask a run to end, with its whole process tree."""
     from console.training.start import stop_run
 
-    found = invocation.need("runs").get(run_id)
+    found = find_run(invocation.need("runs"), run_id)
     after = stop_run(invocation.backend, found.id, invocation.mutation(reason, key))
     invocation.show(after, lambda: narrate(f"{after.name} {after.id[:8]}: {after.status}"))
 
@@ -190,7 +192,7 @@ def logs(invocation: Invocation, run_id: str, follow: bool, tail: int) -> None:
     """What a run wrote."""
     from console.cli.follow import read_log
 
-    read_log(invocation, invocation.need("runs").get(run_id).id, follow=follow, tail=tail)
+    read_log(invocation, find_run(invocation.need("runs"), run_id).id, follow=follow, tail=tail)
 
 
 @run.command("metrics")
@@ -201,12 +203,12 @@ def logs(invocation: Invocation, run_id: str, follow: bool, tail: int) -> None:
 def metrics(invocation: Invocation, run_id: str, key: str | None, buckets: int) -> None:
     """The latest metrics of a run, or the course of one KEY."""
     runs = invocation.need("runs")
-    found = runs.get(run_id)
+    found = find_run(runs, run_id)
     if key is None:
         invocation.show(
             found.metrics,
             lambda: print_table(
-                sorted(found.metrics.items()),
+                [(name, found.metrics[name]) for name in in_order(found)],
                 [Col("metric", lambda pair: pair[0]), Col("value", lambda pair: number(pair[1], 6), right=True)],
                 empty="no metrics yet",
             ),
@@ -248,7 +250,7 @@ def restore(invocation: Invocation, run_ids: tuple[str, ...], reason: str, key: 
 
 def _each(invocation: Invocation, run_ids: tuple[str, ...], reason: str, key: str, verb: str, done: str) -> None:
     runs = invocation.need("runs")
-    found = [runs.get(run_id) for run_id in run_ids]  # all are there before the first is changed
+    found = [find_run(runs, run_id) for run_id in run_ids]  # all are there before the first is changed
     for index, item in enumerate(found):
         getattr(runs, verb)(item.id, invocation.mutation(reason, f"{key}.{index}" if key else ""))
     after = [runs.get(item.id) for item in found]
@@ -267,7 +269,7 @@ def _each(invocation: Invocation, run_ids: tuple[str, ...], reason: str, key: st
 def note(invocation: Invocation, run_id: str, text: str, reason: str, key: str) -> None:
     """Write a note on a run."""
     runs = invocation.need("runs")
-    found = runs.get(run_id)
+    found = find_run(runs, run_id)
     runs.set_note(found.id, text, invocation.mutation(reason, key))
     after = runs.get(found.id)
     invocation.show(after, lambda: narrate(f"{after.name} {after.id[:8]}: {after.note}"))
@@ -281,7 +283,7 @@ def export(invocation: Invocation, run_id: str, directory: Path) -> None:
     """Copy a run's record, log and artifacts into DIRECTORY (made; not there yet)."""
     from console.training.export import export_run
 
-    written = export_run(invocation.backend, invocation.need("runs").get(run_id).id, directory)
+    written = export_run(invocation.backend, find_run(invocation.need("runs"), run_id).id, directory)
     invocation.show(
         {"directory": str(directory.absolute()), "files": written},
         lambda: print_lines("\n".join(str(directory / name) for name in written)),
@@ -300,7 +302,7 @@ def compare(invocation: Invocation, run_ids: tuple[str, ...], everything: bool) 
     from console.training.compare import compare as compare_runs
 
     runs = invocation.need("runs")
-    compared = compare_runs([runs.get(run_id) for run_id in run_ids])
+    compared = compare_runs([find_run(runs, run_id) for run_id in run_ids])
     invocation.show(compared, lambda: print_comparison(compared, everything=everything))
 
 

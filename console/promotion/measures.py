@@ -5,13 +5,12 @@ from __future__ import annotations
 import math
 
 from backends.entities import ModelVersion, Record
+from console.training.measured import PRIMARY_TAG, USUAL
 from console.training.recipe import LOWER_IS_BETTER
 
-PRIMARY_TAG = "console.primary"
 TEST_ROWS_TAG = "console.test_rows"
 """sha256 of the held-out rows' numbers in the test dataset."""
 TEST_COUNT_TAG = "console.test_count"
-_USUAL = ("auc", "f1", "accuracy", "r2", "log_loss", "brier", "rmse", "mae")
 _LOSSES = ("loss", "error", "rmse", "mae", "mse", "mape", "brier", "deviance")
 
 
@@ -36,7 +35,7 @@ def lower_is_better(name: str) -> bool:
 def primary_of(version: ModelVersion) -> str:
     """The metric that the recipe named, else the first usual one that was measured, else nothing."""
     named = version.tags.get(PRIMARY_TAG, "")
-    return named or next((name for name in _USUAL if name in version.metrics), "")
+    return named or next((name for name in USUAL if name in version.metrics), "")
 
 
 def value_of(version: ModelVersion, name: str) -> float | None:

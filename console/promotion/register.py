@@ -6,7 +6,8 @@ import msgspec
 
 from backends.contract import Backend, Invalid, Mutation, NotFound, Refused, all_pages
 from backends.entities import Artifact, DatasetInput, ModelFile, ModelVersion, Run, RunStatus, Signature
-from console.promotion.measures import PRIMARY_TAG, TEST_COUNT_TAG, TEST_ROWS_TAG
+from console.promotion.measures import TEST_COUNT_TAG, TEST_ROWS_TAG
+from console.training.measured import PRIMARY_TAG
 
 META = "model/meta.json"
 _LIMIT = 16_000_000

@@ -15,12 +15,12 @@ from backends.contract import Backend, BackendError, Conflict, Mutation, NotFoun
 from backends.entities import DatasetInput, LaunchSpec, Run, RunStatus
 from console.offload import python_path
 from console.training.job import Job
+from console.training.measured import PRIMARY_TAG
 from console.training.origin import DIFF, capture_origin
 from console.training.recipe import check_columns, flat_params, override_recipe, parse_recipe
 
 RECIPE = "recipe.toml"
 REGISTER_TAG = "console.register"
-PRIMARY_TAG = "console.primary"
 RETRY_TAG = "console.retry_of"
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 
 from backends.entities import AliasMove, Millis, Model, ModelVersion
+from console.training.measured import headline, shared_order
 from console.tui.columns import Column, metric
-from console.tui.run_columns import SIDE, data_cell, short_actor
+from console.tui.run_columns import data_cell, short_actor
 from console.wording import NOTHING, age
 
 METRICS = 4
@@ -28,7 +28,7 @@ def model_columns(champions: dict[str, ModelVersion]) -> tuple[Column[Model], ..
 
     def quality(model: Model) -> str:
         version = champions.get(model.name)
-        name = primary_metric(version) if version else ""
+        name = headline(version) if version else ""
         return f"{name} {metric(version.metrics[name])}" if version and name else NOTHING
 
     return (
@@ -45,21 +45,9 @@ def model_columns(champions: dict[str, ModelVersion]) -> tuple[Column[Model], ..
     )
 
 
-def primary_metric(version: ModelVersion) -> str:
-    """The metric the version is judged by: what its training said, else the first that is not about something else."""
-    named = version.tags.get("primary_metric", "")
-    if named in version.metrics:
-        return named
-    return next((name for name in version.metrics if not name.startswith(SIDE)), "")
-
-
 def main_metrics(versions: Sequence[ModelVersion], most: int = METRICS) -> list[str]:
-    """The metrics to show as columns: those the versions are judged by, then the most frequent ones."""
-    seen = Counter(primary_metric(version) for version in versions)
-    seen.pop("", None)
-    first = [name for name, _ in seen.most_common()]
-    rest = Counter(name for v in versions for name in v.metrics if not name.startswith(SIDE) and name not in first)
-    return [*first, *(name for name, _ in rest.most_common())][:most]
+    """The metrics to show as columns: those the versions are judged by, then the others."""
+    return shared_order(versions)[:most]
 
 
 def version_columns(metrics: Sequence[str], moves: Sequence[AliasMove]) -> tuple[Column[ModelVersion], ...]:

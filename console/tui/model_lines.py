@@ -6,11 +6,11 @@ from collections.abc import Sequence
 
 from backends.entities import AliasMove, Column, Model, ModelVersion
 from console.safe import safe_text
+from console.training.measured import SIDE, in_order
 from console.tui import state
 from console.tui.columns import metric
 from console.tui.describing import field
 from console.tui.lines import Line, wrapped
-from console.tui.run_columns import SIDE
 from console.wording import ago, local_time, plural, size
 
 BLANK = Line([("", "")])
@@ -87,10 +87,10 @@ def _move(move: AliasMove, version: str) -> Line:
 
 
 def _metrics(version: ModelVersion) -> list[Line]:
-    main = {name: value for name, value in version.metrics.items() if not name.startswith(SIDE)}
+    main = [name for name in in_order(version) if not name.startswith(SIDE)]
     if not main:
         return []
-    return [BLANK, head("metrics"), *(field(name, metric(value)) for name, value in sorted(main.items()))]
+    return [BLANK, head("metrics"), *(field(name, metric(version.metrics[name])) for name in main)]
 
 
 def _columns(title: str, columns: Sequence[Column]) -> list[Line]:

@@ -8,15 +8,10 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from backends.entities import ModelVersion, Run, RunStatus
 from backends.query import And, Compare, Has, In, Key, Node, Not, Or, Query
+from console.training.measured import shared_order
 from console.tui.columns import Column, Tone, metric
 from console.tui.state import state_of
 from console.wording import NOTHING, age
-
-SIDE = ("train.", "baseline.", "fold.", "system.")
-"""Metrics with these beginnings are about something else than how good the run's model is."""
-
-MAIN = ("auc", "r2", "f1", "accuracy", "rmse", "mae", "log_loss", "brier")
-"""Of metrics that are used alike, these stand first."""
 
 METRICS = 3
 PARAMS = 4
@@ -72,7 +67,7 @@ def _param_column(name: str, priority: int) -> Column[Run]:
         f"params.{name}",
         title,
         lambda run: run.params.get(name, NOTHING),
-        max(6, min(14, len(title) + 2)),
+        max(6, min(13, len(title) + 2)),
         right=True,
         priority=priority,
         sort=f"params.{name}",
@@ -81,14 +76,14 @@ def _param_column(name: str, priority: int) -> Column[Run]:
 
 def run_columns(metrics: Sequence[str], params: Sequence[str]) -> tuple[Column[Run], ...]:
     """Status, name, age, metrics, parameters, data, by; on a narrow screen they give way in the order of their
-    priority."""
+    priority: a run is told by its main metric and the two parameters that set it apart, before its age."""
     return (
         Column("status", "status", status_cell, 10, sort="status", tone=status_tone),
-        Column("name", "name", lambda run: run.name or run.id[:8], 18, grow=3, most=40, sort="name"),
-        Column("created", "age", run_age, 5, right=True, priority=3, sort="created", order=lambda run: run.created_at),
-        *(_metric_column(name, 0 if at == 0 else 1 + at) for at, name in enumerate(metrics)),
-        *(_param_column(name, 4 + at) for at, name in enumerate(params)),
-        Column("data", "data", data_cell, 12, priority=5, grow=1, most=24),
+        Column("name", "name", lambda run: run.name or run.id[:8], 16, grow=3, most=40, sort="name"),
+        Column("created", "age", run_age, 5, right=True, priority=4, sort="created", order=lambda run: run.created_at),
+        *(_metric_column(name, (0, 3, 5)[min(at, 2)]) for at, name in enumerate(metrics)),
+        *(_param_column(name, (1, 2, 6, 7)[min(at, 3)]) for at, name in enumerate(params)),
+        Column("data", "data", data_cell, 12, priority=8, grow=1, most=24),
         Column("user", "by", lambda run: short_actor(run.created_by), 8, priority=9, grow=1, most=16, sort="user"),
     )
 
@@ -115,11 +110,9 @@ def _keys(node: Node | None) -> Iterator[Key]:
                 yield from _keys(each)
 
 
-def chosen_metrics(known: Iterable[str], asked: Sequence[str], most: int = METRICS) -> list[str]:
-    """What was asked for first, then the main metrics, then the others by use."""
-    main = [name for name in known if name not in asked and not name.startswith(SIDE)]
-    rank = {name: at for at, name in enumerate(MAIN)}
-    main.sort(key=lambda name: rank.get(name, len(rank)))  # stable: by use among the others
+def chosen_metrics(runs: Iterable[Run], asked: Sequence[str], most: int = METRICS) -> list[str]:
+    """What was asked for first, then what these runs are judged by, then what else they measured."""
+    main = [name for name in shared_order(runs) if name not in asked]
     return [*asked, *main][: max(most, len(asked))]
 
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from backends.entities import Artifact, Run, RunStatus
 from console.safe import safe_lines, safe_text
+from console.training.measured import in_order
 from console.tui import ink, state
 from console.tui.columns import metric
 from console.tui.lines import Line, wrapped
@@ -30,7 +31,7 @@ def run_lines(run: Run, width: int, artifacts: Sequence[Artifact] = ()) -> list[
     lines += [Line(spans) for spans in progress_spans(run, width)]
     if run.reason:
         lines += wrapped(safe_text(run.reason, 2000), width, "" if run.status is RunStatus.FINISHED else "bad")
-    lines += _pairs("metrics", [(name, metric(value)) for name, value in sorted(run.metrics.items())], width)
+    lines += _pairs("metrics", [(name, metric(run.metrics[name])) for name in in_order(run)], width)
     lines += _pairs("params", sorted(run.params.items()), width)
     lines.append(_BLANK)
     for used in run.inputs:
@@ -47,7 +48,7 @@ def run_lines(run: Run, width: int, artifacts: Sequence[Artifact] = ()) -> list[
     if run.ended_at is not None:
         lines.append(_fact("took", duration((run.ended_at - started) / 1000), width))
     lines.append(_fact("by", f"{run.created_by or NOTHING} on {run.engine}", width))
-    lines.append(_fact("group", run.experiment, width))
+    lines.append(_fact("experiment", run.experiment, width))
     if run.exit_code:
         lines.append(_fact("exit code", str(run.exit_code), width))
     if run.parent:
@@ -83,7 +84,7 @@ _BLANK = Line([("", "")])
 
 
 def _fact(name: str, value: str, width: int) -> Line:
-    return Line([(f"{name:<10}", "dim"), (safe_text(value, max(8, width - 10)), "")])
+    return Line([(f"{name:<12}", "dim"), (safe_text(value, max(8, width - 12)), "")])
 
 
 def _pairs(title: str, pairs: Sequence[tuple[str, str]], width: int) -> list[Line]:

@@ -9,12 +9,12 @@ from textual.widget import Widget
 
 from backends.contract import Backend, BackendError
 from backends.entities import MetricSeries, Run
+from console.training.measured import shared_order
 from console.tui.chart import Chart, Series
 from console.tui.decimate import series_points
 from console.tui.fetch import Answer, Fetcher
 from console.tui.lines import Line
 from console.tui.reading import ReadingScreen
-from console.tui.run_columns import MAIN
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -41,9 +41,8 @@ class Overlay(Widget):
         super().__init__(id="compare-overlay")
         self._backend = backend
         self._runs = tuple(runs)
-        known = sorted({key for run in runs for key in run.metrics})
-        rank = {name: at for at, name in enumerate(MAIN)}
-        self._metrics = sorted(known, key=lambda name: (rank.get(name, len(rank)), "." in name, name))
+        main = shared_order(runs)
+        self._metrics = [*main, *sorted({key for run in runs for key in run.metrics} - set(main))]
         self._at = -1
         self._log = False
         self._series: tuple[tuple[Run, MetricSeries], ...] = ()

@@ -13,12 +13,12 @@ from textual.widget import Widget
 
 from backends.contract import Backend, Unsupported
 from backends.entities import Artifact, MetricSeries, Run
+from console.training.measured import in_order
 from console.tui.chart import Chart, Series
 from console.tui.decimate import series_points
 from console.tui.fetch import Answer, Fetcher
 from console.tui.lines import LineList
 from console.tui.log_view import LogView
-from console.tui.run_columns import SIDE
 from console.tui.run_lines import run_lines
 
 CHARTS = 3
@@ -254,7 +254,7 @@ class RunDetail(Widget):
     def action_metric(self) -> None:
         if self._run is None or not self._run.metrics:
             return
-        names = sorted(self._run.metrics)
+        names = in_order(self._run)
         shown = self._look.series[0].key if self._look and self._look.series else ""
         self._metric = names[(names.index(shown) + 1) % len(names)] if shown in names else names[0]
         self._read()
@@ -281,7 +281,7 @@ def read_run(backend: Backend, run: Run, metric: str, charts: int, buckets: int,
     found: list[MetricSeries] = []
     if backend.features.metric_history:
         names = [metric] if metric in fresh.metrics else []
-        names += sorted((n for n in fresh.metrics if n not in names), key=lambda n: (n.startswith(SIDE), n))
+        names += [name for name in in_order(fresh) if name not in names]
         courses: list[MetricSeries] = []
         for name in names[:8]:
             series = backend.runs.series(fresh.id, name, buckets=buckets)

@@ -107,7 +107,7 @@ class RunsPane(Pane):
         asked_metrics, asked_params = wanted_keys(query)
         runs = self.backend.need("runs")
         sample: Page[Run] = runs.page(query, limit=SAMPLE)
-        metrics = chosen_metrics(runs.keys("metrics", limit=40), asked_metrics)
+        metrics = chosen_metrics(sample.items, asked_metrics)
         return query, metrics, differing_params(sample.items, asked_params)
 
     def show(self, data: Any) -> None:
