@@ -29,7 +29,6 @@ from console.tui.keymap import Keymap, load_keymap
 from console.tui.panes import BY_ID as PANE_BY_ID
 from console.tui.panes import PANES
 from console.tui.theme import DEFAULT, PALETTES, textual_theme
-from console.tui.type_ahead import TypeAhead
 from console.tui.watch import Facts, Noticed, Trouble, Watch
 
 if TYPE_CHECKING:
@@ -119,7 +118,6 @@ class ConsoleApp(App[int], inherit_bindings=False):
         self._styled = chosen
         self.wanted = (context, workspace, read_only)
         self.session: Session | None = session
-        self.type_ahead = TypeAhead(self)
         self.pane: Pane | None = None
         self.facts = Facts()
         self.trouble: Trouble | None = None
@@ -473,15 +471,6 @@ class ConsoleApp(App[int], inherit_bindings=False):
             return found is not None and found.here(self.pane.PANE if self.pane else "")
         return True
 
-    async def on_event(self, event: events.Event) -> None:
-        if event.is_forwarded or not self.type_ahead.takes(event):
-            await super().on_event(event)
-
-    def _on_key(self, event: events.Key) -> None:
-        # Keys that had set out for the list before the line was asked for come up here; Textual's own handler is next.
-        if self.type_ahead.takes(event):
-            event.prevent_default()
-
     def action_do(self, name: str) -> None:
         self.perform(ACTION_BY_ID[name])
 
@@ -496,12 +485,9 @@ class ConsoleApp(App[int], inherit_bindings=False):
         if reason:
             self.tell(f"{action.label}: {reason}", severity="warning")
             return
-        if action.lays_line:
-            self.type_ahead.hold()
         try:
             result = action.load()(here)
         except Exception as error:
-            self.type_ahead.drop()
             self.show_problem(error, action.label)
             return
         if asyncio.iscoroutine(result):
