@@ -35,7 +35,9 @@ def wrapped(text: str, width: int, tone: str = "", indent: str = "") -> list[Lin
     """A sentence over as many lines as it needs."""
     import textwrap
 
-    rows = textwrap.wrap(text, max(8, width), initial_indent=indent, subsequent_indent=indent) or [""]
+    rows = textwrap.wrap(
+        text, max(8, width), initial_indent=indent, subsequent_indent=indent, break_on_hyphens=False
+    ) or [""]
     return [Line([(row, tone)]) for row in rows]
 
 

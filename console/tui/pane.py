@@ -53,6 +53,7 @@ class Pane(Widget):
     Pane.-wide > .split { layout: horizontal; }
     Pane.-wide > .split > .details { display: block; width: 42%; border-left: solid $rule; padding: 0 0 0 1; }
     Pane.-tall > .split > .details { display: block; height: 40%; border-top: solid $rule; }
+    Pane.-bare > .split > .details { display: none; }
     Pane.-open > .split > .master { display: none; }
     Pane.-open > .split > .details { display: block; width: 1fr; height: 1fr; border: none; padding: 0; }
     """

@@ -8,6 +8,7 @@ here.
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, ClassVar, Generic, TypeVar
 
@@ -637,8 +638,11 @@ class BigTable(Drawing, Generic[R], can_focus=True):
             text, tone = "asking …", "dim"
         else:
             text, tone = self.empty, "dim"
-        blank = Strip.blank(width, self.ink.style())
-        return [blank, Strip([Segment(fitted(" " * INDENT + text, width, False), self.ink.style(tone))], width)]
+        rows = ["", *textwrap.wrap(safe_text(text), max(20, width - INDENT - 1), break_on_hyphens=False)][
+            : max(1, self.size.height - 1)
+        ]
+        style = self.ink.style(tone)
+        return [Strip([Segment(fitted(" " * INDENT + row, width, False), style)], width) for row in rows]
 
     def _row(self, at: int, width: int) -> Strip:
         key = self._window.keys[at]

@@ -91,6 +91,8 @@ class TablePane(Pane):
 
     @on(BigTable.RowsChanged)
     def _rows_changed(self) -> None:
+        count = self.table.count
+        self.set_class(count is not None and not count.value, "-bare")  # no row, no facts beside it
         self.app.refresh_frame()
 
     def on_resize(self) -> None:
