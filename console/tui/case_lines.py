@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from backends.entities import GateResult, GateStatus
 from console.safe import safe_text
 from console.tui import ink, state
-from console.tui.lines import Line
+from console.tui.lines import Line, wrapped
 from console.wording import number
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ MOST_METRICS = 6
 
 def case_lines(case: Case) -> list[Line]:
     """Columns: metric, holder, candidate, difference, verdict."""
-    lines = [_gate_line(gate) for gate in case.gates if gate.status is GateStatus.FAIL]
+    lines = [line for gate in case.gates if gate.status is GateStatus.FAIL for line in _gate_lines(gate)]
     if lines:
         lines.append(Line([("", "")]))
     holder = f"v{safe_text(case.holder.version, 8)} {safe_text(case.alias, 14)}" if case.holder else "no holder yet"
@@ -31,7 +31,7 @@ def case_lines(case: Case) -> list[Line]:
     if case.holder is not None and not case.same_test:
         lines.append(Line([state.span("warn", "not measured on the same rows: the difference says little")]))
     lines.append(Line([("", "")]))
-    lines += [_gate_line(gate) for gate in case.gates if gate.status is GateStatus.WARN]
+    lines += [line for gate in case.gates if gate.status is GateStatus.WARN for line in _gate_lines(gate)]
     passed = [gate for gate in case.gates if gate.status is GateStatus.PASS]
     row: list[ink.Span] = []
     for gate in passed:
@@ -45,15 +45,17 @@ def case_lines(case: Case) -> list[Line]:
     return lines
 
 
-def _gate_line(gate: GateResult) -> Line:
+def _gate_lines(gate: GateResult) -> list[Line]:
+    """What was measured and what was wanted, then the detail where there is one."""
     wanted = f" (wanted {safe_text(gate.rule, 40)})" if gate.rule else ""
-    return Line(
+    head = Line(
         [
             state.span(gate.status, ""),
             (f"{safe_text(gate.gate, 24)}: {safe_text(gate.value, 40)}", "bad" if gate.status == "fail" else ""),
-            (f"{wanted} {safe_text(gate.detail, 120)}", "dim"),
+            (wanted, "dim"),
         ]
     )
+    return [head, *(wrapped(safe_text(gate.detail, 200), 72, "dim", "  ") if gate.detail else [])]
 
 
 def _measure_line(measure: Measure) -> Line:

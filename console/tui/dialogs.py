@@ -25,10 +25,17 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from textual.app import ComposeResult
+    from textual.suggester import Suggester
 
     from console.tui.app import ConsoleApp
 
 A = TypeVar("A")
+
+WIDTH = 96
+"""Cells of a dialog where the screen has them, border and all; written in the sheet too."""
+
+NARROW = 74
+"""Cells of text that a dialog holds on the smallest usual terminal."""
 
 
 class Dialog(ModalScreen[A | None], Generic[A]):
@@ -43,6 +50,7 @@ class Dialog(ModalScreen[A | None], Generic[A]):
     Dialog #box > LineList { height: auto; max-height: 100%; }
     Dialog #box > Horizontal { height: 1; }
     Dialog #box > Horizontal > .label { width: 16; }
+    Dialog #dialog-hint-2 { display: none; }
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -65,6 +73,7 @@ class Dialog(ModalScreen[A | None], Generic[A]):
             yield OneLine(id="dialog-title")
             yield from self.inner()
             yield OneLine(id="dialog-hint")
+            yield OneLine(id="dialog-hint-2")
             yield OneLine(id="dialog-keys")
 
     def inner(self) -> ComposeResult:
@@ -89,7 +98,7 @@ class Dialog(ModalScreen[A | None], Generic[A]):
         """Give the body the lines it has, and no more than the screen has."""
         bodies = list(self.query(LineList))
         if bodies:
-            others = sum(1 for row in self.query_one("#box").children if not isinstance(row, LineList))
+            others = sum(1 for row in self.query_one("#box").children if row.display and not isinstance(row, LineList))
             rows = max(1, min(len(bodies[0].lines) or 1, self.app.size.height - others - 2))
             bodies[0].styles.height = rows
 
@@ -97,7 +106,14 @@ class Dialog(ModalScreen[A | None], Generic[A]):
         return [("esc", "key"), (" cancel", "dim")]
 
     def hint(self, text: str, tone: str = "warn") -> None:
-        self.query_one("#dialog-hint", OneLine).say([(text, tone)])
+        """What is wanted or wrong, on up to two lines."""
+        first, *rest = wrapped(safe_text(text), min(WIDTH, self.app.size.width) - 5)
+        more = self.query_one("#dialog-hint-2", OneLine)
+        self.query_one("#dialog-hint", OneLine).say([(ink.plain(first.spans), tone)])
+        more.say([(" ".join(ink.plain(line.spans) for line in rest), tone)])
+        if more.display != bool(rest):
+            more.display = bool(rest)
+            self.fit()
 
     def action_cancel(self) -> None:
         self.dismiss(None)
@@ -119,19 +135,22 @@ class Yes:
     """The person agreed."""
 
     reason: str = ""
+    override: bool = False
+    """In spite of what spoke against it."""
 
 
 class Confirm(Dialog[Yes]):
     """Says what will happen; `y` does it.
 
-    With `word`, the word has to be typed instead. With `refused`, it cannot be done and the dialog says why. `more` is
-    what enter shows.
+    With `word`, the word has to be typed instead. With `refused`, it cannot be done and the dialog says why, unless it
+    may be overridden: then `o`, and a reason, before the same yes. `more` is what enter shows.
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("y", "yes", "yes", id="confirm.yes", tooltip="Do it."),
         Binding("n,q", "cancel", "no", id="confirm.no", tooltip="Leave; nothing is changed."),
         Binding("w", "why", "why", id="confirm.why", tooltip="Write why."),
+        Binding("o", "override", "override", id="confirm.override", tooltip="Do it in spite of what fails."),
         Binding("enter,d", "details", "details", id="confirm.details", tooltip="Everything there is to know."),
     ]
 
@@ -144,6 +163,7 @@ class Confirm(Dialog[Yes]):
         word: str = "",
         reason: bool = False,
         refused: str = "",
+        overridable: bool = False,
         more: Sequence[Line] = (),
     ) -> None:
         super().__init__(title)
@@ -153,13 +173,17 @@ class Confirm(Dialog[Yes]):
         self.word = word
         self.asks_reason = reason
         self.refused = refused
+        self.overridable = overridable
+        self.overriding = False
 
     def inner(self) -> ComposeResult:
         yield LineList(id="dialog-body")
         if self.asks_reason:
             yield labelled("why", InputLine(id="confirm-reason"))
-        if self.word and not self.refused:
-            yield labelled("type the name", InputLine(id="confirm-word"))
+        if self.word:
+            row = labelled("type the name", InputLine(id="confirm-word"))
+            row.display = not self.refused
+            yield row
 
     def on_mount(self) -> None:
         body = self.query_one("#dialog-body", LineList)
@@ -178,7 +202,8 @@ class Confirm(Dialog[Yes]):
         if self.more:
             spans += [("d" if self.word else "enter", "key"), (" details    ", "dim")]
         if self.refused:
-            return [*spans, ("y", "dim"), (f" {self.verb}    ", "dim"), ("esc", "key"), (" back", "dim")]
+            over: list[ink.Span] = [("o", "key"), (" override    ", "dim")] if self.overridable else []
+            return [*spans, ("y", "dim"), (f" {self.verb}    ", "dim"), *over, ("esc", "key"), (" back", "dim")]
         if self.word:
             return [("tab", "key"), (" next line    ", "dim"), ("enter", "key"), (f" {self.verb}    ", "dim"), *_LEAVE]
         if self.asks_reason:
@@ -192,7 +217,29 @@ class Confirm(Dialog[Yes]):
         if self.refused:
             self.hint(self.refused, "bad")
         elif not self.word:
-            self.dismiss(Yes(self._reason()))
+            self._agree()
+
+    def _agree(self) -> None:
+        if self.overriding and not self._reason():
+            self.hint("overriding needs a reason, which is kept in the journal: write why, then agree", "bad")
+            self.action_why()
+        else:
+            self.dismiss(Yes(self._reason(), self.overriding))
+
+    def action_override(self) -> None:
+        """From here on it is asked as if nothing spoke against it, but for the reason."""
+        if not self.refused or not self.overridable:
+            return
+        self.refused, self.overriding = "", True
+        if self.word:
+            row = self.query_one("#confirm-word", InputLine).parent
+            assert isinstance(row, Horizontal)  # noqa: S101 `labelled` made it
+            row.display = True
+        agree = f"type {safe_text(self.word, 60)} and press enter" if self.word else "press y"
+        self.hint(f"override: write why and press enter, then {agree} to {self.verb} in spite of what fails", "warn")
+        self.query_one("#dialog-keys", OneLine).say((), self.keys())
+        self.fit()
+        self.action_why()
 
     def action_details(self) -> None:
         if self.more:
@@ -212,7 +259,7 @@ class Confirm(Dialog[Yes]):
             else:
                 self.query_one("#dialog-body", LineList).focus(scroll_visible=False)
         elif event.value == self.word and not self.refused:
-            self.dismiss(Yes(self._reason()))
+            self._agree()
         else:
             self.hint(f"this is not the name; type {safe_text(self.word, 60)} to {self.verb}", "bad")
 
@@ -315,6 +362,8 @@ class Field:
     """What may stand here, in a few words."""
     choices: tuple[str, ...] = ()
     """Up and down walk through these; anything else may still be typed."""
+    suggester: Suggester | None = None
+    """Completes what is typed; tab takes it."""
 
 
 class Form(Dialog[dict[str, str]]):
@@ -362,7 +411,7 @@ class Form(Dialog[dict[str, str]]):
         if self.body_lines:
             yield LineList(id="form-body")
         for number, field in enumerate(self.fields):
-            yield labelled(field.label, InputLine(field.value, id=f"field-{number}"))
+            yield labelled(field.label, InputLine(field.value, suggester=field.suggester, id=f"field-{number}"))
 
     def on_mount(self) -> None:
         if self.body_lines:
@@ -419,6 +468,6 @@ class Form(Dialog[dict[str, str]]):
         self.dismiss(values)
 
 
-def sentences(text: str, width: int = 90) -> list[Line]:
+def sentences(text: str, width: int = NARROW) -> list[Line]:
     """A paragraph as dialog lines."""
     return wrapped(safe_text(text), width)

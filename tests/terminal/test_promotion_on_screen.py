@@ -135,3 +135,42 @@ async def test_a_failed_gate_greys_the_yes(tmp_path: Path) -> None:
         await pilot.pause()
         assert "a gate fails" in screen(app)
         assert champion(made) == "1"
+
+
+async def test_a_failed_gate_is_overridden_with_a_reason_and_not_without(tmp_path: Path) -> None:
+    made = prepare(session(tmp_path / "ws"), tmp_path)
+    version_of(made.backend, tmp_path, auc=0.55, content=b"worse")
+    async with on_stage(made, size=(80, 24)) as (app, pilot):
+        text = await ask_to_promote(app, pilot)
+        assert "o overrides it, with a reason" in " ".join(text.replace("│", " ").split())
+        await press(app, pilot, "o", "enter", "y")
+        await until(app, pilot, "needs a reason")
+        assert champion(made) == "1"
+        await press(app, pilot, *"because", "enter", "y")
+        await until(app, pilot, "v1 → v3")
+        entry = made.backend.journal.page(limit=1).items[0]
+        assert (entry.reason, entry.after["version"]) == ("because", "3")
+        assert any(gate.status == "fail" for gate in entry.gates)
+
+
+async def test_an_override_in_production_wants_the_name_too(tmp_path: Path) -> None:
+    made = prepare(session(tmp_path / "ws", production=True, name="prod"), tmp_path)
+    version_of(made.backend, tmp_path, auc=0.55, content=b"worse")
+    async with on_stage(made, size=(80, 24)) as (app, pilot):
+        await ask_to_promote(app, pilot)
+        await press(app, pilot, "o", *"because", "enter", *"chur", "enter")
+        await until(app, pilot, "this is not the name")
+        assert champion(made) == "1"
+        await press(app, pilot, "n", "enter")
+        await until(app, pilot, "v1 → v3")
+        assert champion(made) == "3"
+
+
+@pytest.mark.parametrize(("key", "last"), [("u", "from v2 to v1."), ("b", "Undo: u.")])
+async def test_the_way_back_is_told_whole_on_80_columns(opened, key: str, last: str) -> None:
+    promote(opened.backend, "churn", "2", "champion", ME, expected="1")
+    async with on_stage(opened, size=(80, 24)) as (app, pilot):
+        await open_models(app, pilot)
+        await press(app, pilot, key)
+        text = await until(app, pilot, last)
+        assert "…" not in text.splitlines()[12]

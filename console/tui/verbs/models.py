@@ -63,7 +63,7 @@ async def promote(here: Here) -> None:
     lines = [*case_lines(case), Line([("", "")]), *sentences(f"{alias}: {before} → v{case.candidate.version}. {back}")]
     refused = ""
     if case.refusal:
-        refused = f"a gate fails: {safe_text(case.refusal, 200)}; only `mlops-console model promote --override` can"
+        refused = f"a gate fails: {safe_text(case.refusal, 200)}. o overrides it, with a reason"
     yes = await here.app.ask(
         Confirm(
             f"Promote {safe_text(version.model, 32)} v{safe_text(version.version, 6)} → {safe_text(alias, 16)}",
@@ -72,6 +72,7 @@ async def promote(here: Here) -> None:
             word=version.model if here.production else "",
             reason=True,
             refused=refused,
+            overridable=True,
             more=_everything(case),
         )
     )
@@ -79,7 +80,15 @@ async def promote(here: Here) -> None:
         return
     mutation = session.mutation(yes.reason, uuid.uuid4().hex)
     move = await here.app.carry_out(
-        lambda: promote_version(backend, version.model, case.candidate.version, alias, mutation, expected=case.expected)
+        lambda: promote_version(
+            backend,
+            version.model,
+            case.candidate.version,
+            alias,
+            mutation,
+            expected=case.expected,
+            override=yes.override,
+        )
     )
     _say(here, move)
 
