@@ -29,6 +29,7 @@ from console.tui.keymap import Keymap, load_keymap
 from console.tui.panes import BY_ID as PANE_BY_ID
 from console.tui.panes import PANES
 from console.tui.theme import DEFAULT, PALETTES, textual_theme
+from console.tui.type_ahead import TypeAhead
 from console.tui.watch import Facts, Noticed, Trouble, Watch
 
 if TYPE_CHECKING:
@@ -118,6 +119,7 @@ class ConsoleApp(App[int], inherit_bindings=False):
         self._styled = chosen
         self.wanted = (context, workspace, read_only)
         self.session: Session | None = session
+        self.type_ahead = TypeAhead(self)
         self.pane: Pane | None = None
         self.facts = Facts()
         self.trouble: Trouble | None = None
@@ -471,6 +473,15 @@ class ConsoleApp(App[int], inherit_bindings=False):
             return found is not None and found.here(self.pane.PANE if self.pane else "")
         return True
 
+    async def on_event(self, event: events.Event) -> None:
+        if event.is_forwarded or not self.type_ahead.takes(event):
+            await super().on_event(event)
+
+    async def _on_key(self, event: events.Key) -> None:
+        # Keys that had set out for the list before the line was asked for come up here; Textual's own handler is next.
+        if self.type_ahead.takes(event):
+            event.prevent_default()
+
     def action_do(self, name: str) -> None:
         self.perform(ACTION_BY_ID[name])
 
@@ -485,9 +496,12 @@ class ConsoleApp(App[int], inherit_bindings=False):
         if reason:
             self.tell(f"{action.label}: {reason}", severity="warning")
             return
+        if action.lays_line:
+            self.type_ahead.hold()
         try:
             result = action.load()(here)
         except Exception as error:
+            self.type_ahead.drop()
             self.show_problem(error, action.label)
             return
         if asyncio.iscoroutine(result):
@@ -610,16 +624,17 @@ class ConsoleApp(App[int], inherit_bindings=False):
         focused = line.has_focus
         line.display = False
         if focused:
-            self._focus_list()
+            self.focus_list()
         return True
 
     def pass_on(self, event: events.Key) -> None:
         """Give a key to the list instead of the error line; to the frame where there is no list."""
-        self._focus_list()
+        self.focus_list()
         self.post_message(events.Key(event.key, event.character))
 
-    def _focus_list(self) -> None:
-        if self.pane is not None:
+    def focus_list(self) -> None:
+        """Give the keyboard to the pane's list; a pane that does not stand yet takes it when it does."""
+        if self.pane is not None and self.pane.ready:
             self.pane.focus_list()
         else:
             self.frame.set_focus(None)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, ClassVar
 
 from rich.text import Text
+from textual.actions import SkipAction
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
 from textual.widgets import Input
@@ -62,8 +63,9 @@ class Line(Input):
         return len(self.value)
 
     def action_accept(self) -> None:
-        if self._suggestion:
-            self.action_cursor_right() if self.cursor_position == len(self.value) else self.action_end()
+        if not self._suggestion:
+            raise SkipAction  # in a form, tab goes to the next line
+        self.action_cursor_right() if self.cursor_position == len(self.value) else self.action_end()
 
 
 class Bar(Vertical):
@@ -90,19 +92,23 @@ class Bar(Vertical):
 
     def compose(self) -> ComposeResult:
         yield OneLine(id="bar-hint")
-        with Horizontal():
-            sign = OneLine(id="bar-sign")
-            sign.add_class("sign")
-            yield sign
-            yield self.line()
+        self._sign = OneLine(id="bar-sign")
+        self._sign.add_class("sign")
+        self._line = self.line()
+        yield Horizontal(self._sign, self._line)
 
     def line(self) -> Line:
         return Line(id="bar-line")
 
     def on_mount(self) -> None:
-        self.query_one("#bar-sign", OneLine).say([(f" {self.SIGN} ", "key")])
+        self._sign.say([(f" {self.SIGN} ", "key")])
         self.app.frame.query_one("#footer").display = False
-        self.query_one("#bar-line", Line).focus(scroll_visible=False)
+        self.call_after_refresh(self._take_keyboard)
+
+    def _take_keyboard(self) -> None:
+        # At once, where `focus` would do it later: an enter among what was typed belongs to this line.
+        self.screen.set_focus(self._line, scroll_visible=False)
+        self.app.type_ahead.give(self._line)
 
     def on_unmount(self) -> None:
         if self.app.is_running and self.app.frame.is_mounted:
@@ -113,5 +119,4 @@ class Bar(Vertical):
 
     def close(self) -> None:
         self.remove()
-        if self.app.pane:
-            self.app.pane.focus_list()
+        self.app.focus_list()
