@@ -13,13 +13,18 @@ import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 from tests.bench.generate import MILLION, generate
+from tests.bench.quitting import quit_ms
 
 KEYS = "down*10 up*5 pgdn*5 end pgup*3 home s S"
 SORTS = ("s", "S")
+STARTS = 7
+"""Fresh starts; their median counts."""
 
 
 def tuiperf() -> Path | None:
@@ -43,6 +48,17 @@ def run(tool: Path, workspace: Path, *options: str) -> dict[str, Any]:
     return answer
 
 
+def yardstick() -> float:
+    """Median CPU milliseconds of the same loop: how fast this machine is while others use it."""
+    took = []
+    for _ in range(7):
+        began, total = time.process_time(), 0
+        for n in range(1_500_000):
+            total += n * n % 7
+        took.append((time.process_time() - began) * 1e3)
+    return median(took)
+
+
 def show(what: str, measured: str, budget: str) -> None:
     print(f"{what:<44}{measured:>44}   {budget}", flush=True)
 
@@ -55,12 +71,20 @@ def main() -> None:
         print("skipped: tuiperf.py is neither at $TUIPERF nor in ../shared/tools")
         return
     runs = int(sys.argv[2]) if len(sys.argv) > 2 else MILLION
-    workspace = generate(Path(sys.argv[1]), runs)
+    measure(tool, generate(Path(sys.argv[1]), runs), runs)
+
+
+def measure(tool: Path, workspace: Path, runs: int = MILLION) -> None:
+    """Print the screen's figures beside their budgets."""
+    print(f"yardstick {yardstick():.0f} ms CPU; 76 is the least seen where the budgets were set")
     print(f"{'Runs pane, ' + f'{runs:,} runs, 120x40':<44}{'measured':>44}   budget")
 
-    started = run(tool, workspace, "--starts", "3", "--idle", "10")
-    idle = started["measures"]["idle"]
-    show("usable", f"{started['start_cpu_ms']} ms CPU, {started['ready_ms']:.0f} ms wall", "<= 350 ms CPU")
+    starts = [run(tool, workspace, "--idle", "10" if last else "0.2") for last in (False,) * (STARTS - 1) + (True,)]
+    middle = {key: median(start[key] for start in starts) for key in ("first_paint_ms", "start_cpu_ms", "ready_ms")}
+    show("first paint", f"{middle['first_paint_ms']:.0f} ms", "< 80 ms wall")
+    cpu = f"{middle['start_cpu_ms']:.0f} ms CPU (least {min(start['start_cpu_ms'] for start in starts)})"
+    show("usable", f"{cpu}, {middle['ready_ms']:.0f} ms wall", "<= 350 ms CPU")
+    idle = starts[-1]["measures"]["idle"]
     show("idle", f"{idle['bytes_per_s']:.0f} B/s, {idle['cpu_pct']} % CPU", "0 B/s, < 0.2 %")
 
     pressed = run(tool, workspace, "--before", "down*3", "--keys", KEYS, "--repeat", "3", "--idle", "1")
@@ -70,7 +94,7 @@ def main() -> None:
         text = f"{cpu['median']:.1f} ms CPU, {size['median']:.0f} B, {wall['median']:.0f} / {wall['p95']:.0f} ms"
         show(f"key {key}", text, "< 60 ms" if key in SORTS else budget)
     show("memory", f"{pressed['rss_peak_mb']} MB peak", "<= 60 MB")
-    show("quit", f"{pressed['exit']['ms']:.0f} ms", "< 150 ms")
+    show("quit, key to end of process", f"{quit_ms(workspace):.0f} ms", "< 150 ms")
 
     typed = run(tool, workspace, "--before", "/", "--keys", "b e r t", "--gap", "300", "--idle", "1")
     wall = typed["measures"]["keys"]["settled_ms"]
