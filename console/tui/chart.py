@@ -84,6 +84,8 @@ class Chart(Drawing):
         self._error = ""
         self._loader = Fetcher(self, "plotext")
         self._loading = False
+        self._traced: dict[tuple[object, ...], list[str]] = {}
+        """Lines of the last picture: those whose dots are where they were are not traced again."""
 
     @property
     def series(self) -> tuple[Series, ...]:
@@ -194,15 +196,19 @@ def picture(chart: Chart, width: int, height: int) -> list[Strip]:
             label
         ):  # a name in wide letters has no cell for each: the line goes bare
             cells[y][columns - len(label) :] = [(character, NAME) for character in label]
+    kept: dict[tuple[object, ...], list[str]] = {}
     for at, line in enumerate(lines):
         dots = [[dot(p) for p in extremes(part, left, right, columns)] for part in line if part]
         marker = "braille" if utf8_screen() else ASCII_MARKERS[at % len(ASCII_MARKERS)]
-        for y, row in enumerate(trace.trace(dots, columns, rows, marker=marker)):
+        name = (tuple(map(tuple, dots)), columns, rows, marker)
+        kept[name] = chart._traced.get(name) or trace.trace(dots, columns, rows, marker=marker)
+        for y, row in enumerate(kept[name]):
             for x, character in enumerate(row):
                 if (
                     character != " " and cells[y][x][1] != NAME
                 ):  # a later line covers an earlier one, so that colours never mix in a cell
                     cells[y][x] = (character, at)
+    chart._traced = kept
     styles = [*chart.styles_of_series(), chart.ink.style("warn"), chart.ink.style("warn"), chart.ink.style()]
     dim = chart.ink.style("dim")
     strips = [chart._heading(width)]

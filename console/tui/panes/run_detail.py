@@ -179,7 +179,8 @@ class RunDetail(Widget):
             return
         self._asking = True
         backend, metric, full = self._backend, self._metric, self._full
-        buckets = 2 * max(40, self.size.width)
+        beside = max(1, min(CHARTS, self.size.width // CHART_CELLS)) if full else 1
+        buckets = max(CHART_CELLS, self.size.width // beside)  # one a column: its lowest and its highest
 
         def take(look: Any, error: Exception | None) -> None:
             self._asking, self._at = False, time.monotonic()
