@@ -117,8 +117,8 @@ def open_screen(wanted: Wanted) -> int:
             raise
     finally:
         skeleton.restore_terminal(before)
-    # What was changed is committed and the terminal is given back. Taking the interpreter apart, and waiting for threads
-    # that wait for a key or for an answer, would only keep the person.
+    # What was changed is committed and the terminal is given back. Taking the interpreter apart, and waiting for
+    # threads that wait for a key or for an answer, would only keep the person.
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(code)

@@ -1,7 +1,7 @@
 """Drawing only what a change touches.
 
-For two changed lines Textual asks every widget that shares their screen for all of its lines, and throws most away. Here
-a widget is asked for those of its lines that lie beside the change, and not at all where it has none.
+For two changed lines Textual asks every widget on their screen for all of its lines, and throws most away. Here a
+widget is asked for those of its lines that lie beside the change, and not at all where it has none.
 """
 
 from __future__ import annotations

@@ -38,7 +38,7 @@ class PaintedDriver(LinuxDriver):
         super().stop_application_mode()
 
     def disable_input(self) -> None:
-        """At the end of the program do not wait for the input thread: it takes up to two tenths of a second to notice."""
+        """At the end of the program nobody waits for the input thread, which takes 0.2 s to notice."""
         if not self._app._exit:
             super().disable_input()
         elif not self.exit_event.is_set():
