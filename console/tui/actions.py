@@ -82,6 +82,8 @@ class Action:
     mutates: bool = False
     needs: str = ""
     """Capability of the backend it cannot do without."""
+    lays_line: bool = False
+    """It opens a line at the foot of the screen: what is typed meanwhile belongs to that line."""
 
     @property
     def keys(self) -> tuple[str, ...]:
@@ -184,8 +186,17 @@ ACTIONS: tuple[Action, ...] = (
         "view:filter_rows",
         panes=_LISTS,
         footer=18,
+        lays_line=True,
     ),
-    Action("command", "colon", "go", "Go anywhere or do anything by its word.", "view:command_bar", footer=19),
+    Action(
+        "command",
+        "colon",
+        "go",
+        "Go anywhere or do anything by its word.",
+        "view:command_bar",
+        footer=19,
+        lays_line=True,
+    ),
     Action(
         "train",
         "t",

@@ -108,7 +108,8 @@ class Bar(Vertical):
     def _take_keyboard(self) -> None:
         # At once, where `focus` would do it later: an enter among what was typed belongs to this line.
         self.screen.set_focus(self._line, scroll_visible=False)
-        self.app.type_ahead.give(self._line)
+        # From the app, because a key made by this bar would not rise above it to where enter is bound.
+        self.app.call_later(self.app.type_ahead.give, self._line)
 
     def on_unmount(self) -> None:
         if self.app.is_running and self.app.frame.is_mounted:
