@@ -16,6 +16,7 @@ from console.wording import bar, clock
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from textual import events
     from textual.strip import Strip
 
     from backends.entities import Progress
@@ -123,15 +124,39 @@ def _where(session: Session) -> str:
 
 
 def tabs(active: str, keys: dict[str, str], width: int) -> ink.Spans:
-    spans: list[ink.Span] = [(" ", "")]
+    return [(" ", ""), *(span for _, spans in _tabs(active, keys, width) for span in spans)]
+
+
+def tab_at(x: int, active: str, keys: dict[str, str], width: int) -> str:
+    """The pane whose tab stands at column `x`, or nothing."""
+    end = 1
+    for name, spans in _tabs(active, keys, width):
+        start, end = end, end + ink.width_of(spans)
+        if start <= x < end:
+            return name
+    return ""
+
+
+def _tabs(active: str, keys: dict[str, str], width: int) -> list[tuple[str, ink.Spans]]:
+    found: list[tuple[str, ink.Spans]] = []
     short = width < sum(len(spec.title) + 5 for spec in PANES)
     for spec in PANES:
         key = shown_key(keys.get(f"go.{spec.id}", spec.key).split(",")[0])
         if spec.id == active:
-            spans.append((f" {key} {spec.title} ", "badge"))
+            found.append((spec.id, [(f" {key} {spec.title} ", "badge")]))
         else:
-            spans += [(f" {key} ", "key"), ("" if short else f"{spec.title} ", "dim")]
-    return spans
+            found.append((spec.id, [(f" {key} ", "key"), ("" if short else f"{spec.title} ", "dim")]))
+    return found
+
+
+class Tabs(OneLine):
+    """The panes; a click goes there."""
+
+    def on_click(self, event: events.Click) -> None:
+        app = self.app
+        name = tab_at(event.x, app.pane.PANE if app.pane else "", app.keymap.keys, self.size.width)
+        if name:
+            app.show_pane(name)
 
 
 def stale_line(trouble: Trouble, at: float | None = None) -> ink.Spans:

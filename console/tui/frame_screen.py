@@ -50,7 +50,7 @@ class Frame(Screen[None]):
 
     def compose(self) -> ComposeResult:
         yield frame.OneLine(id="header")
-        yield frame.OneLine(id="tabs")
+        yield frame.Tabs(id="tabs")
         yield frame.Rule(id="rule-top")
         yield Container(id="panes")
         yield frame.OneLine(id="work")

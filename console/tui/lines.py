@@ -15,6 +15,7 @@ from console.tui import ink
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from textual import events
     from textual.strip import Strip
 
 
@@ -155,6 +156,12 @@ class LineList(ScrollView, can_focus=True):
         elif index >= top + height:
             self.scroll_to(y=index - height + 1, animate=False)
         self.post_message(self.Moved(self, self.current))
+
+    def on_click(self, event: events.Click) -> None:
+        """A click puts the cursor where it can stand."""
+        index = int(self.scroll_y) + event.y
+        if 0 <= index < len(self._lines) and self._lines[index].key:
+            self._move(index)
 
     def action_step(self, by: int) -> None:
         if self._at < 0:

@@ -480,3 +480,33 @@ async def test_a_mended_configuration_opens_without_a_restart(tmp_path: Path, mo
         text = screen(app)
     assert "NEEDS YOU" in text
     assert "opening the context" not in text
+
+
+# ---------------------------------------------------------------- mouse
+
+
+async def test_a_click_on_a_tab_goes_there(tmp_path: Path) -> None:
+    async with on_stage(session(tmp_path), (80, 24)) as (app, pilot):
+        x = screen(app).splitlines()[1].index("Models")
+        await pilot.click(offset=(x + 2, 1))
+        await settle(app, pilot)
+        assert app.pane.PANE == "models"
+
+
+async def test_a_click_on_a_line_puts_the_cursor_there(tmp_path: Path) -> None:
+    opened = session(tmp_path)
+    for name in ("one", "two", "three"):
+        add_run(opened.backend, name, RunStatus.RUNNING)
+    async with on_stage(opened, (80, 24)) as (app, pilot):
+        lines = screen(app).splitlines()
+        y = next(number for number, line in enumerate(lines) if "  two " in line)
+        await pilot.click(offset=(12, y))
+        await settle(app, pilot)
+        assert app.pane.selected().name == "two"
+
+
+async def test_a_theme_is_named_short(tmp_path: Path) -> None:
+    async with on_stage(session(tmp_path)) as (app, pilot):
+        await press(app, pilot, "colon", *"theme light", "enter")
+        await settle(app, pilot)
+        assert app.theme == "console-light"

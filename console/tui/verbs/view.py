@@ -204,6 +204,8 @@ async def switch_theme(here: Here) -> None:
     name = here.argument or await here.app.ask(Choose("Theme", [(each, each, "") for each in PALETTES]))
     if not name:
         return
+    if f"console-{name}" in PALETTES:
+        name = f"console-{name}"  # `:theme light`
     if name not in PALETTES:
         here.app.tell(f"no theme {name}; there are {', '.join(PALETTES)}", severity="warning")
         return
