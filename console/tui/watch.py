@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from console.config import Session
 
-INTERVAL = 0.35
+INTERVAL = 0.5
 AGENT_EVERY = 3.0
 LONGEST_WAIT = 30.0
 
