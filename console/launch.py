@@ -129,7 +129,13 @@ def print_plain(wanted: Wanted) -> int:
     from console.tui.start import plain
 
     try:
-        return plain(wanted)
+        code = plain(wanted)
+        sys.stdout.flush()
+        return code
+    except BrokenPipeError:
+        # The reader (`| head`) has what it wanted. Python would complain once more while it closes stdout.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
     except Exception as error:
         from console.cli.exit import report
 

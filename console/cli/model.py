@@ -39,7 +39,7 @@ VERSION_COLUMNS: list[Col[ModelVersion]] = [
         widest=60,
     ),
     Col("run", lambda item: item.run[:8]),
-    Col("data", lambda item: " ".join(f"{found.dataset}@{found.version}" for found in item.inputs)),
+    Col("data", lambda item: " ".join(dict.fromkeys(f"{found.dataset}@{found.version}" for found in item.inputs))),
     Col("by", lambda item: item.created_by),
     Col("note", lambda item: item.note),
 ]

@@ -40,7 +40,7 @@ RUN_COLUMNS: list[Col[Run]] = [
     Col("age", lambda item: since(item.created_at), right=True),
     Col("metric", _headline),
     Col("took", _took, right=True),
-    Col("data", lambda item: " ".join(f"{found.dataset}@{found.version}" for found in item.inputs)),
+    Col("data", lambda item: " ".join(dict.fromkeys(f"{found.dataset}@{found.version}" for found in item.inputs))),
     Col("experiment", lambda item: item.experiment),
     Col("by", lambda item: item.created_by),
     Col("reason", lambda item: item.reason, widest=60),
@@ -59,7 +59,8 @@ def list_(
 
     asked = parsed_query(query, where, sort, RUN_FIELDS)
     page = invocation.need("runs").page(asked, at=at, limit=limit, deleted=deleted)
-    invocation.show_page(page, RUN_COLUMNS, empty="no run matches; mlops-console run start RECIPE.toml starts one")
+    empty = "no run matches" if asked.where else "no runs yet; mlops-console run start RECIPE.toml starts one"
+    invocation.show_page(page, RUN_COLUMNS, empty=empty)
 
 
 @run.command("show")

@@ -209,3 +209,9 @@ def test_before_the_first_paint_nothing_heavy_is_imported() -> None:
         "print([name for name in heavy if name in sys.modules])"
     )
     assert subprocess.check_output([sys.executable, "-I", "-c", code], text=True).strip() == "[]"
+
+
+def test_a_plain_pane_piped_into_a_reader_that_has_enough_says_nothing(tmp_path: Path) -> None:
+    command = f"{sys.executable} -m console.launch --workspace {tmp_path} --plain runs | true"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, timeout=60)
+    assert done.stderr == ""
