@@ -55,8 +55,8 @@ class Dialog(ModalScreen[A | None], Generic[A]):
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "cancel", "cancel", id="dialog.cancel", tooltip="Leave; nothing is changed."),
-        Binding("tab", "focus_next", "next", id="dialog.next", tooltip="To the next line."),
-        Binding("shift+tab", "focus_previous", "previous", id="dialog.previous", tooltip="To the line before."),
+        Binding("tab", "app.focus_next", "next", id="dialog.next", tooltip="To the next line."),
+        Binding("shift+tab", "app.focus_previous", "previous", id="dialog.previous", tooltip="To the line before."),
     ]
 
     if TYPE_CHECKING:

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 from backends.entities import Dataset, DatasetVersion
 from console.tui.dialogs import Field, Form
+from console.tui.file_names import FileSuggester, complete_file, data_files
+from console.tui.verbs.runs import dataset_names
 from console.wording import thousands
 
 if TYPE_CHECKING:
@@ -19,11 +21,22 @@ async def import_file(here: Here) -> None:
     assert here.session is not None  # noqa: S101 the action needs a dataset store
     session = here.session
     chosen = here.selected
-    name = chosen.name if isinstance(chosen, Dataset) else chosen.dataset if isinstance(chosen, DatasetVersion) else ""
     file = here.argument
+    # Inside a dataset a file is its next version. In the list of all, the row under the cursor means nothing: a new
+    # file is not to become a version of whatever stands there.
+    inside = chosen.dataset if isinstance(chosen, DatasetVersion) else ""
+    known = await here.app.look_up(lambda: dataset_names(session.backend))
+    near = chosen.name if isinstance(chosen, Dataset) else inside
+    files = data_files()
     fields = [
-        Field("file", "file", file, "CSV, TSV, JSON lines or Parquet"),
-        Field("name", "dataset", name or _name(file), "empty: the file's name"),
+        Field("file", "file", file, "" if files else "CSV, TSV, JSON lines or Parquet", files, FileSuggester()),
+        Field(
+            "name",
+            "dataset",
+            inside or _name(file),
+            "empty: the file's name",
+            tuple(sorted(known, key=lambda each: (each != near, each))),
+        ),
         Field("note", "note", ""),
     ]
     values = await here.app.ask(Form("Import a file as a dataset version", fields, "import", check=_check))
@@ -66,7 +79,10 @@ def _check(values: dict[str, str]) -> str:
         return "which file?"
     path = Path(values["file"]).expanduser()
     if not path.exists():
-        return f"{path}: no such file"
+        meant = complete_file(values["file"])
+        return f"{path}: no such file" + (f"; did you mean {meant}?" if meant else "")
+    if path.is_dir():
+        return f"{path} is a folder; which file in it?"
     return ""
 
 

@@ -84,7 +84,7 @@ async def _from_text(here: Here, text: str, source: str, *, origin: str = "", pi
     dataset = recipe.dataset
     if pinned is not None and pinned.inputs and "@" not in dataset:
         dataset = f"{pinned.inputs[0].dataset}@{pinned.inputs[0].version}"
-    datasets = await here.app.look_up(lambda: _dataset_names(here.backend))
+    datasets = await here.app.look_up(lambda: dataset_names(here.backend))
     fields = [
         Field("name", "run name", pinned.name if pinned else recipe.name, "empty: made from dataset and estimator"),
         Field("dataset", "dataset", dataset, "name or name@version", datasets),
@@ -114,7 +114,7 @@ async def _from_text(here: Here, text: str, source: str, *, origin: str = "", pi
 
 
 async def _from_form(here: Here) -> None:
-    datasets = await here.app.look_up(lambda: _dataset_names(here.backend))
+    datasets = await here.app.look_up(lambda: dataset_names(here.backend))
     if not datasets:
         raise Invalid("training needs a dataset, and there is none yet: import a file first (2, then i)")
     chosen = here.selected
@@ -190,7 +190,7 @@ def _toml(value: object) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def _dataset_names(backend: Any) -> tuple[str, ...]:
+def dataset_names(backend: Any) -> tuple[str, ...]:
     return tuple(dataset.name for dataset in backend.need("datasets").page(limit=200).items)
 
 
