@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from console.safe import safe_text
+from console.training.measured import SIDE
 from console.tui import ink, state
+from console.tui.columns import metric
 from console.tui.lines import Line
-from console.wording import number
 
 if TYPE_CHECKING:
     from backends.entities import Run
-    from console.training.compare import Comparison, ValueRow
+    from console.training.compare import Comparison, MetricRow, ValueRow
 
 
 def comparison_lines(found: Comparison, runs: list[Run]) -> list[Line]:
@@ -22,12 +23,8 @@ def comparison_lines(found: Comparison, runs: list[Run]) -> list[Line]:
     lines.append(Line([(ink.fit("", 24), ""), *_states(runs, widths)]))
     lines.append(Line([("", "")]))
     lines.append(Line([(" METRICS", "head"), ("   best marked", "dim")]))
-    for row in found.metrics:
-        spans: list[ink.Span] = [(" " + ink.fit(safe_text(row.key), 22) + " ", "dim")]
-        for place, (value, width) in enumerate(zip(row.values, widths, strict=True)):
-            best = place in row.best
-            spans.append((ink.fit(number(value) + (" ●" if best else ""), width) + " ", "good" if best else ""))
-        lines.append(Line(spans))
+    main = [row for row in found.metrics if not row.key.startswith(SIDE)]
+    lines += [_metric_line(row, widths) for row in main]
     for title, rows in (("PARAMETERS", found.params), ("FACTS", found.facts)):
         different = [row for row in rows if row.differs]
         same = [row for row in rows if not row.differs]
@@ -37,7 +34,18 @@ def comparison_lines(found: Comparison, runs: list[Run]) -> list[Line]:
         ]
         lines += [_value_line(row, widths, "accent") for row in different]
         lines += [_value_line(row, widths, "dim") for row in same]
+    if len(main) < len(found.metrics):
+        lines += [Line([("", "")]), Line([(" OTHER METRICS", "head"), ("   training, baseline, folds", "dim")])]
+        lines += [_metric_line(row, widths) for row in found.metrics if row not in main]
     return lines
+
+
+def _metric_line(row: MetricRow, widths: list[int]) -> Line:
+    spans: list[ink.Span] = [(" " + ink.fit(safe_text(row.key), 22) + " ", "dim")]
+    for place, (value, width) in enumerate(zip(row.values, widths, strict=True)):
+        best = place in row.best
+        spans.append((ink.fit(metric(value) + (" ●" if best else ""), width) + " ", "good" if best else ""))
+    return Line(spans)
 
 
 def _states(runs: list[Run], widths: list[int]) -> list[ink.Span]:

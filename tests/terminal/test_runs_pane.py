@@ -189,7 +189,7 @@ async def test_two_marks_and_c_compare(tmp_path: Path) -> None:
         await until(lambda: isinstance(pilot.app.screen, CompareScreen))
         text = pilot.app.screen.body.text()  # type: ignore[attr-defined]
         assert text.index("depth") < text.index("seed")
-        assert "0.8 ●" in text
+        assert "0.8000 ●" in text
         await pilot.press("escape")
     backend.close()
 
