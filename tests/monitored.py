@@ -37,6 +37,8 @@ def register(
     *,
     iterations: int = 40,
     alias: str = "champion",
+    times: pd.Series | None = None,
+    held_times: pd.Series | None = None,
 ) -> ModelVersion:
     """Fit gradient boosting, keep its files as a training run does, register, and point the alias at it."""
     from sklearn.compose import ColumnTransformer
@@ -80,6 +82,8 @@ def register(
         task="classification",
         positive="yes",
         classes=classes,
+        times=times,
+        score_times=held_times,
     )
     (made / "reference.json").write_bytes(profile.encode())
     runs, artifacts, registry = backend.need("runs"), backend.need("artifacts"), backend.need("registry")

@@ -74,9 +74,10 @@ def _performance(
     recent = found[-policy.n :]
     bad = [verdict for verdict in recent if verdict.bad]
     newest = found[-1]
-    reference = profile.metrics[metric]
+    reference = newest.reference
     measured = f"{digits(newest.value.value)}{interval(newest.value)}"
-    said = f"{label(metric)} {measured} over {policy.pool} {plural(monitor.window)}"
+    over = f"within days, over {policy.pool} days" if newest.within else f"over {policy.pool} {plural(monitor.window)}"
+    said = f"{label(metric)} {measured} {over}"
     if len(found) >= policy.k and all(verdict.good for verdict in found[-policy.k :]):
         return _Judged(calm=f"{said}, back within {digits(policy.min_effect)} of the reference {digits(reference)}")
     began = next((alert.opened_at for alert in alerts if alert.metric == metric), _run_start(found).start)

@@ -14,6 +14,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from backends.entities import Estimate
 from console.monitoring import performance
 from console.monitoring.counts import Counts, Layout, most_frequent
 from console.monitoring.profile import (
@@ -23,8 +24,10 @@ from console.monitoring.profile import (
     NumericColumn,
     Profile,
     ScoreCells,
+    Spread,
     group_starts,
 )
+from console.monitoring.spread import area_variance, row_variance, spread_of
 
 Vector = np.ndarray[Any, Any]
 
@@ -343,26 +346,38 @@ def reference_metrics(
     classes: Sequence[Any],
     scale: str,
     times: pd.Series[Any] | None,
-) -> tuple[dict[str, float], dict[str, tuple[float, float]]]:
-    """Metrics of the held-out rows, measured as windows are; and per metric (median, standard deviation) over their
-    days."""
+) -> tuple[dict[str, float], dict[str, Spread]]:
+    """Metrics of the held-out rows, measured as windows are; and per metric what single days of them are like."""
     targets = encode_labels(labels, task, _text(positive), [_text(value) for value in classes])
     table = np.asarray(scores, dtype=np.float64)
 
-    def measured(rows: Any) -> dict[str, float]:
+    def measured(rows: Any) -> tuple[dict[str, Estimate], list[list[int]]]:
         counts, sums = count_scores(table[rows], targets[rows], cells, task, scale)
-        found = performance.measure(counts.reshape(3, SCORE_CELLS).tolist(), sums, task, scale)
-        return {name: estimate.value for name, estimate in found.items()}
+        by_label = counts.reshape(3, SCORE_CELLS).tolist()
+        return performance.measure(by_label, sums, task, scale), by_label
 
-    daily: dict[str, tuple[float, float]] = {}
-    if times is not None:
-        days = day_of(times)
-        each = [measured(days == day) for day in np.unique(days) if (days == day).sum() >= DAY_ROWS]
-        for name in performance.LARGER_IS_BETTER:
-            values = [found[name] for found in each if name in found]
-            if len(values) >= FEWEST_DAYS:
-                daily[name] = (float(np.median(values)), float(np.std(values, ddof=1)))
-    return measured(slice(None)), daily
+    whole, _ = measured(slice(None))
+    metrics = {name: estimate.value for name, estimate in whole.items()}
+    if times is None:
+        return metrics, {}
+    days = day_of(times)
+    each = [measured(days == day) for day in np.unique(days) if (days == day).sum() >= DAY_ROWS]
+    within: dict[str, Spread] = {}
+    for name, estimate in whole.items():
+        unit = 0.0 if name == "auc" else row_variance(estimate)
+        if name != "auc" and not unit:
+            continue
+        known = [(found[name], table_) for found, table_ in each if name in found]
+        if len(known) < FEWEST_DAYS:
+            continue
+        values = [found.value for found, _ in known]
+        if name == "auc":
+            typical = float(np.median(values))
+            variances = [area_variance(typical, sum(table_[1]), sum(table_[0])) for _, table_ in known]
+        else:
+            variances = [unit / found.n for found, _ in known]
+        within[name] = spread_of(values, variances, unit)
+    return metrics, within
 
 
 def day_of(times: pd.Series[Any]) -> Vector:

@@ -18,6 +18,7 @@ import pandas as pd
 from backends.contract import Backend, BackendError, Invalid, Unreachable
 from backends.entities import Millis, Monitor, Window
 from console.monitoring import alerts, schema
+from console.monitoring.ack import restate
 from console.monitoring.batch import SchemaEvent, fit_columns, read_batch, sha256_of, times_of
 from console.monitoring.champion import Champion, load_champion, scores_of
 from console.monitoring.counting import add_scores, as_text, count_features, count_scores, encode_labels
@@ -118,6 +119,7 @@ def _ingest(
     if monitor.id_column and monitor.id_column in frame:
         drop_pending(folder, as_text(frame[monitor.id_column]))
     schema.note_events(backend, monitor, events, stored[-1], [column.name for column in features])
+    restate(backend, monitor.name)
     return BatchRecord(
         at=_now(),
         file=file.name,
@@ -273,10 +275,7 @@ def review(backend: Backend, monitor: Monitor, champion: Champion) -> None:
         return
     for alert in alerts.evaluate(monitor, champion.profile, windows, store.alerts(monitor.name, open_only=True)):
         store.put_alert(alert)
-    newest = windows[-1]
-    state = alerts.monitor_state(store.alerts(monitor.name, open_only=True), newest)
-    if state is not newest.state:
-        store.add_window(msgspec.structs.replace(newest, state=state))
+    restate(backend, monitor.name)
 
 
 def _now() -> Millis:

@@ -110,6 +110,20 @@ class ScoreCells(Record, frozen=True):
     limits: Limits = Limits()
 
 
+class Spread(Record, frozen=True, kw_only=True):
+    """A metric over single days of the held-out rows."""
+
+    mean: float
+    """Over days, each weighted by how surely it is known."""
+    between: float
+    """Standard deviation of the days themselves, without what few rows add."""
+    error: float
+    """Standard error of the mean."""
+    unit: float = 0.0
+    """Sampling variance of one row; 0 for an AUC, whose variance follows from its classes."""
+    days: int
+
+
 class Profile(Record, frozen=True, kw_only=True):
     """The reference that windows are held against."""
 
@@ -128,10 +142,9 @@ class Profile(Record, frozen=True, kw_only=True):
     score: ScoreCells
     metrics: dict[str, float]
     """On the held-out rows."""
-    daily: dict[str, tuple[float, float]] = msgspec.field(default_factory=dict)
-    """metric → (median, standard deviation) over single days of the held-out rows, where their times were given: a
-    day is
-    harder than the whole, which also tells calm days from bad ones."""
+    within: dict[str, Spread] = msgspec.field(default_factory=dict)
+    """metric → what single days of the held-out rows are like, where their times were given: a day is harder than the
+    whole, which also tells calm days from bad ones."""
     alpha: float = ALPHA
     min_psi: float = 0.1
     strong_psi: float = 0.25
@@ -201,7 +214,7 @@ def build_profile(
         importance = max(0.0, float(weights.get(str(name), 0.0)))
         columns.append(msgspec.structs.replace(column, limits=limits, importance=importance))
     score = counting.score_cells(scores, labels, task=kind, positive=positive, classes=classes, scale=scale)
-    metrics, daily = counting.reference_metrics(
+    metrics, within = counting.reference_metrics(
         scores, labels, score, task=kind, positive=positive, classes=classes, scale=scale, times=score_times
     )
     score = msgspec.structs.replace(score, limits=thresholds.resample_score(score, rng))
@@ -215,7 +228,7 @@ def build_profile(
         columns=tuple(columns),
         score=score,
         metrics=metrics,
-        daily=daily,
+        within=within,
     )
 
 

@@ -15,6 +15,7 @@ from console.monitoring.performance import LARGER_IS_BETTER, coverage
 from console.monitoring.policy import read_policy
 from console.monitoring.profile import SCORE_CELLS, NumericColumn, Profile
 from console.monitoring.severity import is_firing
+from console.monitoring.spread import is_day
 from console.monitoring.verdicts import primary_metric, verdicts
 from console.monitoring.windows import percent
 
@@ -146,7 +147,8 @@ def headline(
         gap = recent.value - reference if LARGER_IS_BETTER.get(metric, True) else reference - recent.value
         course = "level with" if abs(gap) < 0.005 else f"{digits(abs(gap))} {'better' if gap > 0 else 'worse'} than"
         parts.append(
-            f"{label(metric)} {digits(recent.value)}{interval(recent)} over {pool} windows, "
+            f"{label(metric)} {digits(recent.value)}{interval(recent)}"
+            f"{' within days' if is_day(newest.end - newest.start) else ''} over {pool} windows, "
             f"{course} the reference {digits(reference)}"
         )
     elif newest.labelled:

@@ -12,7 +12,8 @@ from console.monitoring import performance
 from console.monitoring.cells import by_label
 from console.monitoring.counts import layout_of, unpack
 from console.monitoring.policy import Policy
-from console.monitoring.profile import Profile
+from console.monitoring.profile import Profile, Spread
+from console.monitoring.spread import area_variance, critical, is_day, reference_for, together
 
 # Two-sided 95 % quantiles of Student's t by degrees of freedom; between two of them the smaller freedom counts.
 STUDENT = {1: 12.71, 2: 4.303, 3: 3.182, 4: 2.776, 5: 2.571, 6: 2.447, 7: 2.365, 8: 2.306, 9: 2.262, 10: 2.228}
@@ -32,9 +33,14 @@ class Verdict(Record, frozen=True):
     shortfall: float
     """How much worse than the reference; negative when better."""
     bad: bool
-    """Worse by more than the minimum effect, even at the kinder end of the interval."""
+    """Worse by more than the minimum effect, and by more than calm windows fall by accident: held against days,
+    `spread.critical` standard errors of days and rows; else the whole interval."""
     good: bool
     """Within the minimum effect of the reference."""
+    reference: float
+    """What it is held against: the mean over single days of the reference for days, else the whole reference."""
+    within: bool = False
+    """Held against days."""
 
 
 def primary_metric(profile: Profile) -> str:
@@ -48,9 +54,11 @@ def verdicts(windows: Sequence[Window], profile: Profile, policy: Policy) -> lis
     windows: of one model version, oldest first. Windows without labels are stepped over, so late labels make no hole.
     """
     metric = primary_metric(profile)
-    reference = profile.metrics.get(metric)
+    longest = max((window.end - window.start for window in windows), default=0)
+    reference = reference_for(profile, longest).get(metric)
     if reference is None:
         return []
+    spread = profile.within.get(metric) if is_day(longest) else None
     effect = policy.min_effect * (abs(reference) if profile.task == "regression" else 1.0)
     first, last = layout_of(profile).score
     labelled = [window for window in windows if window.labelled]
@@ -60,22 +68,51 @@ def verdicts(windows: Sequence[Window], profile: Profile, policy: Policy) -> lis
         each.append((list(counts.cells[first:last]), list(counts.sums)))
     found = []
     for stop in range(policy.pool, len(labelled) + 1):
-        estimate = pooled(each[stop - policy.pool : stop], metric, profile)
+        parts = each[stop - policy.pool : stop]
+        estimate = within_days(parts, metric, profile, spread) if spread else pooled(parts, metric, profile)
         if estimate is None or estimate.n < policy.min_labels:
             continue
-        kindest = estimate.high if performance.LARGER_IS_BETTER[metric] else estimate.low
         shortfall = performance.shortfall(metric, estimate.value, reference)
+        if spread is None or estimate.low is None:
+            kindest = estimate.high if performance.LARGER_IS_BETTER[metric] else estimate.low
+            bad = kindest is not None and performance.shortfall(metric, kindest, reference) > effect
+        else:
+            error = math.hypot((estimate.value - estimate.low) / performance.Z95, spread.error)
+            bad = shortfall > max(effect, critical(policy.pool, policy.k, policy.n) * error)
         found.append(
             Verdict(
                 start=labelled[stop - 1].start,
                 end=labelled[stop - 1].end,
                 value=estimate,
                 shortfall=shortfall,
-                bad=kindest is not None and performance.shortfall(metric, kindest, reference) > effect,
+                bad=bad,
                 good=shortfall <= effect,
+                reference=reference,
+                within=spread is not None,
             )
         )
     return found
+
+
+def within_days(parts: Sequence[Totals], metric: str, profile: Profile, spread: Spread) -> Estimate | None:
+    """The mean of the days' own metrics, with the 95 % interval that days and rows together give."""
+    values, variances, rows = [], [], 0
+    for cells, sums in parts:
+        found = _measured(cells, sums, metric, profile)
+        if found is None:
+            continue
+        if metric == "auc":
+            negatives, positives, _ = by_label(cells)
+            variances.append(area_variance(spread.mean, sum(positives), sum(negatives)))
+        else:
+            variances.append(spread.unit / found.n)
+        values.append(found.value)
+        rows += found.n
+    if not values:
+        return None
+    mean, error = together(values, variances, spread)
+    half = performance.Z95 * error
+    return Estimate(value=mean, low=mean - half, high=mean + half, n=rows)
 
 
 def pooled(parts: Sequence[Totals], metric: str, profile: Profile) -> Estimate | None:

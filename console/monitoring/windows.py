@@ -12,6 +12,7 @@ from console.monitoring.cells import Shares, coarse, gathered, in_order, score_t
 from console.monitoring.counts import Counts, Layout, pack
 from console.monitoring.drift import binomial_tail, fisher_more, ks, psi
 from console.monitoring.profile import CategoricalColumn, Limits, Profile, ReferenceColumn
+from console.monitoring.spread import reference_for
 
 MIN_ROWS = 50
 """Under this many rows no distance is judged; what is missing or new is still named."""
@@ -83,7 +84,7 @@ def make_window(
         columns=columns,
         prediction=prediction,
         performance=measured,
-        reference=profile.metrics,
+        reference=reference_for(profile, end - start),
         state=_state((*columns, prediction)),
     )
 
@@ -124,6 +125,8 @@ def score_column(
     elif any(verdict is MonitorState.WARN for verdict, _ in odd):
         state = MonitorState.WARN
     reason = "; ".join(text for _, text in odd)
+    if not reason and here.rows >= MIN_ROWS and distance is not None and distance >= profile.min_psi:
+        reason = _ok_distance(column.limits, distance, there.rows, here.rows)
     if not reason and 0 < here.rows < MIN_ROWS:
         reason = f"{here.rows} rows: too few to judge the distance, {MIN_ROWS} are needed"
     return ColumnScore(
@@ -165,6 +168,14 @@ def _odd_distance(
         return []
     state = MonitorState.FIRING if distance >= profile.strong_psi else MonitorState.WARN
     return [(state, f"{name} {distance:.2f}, over {max(bound, profile.min_psi):.2f}")]
+
+
+def _ok_distance(limits: Limits, distance: float, reference_rows: int, rows: int) -> str:
+    """Why a distance that looks large is none."""
+    bound = limit(limits, "psi", reference_rows, rows)
+    if bound <= limits.natural_psi:
+        return f"PSI {distance:.2f}, within what single training days reach ({limits.natural_psi:.2f})"
+    return f"PSI {distance:.2f}, within what {rows} rows reach by chance ({bound:.2f})"
 
 
 def _odd_shares(
