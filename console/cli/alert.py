@@ -49,6 +49,7 @@ def list_(invocation: Invocation, monitor: str, everything: bool, limit: int) ->
 def ack(invocation: Invocation, alert_id: str, reason: str, key: str) -> None:
     """Say that a person has seen it; it stays open until the metric recovers."""
     from backends.contract import Invalid, NotFound
+    from console.monitoring.ack import ack_alert
 
     monitors = invocation.need("monitors")
     matching = [item.id for item in monitors.alerts(limit=10_000) if item.id.startswith(alert_id)]
@@ -56,5 +57,6 @@ def ack(invocation: Invocation, alert_id: str, reason: str, key: str) -> None:
         raise NotFound(f"alert {alert_id}: there is none; mlops-console alert list shows the open ones")
     if len(matching) > 1 and alert_id not in matching:
         raise Invalid(f"alert {alert_id}: {len(matching)} begin with that; give more of its id", "alert")
-    after = monitors.ack_alert(alert_id if alert_id in matching else matching[0], invocation.mutation(reason, key))
+    wanted = alert_id if alert_id in matching else matching[0]
+    after = ack_alert(invocation.backend, wanted, invocation.mutation(reason, key))
     invocation.show(after, lambda: narrate(f"{after.monitor} {after.metric}: acknowledged by {after.acked_by}"))

@@ -6,6 +6,7 @@ import uuid
 from typing import TYPE_CHECKING
 
 from backends.entities import Alert
+from console.monitoring.ack import ack_alert
 from console.safe import safe_text
 from console.tui.dialogs import Confirm, sentences
 
@@ -30,5 +31,5 @@ async def acknowledge(here: Here) -> None:
     if yes is None:
         return
     mutation = session.mutation(yes.reason, uuid.uuid4().hex)
-    await here.app.carry_out(lambda: session.backend.need("monitors").ack_alert(alert.id, mutation))
+    await here.app.carry_out(lambda: ack_alert(session.backend, alert.id, mutation))
     here.app.tell(f"{alert.monitor}: acknowledged")
