@@ -78,7 +78,7 @@ def _recipe_files() -> list[Path]:
 
 
 async def _from_text(here: Here, text: str, source: str, *, origin: str = "", pinned: Run | None = None) -> None:
-    from console.training.recipe import parse_recipe
+    from console.training.recipe import override_recipe, parse_recipe
 
     recipe = parse_recipe(text, source)
     dataset = recipe.dataset
@@ -100,17 +100,29 @@ async def _from_text(here: Here, text: str, source: str, *, origin: str = "", pi
         Line([(ink.fit("target", 16), "dim"), (safe_text(f"{recipe.target}   {recipe.task}"), "")]),
         Line([(ink.fit("estimator", 16), "dim"), (safe_text(recipe.estimator.class_), "")]),
     ]
-    values = await here.app.ask(Form(f"Train: {source}", fields, "start", lines=about, check=_check_more))
+
+    def changed(values: dict[str, str]) -> dict[str, Any]:
+        found: dict[str, Any] = {
+            field.name: values[field.name]
+            for field in fields
+            if field.name not in ("name", "more") and values[field.name] != field.value
+        }
+        found.update(_pairs(values["more"]))
+        if pinned is not None:
+            found.setdefault("dataset", dataset)
+        return found
+
+    def check(values: dict[str, str]) -> str:
+        try:
+            parse_recipe(override_recipe(text, changed(values), source), source)
+        except (ValueError, Invalid) as error:
+            return str(error)
+        return ""
+
+    values = await here.app.ask(Form(f"Train: {source}", fields, "start", lines=about, check=check))
     if values is None:
         return
-    changed: dict[str, Any] = {}
-    for field in fields:
-        if field.name not in ("name", "more") and values[field.name] != field.value:
-            changed[field.name] = values[field.name]
-    changed.update(_pairs(values["more"]))
-    if pinned is not None:
-        changed.setdefault("dataset", dataset)
-    await _start(here, text, values["name"], changed, origin or source if not pinned else "", source)
+    await _start(here, text, values["name"], changed(values), origin or source if not pinned else "", source)
 
 
 async def _from_form(here: Here) -> None:
@@ -145,7 +157,17 @@ async def _from_form(here: Here) -> None:
         Field("name", "run name", ""),
         Field("seed", "seed", "0"),
     ]
-    values = await here.app.ask(Form(f"Train on {version.ref} to predict {target}", fields, "start"))
+
+    def check(values: dict[str, str]) -> str:
+        from console.training.recipe import check_columns, parse_recipe
+
+        try:
+            check_columns(parse_recipe(recipe_text(version.ref, target, values), "form"), version.columns, version.ref)
+        except Invalid as error:
+            return str(error)
+        return ""
+
+    values = await here.app.ask(Form(f"Train on {version.ref} to predict {target}", fields, "start", check=check))
     if values is None:
         return
     await _start(here, recipe_text(version.ref, target, values), values["name"], {}, "", "the form")
@@ -192,14 +214,6 @@ def _toml(value: object) -> str:
 
 def dataset_names(backend: Any) -> tuple[str, ...]:
     return tuple(dataset.name for dataset in backend.need("datasets").page(limit=200).items)
-
-
-def _check_more(values: dict[str, str]) -> str:
-    try:
-        _pairs(values["more"])
-    except ValueError as error:
-        return str(error)
-    return ""
 
 
 def _pairs(text: str) -> dict[str, str]:
