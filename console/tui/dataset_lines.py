@@ -91,7 +91,10 @@ def column_lines(
         lines += [field(title, shown(value, column.type)) for title, value in [*marks, ("most", profile.maximum)]]
     if profile.counts and len(profile.counts) > 1:
         lines += [BLANK, head("histogram"), *_bars(profile, column, width)]
-    if profile.top:
+    if profile.top and profile.top[0][1] == 1:
+        lines += [BLANK, head("values, each there once" if profile.exact else "values, each seen once")]
+        lines += [Line([(f"   {safe_text(text, 40)}", "")]) for text, _ in profile.top]
+    elif profile.top:
         lines += [BLANK, head("most frequent")]
         for text, count in profile.top:
             part = percent(count / version.rows) if version.rows else ""
