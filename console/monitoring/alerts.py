@@ -32,7 +32,7 @@ def evaluate(monitor: Monitor, profile: Profile, windows: Sequence[Window], aler
     changed: list[Alert] = []
     for metric, judged in (
         (primary_metric(profile), _performance(monitor, profile, own, policy, alerts)),
-        (DRIFT, _drift(monitor, own, policy)),
+        (DRIFT, _drift(monitor, own, policy, alerts)),
     ):
         current = next(
             (alert for alert in alerts if alert.metric == metric and alert.state is not AlertState.RESOLVED), None
@@ -115,7 +115,7 @@ def _run_start(found: Sequence[Verdict]) -> Verdict:
     return start
 
 
-def _drift(monitor: Monitor, windows: Sequence[Window], policy: Policy) -> _Judged:
+def _drift(monitor: Monitor, windows: Sequence[Window], policy: Policy, alerts: Sequence[Alert]) -> _Judged:
     recent = windows[-policy.drift_n :]
     drifted = [window for window in recent if strongly_drifted(window, policy)]
     if len(recent) >= policy.drift_k and not any(
@@ -126,17 +126,17 @@ def _drift(monitor: Monitor, windows: Sequence[Window], policy: Policy) -> _Judg
         return _Judged()
     worst = strongly_drifted(windows[-1], policy)
     named = ", ".join(score.column for score in worst[:3]) + (f" and {len(worst) - 3} more" if len(worst) > 3 else "")
-    first = drifted[0]
+    began = next((alert.opened_at for alert in alerts if alert.metric == DRIFT), drifted[0].start)
     text = (
         f"{len(worst)} feature{'s' if len(worst) != 1 else ''} drifted ({named}) in {len(drifted)} of the last "
-        f"{len(recent)} windows, since {moment(first.start, monitor.window)}; {_what_decides(windows)}"
+        f"{len(recent)} windows, since {moment(began, monitor.window)}; {_what_decides(windows)}"
     )
     fires = Alert(
-        id=alert_id(monitor.name, DRIFT, windows[-1].model_version, first.start),
+        id=alert_id(monitor.name, DRIFT, windows[-1].model_version, began),
         monitor=monitor.name,
         metric=DRIFT,
         state=AlertState.FIRING,
-        opened_at=first.start,
+        opened_at=began,
         text=text,
         severity=WARN,
         windows=len(drifted),

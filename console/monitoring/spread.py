@@ -26,7 +26,8 @@ from console.monitoring.profile import Profile, Spread
 
 DAY = 86_400_000
 FALSE_ALARMS = 0.01
-"""Share of calm stretches of `STRETCH` windows in which a false alarm is accepted."""
+"""Share of calm stretches of `STRETCH` windows in which a false alarm is accepted, were the spread of days known; found
+in simulation with a reference of 60 days: 0.007 to 0.016."""
 STRETCH = 30
 DRAWS = 4000
 
