@@ -14,7 +14,7 @@ from backends.contract import END, START, Conflict, Invalid, Mutation, NotFound,
 from backends.entities import GateResult, JournalEntry, Millis, Outcome
 from backends.local.database import Database, now
 from backends.local.listing import cut
-from backends.query import Query, select
+from backends.query import And, Compare, Node, Query, select
 
 _COLUMNS: Final = (
     "seq, id, at, actor, action, target, before, after, reason, gates, outcome, detail, key, undoes, "
@@ -163,11 +163,11 @@ class LocalJournal:
 
     def _searched(self, query: Query, at: str, limit: int) -> Page[JournalEntry]:
         with self._database.read() as connection:
-            found = select(query, self._entries(connection))
+            found = select(query, self._entries(connection, *_narrowed(query.where)))
         return cut(found, at, limit, name=lambda entry: entry.id)
 
-    def _entries(self, connection: sqlite3.Connection) -> Iterator[JournalEntry]:
-        for row in connection.execute(f"{_SELECT} ORDER BY seq DESC"):
+    def _entries(self, connection: sqlite3.Connection, where: str, binds: list[str]) -> Iterator[JournalEntry]:
+        for row in connection.execute(f"{_SELECT} WHERE {where} ORDER BY seq DESC", binds):
             yield _entry(row)
 
     def get(self, entry: str) -> JournalEntry:
@@ -229,3 +229,23 @@ class LocalJournal:
         if (held, previous) != (head_seq, head_hash):
             return held, f"the chain ends in another hash than the head record of {head_seq} entries keeps."
         return held, ""
+
+
+_NARROWING: Final = {"id", "actor", "action", "target", "outcome"}
+"""Columns by which SQL leaves entries out before any is decoded."""
+
+
+def _narrowed(node: Node | None) -> tuple[str, list[str]]:
+    """SQL that is true of every entry which the condition can match, and what it binds. The condition comes after."""
+    parts, binds = ["1"], []
+    for each in node.nodes if isinstance(node, And) else (node,):
+        if (
+            isinstance(each, Compare)
+            and each.op == "="
+            and isinstance(each.value, str)
+            and each.key.scope == "attribute"
+            and each.key.name in _NARROWING
+        ):
+            parts.append(f"{each.key.name} = ?")
+            binds.append(each.value)
+    return " AND ".join(parts), binds

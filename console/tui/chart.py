@@ -200,9 +200,9 @@ def picture(chart: Chart, width: int, height: int) -> list[Strip]:
     for at, line in enumerate(lines):
         dots = [[dot(p) for p in extremes(part, left, right, columns)] for part in line if part]
         marker = "braille" if utf8_screen() else ASCII_MARKERS[at % len(ASCII_MARKERS)]
-        name = (tuple(map(tuple, dots)), columns, rows, marker)
-        kept[name] = chart._traced.get(name) or trace.trace(dots, columns, rows, marker=marker)
-        for y, row in enumerate(kept[name]):
+        drawing = (tuple(map(tuple, dots)), columns, rows, marker)
+        kept[drawing] = chart._traced.get(drawing) or trace.trace(dots, columns, rows, marker=marker)
+        for y, row in enumerate(kept[drawing]):
             for x, character in enumerate(row):
                 if (
                     character != " " and cells[y][x][1] != NAME

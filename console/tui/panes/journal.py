@@ -11,6 +11,7 @@ from console.safe import safe_text
 from console.tui import ink, state
 from console.tui.columns import Column, Tone
 from console.tui.describing import record_lines
+from console.tui.journal_change import change
 from console.tui.rows import PagedRows
 from console.tui.table_pane import TablePane
 from console.wording import local_time
@@ -95,19 +96,6 @@ class JournalPane(TablePane):
     @property
     def busy(self) -> bool:
         return super().busy or (self.is_mounted and self.table.busy)
-
-
-def change(entry: JournalEntry) -> str:
-    """`v2 → v3`, or the fields that differ."""
-    before, after = entry.before, entry.after
-    parts = []
-    for key in [*before, *(key for key in after if key not in before)]:
-        old, new = before.get(key), after.get(key)
-        if old == new:
-            continue
-        moved = f"{'–' if old is None else old} → {'–' if new is None else new}"
-        parts.append(moved if key in ("version", "alias") else f"{key} {moved}" if key in before else f"{key} {new}")
-    return ", ".join(parts)
 
 
 def outcome(entry: JournalEntry) -> str:

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 from textual.containers import Container
 
 from backends.contract import BackendError, NotFound
-from backends.entities import AlertState, Monitor
+from backends.entities import Monitor
 from backends.query import MONITOR_FIELDS, Query
 from console.config import Session
 from console.monitoring.counts import unpack
 from console.monitoring.read import Feature, MonitorView, course, histogram, monitor_view
+from console.monitoring.severity import by_urgency
 from console.safe import safe_text
 from console.tui import ink, state
 from console.tui.chart import Chart, Level, Series
@@ -217,8 +218,7 @@ class MonitorPane(TablePane):
         """Inside a monitor its alert that fires, so that `a` and `b` act on it; else the monitor itself."""
         if self.view is None:
             return self.table.cursor_row
-        firing = [alert for alert in self.view.alerts if alert.state is AlertState.FIRING]
-        alerts = firing or self.view.alerts
+        alerts = by_urgency(self.view.alerts)
         return alerts[0] if alerts else self.view.monitor
 
     def crumbs(self) -> tuple[str, ...]:

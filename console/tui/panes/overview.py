@@ -26,6 +26,7 @@ from console.monitoring.severity import alert_word, by_urgency
 from console.safe import safe_text
 from console.tui import ink, state
 from console.tui.hints import hint_lines
+from console.tui.journal_change import change
 from console.tui.lines import Line, LineList
 from console.tui.pane import Pane
 from console.wording import age, ago, bar, clock, local_time, number
@@ -35,6 +36,9 @@ if TYPE_CHECKING:
 
 SHOWN = 20
 """Rows in a section; the lists have the rest."""
+
+LATELY = 6
+"""Changes that the overview names; the journal has the rest."""
 
 RECENT_MS = 24 * 3_600_000
 LONG_AGO_MS = 365 * RECENT_MS
@@ -58,6 +62,8 @@ class Seen:
     at: int
     alerts: tuple[Alert, ...]
     pending: tuple[JournalEntry, ...]
+    lately: tuple[JournalEntry, ...]
+    """The newest changes by anybody, newest first."""
     broken: tuple[Run, ...]
     production: tuple[InProduction, ...]
     running: tuple[Run, ...]
@@ -167,7 +173,9 @@ def look(backend: Backend) -> Seen:
         broken = tuple(run for run in latest if at - (run.ended_at or run.created_at) < RECENT_MS)
         some_run = bool(running or latest or backend.runs.page(limit=1).items)
     pending: tuple[JournalEntry, ...] = ()
+    lately: tuple[JournalEntry, ...] = ()
     if backend.journal:
+        lately = backend.journal.page(limit=LATELY).items
         intents = Compare(Key("attribute", "outcome"), "=", Outcome.INTENT)
         pending = backend.journal.page(Query(where=intents), limit=SHOWN).items
     work = (
@@ -178,6 +186,7 @@ def look(backend: Backend) -> Seen:
         at=at,
         alerts=alerts,
         pending=pending,
+        lately=lately,
         broken=broken,
         production=tuple(production),
         running=running,
@@ -185,7 +194,7 @@ def look(backend: Backend) -> Seen:
         datasets=bool(datasets),
         runs=some_run,
         models=bool(models),
-        new=all(at - one.created_at < RECENT_MS for one in (*datasets, *models)),
+        new=all(at - made < RECENT_MS for made in [*(d.created_at for d in datasets), *(m.created_at for m in models)]),
     )
 
 
@@ -217,7 +226,13 @@ def since(at: int, when: int) -> str:
 
 
 def overview_lines(seen: Seen, width: int, welcome: bool | None) -> list[Line]:
-    return [*hint_lines(seen, welcome), *_needs(seen, width), *_production(seen, width), *_running(seen, width)]
+    return [
+        *hint_lines(seen, welcome),
+        *_needs(seen, width),
+        *_production(seen, width),
+        *_running(seen, width),
+        *_lately(seen, width),
+    ]
 
 
 _BLANK = Line([("", "")])
@@ -372,3 +387,26 @@ def _running_spans(run: Run, seen: Seen, width: int) -> list[ink.Span]:
     if progress.eta_s is not None:
         spans.append((f"eta {clock(progress.eta_s)}", "dim"))
     return spans
+
+
+def _lately(seen: Seen, width: int) -> list[Line]:
+    """The newest changes: what, to what, from what to what, by whom, why."""
+    if not seen.lately:
+        return []
+    lines = [_BLANK, _head("LATELY")]
+    for entry in seen.lately:
+        word = "undone" if entry.undone_by else str(entry.outcome)
+        done = word == "done"
+        moved = change(entry) if "version" in entry.before else ""  # what was made anew is told by its name
+        reason = f"  “{safe_text(entry.reason, 60)}”" if entry.reason else ""
+        spans: list[ink.Span] = [
+            (f" {ink.fit(age(entry.at, seen.at), 6, right=True)}  ", "dim"),
+            (ink.fit(safe_text(entry.action), 16) + " ", ""),
+            (ink.fit(safe_text(entry.target), 22 if width >= 100 else 16) + " ", ""),
+            *(() if done else (state.span(word), ("  ", ""))),
+            (safe_text(moved, 24) + "  " if moved else "", ""),
+            (safe_text(entry.actor.split("@", 1)[0], 16), "dim"),
+            (reason, "dim"),
+        ]
+        lines.append(Line(spans, f"entry:{entry.id}", entry))
+    return lines

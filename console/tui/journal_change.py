@@ -1,0 +1,19 @@
+"""What a journal entry changed, in few words."""
+
+from __future__ import annotations
+
+from backends.entities import JournalEntry
+
+
+def change(entry: JournalEntry) -> str:
+    """`v2 → v3`, or the fields that differ."""
+    before, after = entry.before, entry.after
+    parts = []
+    for key in [*before, *(key for key in after if key not in before)]:
+        old, new = before.get(key), after.get(key)
+        if old == new:
+            continue
+        sign = "v" if key == "version" else ""
+        moved = " → ".join("–" if value is None else f"{sign}{value}" for value in (old, new))
+        parts.append(moved if key in ("version", "alias") else f"{key} {moved}" if key in before else f"{key} {new}")
+    return ", ".join(parts)
