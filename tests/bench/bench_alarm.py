@@ -17,7 +17,6 @@ from pathlib import Path
 from backends.contract import Backend
 from tests.integration.test_monitor_flights import feed, trained
 
-
 MID_APRIL = (4, 15)
 
 
