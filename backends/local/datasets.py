@@ -160,9 +160,7 @@ class LocalDatasets:
                 before = _dataset(connection, ref).note
                 connection.execute("UPDATE datasets SET note = ? WHERE name = ?", (note, ref))
             if before != note:
-                journal.append(
-                    connection, "dataset.note", ref, mutation, before={"note": before}, after={"note": note}
-                )
+                journal.append(connection, "dataset.note", ref, mutation, before={"note": before}, after={"note": note})
             idempotency.note(connection, "dataset.note", mutation)
 
     def delete(self, name: str, mutation: Mutation) -> None:
