@@ -27,9 +27,9 @@ DAYS = 45
 
 SHOTS: dict[str, tuple[str, ...]] = {
     "overview": ("1",),
-    "datasets": ("2",),
+    "datasets": ("2", "\r", "\r"),
     "runs": ("3", " ", "j", " ", "j"),
-    "models": ("4",),
+    "models": ("4", "\r"),
     "monitor": ("5",),
     "journal": ("6",),
     "compare": ("3", " ", "j", " ", "c"),
@@ -37,6 +37,9 @@ SHOTS: dict[str, tuple[str, ...]] = {
     "help": ("?",),
 }
 """name → keys that lead there."""
+
+LATE = {"datasets": "▇"}
+"""name → what comes after everything else: a profile is counted by a process of its own."""
 
 ENV = {
     "TERM": "xterm-256color", "COLORTERM": "truecolor", "LC_ALL": "C.UTF-8", "TZ": "UTC",
@@ -90,6 +93,8 @@ def take(workspace: Path, name: str, columns: int, rows: int) -> None:
         for key in SHOTS[name]:
             terminal.press(key)
             terminal.settle()
+        if name in LATE:
+            terminal.wait_for(LATE[name])
         terminal.settle(quiet_s=1.2)
         stem = HERE / f"{name}-{columns}x{rows}"
         write_svg(terminal, stem.with_suffix(".svg"), f"mlops-console, {name}, {columns}x{rows}")
