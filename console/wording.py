@@ -71,13 +71,16 @@ def thousands(value: int) -> str:
 
 
 def number(value: float | None, digits: int = 4) -> str:
-    """A measurement to `digits` significant digits; `–` where there is none."""
+    """A measurement to `digits` significant digits, or whole where it has more before the point; `–` where there is
+    none."""
     if value is None or math.isnan(value):
         return NOTHING
     if math.isinf(value):
         return "∞" if value > 0 else "-∞"
     if value == int(value) and abs(value) < 1e15:
-        return str(int(value))
+        return str(int(value)) if abs(value) < 1e4 else thousands(int(value))
+    if 10**digits <= abs(value) < 1e15:
+        return thousands(round(value))  # never 1.362e+04
     return f"{value:.{digits}g}"
 
 
