@@ -325,7 +325,8 @@ def _production_line(one: InProduction, seen: Seen, name_cells: int, width: int)
         spans.append(state.span(word))
         drifted = [c.column for c in one.windows[-1].columns if c.state is MonitorState.FIRING] if one.windows else []
         if drifted:
-            spans.append((f"  {len(drifted)} features drift: {safe_text(', '.join(drifted), 40)}", ""))
+            words = "1 feature drifts" if len(drifted) == 1 else f"{len(drifted)} features drift"
+            spans.append((f"  {words}: {safe_text(', '.join(drifted), 40)}", ""))
     return Line(spans, f"model:{one.model.name}", one.version)
 
 
