@@ -1,23 +1,49 @@
 """From a context's words to a backend: `local:/path`, or an adapter that a package offers by entry point.
 
 An adapter is an entry point of the group `mlops_console.backends` named as the first word of its urls (`mlflow` for
-`mlflow+https://…`): a function `(name, url, sidecar) -> Backend`.
+`mlflow+https://…`): a function `(name, url, sidecar, login, options) -> Backend`. The sidecar is an embedded store:
+what the server cannot keep is kept there, and what the adapter leaves None is taken from it.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
 
+import msgspec
+
 from backends.contract import Backend, Invalid
+from backends.login import Login
 
 GROUP: Final = "mlops_console.backends"
+REMOTE: Final = "remote.json"
+"""In a sidecar: which server it stands beside, so that agent and supervisors find it. It holds no secret."""
+_KEPT_BESIDE: Final = ("datasets", "journal", "monitors", "requests")
+
+Adapter = Callable[[str, str, Backend, Login, Mapping[str, str]], Backend]
 
 
-def connect(name: str, url: str, *, sidecar: Path | None = None, read_only: bool = False) -> Backend:
-    """Open a backend. `sidecar` is the folder in which an adapter keeps what its server cannot."""
+class Remote(msgspec.Struct, frozen=True, kw_only=True):
+    """What a sidecar's directory says of its server."""
+
+    name: str
+    url: str
+    login: Login = Login()
+    options: dict[str, str] = {}
+
+
+def connect(
+    name: str,
+    url: str,
+    *,
+    sidecar: Path | None = None,
+    read_only: bool = False,
+    login: Login | None = None,
+    options: Mapping[str, str] | None = None,
+) -> Backend:
+    """Open a backend. `sidecar` is the directory of the embedded store beside a server."""
     scheme, colon, rest = url.partition(":")
     if not colon or not rest:
         raise Invalid(f"context {name}: a url like local:/path is wanted, not {url!r}.", "url")
@@ -27,7 +53,10 @@ def connect(name: str, url: str, *, sidecar: Path | None = None, read_only: bool
         # A read-only context makes no workspace where there is none.
         backend = open_local(Path(rest), create=not read_only, name=name)
     else:
-        backend = _adapter(name, re.split(r"[+.]", scheme, maxsplit=1)[0])(name, url, sidecar)
+        if sidecar is None:
+            raise Invalid(f"context {name}: {scheme}: needs a directory for what its server cannot keep.", "sidecar")
+        remote = Remote(name=name, url=url, login=login or Login(), options=dict(options or {}))
+        backend = _beside(remote, sidecar)
     if read_only:
         from backends.readonly import read_only as reading
 
@@ -35,13 +64,62 @@ def connect(name: str, url: str, *, sidecar: Path | None = None, read_only: bool
     return backend
 
 
-def _adapter(name: str, word: str) -> Callable[[str, str, Path | None], Backend]:
+def open_workspace(directory: Path) -> Backend:
+    """The backend that a workspace directory belongs to: its own store, or the server that it is the sidecar of."""
+    from backends.local import open_local
+
+    try:
+        said = (directory / REMOTE).read_bytes()
+    except FileNotFoundError:
+        return open_local(directory, create=False)
+    return _beside(msgspec.json.decode(said, type=Remote), directory)
+
+
+def _beside(remote: Remote, directory: Path) -> Backend:
+    """The server's backend, completed by the sidecar."""
+    adapter = _adapter(remote.name, re.split(r"[+.:]", remote.url, maxsplit=1)[0])
+    from backends.local import open_local
+    from backends.local.launcher import LocalLauncher
+
+    sidecar = open_local(directory, name=remote.name)
+    try:
+        _note_remote(directory, remote)
+        backend = adapter(remote.name, remote.url, sidecar, remote.login, remote.options)
+    except BaseException:
+        sidecar.close()
+        raise
+    kept = {
+        capability: getattr(sidecar, capability)
+        for capability in _KEPT_BESIDE
+        if getattr(backend, capability) is None and capability not in backend.missing
+    }
+    backend = msgspec.structs.replace(backend, home=sidecar.home, **kept)
+    if backend.launcher is None and backend.runs is not None and backend.requests is not None:
+        launcher = LocalLauncher(directory, backend.runs, backend.requests, backend.journal)
+        backend = msgspec.structs.replace(backend, launcher=launcher)
+    return backend
+
+
+def _note_remote(directory: Path, remote: Remote) -> None:
+    path, said = directory / REMOTE, msgspec.json.encode(remote)
+    try:
+        if path.read_bytes() == said:
+            return
+    except FileNotFoundError:
+        pass
+    fresh = path.with_suffix(".new")
+    fresh.touch(mode=0o600)
+    fresh.write_bytes(said)
+    fresh.replace(path)
+
+
+def _adapter(name: str, word: str) -> Adapter:
     from importlib.metadata import entry_points  # 20 ms: only for remote contexts
 
     found = entry_points(group=GROUP)
     for entry in found:
         if entry.name == word:
-            loaded: Callable[[str, str, Path | None], Backend] = entry.load()
+            loaded: Adapter = entry.load()
             return loaded
     known = ", ".join(sorted({"local", *found.names}))
     raise Invalid(f"context {name}: no adapter is installed for {word}: urls; there are {known}.", "url")

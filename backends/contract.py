@@ -38,11 +38,14 @@ from backends.entities import (
     JournalEntry,
     LaunchSpec,
     LogChunk,
+    LoggedMetric,
+    LoggedModel,
     MetricPoint,
     MetricSeries,
     Millis,
     Model,
     ModelFile,
+    ModelOutput,
     ModelVersion,
     Monitor,
     Progress,
@@ -97,11 +100,13 @@ class Unauthorized(BackendError):
 
 
 class Unreachable(BackendError):
-    """The server or the store does not answer. `retry_at` is when it makes sense to ask again, if known."""
+    """The server or the store does not answer. `retry_at` is when it makes sense to ask again, `since` when it last
+    answered, each if known."""
 
-    def __init__(self, message: str, retry_at: Millis | None = None) -> None:
+    def __init__(self, message: str, retry_at: Millis | None = None, since: Millis | None = None) -> None:
         super().__init__(message)
         self.retry_at = retry_at
+        self.since = since
 
 
 class Unsupported(BackendError):
@@ -142,6 +147,9 @@ class Page(Record, Generic[T], frozen=True, kw_only=True):
     first: int | None = None
     """Row number of `items[0]`, where known."""
     total: int | None = None
+    note: str = ""
+    """What a person should know of this list, as half a sentence: "among the newest 1 000 runs". Empty when it is
+    simply what was asked for."""
 
 
 class Count(Record, frozen=True, kw_only=True):
@@ -164,6 +172,8 @@ class Features(Record, frozen=True, kw_only=True):
     delete: bool = False
     metric_history: bool = False
     read_only: bool = False
+    page_limit: int = 0
+    """Rows that one question of a visible pane may ask for, so that it stays small; 0 for any number."""
 
 
 # ---------------------------------------------------------------- capabilities
@@ -234,11 +244,22 @@ class RunStore(Protocol):
         """By id or by its unique beginning (4 characters or more)."""
         ...
 
+    def latest(self, run: str) -> tuple[MetricPoint, ...]:
+        """The latest point of each metric, by key: of the highest step, and there of the highest time."""
+        ...
+
+    def points(self, run: str, key: str, *, at: str = START, limit: int = 25_000) -> Page[MetricPoint]:
+        """Every point of a metric as it was logged, by step; of one step in the order logged. For exports: a chart
+        asks for `series`. A metric that was never logged has none."""
+        ...
+
     def keys(self, scope: str, *, prefix: str = "", limit: int = 200) -> tuple[str, ...]:
         """Known names within `metrics`, `params` or `tags`, most used first."""
         ...
 
-    def experiments(self) -> tuple[Experiment, ...]: ...
+    def experiments(self) -> tuple[Experiment, ...]:
+        """Those that are not deleted, by name."""
+        ...
 
     def create(
         self,
@@ -269,6 +290,12 @@ class RunStore(Protocol):
 
     def mark_stopping(self, run: str) -> Run: ...
 
+    def reopen(self, run: str) -> Run:
+        """An ended run goes on: running again, without an end, an exit code or a reason. Of a running one: nothing."""
+        ...
+
+    def rename(self, run: str, name: str, mutation: Mutation) -> None: ...
+
     def log_points(self, run: str, points: Sequence[MetricPoint]) -> None:
         """Append to the course of metrics; steps may come in any order. NaN and infinities are kept."""
         ...
@@ -280,6 +307,12 @@ class RunStore(Protocol):
     def set_tags(self, run: str, tags: dict[str, str | None], mutation: Mutation) -> None:
         """None removes a tag."""
         ...
+
+    def set_source(self, run: str, source: Source) -> None:
+        """The code that a run came from, where it is learned only after the start."""
+        ...
+
+    def set_parent(self, run: str, parent: str) -> None: ...
 
     def set_progress(self, run: str, progress: Progress) -> None: ...
 
@@ -304,10 +337,96 @@ class RunStore(Protocol):
     def restore(self, run: str, mutation: Mutation) -> None: ...
 
 
-class ArtifactStore(Protocol):
-    """Files that runs leave, kept by content."""
+class ExperimentStore(Protocol):
+    """Named groups of runs."""
 
-    def list(self, run: str, *, prefix: str = "") -> tuple[Artifact, ...]: ...
+    def page(self, *, at: str = START, limit: int = 100, deleted: bool = False) -> Page[Experiment]:
+        """Last updated first; with `deleted`, the deleted ones only."""
+        ...
+
+    def get(self, experiment: str) -> Experiment:
+        """By id or by name, deleted or not."""
+        ...
+
+    def create(self, name: str, mutation: Mutation, *, tags: dict[str, str] | None = None) -> Experiment:
+        """Conflict where the name is taken, be it by a deleted one."""
+        ...
+
+    def rename(self, experiment: str, name: str, mutation: Mutation) -> None: ...
+
+    def set_tags(self, experiment: str, tags: dict[str, str | None], mutation: Mutation) -> None:
+        """None removes a tag."""
+        ...
+
+    def set_note(self, experiment: str, note: str, mutation: Mutation) -> None: ...
+
+    def delete(self, experiment: str, mutation: Mutation) -> None:
+        """Out of sight with its runs; `restore` brings both back. Refused while one of its runs has not ended."""
+        ...
+
+    def restore(self, experiment: str, mutation: Mutation) -> None: ...
+
+
+class LoggedModelStore(Protocol):
+    """Models that runs left, registered or not. Their files are in the artifact store, under the model's id."""
+
+    def page(
+        self, *, experiments: Sequence[str] = (), run: str = "", at: str = START, limit: int = 100
+    ) -> Page[LoggedModel]:
+        """Newest first; of these experiments (names), of this run, or all. Without the deleted."""
+        ...
+
+    def get(self, model: str) -> LoggedModel:
+        """By id, deleted or not."""
+        ...
+
+    def create(
+        self,
+        *,
+        name: str,
+        experiment: str,
+        mutation: Mutation,
+        run: str = "",
+        type: str = "",  # noqa: A002
+        params: dict[str, str] | None = None,
+        tags: dict[str, str] | None = None,
+        id: str = "",  # noqa: A002
+    ) -> LoggedModel:
+        """A pending model; its id begins with `m-`. An empty name is made up."""
+        ...
+
+    def finish(self, model: str, status: str) -> LoggedModel:
+        """`ready`, `failed`, or `pending` again."""
+        ...
+
+    def log_params(self, model: str, params: dict[str, str]) -> None: ...
+
+    def log_metrics(self, model: str, metrics: Sequence[LoggedMetric]) -> None:
+        """Of one key, dataset and run the latest stands."""
+        ...
+
+    def set_tags(self, model: str, tags: dict[str, str | None], mutation: Mutation) -> None: ...
+
+    def delete(self, model: str, mutation: Mutation) -> None: ...
+
+    def add_outputs(self, run: str, outputs: Sequence[ModelOutput]) -> None:
+        """These models came out of the run."""
+        ...
+
+    def outputs(self, run: str) -> tuple[ModelOutput, ...]: ...
+
+
+class ArtifactStore(Protocol):
+    """Files that runs and logged models leave, kept by content. `run` is the id of either."""
+
+    def list(self, run: str, *, prefix: str = "") -> tuple[Artifact, ...]:
+        """Every file, by path; `prefix` is the beginning of a path. No folders."""
+        ...
+
+    def children(self, run: str, path: str = "") -> tuple[Artifact, ...]:
+        """What lies directly in a folder: its folders, then its files, each by name. Nothing where there is no such
+        folder."""
+        ...
 
     def put(self, run: str, path: str, file: Path) -> Artifact:
         """Keep a copy of the file under the run. The path is relative and cannot leave the run."""
@@ -317,15 +436,24 @@ class ArtifactStore(Protocol):
         """A local file with this content; read only."""
         ...
 
-    def verify(self, run: str, path: str) -> bool:
-        """Whether the stored bytes still have the recorded sha256."""
+    def verify(self, run: str, path: str, sha256: str = "") -> bool:
+        """Whether the stored bytes still have this sha256; without one, the recorded one. Unsupported where neither is
+        known."""
+        ...
+
+    def remove(self, run: str, path: str, mutation: Mutation) -> None:
+        """A file, or a folder with all that is in it. NotFound where there is neither."""
         ...
 
 
 class ModelRegistry(Protocol):
     """Registered models, versions and aliases."""
 
-    def page(self, query: Query | None = None, *, at: str = START, limit: int = 100) -> Page[Model]: ...
+    def page(
+        self, query: Query | None = None, *, at: str = START, limit: int = 100, kind: str = "model"
+    ) -> Page[Model]:
+        """By name without an order. `kind` is `model`, `prompt`, or empty for both."""
+        ...
 
     def get(self, name: str) -> Model: ...
 
@@ -335,6 +463,36 @@ class ModelRegistry(Protocol):
 
     def version(self, model: str, version: str) -> ModelVersion:
         """By version, or by alias with `@alias` as the version."""
+        ...
+
+    def search(
+        self, query: Query | None = None, *, at: str = START, limit: int = 100, kind: str = "model"
+    ) -> Page[ModelVersion]:
+        """Versions of any model, by `VERSION_FIELDS`; without an order the newest first."""
+        ...
+
+    def create(
+        self,
+        model: str,
+        mutation: Mutation,
+        *,
+        note: str = "",
+        tags: dict[str, str] | None = None,
+        kind: str = "model",
+    ) -> Model:
+        """A name without versions. Conflict where it is taken."""
+        ...
+
+    def rename(self, model: str, name: str, mutation: Mutation) -> Model:
+        """With all its versions and aliases. Conflict where the new name is taken."""
+        ...
+
+    def delete(self, model: str, mutation: Mutation) -> None:
+        """For good, with versions and aliases; the journal and the history keep what was."""
+        ...
+
+    def delete_version(self, model: str, version: str, mutation: Mutation) -> None:
+        """For good, and its aliases with it; its number is not used again."""
         ...
 
     def register(
@@ -350,6 +508,8 @@ class ModelRegistry(Protocol):
         inputs: Sequence[DatasetInput] = (),
         tags: dict[str, str] | None = None,
         note: str = "",
+        source: str = "",
+        logged_model: str = "",
     ) -> ModelVersion:
         """The next version of a model; the model is made if it is not there."""
         ...
@@ -500,7 +660,9 @@ class Backend(msgspec.Struct, frozen=True, kw_only=True):
     url: str
     features: Features
     datasets: DatasetStore | None = None
+    experiments: ExperimentStore | None = None
     runs: RunStore | None = None
+    logged_models: LoggedModelStore | None = None
     artifacts: ArtifactStore | None = None
     registry: ModelRegistry | None = None
     journal: Journal | None = None
@@ -514,6 +676,9 @@ class Backend(msgspec.Struct, frozen=True, kw_only=True):
     close: Callable[[], None]
     home: Path | None = None
     """The workspace directory, where there is one."""
+    tracking: Callable[[str], dict[str, str]] | None = None
+    """The environment in which an MLflow client logs into this backend, under the run of this id where one is given.
+    It may hold secrets: it is given to the process it is for, and kept nowhere."""
 
     def need(self, capability: str) -> Any:
         """The capability, or Unsupported with the reason."""

@@ -96,8 +96,17 @@ class DatasetInput(Record, frozen=True, kw_only=True):
 
     dataset: str
     version: str
+    """Of what a tracking client logged without a version of ours: its digest."""
     digest: str
     context: str = "training"
+    source_type: str = ""
+    """`local`, `s3`, `http`, …: how whoever logged it calls the place it came from; empty for our own datasets."""
+    source: str = ""
+    """Where it came from, as it was logged."""
+    schema: str = ""
+    """As it was logged; filled in by `RunStore.get` alone."""
+    profile: str = ""
+    """As it was logged; filled in by `RunStore.get` alone."""
 
 
 # ---------------------------------------------------------------- runs
@@ -126,9 +135,12 @@ class Experiment(Record, frozen=True, kw_only=True):
     id: str
     name: str
     created_at: Millis
-    runs: int = 0
+    updated_at: Millis = 0
+    runs: int | None = None
+    """None where nobody counted."""
     note: str = ""
     tags: dict[str, str] = {}
+    deleted_at: Millis | None = None
 
 
 class Progress(Record, frozen=True, kw_only=True):
@@ -219,7 +231,52 @@ class Artifact(Record, frozen=True, kw_only=True):
     path: str
     bytes: int
     sha256: str
+    """Empty where the store records none."""
     created_at: Millis = 0
+    folder: bool = False
+    """A folder, as `ArtifactStore.children` lists them; `bytes` is 0 then."""
+
+
+class LoggedMetric(Record, frozen=True, kw_only=True):
+    """A measurement of a logged model, on a dataset where that was said."""
+
+    key: str
+    value: float
+    step: int = 0
+    at: Millis = 0
+    run: str = ""
+    dataset: str = ""
+    digest: str = ""
+
+
+class LoggedModel(Record, frozen=True, kw_only=True):
+    """A model that a run left, before and beside any registration: a checkpoint, with files of its own.
+
+    Its files are in the artifact store under its own id.
+    """
+
+    id: str
+    name: str
+    experiment: str
+    run: str = ""
+    type: str = ""
+    """`sklearn`, …, as the client says."""
+    status: str = "pending"
+    """`pending`, `ready` or `failed`."""
+    created_at: Millis = 0
+    updated_at: Millis = 0
+    params: dict[str, str] = {}
+    tags: dict[str, str] = {}
+    metrics: tuple[LoggedMetric, ...] = ()
+    deleted_at: Millis | None = None
+
+
+class ModelOutput(Record, frozen=True, kw_only=True):
+    """A logged model that a run left at a step."""
+
+    model: str
+    """Id of the logged model."""
+    step: int = 0
 
 
 class LogChunk(Record, frozen=True, kw_only=True):
@@ -256,6 +313,8 @@ class ModelFile(Record, frozen=True, kw_only=True):
     untrusted: tuple[str, ...] = ()
     """Types in the file that the console's allow-list does not hold."""
     libraries: dict[str, str] = {}
+    owner: str = ""
+    """Id of the logged model that keeps the file, where it is not the version's run."""
 
 
 class Model(Record, frozen=True, kw_only=True):
@@ -271,6 +330,8 @@ class Model(Record, frozen=True, kw_only=True):
     """alias → version."""
     note: str = ""
     tags: dict[str, str] = {}
+    kind: str = "model"
+    """`model`, or `prompt`: some registries keep prompts under the same names."""
 
 
 class ModelVersion(Record, frozen=True, kw_only=True):
@@ -289,6 +350,10 @@ class ModelVersion(Record, frozen=True, kw_only=True):
     aliases: tuple[str, ...] = ()
     note: str = ""
     tags: dict[str, str] = {}
+    source: str = ""
+    """URI of its files, as whoever registered it gave it."""
+    logged_model: str = ""
+    """Id of the logged model it was registered from."""
 
     @property
     def ref(self) -> str:

@@ -11,9 +11,11 @@ from backends.contract import Backend, Refused
 
 READING: Final[dict[str, frozenset[str]]] = {
     "datasets": frozenset({"page", "get", "versions", "version", "path"}),
-    "runs": frozenset({"page", "count", "get", "keys", "experiments", "series"}),
-    "artifacts": frozenset({"list", "open", "verify"}),
-    "registry": frozenset({"page", "get", "versions", "version", "history"}),
+    "experiments": frozenset({"page", "get"}),
+    "runs": frozenset({"page", "count", "get", "latest", "points", "keys", "experiments", "series"}),
+    "logged_models": frozenset({"page", "get", "outputs"}),
+    "artifacts": frozenset({"list", "children", "open", "verify"}),
+    "registry": frozenset({"page", "get", "versions", "version", "search", "history"}),
     "journal": frozenset({"page", "get", "verify"}),
     "monitors": frozenset({"page", "get", "windows", "batches", "alerts"}),
     "requests": frozenset({"list"}),
@@ -27,6 +29,10 @@ CHANGING: Final[dict[str, frozenset[str]]] = {
             "start",
             "end",
             "mark_stopping",
+            "reopen",
+            "rename",
+            "set_source",
+            "set_parent",
             "log_points",
             "log_params",
             "set_tags",
@@ -37,8 +43,12 @@ CHANGING: Final[dict[str, frozenset[str]]] = {
             "restore",
         }
     ),
-    "artifacts": frozenset({"put"}),
-    "registry": frozenset({"register", "set_alias", "set_note", "set_tags"}),
+    "experiments": frozenset({"create", "rename", "set_tags", "set_note", "delete", "restore"}),
+    "logged_models": frozenset({"create", "finish", "log_params", "log_metrics", "set_tags", "delete", "add_outputs"}),
+    "artifacts": frozenset({"put", "remove"}),
+    "registry": frozenset(
+        {"create", "rename", "delete", "delete_version", "register", "set_alias", "set_note", "set_tags"}
+    ),
     "journal": frozenset({"record"}),
     "monitors": frozenset({"put", "delete", "add_window", "add_batch", "put_alert", "ack_alert"}),
     "requests": frozenset({"add", "claim", "finish", "release", "cancel"}),
