@@ -28,7 +28,7 @@ from backends.local import open_local
 from console.agent import stop_agent
 from tests.bench.generate import generate
 from tests.bench.mlflow_twin import add_course, add_versions, copy_runs
-from tests.mlflow_server import MlflowServer, start_mlflow
+from tests.mlflow_server import start_mlflow
 
 RUNS = 10_000
 POINTS = 100_000
