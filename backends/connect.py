@@ -53,6 +53,7 @@ def connect(
         # A read-only context makes no workspace where there is none.
         backend = open_local(Path(rest), create=not read_only, name=name)
     else:
+        _adapter(name, _word(url))  # a wrong url is told before a directory is asked for
         if sidecar is None:
             raise Invalid(f"context {name}: {scheme}: needs a directory for what its server cannot keep.", "sidecar")
         remote = Remote(name=name, url=url, login=login or Login(), options=dict(options or {}))
@@ -77,7 +78,7 @@ def open_workspace(directory: Path) -> Backend:
 
 def _beside(remote: Remote, directory: Path) -> Backend:
     """The server's backend, completed by the sidecar."""
-    adapter = _adapter(remote.name, re.split(r"[+.:]", remote.url, maxsplit=1)[0])
+    adapter = _adapter(remote.name, _word(remote.url))
     from backends.local import open_local
     from backends.local.launcher import LocalLauncher
 
@@ -98,6 +99,10 @@ def _beside(remote: Remote, directory: Path) -> Backend:
         launcher = LocalLauncher(directory, backend.runs, backend.requests, backend.journal)
         backend = msgspec.structs.replace(backend, launcher=launcher)
     return backend
+
+
+def _word(url: str) -> str:
+    return re.split(r"[+.:]", url, maxsplit=1)[0]
 
 
 def _note_remote(directory: Path, remote: Remote) -> None:

@@ -47,7 +47,7 @@ class Login(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         return bool(self.env or self.file or self.command)
 
     def secret(self) -> str:
-        """Fetch it. Unauthorized where it is not there, Invalid where the place itself is wrong; no message holds it."""
+        """Fetch it. Unauthorized where it is not there, Invalid where the place is wrong; no message holds it."""
         if self.env:
             found = os.environ.get(self.env, "")
             if not found:
@@ -90,8 +90,7 @@ def _from_command(command: str) -> str:
         done = subprocess.run(
             words,
             stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            capture_output=True,
             timeout=COMMAND_S,
             check=False,
         )

@@ -12,7 +12,14 @@ in names, notes, tags and parameters. Times are dates, moments, epoch millisecon
 from __future__ import annotations
 
 from backends.query_complete import complete
-from backends.query_fields import DATASET_FIELDS, JOURNAL_FIELDS, MODEL_FIELDS, MONITOR_FIELDS, RUN_FIELDS
+from backends.query_fields import (
+    DATASET_FIELDS,
+    JOURNAL_FIELDS,
+    MODEL_FIELDS,
+    MONITOR_FIELDS,
+    RUN_FIELDS,
+    VERSION_FIELDS,
+)
 from backends.query_match import lookup_of, matches, select, sort
 from backends.query_nodes import (
     And,
@@ -41,6 +48,7 @@ __all__ = [
     "MODEL_FIELDS",
     "MONITOR_FIELDS",
     "RUN_FIELDS",
+    "VERSION_FIELDS",
     "And",
     "Compare",
     "Fields",

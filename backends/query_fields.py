@@ -121,6 +121,31 @@ MODEL_FIELDS = Fields(
     },
 )
 
+VERSION_FIELDS = Fields(
+    noun="model version",
+    attributes={
+        "model": "text",
+        "version": "number",
+        "run": "text",
+        "user": "text",
+        "created": "time",
+        "note": "text",
+        "source": "text",
+    },
+    scopes=("tag", "alias", "metric", "param"),
+    aliases={
+        **_CREATED_BY,
+        **_CREATED,
+        "name": "model",
+        "run_id": "run",
+        "version_number": "version",
+        "source_path": "source",
+        "description": "note",
+        "last_updated_timestamp": "created",
+        "last_updated": "created",
+    },
+)
+
 JOURNAL_FIELDS = Fields(
     noun="journal entry",
     attributes={

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from functools import cmp_to_key, partial
 from typing import TypeVar
 
-from backends.entities import Dataset, JournalEntry, Model, Monitor, Run
+from backends.entities import Dataset, JournalEntry, Model, ModelVersion, Monitor, Run
 from backends.query_nodes import And, Compare, Has, In, Key, Node, Not, Or, Order, Query, Text
 from backends.query_values import number_of
 
@@ -19,7 +19,7 @@ Lookup = Callable[[Key], Value | tuple[str, ...]]
 WORDS = Key("attribute", "")
 """Asked of a lookup for everything that a bare word is searched in, one line each."""
 
-R = TypeVar("R", Run, Dataset, Model, JournalEntry, Monitor)
+R = TypeVar("R", Run, Dataset, Model, ModelVersion, JournalEntry, Monitor)
 
 SHORT = 3
 """A bare word of fewer characters is looked for only at the beginning of the name."""
@@ -133,7 +133,7 @@ def _rank(key: Key, found: Value | tuple[str, ...]) -> tuple[int, float, str] | 
 # ---------------------------------------------------------------- what each noun holds
 
 
-def lookup_of(record: Run | Dataset | Model | JournalEntry | Monitor) -> Lookup:
+def lookup_of(record: Run | Dataset | Model | ModelVersion | JournalEntry | Monitor) -> Lookup:
     match record:
         case Run():
             return _run(record)
@@ -142,6 +142,8 @@ def lookup_of(record: Run | Dataset | Model | JournalEntry | Monitor) -> Lookup:
         case Model():
             words = (record.name, record.note, *record.tags.values())
             return _plain(_model(record), tags=record.tags, aliases=record.aliases, words=words)
+        case ModelVersion():
+            return _version(record)
         case JournalEntry():
             entry = _entry(record)
             return _plain(
@@ -201,6 +203,34 @@ def _run(run: Run) -> Lookup:
                 return tuple(_input(run, key.name))
             case _:
                 return None
+
+    return lookup
+
+
+def _version(version: ModelVersion) -> Lookup:
+    number = int(version.version) if version.version.isascii() and version.version.isdigit() else None
+    attributes: dict[str, Value] = {
+        "name": version.model,
+        "model": version.model,
+        "version": number,
+        "run": version.run,
+        "user": version.created_by,
+        "created": version.created_at,
+        "note": version.note,
+        "source": version.source,
+    }
+    keyed: dict[str, Mapping[str, Value]] = {
+        "attribute": attributes,
+        "metric": version.metrics,
+        "param": version.params,
+        "tag": version.tags,
+        "alias": dict.fromkeys(version.aliases, version.version),
+    }
+
+    def lookup(key: Key) -> Value | tuple[str, ...]:
+        if key == WORDS:
+            return (version.model, version.note, *version.tags.values())
+        return keyed.get(key.scope, {}).get(key.name)
 
     return lookup
 

@@ -89,4 +89,4 @@ def read_only(backend: Backend) -> Backend:
         found = getattr(backend, capability)
         kept[capability] = None if found is None else _Reading(capability, found, backend.name)
     features = msgspec.structs.replace(backend.features, read_only=True)
-    return msgspec.structs.replace(backend, features=features, **kept)
+    return msgspec.structs.replace(backend, features=features, tracking=None, **kept)

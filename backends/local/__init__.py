@@ -17,8 +17,10 @@ def open_local(workspace: Path, *, create: bool = True, name: str = "local") -> 
     from backends.local.artifacts import LocalArtifacts
     from backends.local.database import Database
     from backends.local.datasets import LocalDatasets
+    from backends.local.experiments import LocalExperiments
     from backends.local.journal import LocalJournal
     from backends.local.launcher import LocalLauncher
+    from backends.local.logged_models import LocalLoggedModels
     from backends.local.monitors import LocalMonitors
     from backends.local.objects import ObjectStore
     from backends.local.registry import LocalRegistry
@@ -45,7 +47,9 @@ def open_local(workspace: Path, *, create: bool = True, name: str = "local") -> 
             metric_history=True,
         ),
         datasets=LocalDatasets(database, objects),
+        experiments=LocalExperiments(database),
         runs=runs,
+        logged_models=LocalLoggedModels(database),
         artifacts=LocalArtifacts(database, objects),
         registry=LocalRegistry(database),
         journal=journal,

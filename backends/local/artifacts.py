@@ -1,14 +1,16 @@
-"""Files that runs leave: paths in the database, content in the object store."""
+"""Files that runs and logged models leave: paths in the database, content in the object store."""
 
 from __future__ import annotations
 
+import sqlite3
 from pathlib import Path
 from typing import Final
 
-from backends.contract import Invalid, NotFound
+from backends.contract import Invalid, Mutation, NotFound
 from backends.entities import Artifact
-from backends.local import run_rows
+from backends.local import idempotency, journal, logged_models, run_rows
 from backends.local.database import Database, now
+from backends.local.logged_models import PREFIX
 from backends.local.objects import ObjectStore
 
 _LONGEST_PATH: Final = 1024
@@ -52,7 +54,7 @@ class LocalArtifacts:
     def list(self, run: str, *, prefix: str = "") -> tuple[Artifact, ...]:
         """By path; `prefix` is the beginning of a path."""
         with self._database.read() as connection:
-            _, name = run_rows.find(connection, run)
+            name = _owner(connection, run)
             rows = connection.execute(
                 "SELECT run, path, bytes, sha256, created_at FROM artifacts "
                 "WHERE run = ? AND path >= ? AND path < ? ORDER BY path",
@@ -62,11 +64,24 @@ class LocalArtifacts:
                 Artifact(run=row[0], path=row[1], bytes=row[2], sha256=row[3], created_at=row[4]) for row in rows
             )
 
+    def children(self, run: str, path: str = "") -> tuple[Artifact, ...]:
+        """Folders, then files, each by name."""
+        prefix = f"{check_path(path)}/" if path else ""
+        files: list[Artifact] = []
+        folders: dict[str, Artifact] = {}
+        for found in self.list(run, prefix=prefix):
+            name, slash, _ = found.path[len(prefix) :].partition("/")
+            if slash:
+                folders.setdefault(name, Artifact(run=found.run, path=prefix + name, bytes=0, sha256="", folder=True))
+            else:
+                files.append(found)
+        return (*folders.values(), *files)
+
     def put(self, run: str, path: str, file: Path) -> Artifact:
         """Keep a copy of the file under the run. A second file at the same path takes the first one's place."""
         check_path(path)
         with self._database.read() as connection:
-            _, name = run_rows.find(connection, run)
+            name = _owner(connection, run)
         stored = self._objects.put(file)
         made = Artifact(run=name, path=path, bytes=stored.bytes, sha256=stored.sha256, created_at=now())
         with self._database.write(durable=True) as connection:
@@ -79,14 +94,39 @@ class LocalArtifacts:
     def open(self, run: str, path: str) -> Path:
         return self._objects.path(self._sha256(run, path))
 
-    def verify(self, run: str, path: str) -> bool:
-        return self._objects.verify(self._sha256(run, path))
+    def verify(self, run: str, path: str, sha256: str = "") -> bool:
+        recorded = self._sha256(run, path)
+        return sha256 in ("", recorded) and self._objects.verify(recorded)
+
+    def remove(self, run: str, path: str, mutation: Mutation) -> None:
+        """The content stays in the object store: others may hold it too."""
+        check_path(path)
+        with self._database.write(durable=True) as connection:
+            if idempotency.made_before(connection, "artifact.remove", mutation) is not None:
+                return
+            name = _owner(connection, run)
+            gone = connection.execute(
+                "DELETE FROM artifacts WHERE run = ? AND (path = ? OR path >= ? AND path < ?) RETURNING path, sha256",
+                (name, path, f"{path}/", f"{path}0"),
+            ).fetchall()
+            if not gone:
+                raise NotFound(f"{name} has no artifact {path[:200]}; nothing was removed.")
+            before = {"files": len(gone), "sha256": dict(gone[:20])}
+            journal.append(connection, "artifact.remove", f"{name}/{path}", mutation, before=before)
+            idempotency.note(connection, "artifact.remove", mutation)
 
     def _sha256(self, run: str, path: str) -> str:
         with self._database.read() as connection:
-            _, name = run_rows.find(connection, run)
+            name = _owner(connection, run)
             row = connection.execute("SELECT sha256 FROM artifacts WHERE run = ? AND path = ?", (name, path)).fetchone()
         if row is None:
-            raise NotFound(f"run {name} has no artifact {path[:200]}.")
+            raise NotFound(f"{'model' if name.startswith(PREFIX) else 'run'} {name} has no artifact {path[:200]}.")
         sha256: str = row[0]
         return sha256
+
+
+def _owner(connection: sqlite3.Connection, owner: str) -> str:
+    """The whole id of a run, or of a logged model."""
+    if owner.startswith(PREFIX):
+        return logged_models.get(connection, owner).id
+    return run_rows.find(connection, owner)[1]

@@ -147,6 +147,30 @@ class _Chunk:
         return unpack(row[0])
 
 
+def every_point(connection: sqlite3.Connection, run: int, key: str) -> Points:
+    """All that was logged, by step; of one step in the order logged."""
+    chunks = connection.execute(
+        "SELECT p.points FROM metric_chunks c JOIN metric_points p ON p.chunk = c.chunk "
+        "WHERE c.run = ? AND c.key = ? ORDER BY c.first_step, c.chunk",
+        (run, key),
+    )
+    parts = [unpack(blob) for (blob,) in chunks]
+    tail = connection.execute(
+        "SELECT step, at, value FROM metric_tail WHERE run = ? AND key = ? ORDER BY seq", (run, key)
+    )
+    return join((*parts, _columns(tail.fetchall())))
+
+
+def latest(connection: sqlite3.Connection, run: int) -> tuple[MetricPoint, ...]:
+    """The latest point of each metric, by key."""
+    return tuple(
+        MetricPoint(key=key, value=math.nan if value is None else value, step=step, at=at)
+        for key, value, step, at in connection.execute(
+            "SELECT key, value, step, at FROM latest_metric WHERE run = ? ORDER BY key", (run,)
+        )
+    )
+
+
 def series(
     connection: sqlite3.Connection,
     run: int,

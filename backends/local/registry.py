@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
@@ -15,7 +15,7 @@ from backends.local.absent import absent
 from backends.local.database import Database, now
 from backends.local.limits import check_name, check_pairs, check_text
 from backends.local.listing import cut
-from backends.query import Query, select
+from backends.query import And, Compare, Key, Query, select
 
 
 class LocalRegistry:
@@ -26,10 +26,12 @@ class LocalRegistry:
 
     # ------------------------------------------------------------ reading
 
-    def page(self, query: Query | None = None, *, at: str = START, limit: int = 100) -> Page[Model]:
+    def page(
+        self, query: Query | None = None, *, at: str = START, limit: int = 100, kind: str = "model"
+    ) -> Page[Model]:
         """By name without an order."""
         with self._database.read() as connection:
-            found = _models(connection)
+            found = [model for model in _models(connection) if kind in ("", model.kind)]
         return cut(select(query, found), at, limit, name=lambda model: model.name)
 
     def get(self, name: str) -> Model:
@@ -41,7 +43,7 @@ class LocalRegistry:
         with self._database.read() as connection:
             _model(connection, name)
             rows = connection.execute(
-                "SELECT version, note, tags, record FROM model_versions WHERE model = ? ORDER BY version DESC", (name,)
+                f"SELECT {_VERSION} FROM model_versions WHERE model = ? ORDER BY version DESC", (name,)
             ).fetchall()
             found = cut(rows, at, limit, name=lambda row: str(row[0]))
             aliases = _aliases(connection, name)
@@ -52,6 +54,26 @@ class LocalRegistry:
             first=found.first,
             total=found.total,
         )
+
+    def search(
+        self, query: Query | None = None, *, at: str = START, limit: int = 100, kind: str = "model"
+    ) -> Page[ModelVersion]:
+        """Of any model, newest first without an order."""
+        with self._database.read() as connection:
+            where, binds = _narrowed(query)
+            held = _every_alias(connection)
+            rows = connection.execute(
+                f"SELECT {_VERSION} FROM model_versions JOIN models m ON m.name = model "
+                f"WHERE (? = '' OR m.kind = ?){where} ORDER BY seq DESC",
+                (kind, kind, *binds),
+            )
+            if query is None or (query.where is None and not query.order):
+                page = cut(rows.fetchall(), at, limit, name=lambda row: f"{row[4]}@{row[0]}")
+                return msgspec.structs.replace(
+                    page, items=tuple(_version(row, held.get(row[4], {})) for row in page.items)
+                )
+            found = [_version(row, held.get(row[4], {})) for row in rows]
+        return cut(select(query, found), at, limit, name=lambda version: version.ref)
 
     def version(self, model: str, version: str) -> ModelVersion:
         """By version, or by alias with `@alias` as the version."""
@@ -73,9 +95,86 @@ class LocalRegistry:
                 "SELECT record FROM alias_moves WHERE model = ? AND (? = '' OR alias = ?) ORDER BY seq DESC LIMIT ?",
                 (model, alias, alias, limit),
             )
-            return tuple(msgspec.json.decode(record, type=AliasMove) for (record,) in rows)
+            # A model that was renamed keeps its history: the records say the name of then.
+            return tuple(
+                msgspec.structs.replace(msgspec.json.decode(record, type=AliasMove), model=model) for (record,) in rows
+            )
 
     # ------------------------------------------------------------ changing
+
+    def create(
+        self,
+        model: str,
+        mutation: Mutation,
+        *,
+        note: str = "",
+        tags: dict[str, str] | None = None,
+        kind: str = "model",
+    ) -> Model:
+        check_name("model", model, "model")
+        check_pairs("tag", tags or {}, "tags")
+        check_text("a note", note, "note")
+        at = now()
+        with self._database.write(durable=True) as connection:
+            if idempotency.made_before(connection, "model.create", mutation) is None:
+                if _models(connection, model):
+                    raise Conflict(f"model {model} is there already; nothing was changed. Use it, or another name.")
+                connection.execute(
+                    "INSERT INTO models (name, created_at, created_by, updated_at, versions, note, tags, kind) "
+                    "VALUES (?, ?, ?, ?, 0, ?, ?, ?)",
+                    (model, at, mutation.actor, at, note, _json(tags or {}), kind),
+                )
+                after = {"model": model} | ({"kind": kind} if kind != "model" else {})
+                journal.append(connection, "model.create", model, mutation, after=after, at=at)
+                idempotency.note(connection, "model.create", mutation)
+            return _model(connection, model)
+
+    def rename(self, model: str, name: str, mutation: Mutation) -> Model:
+        """With versions, aliases and history."""
+        check_name("model", name)
+        with self._database.write(durable=True) as connection:
+            if idempotency.made_before(connection, "model.rename", mutation) is None:
+                _model(connection, model)
+                if name != model and _models(connection, name):
+                    raise Conflict(f"model {name} is there already; nothing was changed. Take another name.")
+                connection.execute("UPDATE models SET name = ?, updated_at = ? WHERE name = ?", (name, now(), model))
+                for table in ("model_versions", "aliases", "alias_moves"):
+                    connection.execute(f"UPDATE {table} SET model = ? WHERE model = ?", (name, model))
+                journal.append(
+                    connection, "model.rename", model, mutation, before={"name": model}, after={"name": name}
+                )
+                idempotency.note(connection, "model.rename", mutation)
+            return _model(connection, name)
+
+    def delete(self, model: str, mutation: Mutation) -> None:
+        """With versions and aliases. Its moves stay, for whoever takes the name again and asks what was."""
+        with self._database.write(durable=True) as connection:
+            if idempotency.made_before(connection, "model.delete", mutation) is not None:
+                return
+            found = _model(connection, model)
+            for alias, version in found.aliases.items():
+                _take_away(connection, model, alias, version, mutation, "delete")
+            before = {"versions": found.versions, "latest": found.latest, "aliases": found.aliases}
+            journal.append(connection, "model.delete", model, mutation, before=before)
+            connection.execute("DELETE FROM model_versions WHERE model = ?", (model,))
+            connection.execute("DELETE FROM models WHERE name = ?", (model,))
+            idempotency.note(connection, "model.delete", mutation)
+
+    def delete_version(self, model: str, version: str, mutation: Mutation) -> None:
+        with self._database.write(durable=True) as connection:
+            if idempotency.made_before(connection, "model.delete_version", mutation) is not None:
+                return
+            aliases = _aliases(connection, model)
+            found = _version(_version_row(connection, model, version), aliases)
+            for alias in found.aliases:
+                _take_away(connection, model, alias, found.version, mutation, "delete")
+            connection.execute("DELETE FROM model_versions WHERE model = ? AND version = ?", (model, int(version)))
+            connection.execute(
+                "UPDATE models SET versions = versions - 1, updated_at = ? WHERE name = ?", (now(), model)
+            )
+            before = {"run": found.run, "sha256": found.file.sha256, "aliases": found.aliases}
+            journal.append(connection, "model.delete_version", found.ref, mutation, before=before)
+            idempotency.note(connection, "model.delete_version", mutation)
 
     def register(
         self,
@@ -90,6 +189,8 @@ class LocalRegistry:
         inputs: Sequence[DatasetInput] = (),
         tags: dict[str, str] | None = None,
         note: str = "",
+        source: str = "",
+        logged_model: str = "",
     ) -> ModelVersion:
         """The next version of a model; the model is made if it is not there."""
         check_name("model", model, "model")
@@ -107,7 +208,8 @@ class LocalRegistry:
                 (model, at, mutation.actor, at),
             )
             (number,) = connection.execute(
-                "UPDATE models SET versions = versions + 1, updated_at = ? WHERE name = ? RETURNING versions",
+                "UPDATE models SET versions = versions + 1, last_number = last_number + 1, updated_at = ? "
+                "WHERE name = ? RETURNING last_number",
                 (at, model),
             ).fetchone()
             version = ModelVersion(
@@ -123,6 +225,8 @@ class LocalRegistry:
                 inputs=tuple(inputs),
                 note=note,
                 tags=tags or {},
+                source=source,
+                logged_model=logged_model,
             )
             connection.execute(
                 "INSERT INTO model_versions (model, version, run, note, tags, record) VALUES (?, ?, ?, ?, ?, ?)",
@@ -222,6 +326,53 @@ class LocalRegistry:
 
 # ---------------------------------------------------------------- rows
 
+_VERSION: Final = "version, model_versions.note, model_versions.tags, record, model"
+
+
+def _narrowed(query: Query | None) -> tuple[str, list[str]]:
+    """SQL that is true of every version which the query can match; the query itself comes after."""
+    parts, binds = "", []
+    where = None if query is None else query.where
+    for each in where.nodes if isinstance(where, And) else (where,):
+        if (
+            isinstance(each, Compare)
+            and each.op == "="
+            and isinstance(each.value, str)
+            and each.key in (Key("attribute", "model"), Key("attribute", "run"))
+        ):
+            parts += f" AND {each.key.name} = ?"
+            binds.append(each.value)
+    return parts, binds
+
+
+def _take_away(
+    connection: sqlite3.Connection, model: str, alias: str, version: str, mutation: Mutation, action: str
+) -> None:
+    """An alias whose version goes."""
+    at = now()
+    connection.execute("DELETE FROM aliases WHERE model = ? AND alias = ?", (model, alias))
+    move = AliasMove(
+        model=model,
+        alias=alias,
+        version=None,
+        previous=version,
+        at=at,
+        actor=mutation.actor,
+        reason=mutation.reason,
+        action=action,
+    )
+    connection.execute(
+        "INSERT INTO alias_moves (model, alias, at, record) VALUES (?, ?, ?, ?)",
+        (model, alias, at, msgspec.json.encode(move).decode()),
+    )
+
+
+def _every_alias(connection: sqlite3.Connection) -> dict[str, dict[str, str]]:
+    found: dict[str, dict[str, str]] = {}
+    for model, alias, version in connection.execute("SELECT model, alias, version FROM aliases ORDER BY alias"):
+        found.setdefault(model, {})[alias] = str(version)
+    return found
+
 
 def _json(value: Any) -> str:
     return msgspec.json.encode(value).decode()
@@ -233,16 +384,13 @@ def _aliases(connection: sqlite3.Connection, model: str) -> dict[str, str]:
 
 
 def _models(connection: sqlite3.Connection, name: str | None = None) -> list[Model]:
-    aliases: dict[str, dict[str, str]] = {}
-    only = "" if name is None else " WHERE {column} = ?"
+    aliases = _every_alias(connection) if name is None else {name: _aliases(connection, name)}
+    only = "" if name is None else " WHERE name = ?"
     bind = () if name is None else (name,)
-    for model, alias, version in connection.execute(
-        f"SELECT model, alias, version FROM aliases{only.format(column='model')} ORDER BY alias", bind
-    ):
-        aliases.setdefault(model, {})[alias] = str(version)
     rows = connection.execute(
-        "SELECT name, created_at, created_by, updated_at, versions, note, tags FROM models"
-        f"{only.format(column='name')} ORDER BY name",
+        "SELECT name, created_at, created_by, updated_at, versions, note, tags, kind, "
+        "(SELECT max(v.version) FROM model_versions v WHERE v.model = name) FROM models"
+        f"{only} ORDER BY name",
         bind,
     )
     return [
@@ -252,10 +400,11 @@ def _models(connection: sqlite3.Connection, name: str | None = None) -> list[Mod
             created_by=row[2],
             updated_at=row[3],
             versions=row[4],
-            latest=str(row[4]) if row[4] else "",
+            latest="" if row[8] is None else str(row[8]),
             aliases=aliases.get(row[0], {}),
             note=row[5],
             tags=msgspec.json.decode(row[6]),
+            kind=row[7],
         )
         for row in rows
     ]
@@ -271,11 +420,11 @@ def _model(connection: sqlite3.Connection, name: str) -> Model:
 def _version_row(connection: sqlite3.Connection, model: str, version: str) -> tuple[Any, ...]:
     number = int(version) if version.isascii() and version.isdigit() and len(version) < 19 else -1
     row: tuple[Any, ...] | None = connection.execute(
-        "SELECT version, note, tags, record FROM model_versions WHERE model = ? AND version = ?", (model, number)
+        f"SELECT {_VERSION} FROM model_versions WHERE model = ? AND version = ?", (model, number)
     ).fetchone()
     if row is None:
         found = _model(connection, model)
-        there = f"versions 1 to {found.latest}" if found.versions > 1 else "version 1" if found.versions else "none"
+        there = f"{found.versions} up to {found.latest}" if found.versions > 1 else found.latest or "none"
         raise NotFound(f"model {model} has no version {version}; it has {there}.")
     return row
 
@@ -284,6 +433,7 @@ def _version(row: tuple[Any, ...], aliases: Mapping[str, str]) -> ModelVersion:
     version = msgspec.msgpack.decode(row[3], type=ModelVersion)
     return msgspec.structs.replace(
         version,
+        model=row[4],
         note=row[1],
         tags=msgspec.json.decode(row[2]),
         aliases=tuple(alias for alias, holder in aliases.items() if holder == version.version),

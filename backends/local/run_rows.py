@@ -57,17 +57,33 @@ def gather(
     }
     keyed = {scope: _keyed(connection, scope, seqs, columns) for scope in _SCOPES}
     inputs: dict[int, list[DatasetInput]] = {}
-    for seq, dataset, version, digest, context in connection.execute(
-        f"SELECT run, dataset, version, digest, context FROM run_inputs WHERE run IN ({marks})", tuple(seqs)
+    for seq, *read in connection.execute(
+        f"SELECT run, dataset, version, digest, context, source_type, source FROM run_inputs WHERE run IN ({marks})",
+        tuple(seqs),
     ):
         inputs.setdefault(seq, []).append(
-            DatasetInput(dataset=dataset, version=version, digest=digest, context=context)
+            DatasetInput(
+                dataset=read[0], version=read[1], digest=read[2], context=read[3], source_type=read[4], source=read[5]
+            )
         )
     return tuple(
         _run(rows[seq], {scope: found.get(seq, {}) for scope, found in keyed.items()}, tuple(inputs.get(seq, ())))
         for seq in seqs
         if seq in rows
     )
+
+
+def detailed(connection: sqlite3.Connection, run: Run) -> Run:
+    """The run with what was logged of its datasets in full."""
+    if not run.inputs:
+        return run
+    inputs = []
+    for read in run.inputs:
+        row = connection.execute(
+            "SELECT schema, profile FROM input_details WHERE dataset = ? AND digest = ?", (read.dataset, read.digest)
+        ).fetchone()
+        inputs.append(msgspec.structs.replace(read, schema=row[0], profile=row[1]) if row else read)
+    return msgspec.structs.replace(run, inputs=tuple(inputs))
 
 
 def _keyed(

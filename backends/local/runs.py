@@ -21,7 +21,7 @@ from backends.entities import (
     RunStatus,
     Source,
 )
-from backends.local import idempotency, journal, metrics, run_rows
+from backends.local import experiments, idempotency, journal, metrics, run_rows
 from backends.local.database import Database, now
 from backends.local.limits import check_name, check_pairs, check_text
 from backends.local.run_pages import RunList
@@ -69,6 +69,27 @@ class LocalRuns:
         with self._database.read() as connection:
             return self._one(connection, run_rows.find(connection, run)[0])
 
+    def latest(self, run: str) -> tuple[MetricPoint, ...]:
+        with self._database.read() as connection:
+            return metrics.latest(connection, run_rows.find(connection, run)[0])
+
+    def points(self, run: str, key: str, *, at: str = START, limit: int = 25_000) -> Page[MetricPoint]:
+        """A cursor is the number of points before the page."""
+        with self._database.read() as connection:
+            found = metrics.every_point(connection, run_rows.find(connection, run)[0], key)
+        first = _offset(at)
+        part = found.part(first, first + limit)
+        return Page(
+            items=tuple(
+                MetricPoint(key=key, value=value, step=step, at=moment)
+                for step, moment, value in zip(part.steps, part.times, part.values, strict=True)
+            ),
+            next=str(first + limit) if first + limit < found.size else None,
+            previous=str(max(0, first - limit)) if first > 0 else None,
+            first=first,
+            total=found.size,
+        )
+
     def keys(self, scope: str, *, prefix: str = "", limit: int = 200) -> tuple[str, ...]:
         if scope not in ("metrics", "params", "tags"):
             raise Invalid(f"keys are of metrics, params or tags, not {scope!r}.", "scope")
@@ -83,21 +104,8 @@ class LocalRuns:
     def experiments(self) -> tuple[Experiment, ...]:
         """By name."""
         with self._database.read() as connection:
-            rows = connection.execute(
-                "SELECT id, name, created_at, coalesce(f.runs, 0), note, tags FROM experiments e "
-                "LEFT JOIN facets f ON f.kind = 'experiment' AND f.value = e.name ORDER BY name"
-            )
-            return tuple(
-                Experiment(
-                    id=row[0],
-                    name=row[1],
-                    created_at=row[2],
-                    runs=row[3],
-                    note=row[4],
-                    tags=msgspec.json.decode(row[5]),
-                )
-                for row in rows
-            )
+            rows = connection.execute(f"{experiments.SELECT} WHERE e.deleted_at IS NULL ORDER BY e.name")
+            return tuple(map(experiments.record, rows))
 
     def series(
         self, run: str, key: str, *, buckets: int = 400, first_step: int | None = None, last_step: int | None = None
@@ -137,10 +145,7 @@ class LocalRuns:
                 return self._one(connection, run_rows.find(connection, made)[0])
             if connection.execute("SELECT 1 FROM runs WHERE id = ?", (run,)).fetchone():
                 raise Conflict(f"run {run} is there already; nothing was changed. Leave the id to the store.")
-            connection.execute(
-                "INSERT INTO experiments (id, name, created_at) VALUES (?, ?, ?) ON CONFLICT (name) DO NOTHING",
-                (uuid.uuid4().hex, experiment, at),
-            )
+            experiments.ensure(connection, experiment, at)
             seq = connection.execute(
                 "INSERT INTO runs (id, name, experiment, status, created_at, created_by, parent, engine, source) "
                 "VALUES (?, ?, ?, 'queued', ?, ?, ?, ?, ?)",
@@ -200,6 +205,19 @@ class LocalRuns:
             )
             return self._one(connection, seq)
 
+    def reopen(self, run: str) -> Run:
+        """running again; of a run that has not ended, what `start` does or nothing."""
+        with self._database.write(durable=True) as connection:
+            seq, _ = run_rows.find(connection, run)
+            status = _status(connection, seq)
+            if status.ended or status is RunStatus.QUEUED:
+                connection.execute(
+                    "UPDATE runs SET status = 'running', started_at = coalesce(started_at, ?), ended_at = NULL, "
+                    "exit_code = NULL, reason = '' WHERE seq = ?",
+                    (now(), seq),
+                )
+            return self._one(connection, seq)
+
     # ------------------------------------------------------------ what a run says
 
     def log_points(self, run: str, points: Sequence[MetricPoint]) -> None:
@@ -229,6 +247,16 @@ class LocalRuns:
                     )
             _add_pairs(connection, "params", seq, {key: value for key, value in params.items() if key not in known})
             run_rows.write_text(connection, seq)
+
+    def set_source(self, run: str, source: Source) -> None:
+        with self._database.write() as connection:
+            connection.execute(
+                "UPDATE runs SET source = ? WHERE seq = ?", (_source(source), self._seq(connection, run))
+            )
+
+    def set_parent(self, run: str, parent: str) -> None:
+        with self._database.write() as connection:
+            connection.execute("UPDATE runs SET parent = ? WHERE seq = ?", (parent, self._seq(connection, run)))
 
     def set_progress(self, run: str, progress: Progress) -> None:
         with self._database.write() as connection:
@@ -260,6 +288,19 @@ class LocalRuns:
                 before = {key: known.get(key) for key in changed}
                 journal.append(connection, "run.tag", name, mutation, before={"tags": before}, after={"tags": changed})
             idempotency.note(connection, "run.tag", mutation)
+
+    def rename(self, run: str, name: str, mutation: Mutation) -> None:
+        check_name("run", name)
+        with self._database.write(durable=True) as connection:
+            if idempotency.made_before(connection, "run.rename", mutation) is not None:
+                return
+            seq, whole = run_rows.find(connection, run)
+            (before,) = connection.execute("SELECT name FROM runs WHERE seq = ?", (seq,)).fetchone()
+            if before != name:
+                connection.execute("UPDATE runs SET name = ? WHERE seq = ?", (name, seq))
+                run_rows.write_text(connection, seq)
+                journal.append(connection, "run.rename", whole, mutation, before={"name": before}, after={"name": name})
+            idempotency.note(connection, "run.rename", mutation)
 
     def set_note(self, run: str, note: str, mutation: Mutation) -> None:
         check_text("a note", note, "note")
@@ -299,7 +340,7 @@ class LocalRuns:
     # ------------------------------------------------------------ rows
 
     def _one(self, connection: sqlite3.Connection, seq: int) -> Run:
-        return run_rows.gather(connection, (seq,))[0]
+        return run_rows.detailed(connection, run_rows.gather(connection, (seq,))[0])
 
     def _seq(self, connection: sqlite3.Connection, run: str) -> int:
         seq = self._seqs.get(run)
@@ -333,6 +374,22 @@ def _add_pairs(connection: sqlite3.Connection, table: str, seq: int, pairs: Mapp
 
 def _add_inputs(connection: sqlite3.Connection, seq: int, inputs: Sequence[DatasetInput]) -> None:
     connection.executemany(
-        "INSERT OR REPLACE INTO run_inputs (run, dataset, version, digest, context) VALUES (?, ?, ?, ?, ?)",
-        [(seq, part.dataset, part.version, part.digest, part.context) for part in inputs],
+        "INSERT OR REPLACE INTO run_inputs (run, dataset, version, digest, context, source_type, source) "
+        "VALUES (?, ?, ?, ?, ?, ?, ?)",
+        [
+            (seq, part.dataset, part.version, part.digest, part.context, part.source_type, part.source)
+            for part in inputs
+        ],
     )
+    connection.executemany(
+        "INSERT OR REPLACE INTO input_details (dataset, digest, schema, profile) VALUES (?, ?, ?, ?)",
+        [(part.dataset, part.digest, part.schema, part.profile) for part in inputs if part.schema or part.profile],
+    )
+
+
+def _offset(at: str) -> int:
+    if at == START:
+        return 0
+    if at.isascii() and at.isdigit() and len(at) < 19:
+        return int(at)
+    raise Invalid(f"{at!r} is no cursor of a metric's points; start again from the first page.", "at")

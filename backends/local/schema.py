@@ -11,7 +11,8 @@ What a query compiler may rely on:
 - `latest_metric (run, key, value …)`: `value` is NULL where the latest value is NaN, so comparing is false.
 - `params` and `tags` `(run, key, value, number)`: `number` is the finite REAL that the text spells, else NULL.
   The index is `(key, number, value, run)`; an equality names both: `key = ? AND number IS NULL AND value = ?`.
-- `run_inputs (run, dataset, version, digest, context)`.
+- `run_inputs (run, dataset, version, digest, context)`; what a tracking client said of the dataset besides is in
+  `input_details`, which no list reads.
 - `run_text (run, text)`: name, note, experiment, tag and parameter values in lower case (Unicode), one line each.
   `run_search` is its trigram FTS5 index with rowid = run:
   `r.seq IN (SELECT rowid FROM run_search WHERE run_search MATCH '"three or more letters"')`.
@@ -24,6 +25,7 @@ The runs store tries the first for a few milliseconds and falls back to the seco
 
 from __future__ import annotations
 
+import fcntl
 import os
 import sqlite3
 import sys
@@ -37,7 +39,7 @@ from backends.contract import Unreachable, Unsupported
 if TYPE_CHECKING:
     from sqlite_utils import Database
 
-VERSION: Final = 1
+VERSION: Final = 2
 """What this program reads and writes; stored as `PRAGMA user_version`."""
 
 _RUNS = """
@@ -353,6 +355,12 @@ def _statements(script: str) -> list[str]:
     return found
 
 
+def _tracking(db: Database) -> None:
+    for statement in _statements(_TRACKING):
+        db.execute(statement)
+    db.execute("PRAGMA user_version = 2")
+
+
 def _first(db: Database) -> None:
     for statement in _statements(_RUNS):
         db.execute(statement)
@@ -366,6 +374,58 @@ def _first(db: Database) -> None:
     for statement in _statements(_REST):
         db.execute(statement)
     db.execute("PRAGMA user_version = 1")
+
+
+_TRACKING = """
+ALTER TABLE experiments ADD COLUMN updated_at INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE experiments ADD COLUMN deleted_at INTEGER;
+UPDATE experiments SET updated_at = created_at;
+ALTER TABLE run_inputs ADD COLUMN source_type TEXT NOT NULL DEFAULT '';
+ALTER TABLE run_inputs ADD COLUMN source TEXT NOT NULL DEFAULT '';
+CREATE TABLE input_details (
+    dataset TEXT NOT NULL,
+    digest TEXT NOT NULL,
+    schema TEXT NOT NULL,
+    profile TEXT NOT NULL,
+    PRIMARY KEY (dataset, digest)
+);
+CREATE TABLE logged_models (
+    seq INTEGER PRIMARY KEY,
+    id TEXT NOT NULL UNIQUE,
+    name TEXT NOT NULL,
+    experiment TEXT NOT NULL,
+    run TEXT NOT NULL,
+    type TEXT NOT NULL,
+    status TEXT NOT NULL,
+    created_at INTEGER NOT NULL,
+    updated_at INTEGER NOT NULL,
+    deleted_at INTEGER,
+    params TEXT NOT NULL,
+    tags TEXT NOT NULL
+);
+CREATE INDEX logged_models_experiment ON logged_models (experiment, created_at);
+CREATE INDEX logged_models_run ON logged_models (run);
+CREATE TABLE logged_metrics (
+    model TEXT NOT NULL,
+    key TEXT NOT NULL,
+    run TEXT NOT NULL,
+    dataset TEXT NOT NULL,
+    digest TEXT NOT NULL,
+    value REAL,
+    step INTEGER NOT NULL,
+    at INTEGER NOT NULL,
+    PRIMARY KEY (model, key, run, dataset, digest)
+) WITHOUT ROWID;
+CREATE TABLE run_outputs (
+    run TEXT NOT NULL,
+    model TEXT NOT NULL,
+    step INTEGER NOT NULL,
+    PRIMARY KEY (run, model)
+) WITHOUT ROWID;
+ALTER TABLE models ADD COLUMN kind TEXT NOT NULL DEFAULT 'model';
+ALTER TABLE models ADD COLUMN last_number INTEGER NOT NULL DEFAULT 0;
+UPDATE models SET last_number = versions;
+"""
 
 
 @contextmanager
@@ -387,7 +447,19 @@ def migrate(connection: sqlite3.Connection) -> None:
 
     migrations: Any = Migrations("mlops-console")
     migrations(name="0001 the first tables")(_first)
+    migrations(name="0002 what tracking clients log")(_tracking)
     migrations.apply(Database(connection))
+
+
+@contextmanager
+def _alone(database: Path) -> Iterator[None]:
+    """One process migrates; the others wait, and find it done."""
+    handle = os.open(database.with_name(f"{database.name}.migrating"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
 
 
 def create(database: Path, staging: Path) -> None:
@@ -425,4 +497,6 @@ def check(connection: sqlite3.Connection, database: Path) -> None:
             f"{database} is not a store of mlops-console (no schema version in it); nothing was changed. "
             "Move the file away, or use another workspace."
         )
-    migrate(connection)
+    with _alone(database):
+        if connection.execute("PRAGMA user_version").fetchone()[0] != VERSION:
+            migrate(connection)

@@ -57,7 +57,9 @@ def fill(connection, some):
                 connection.execute(f"INSERT INTO {table} VALUES (?, ?, ?, ?)", row)
         for read in run.inputs:
             row = (seq, read.dataset, read.version, read.context, read.digest)
-            connection.execute("INSERT INTO run_inputs VALUES (?, ?, ?, ?, ?)", row)
+            connection.execute(
+                "INSERT INTO run_inputs (run, dataset, version, context, digest) VALUES (?, ?, ?, ?, ?)", row
+            )
         run_rows.write_text(connection, seq)
 
 

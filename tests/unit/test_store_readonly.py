@@ -14,7 +14,9 @@ from backends.readonly import CHANGING, READING, read_only
 
 PROTOCOLS = {
     "datasets": contract.DatasetStore,
+    "experiments": contract.ExperimentStore,
     "runs": contract.RunStore,
+    "logged_models": contract.LoggedModelStore,
     "artifacts": contract.ArtifactStore,
     "registry": contract.ModelRegistry,
     "journal": contract.Journal,
@@ -29,7 +31,7 @@ def verbs(protocol: type) -> set[str]:
 
 
 def test_every_capability_of_a_backend_is_known() -> None:
-    plain = {"name", "url", "features", "missing", "changed", "close", "home"}
+    plain = {"name", "url", "features", "missing", "changed", "close", "home", "tracking"}
     assert set(contract.Backend.__struct_fields__) - plain == set(PROTOCOLS) == set(READING) == set(CHANGING)
 
 
