@@ -330,8 +330,8 @@ class RunStore(Protocol):
         last_step: int | None = None,
     ) -> MetricSeries: ...
 
-    def delete(self, run: str, mutation: Mutation) -> None:
-        """Out of sight; `restore` brings it back."""
+    def delete(self, run: str, mutation: Mutation, *, unended: bool = False) -> None:
+        """Out of sight; `restore` brings it back. Refused while it has not ended, except with `unended`."""
         ...
 
     def restore(self, run: str, mutation: Mutation) -> None: ...
@@ -360,8 +360,9 @@ class ExperimentStore(Protocol):
 
     def set_note(self, experiment: str, note: str, mutation: Mutation) -> None: ...
 
-    def delete(self, experiment: str, mutation: Mutation) -> None:
-        """Out of sight with its runs; `restore` brings both back. Refused while one of its runs has not ended."""
+    def delete(self, experiment: str, mutation: Mutation, *, unended: bool = False) -> None:
+        """Out of sight with its runs; `restore` brings both back. Refused while one of its runs has not ended, except
+        with `unended`."""
         ...
 
     def restore(self, experiment: str, mutation: Mutation) -> None: ...

@@ -20,7 +20,7 @@ from backends.query_fields import (
     RUN_FIELDS,
     VERSION_FIELDS,
 )
-from backends.query_match import lookup_of, matches, select, sort
+from backends.query_match import lookup_of, lookup_of_attributes, matches, select, sort
 from backends.query_nodes import (
     And,
     Compare,
@@ -67,6 +67,7 @@ __all__ = [
     "Text",
     "complete",
     "lookup_of",
+    "lookup_of_attributes",
     "matches",
     "parse",
     "parse_order",

@@ -153,6 +153,12 @@ def lookup_of(record: Run | Dataset | Model | ModelVersion | JournalEntry | Moni
             return _plain(_monitor(record), words=(record.name, record.model, record.note))
 
 
+def lookup_of_attributes(attributes: Mapping[str, Value], tags: Mapping[str, str]) -> Lookup:
+    """Of a noun that has attributes and tags alone."""
+    name = str(attributes.get("name") or "")
+    return _plain(attributes, tags=tags, words=(name, *tags.values()))
+
+
 def _plain(
     attributes: Mapping[str, Value],
     *,

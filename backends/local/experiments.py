@@ -132,22 +132,22 @@ class LocalExperiments:
                 self._changed(connection, "experiment.note", found, mutation, {"note": found.note}, {"note": note})
             idempotency.note(connection, "experiment.note", mutation)
 
-    def delete(self, experiment: str, mutation: Mutation) -> None:
+    def delete(self, experiment: str, mutation: Mutation, *, unended: bool = False) -> None:
         with self._database.write(durable=True) as connection:
             if idempotency.made_before(connection, "experiment.delete", mutation) is not None:
                 return
             found = _found(connection, experiment)
             if found.deleted_at is None:
-                self._delete(connection, found, mutation)
+                self._delete(connection, found, mutation, unended)
             idempotency.note(connection, "experiment.delete", mutation)
 
-    def _delete(self, connection: sqlite3.Connection, found: Experiment, mutation: Mutation) -> None:
+    def _delete(self, connection: sqlite3.Connection, found: Experiment, mutation: Mutation, unended: bool) -> None:
         busy = connection.execute(
             "SELECT id, status FROM runs WHERE experiment = ? AND deleted_at IS NULL "
             "AND status IN ('queued', 'running', 'stopping') LIMIT 1",
             (found.name,),
         ).fetchone()
-        if busy is not None:
+        if busy is not None and not unended:
             raise Refused(
                 f"experiment {found.name} has run {busy[0][:8]}, which is {busy[1]}, and cannot be deleted; nothing "
                 "was changed. Stop it first."

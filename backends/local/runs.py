@@ -315,20 +315,22 @@ class LocalRuns:
                 journal.append(connection, "run.note", name, mutation, before={"note": before}, after={"note": note})
             idempotency.note(connection, "run.note", mutation)
 
-    def delete(self, run: str, mutation: Mutation) -> None:
+    def delete(self, run: str, mutation: Mutation, *, unended: bool = False) -> None:
         """Out of sight; `restore` brings it back."""
-        self._hide(run, mutation, verb="run.delete", deleted_at=now())
+        self._hide(run, mutation, verb="run.delete", deleted_at=now(), unended=unended)
 
     def restore(self, run: str, mutation: Mutation) -> None:
         self._hide(run, mutation, verb="run.restore", deleted_at=None)
 
-    def _hide(self, run: str, mutation: Mutation, *, verb: str, deleted_at: Millis | None) -> None:
+    def _hide(
+        self, run: str, mutation: Mutation, *, verb: str, deleted_at: Millis | None, unended: bool = False
+    ) -> None:
         with self._database.write(durable=True) as connection:
             if idempotency.made_before(connection, verb, mutation) is not None:
                 return
             seq, name = run_rows.find(connection, run)
             before, status = connection.execute("SELECT deleted_at, status FROM runs WHERE seq = ?", (seq,)).fetchone()
-            if deleted_at is not None and not RunStatus(status).ended:
+            if deleted_at is not None and not unended and not RunStatus(status).ended:
                 raise Refused(f"run {name} is {status} and cannot be deleted; nothing was changed. Stop it first.")
             if (before is None) != (deleted_at is None):
                 connection.execute("UPDATE runs SET deleted_at = ? WHERE seq = ?", (deleted_at, seq))
