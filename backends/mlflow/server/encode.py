@@ -91,22 +91,22 @@ def run_tags(run: Run) -> dict[str, str]:
         names.NOTE: run.note,
         names.PARENT: run.parent,
         names.REASON: run.reason,
-        names.ENGINE: run.engine,
         names.SOURCE_NAME: run.source.entry,
         names.COMMIT: run.source.commit,
         names.BRANCH: run.source.branch,
         names.REPO: run.source.repo,
         names.EXIT_CODE: "" if run.exit_code is None else str(run.exit_code),
-        names.STARTED: "" if run.started_at is None else str(run.started_at),
-        names.CREATED: str(run.created_at),
         names.DELETED: "" if run.deleted_at is None else str(run.deleted_at),
     }
     if run.status in (RunStatus.QUEUED, RunStatus.STOPPING, RunStatus.LOST):
         said[names.STATUS] = run.status.value
+    if run.engine != names.CLIENT:
+        # Runs of ours: what clients send themselves stays as they sent it.
+        said |= {names.ENGINE: run.engine, names.CREATED: str(run.created_at)}
+        said[names.STARTED] = "" if run.started_at is None else str(run.started_at)
+        said[names.SOURCE] = "" if run.source == Source() else msgspec.json.encode(run.source).decode()
     if run.progress is not None:
         said[names.PROGRESS] = msgspec.json.encode(run.progress).decode()
-    if run.source != Source():
-        said[names.SOURCE] = msgspec.json.encode(run.source).decode()
     return {key: value for key, value in said.items() if value} | run.tags
 
 
@@ -212,6 +212,10 @@ def version_record(found: ModelVersion) -> str:
 
 _STATUS = {"pending": "LOGGED_MODEL_PENDING", "ready": "LOGGED_MODEL_READY", "failed": "LOGGED_MODEL_UPLOAD_FAILED"}
 MODEL_STATUS = {spelled: status for status, spelled in _STATUS.items()}
+
+
+def logged_status(found: LoggedModel) -> str:
+    return _STATUS[found.status].removeprefix("LOGGED_MODEL_")
 
 
 def logged_model(room: Room, found: LoggedModel) -> Json:

@@ -69,7 +69,7 @@ def create(room: Room, asked: Asked) -> dict[str, Any]:
         tags=tags,
         source=source_of(tags),
         parent=parent,
-        engine=tags.get(names.ENGINE, "mlflow"),
+        engine=tags.get(names.ENGINE, names.CLIENT),
     )
     if note:
         runs.set_note(made.id, note, room.mutation())
