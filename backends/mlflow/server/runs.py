@@ -238,13 +238,16 @@ def search(room: Room, asked: Asked) -> dict[str, Any]:
     if view == "ALL":
         where = both(where, either_way())
     page = room.backend.need("runs").page(
-        query(where, order or (Order(Key("attribute", "started"), True),)),
+        query(where, order if _NEWEST.key in {each.key for each in order} else (*order, _NEWEST)),
         at=asked.text("page_token") or START,
         limit=limit,
         deleted=view == "DELETED_ONLY",
     )
     return {"runs": [encode.run(room, each, None) for each in page.items], "next_page_token": page.next or ""}
 
+
+_NEWEST: Final = Order(Key("attribute", "started"), True)
+"""What MLflow orders by in the end, among those that are equal otherwise."""
 
 ROUTES: Final = {
     ("POST", "runs/create"): create,

@@ -44,6 +44,7 @@ class ProtocolServer:
             raise Unreachable(
                 f"the protocol's server cannot listen on {self._host}:{self._port}: {error.strerror}"
             ) from error
+        listener.listen(128)  # from here on a client is answered, if not at once
         port: int = listener.getsockname()[1]
         self._thread = threading.Thread(target=self._run, args=(listener,), name="protocol server", daemon=True)
         self._thread.start()
