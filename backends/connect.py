@@ -65,15 +65,20 @@ def connect(
     return backend
 
 
+def remote_of(directory: Path) -> Remote | None:
+    """The server that a workspace directory is the sidecar of, or None."""
+    try:
+        return msgspec.json.decode((directory / REMOTE).read_bytes(), type=Remote)
+    except FileNotFoundError:
+        return None
+
+
 def open_workspace(directory: Path) -> Backend:
     """The backend that a workspace directory belongs to: its own store, or the server that it is the sidecar of."""
     from backends.local import open_local
 
-    try:
-        said = (directory / REMOTE).read_bytes()
-    except FileNotFoundError:
-        return open_local(directory, create=False)
-    return _beside(msgspec.json.decode(said, type=Remote), directory)
+    remote = remote_of(directory)
+    return open_local(directory, create=False) if remote is None else _beside(remote, directory)
 
 
 def _beside(remote: Remote, directory: Path) -> Backend:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,6 +24,7 @@ def open_local(workspace: Path, *, create: bool = True, name: str = "local") -> 
     from backends.local.logged_models import LocalLoggedModels
     from backends.local.monitors import LocalMonitors
     from backends.local.objects import ObjectStore
+    from backends.local.protocol_access import tracking
     from backends.local.registry import LocalRegistry
     from backends.local.requests import LocalRequests
     from backends.local.runs import LocalRuns
@@ -59,4 +61,5 @@ def open_local(workspace: Path, *, create: bool = True, name: str = "local") -> 
         changed=database.changed,
         close=database.close,
         home=home,
+        tracking=partial(tracking, home),
     )

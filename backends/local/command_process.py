@@ -7,7 +7,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 
 from backends.entities import LaunchSpec, Record
 from backends.local.process_identity import ProcessIdentity, identify
@@ -96,13 +96,22 @@ def die_with_parent(number: signal.Signals) -> Callable[[], None]:
     return prepare
 
 
-def start_command(folder: RunFolder, spec: LaunchSpec) -> CommandProcess:
-    """Start the run's command with its marks in the environment. Call it before any thread is started."""
+def start_command(
+    folder: RunFolder, spec: LaunchSpec, tracking: Mapping[str, str] | None = None, withheld: Collection[str] = ()
+) -> CommandProcess:
+    """Start the run's command with its marks in the environment. Call it before any thread is started.
+
+    `tracking` is given to it besides, and may hold a token; variables `withheld` hold somebody else's.
+    """
     output, output_end = os.pipe()
     spare = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)  # so that subprocess has no descriptor of its own at 3
     progress, progress_end = os.pipe()
     environment = {**os.environ, "PYTHONUNBUFFERED": "1", **spec.env}  # else a log stays empty for 8 kB of prints
     environment.pop(AGENT_MARK, None)
+    for name in withheld:
+        if name not in spec.env:
+            environment.pop(name, None)
+    environment |= tracking or {}
     environment |= {RUN_MARK: folder.run, WORKSPACE: str(folder.workspace), PROGRESS_FD: str(PROGRESS_NUMBER)}
     mortal = die_with_parent(signal.SIGKILL)
 

@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from backends.contract import Backend, Conflict
+from backends.contract import Backend, BackendError, Conflict
 from backends.entities import LaunchSpec, RunStatus
 from backends.local.command_process import CommandProcess, Ended, StartError, adopt_orphans, start_command
 from backends.local.process_identity import own_identity
@@ -36,6 +36,19 @@ PENDING_LIMIT = 8 * 1024 * 1024
 """Bytes of progress that may wait in memory for a full disk; then the command has to wait."""
 NAMED_BAD_LINES = 20
 """So many malformed progress lines are shown in the log, the rest is counted."""
+
+
+TRACKING_VARIABLES = frozenset(
+    {
+        "MLFLOW_TRACKING_URI",
+        "MLFLOW_REGISTRY_URI",
+        "MLFLOW_TRACKING_TOKEN",
+        "MLFLOW_TRACKING_USERNAME",
+        "MLFLOW_TRACKING_PASSWORD",
+        "MLFLOW_RUN_ID",
+    }
+)
+"""Of whoever started the agent: a command must not log there by accident."""
 
 
 class Supervision:
@@ -77,7 +90,7 @@ class Supervision:
 
     def _execute(self, store: StoreThread) -> None:
         try:
-            command = start_command(self.folder, self.spec)
+            command = start_command(self.folder, self.spec, self._tracking(), self._withheld())
         except StartError as failed:
             self.log.note(str(failed))
             self._write_exit(RunStatus.FAILED, reason=str(failed))
@@ -93,6 +106,23 @@ class Supervision:
             kill_run_processes(self.folder.run, (own_identity(),), reap=command.reap)
             self._write_exit(RunStatus.FAILED, f"its supervisor failed: {type(error).__name__}: {error}")
             raise
+
+    def _tracking(self) -> dict[str, str]:
+        """By which an MLflow client in the command logs to this run. It goes into the command's environment alone."""
+        if not self.spec.tracking or self.backend.tracking is None:
+            return {}
+        try:
+            return self.backend.tracking(self.folder.run)
+        except BackendError as away:
+            self.log.note(f"the command runs without a place to log to over the MLflow protocol: {away}")
+            return {}
+
+    def _withheld(self) -> frozenset[str]:
+        """Variables that tell of other places to log to, and the one that holds the server's token."""
+        from backends.connect import remote_of
+
+        remote = remote_of(self.folder.workspace)
+        return TRACKING_VARIABLES | ({remote.login.env} if remote is not None and remote.login.env else set())
 
     def _may_start(self) -> bool:
         """queued → running in the store, unless it was stopped meanwhile."""
@@ -362,9 +392,9 @@ def _held(folder: RunFolder) -> Iterator[bool]:
 
 
 def _open_store(folder: RunFolder) -> Backend:
-    from backends.local import open_local
+    from backends.connect import open_workspace
 
-    return open_local(folder.workspace, create=False)
+    return open_workspace(folder.workspace)
 
 
 def main(arguments: list[str]) -> int:

@@ -27,11 +27,11 @@ def main() -> int:
         return 0
     os.environ[AGENT_MARK] = str(workspace)
     diary = Diary(workspace / "agent.log")
-    from backends.local import open_local
+    from backends.connect import open_workspace
     from console.agent.work import Agent
 
     try:
-        backend = open_local(workspace, create=False)
+        backend = open_workspace(workspace)
     except BackendError as wrong:
         diary.say(f"agent {os.getpid()} cannot start: {wrong}")
         return 1

@@ -16,6 +16,7 @@ from backends.local.agent_presence import living_agent
 from backends.local.command_process import PROGRESS_FD
 from backends.local.process_identity import is_alive, send_signal
 from backends.local.process_tree import AGENT_MARK, RUN_MARK
+from backends.local.protocol_access import living_server
 
 START_S = 15.0
 """How long a start may take before it counts as failed."""
@@ -33,6 +34,8 @@ class AgentStatus(Record, frozen=True):
     runs: int = 0
     """Runs that it watches."""
     queued: int = 0
+    serves: str = ""
+    """Where it serves the MLflow protocol."""
     note: str = ""
     """What a person should know, e.g. that its version is another than the console's."""
 
@@ -53,6 +56,7 @@ def agent_status(workspace: Path) -> AgentStatus:
     agent = living_agent(workspace)
     if agent is None:
         return AgentStatus(running=False)
+    serves = living_server(workspace)
     note = ""
     if agent.version != own_version():
         note = (
@@ -67,6 +71,7 @@ def agent_status(workspace: Path) -> AgentStatus:
         slots=agent.slots,
         runs=agent.runs,
         queued=agent.queued,
+        serves=serves.url if serves is not None else "",
         note=note,
     )
 
@@ -93,6 +98,18 @@ def ensure_agent(workspace: Path, *, slots: int | None = None) -> AgentStatus:
     raise Unreachable(
         f"the agent of {workspace} did not start" + (f": {said[-1]}" if said else "") + "; see agent.log there"
     )
+
+
+def ensure_protocol(workspace: Path) -> None:
+    """Start the agent if none runs, and wait until it serves the MLflow protocol."""
+    ensure_agent(workspace)
+    until = time.monotonic() + START_S
+    while living_server(workspace) is None:
+        if time.monotonic() > until:
+            raise Unreachable(
+                f"the agent of {workspace} runs and does not serve the MLflow protocol; see agent.log there"
+            )
+        time.sleep(0.02)
 
 
 def _spawn(workspace: Path, slots: int | None) -> subprocess.Popen[bytes]:

@@ -17,6 +17,7 @@ from backends.local.process_identity import own_identity
 from backends.local.settle import now
 from console.agent.control import own_version
 from console.agent.launches import Launches
+from console.agent.protocol import Protocol
 from console.agent.recovery import reconcile_runs, take_over_requests
 from console.agent.registrations import Registrations
 from console.agent.retry import Backoff
@@ -47,6 +48,7 @@ class Agent:
         self._launches = Launches(backend, workspace, me, slots, say)
         self._registrations = Registrations(backend, me, say)
         self._scorers = Scorers(backend, workspace, say)
+        self._protocol = Protocol(backend, workspace, say)
         self._presence = AgentPresence(process=own_identity(), since=now(), version=own_version(), slots=slots)
         self._said: AgentPresence | None = None
         self._seen: object = None
@@ -57,6 +59,7 @@ class Agent:
             Part("registrations", self._registrations.step),
             Part("scorers", self._scorers.step),
             Part("agent.json", self._announce),
+            Part("protocol server", self._protocol.step),
         ]
         self._look_at = 0.0
         self._reconcile_at = 0.0
@@ -79,6 +82,7 @@ class Agent:
                 self._round()
             woken = self._sleep()
         self._scorers.end_all()
+        self._protocol.stop()
         presence_path(self._workspace).unlink(missing_ok=True)
         self._say(f"agent {os.getpid()} ends: {self._ending}; {self._launches.running} runs go on")
 

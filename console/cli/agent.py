@@ -79,6 +79,7 @@ def _say(invocation: Invocation, found: AgentStatus) -> None:
                 "since": ago(found.since),
                 "version": found.version,
                 "work": f"{plural(found.runs, 'run')} running of {found.slots} at most, {found.queued} queued",
+                "MLflow protocol": found.serves,
                 "note": found.note,
             }
         )

@@ -152,6 +152,72 @@ def _print_version(found: ModelVersion) -> None:
         )
 
 
+@model.command("search")
+@listing
+@click.pass_obj
+def search(invocation: Invocation, query: tuple[str, ...], where: str, sort: str, limit: int, at: str) -> None:
+    """Versions of any model. QUERY: run = 3f2a… and tags.team = red"""
+    from backends.query import VERSION_FIELDS
+
+    page = invocation.need("registry").search(parsed_query(query, where, sort, VERSION_FIELDS), at=at, limit=limit)
+    named = [Col[ModelVersion]("model", lambda item: item.model), *VERSION_COLUMNS]
+    invocation.show_page(page, named, empty="no version matches")
+
+
+@model.command("create")
+@click.argument("name")
+@reason_option
+@click.pass_obj
+def create(invocation: Invocation, name: str, reason: str, key: str) -> None:
+    """A model without versions; registering a run makes its own."""
+    made: Model = invocation.need("registry").create(name, invocation.mutation(reason, key))
+    invocation.show(made, lambda: narrate(f"model {made.name}: made"))
+
+
+@model.command("rename")
+@click.argument("name", metavar="MODEL")
+@click.argument("new")
+@confirm_option
+@reason_option
+@click.pass_obj
+def rename(invocation: Invocation, name: str, new: str, confirm: str | None, reason: str, key: str) -> None:
+    """Give a model another name, with its versions, aliases and history. Callers by the old name find nothing."""
+    invocation.confirm(name, confirm, deed=f"rename {name} to {new}")
+    after: Model = invocation.need("registry").rename(name, new, invocation.mutation(reason, key))
+    invocation.show(after, lambda: narrate(f"{name} is {after.name} now"))
+
+
+@model.command("delete")
+@click.argument("name", metavar="MODEL")
+@confirm_option
+@reason_option
+@click.pass_obj
+def delete(invocation: Invocation, name: str, confirm: str | None, reason: str, key: str) -> None:
+    """Delete a model with all its versions, for good; the journal keeps that it was."""
+    registry = invocation.need("registry")
+    registry.get(name)
+    invocation.confirm(name, confirm, deed=f"delete {name} for good", production_only=False)
+    registry.delete(name, invocation.mutation(reason, key))
+    invocation.show({"model": name, "deleted": True}, lambda: narrate(f"{name}: deleted"))
+
+
+@model.command("delete-version")
+@click.argument("name", metavar="MODEL")
+@click.argument("version")
+@confirm_option
+@reason_option
+@click.pass_obj
+def delete_version(invocation: Invocation, name: str, version: str, confirm: str | None, reason: str, key: str) -> None:
+    """Delete one version, for good, and the aliases that it holds."""
+    registry = invocation.need("registry")
+    found: ModelVersion = registry.version(name, version)
+    invocation.confirm(name, confirm, deed=f"delete {name} v{found.version} for good", production_only=False)
+    registry.delete_version(name, found.version, invocation.mutation(reason, key))
+    invocation.show(
+        {"model": name, "version": found.version, "deleted": True}, lambda: narrate(f"{name} v{found.version}: deleted")
+    )
+
+
 @model.command("register")
 @click.argument("run_id", metavar="RUN")
 @click.option("--model", "name", required=True, metavar="NAME", help="The model whose next version it becomes.")

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import click
 
-from backends.entities import MetricBucket, Run
+from backends.entities import Artifact, MetricBucket, Run
 from console.cli.output import Col, gap, narrate, print_json, print_lines, print_record, print_table
-from console.cli.verb import Invocation, Noun, key_values, listing, parsed_query, reason_option
+from console.cli.verb import Invocation, Noun, Verb, key_values, listing, parsed_query, reason_option
 from console.training.find import find_run
 from console.training.measured import headline, in_order
 from console.wording import age, duration, local_time, number, since, size
@@ -127,17 +127,69 @@ def _print_run(invocation: Invocation, found: Run) -> None:
             )
 
 
-@run.command("start")
-@click.argument("recipe", type=click.Path(path_type=Path))
-@click.option("--name", default="", help="Name of the run; the recipe's own without it.")
+class _WithCommand(Verb):
+    """Takes a command of any shape after `--`."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        if "--" in args:
+            at = args.index("--")
+            ctx.meta["command"] = tuple(args[at + 1 :])
+            args = args[:at]
+        return super().parse_args(ctx, args)
+
+    def collect_usage_pieces(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
+        return ["[OPTIONS]", "RECIPE.toml | -- COMMAND..."]
+
+
+@run.command("start", cls=_WithCommand)
+@click.argument("recipe", type=click.Path(path_type=Path), required=False)
+@click.option("--name", default="", help="Name of the run; the recipe's or the script's without it.")
 @click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Change one key of the recipe.")
+@click.option("--experiment", default="", help="The experiment that a command's run belongs to.")
+@click.option("--tag", "tags", multiple=True, metavar="NAME=VALUE", help="A tag of a command's run.")
+@click.option("--env", "variables", multiple=True, metavar="NAME[=VALUE]", help="Pass a variable to the command.")
 @click.option("--wait", is_flag=True, help="Stay until the run has ended; exit 1 unless it finished well.")
 @reason_option
-@click.pass_obj
+@click.pass_context
 def start(
-    invocation: Invocation, recipe: Path, name: str, overrides: tuple[str, ...], wait: bool, reason: str, key: str
+    ctx: click.Context,
+    recipe: Path | None,
+    name: str,
+    overrides: tuple[str, ...],
+    experiment: str,
+    tags: tuple[str, ...],
+    variables: tuple[str, ...],
+    wait: bool,
+    reason: str,
+    key: str,
 ) -> None:
-    """Start a training run from RECIPE (TOML). It goes on when you log out."""
+    """Start a run from RECIPE (TOML), or of any COMMAND after --. It goes on when you log out.
+
+    A command that logs with MLflow logs to its run: mlops-console run start -- python train.py --lr 0.1
+    """
+    invocation = ctx.find_object(Invocation)
+    assert invocation is not None  # noqa: S101
+    command = ctx.meta.get("command")
+    if command is not None:
+        if recipe is not None or overrides:
+            raise click.UsageError("a recipe and a command are given; give one of them (--set goes with a recipe)")
+        from console.training.command import command_here, start_command
+
+        _ready_to_track(invocation)
+        begun = start_command(
+            invocation.backend,
+            command_here(command, variables),
+            invocation.mutation(reason, key),
+            name=name,
+            experiment=experiment or "default",
+            tags=key_values(tags, "--tag"),
+        )
+        _answer(invocation, begun, wait)
+        return
+    if recipe is None:
+        raise click.UsageError("a recipe is wanted, or a command: run start RECIPE.toml, or run start -- COMMAND")
+    if experiment or tags or variables:
+        raise click.UsageError("--experiment, --tag and --env go with a command; a recipe names its own")
     from console.training.recipe import read_recipe
     from console.training.start import start_run
 
@@ -276,6 +328,79 @@ def note(invocation: Invocation, run_id: str, text: str, reason: str, key: str) 
     invocation.show(after, lambda: narrate(f"{after.name} {after.id[:8]}: {after.note}"))
 
 
+@run.command("rename")
+@click.argument("run_id", metavar="RUN")
+@click.argument("name")
+@reason_option
+@click.pass_obj
+def rename(invocation: Invocation, run_id: str, name: str, reason: str, key: str) -> None:
+    """Give a run another name."""
+    runs = invocation.need("runs")
+    found = find_run(runs, run_id)
+    runs.rename(found.id, name, invocation.mutation(reason, key))
+    after = runs.get(found.id)
+    invocation.show(after, lambda: narrate(f"{after.id[:8]}: {after.name}"))
+
+
+@run.command("tag")
+@click.argument("run_id", metavar="RUN")
+@click.argument("tags", metavar="NAME=VALUE|NAME-...", nargs=-1, required=True)
+@reason_option
+@click.pass_obj
+def tag(invocation: Invocation, run_id: str, tags: tuple[str, ...], reason: str, key: str) -> None:
+    """Set tags of a run (NAME=VALUE), or take them away (NAME-)."""
+    runs = invocation.need("runs")
+    found = find_run(runs, run_id)
+    gone = {word[:-1]: None for word in tags if "=" not in word and word.endswith("-")}
+    given = key_values(tuple(word for word in tags if word[:-1] not in gone or "=" in word), "tag")
+    runs.set_tags(found.id, {**gone, **given}, invocation.mutation(reason, key))
+    after = runs.get(found.id)
+    invocation.show(after, lambda: narrate(f"{after.name} {after.id[:8]}: tagged"))
+
+
+ARTIFACT_COLUMNS: list[Col[Artifact]] = [
+    Col("path", lambda item: item.path + ("/" if item.folder else ""), widest=80),
+    Col("size", lambda item: "" if item.folder else size(item.bytes), right=True),
+    Col("sha256", lambda item: item.sha256[:12]),
+]
+
+
+@run.command("artifacts")
+@click.argument("run_id", metavar="RUN")
+@click.argument("path", required=False)
+@click.pass_obj
+def artifacts(invocation: Invocation, run_id: str, path: str | None) -> None:
+    """The files that a run left, one folder at a time (RUN may be the id of a logged model, m-…)."""
+    owner = run_id if run_id.startswith("m-") else find_run(invocation.need("runs"), run_id).id
+    found = invocation.need("artifacts").children(owner, (path or "").strip("/"))
+    invocation.show_items(found, ARTIFACT_COLUMNS, empty="nothing there")
+
+
+@run.command("download")
+@click.argument("run_id", metavar="RUN")
+@click.argument("path")
+@click.argument("target", metavar="FILE", type=click.Path(dir_okay=False, path_type=Path), required=False)
+@click.pass_obj
+def download(invocation: Invocation, run_id: str, path: str, target: Path | None) -> None:
+    """Copy one file of a run to FILE (the file's own name here without it). A file that is there is kept."""
+    import shutil
+
+    from backends.contract import Refused
+
+    owner = run_id if run_id.startswith("m-") else find_run(invocation.need("runs"), run_id).id
+    wanted = target or Path(Path(path).name)
+    source = invocation.need("artifacts").open(owner, path)
+    try:
+        with source.open("rb") as read, wanted.open("xb") as written:
+            shutil.copyfileobj(read, written)
+    except FileExistsError:
+        raise Refused(f"{wanted} is there already; nothing was written. Name another file.") from None
+    invocation.show(
+        {"file": str(wanted.absolute()), "bytes": wanted.stat().st_size},
+        lambda: narrate(f"{wanted}: {size(wanted.stat().st_size)}"),
+    )
+
+
 @run.command("export")
 @click.argument("run_id", metavar="RUN")
 @click.argument("directory", type=click.Path(file_okay=False, path_type=Path))
@@ -309,11 +434,23 @@ def compare(invocation: Invocation, run_ids: tuple[str, ...], everything: bool) 
 
 def _wake_agent(invocation: Invocation) -> None:
     """The agent takes what is queued. It is needed where the embedded store runs things, and nowhere else."""
-    if invocation.session.context.registry or invocation.session.workspace is None:
+    if invocation.session.workspace is None:
         return
     from console.agent import ensure_agent
 
     ensure_agent(invocation.session.workspace)
+
+
+def _ready_to_track(invocation: Invocation) -> None:
+    """The agent runs, and serves the protocol where it is what commands log to."""
+    from backends.connect import remote_of
+    from console.agent import ensure_agent, ensure_protocol
+
+    workspace = invocation.home()
+    if remote_of(workspace) is None:
+        ensure_protocol(workspace)
+    else:
+        ensure_agent(workspace)
 
 
 def _answer(invocation: Invocation, started: Run, wait: bool) -> None:

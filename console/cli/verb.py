@@ -72,9 +72,11 @@ class Invocation:
     def show_page(self, page: Page[Any], columns: list[Col[Any]], *, empty: str) -> None:
         """A list: `{"items": […], "next": …}`, or a table and how to go on."""
         if self.json:
-            print_json({"items": page.items, "next": page.next})
+            print_json({"items": page.items, "next": page.next} | ({"note": page.note} if page.note else {}))
             return
         print_table(page.items, columns, empty=empty)
+        if page.note:
+            narrate(page.note)
         if page.next:
             narrate(f"more: --at {page.next}")
 

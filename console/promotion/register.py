@@ -6,6 +6,7 @@ import msgspec
 
 from backends.contract import Backend, Invalid, Mutation, NotFound, Refused, all_pages
 from backends.entities import Artifact, DatasetInput, ModelFile, ModelVersion, Run, RunStatus, Signature
+from backends.mlmodel import Described, describe
 from console.promotion.measures import TEST_COUNT_TAG, TEST_ROWS_TAG
 from console.training.measured import PRIMARY_TAG
 
@@ -50,7 +51,13 @@ def register_run(backend: Backend, run_id: str, model: str, mutation: Mutation) 
         )
     artifacts = {found.path: found for found in backend.need("artifacts").list(run.id, prefix="model/")}
     meta = _meta(backend, run) if META in artifacts else None
-    file = _file(run, artifacts, meta)
+    logged = "" if meta is not None else _logged(backend, run)
+    described = describe(backend, logged, "", run.id) if logged else Described()
+    file = described.file if logged else _file(run, artifacts, meta)
+    if logged and not file.path:
+        raise Refused(
+            f"logged model {logged} of run {run.name} ({run.id[:8]}) has no model file that can be told. Log it anew."
+        )
     tags = {"task": meta.task, "target": meta.target} if meta else {}
     if PRIMARY_TAG in run.tags:
         tags[PRIMARY_TAG] = run.tags[PRIMARY_TAG]
@@ -63,7 +70,7 @@ def register_run(backend: Backend, run_id: str, model: str, mutation: Mutation) 
         model,
         run=run.id,
         file=file,
-        signature=meta.signature if meta else Signature(),
+        signature=meta.signature if meta else described.signature,
         # One key for one run and one model, whoever asks: the agent and a person at once make one version.
         mutation=msgspec.structs.replace(mutation, key=f"model.register:{model}:{run.id}"),
         metrics={**run.metrics, **(meta.test.metrics if meta else {})},
@@ -71,8 +78,17 @@ def register_run(backend: Backend, run_id: str, model: str, mutation: Mutation) 
         inputs=inputs,
         tags=tags,
         note=run.note,
+        **({"source": f"models:/{logged}", "logged_model": logged} if logged else {}),
     )
     return version
+
+
+def _logged(backend: Backend, run: Run) -> str:
+    """Id of the last model that a tracking client logged in the run, or empty."""
+    if backend.logged_models is None:
+        return ""
+    outputs = backend.logged_models.outputs(run.id)
+    return outputs[-1].model if outputs else ""
 
 
 def _registered(backend: Backend, run: str, model: str) -> ModelVersion | None:

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import os
 import sys
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from backends.contract import Backend, BackendError, Conflict, Mutation, NotFound
+from backends.contract import Backend, BackendError, Conflict, Invalid, Mutation, NotFound
 from backends.entities import DatasetInput, LaunchSpec, Run, RunStatus
 from console.offload import python_path
+from console.training.command import command_of, keep_texts, start_command
 from console.training.job import Job
 from console.training.measured import PRIMARY_TAG
 from console.training.origin import DIFF, capture_origin
@@ -64,7 +64,7 @@ def start_run(
     if run.status is not RunStatus.QUEUED:
         return run  # the same key came again
     try:
-        _keep_texts(backend, run.id, {RECIPE: text, **({DIFF: diff} if diff else {})})
+        keep_texts(backend, run.id, {RECIPE: text, **({DIFF: diff} if diff else {})})
         if recipe.note:
             runs.set_note(run.id, recipe.note, _part(mutation, "note"))
         launcher.submit(
@@ -97,6 +97,12 @@ def stop_run(backend: Backend, run: str, mutation: Mutation) -> Run:
 def retry_run(backend: Backend, run: str, mutation: Mutation, overrides: Mapping[str, Any] | None = None) -> Run:
     """A new run of another run's recipe on the same dataset version, with some keys or parameters set anew."""
     found: Run = backend.need("runs").get(run)
+    command = command_of(backend, found)
+    if command is not None:
+        if overrides:
+            raise Invalid("a run of a command has no recipe to change; start the command again as you want it", "set")
+        tags = {RETRY_TAG: found.id}
+        return start_command(backend, command, mutation, name=found.name, experiment=found.experiment, tags=tags)
     text = recipe_of(backend, found)
     changed = dict(overrides or {})
     if "dataset" not in changed and found.inputs:
@@ -132,16 +138,6 @@ def worker_environment(slots: int, seed: int) -> dict[str, str]:
     # threads that wait must sleep: spinning ones slow each other down tenfold where a box is shared
     env["OMP_WAIT_POLICY"] = "PASSIVE"
     return env | {"PYTHONPATH": python_path(), "PYTHONUNBUFFERED": "1", "PYTHONHASHSEED": str(seed % 4294967296)}
-
-
-def _keep_texts(backend: Backend, run: str, texts: Mapping[str, str]) -> None:
-    if backend.artifacts is None:
-        return
-    with tempfile.TemporaryDirectory() as folder:
-        for name, text in texts.items():
-            file = Path(folder) / name
-            file.write_text(text, encoding="utf-8", errors="surrogateescape")
-            backend.artifacts.put(run, name, file)
 
 
 def _part(mutation: Mutation, part: str) -> Mutation:

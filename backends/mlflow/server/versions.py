@@ -14,8 +14,8 @@ from backends.mlflow.server.answers import invalid
 from backends.mlflow.server.artifacts import Place, check_path, place_of_uri, uri_of
 from backends.mlflow.server.asked import Asked
 from backends.mlflow.server.filters import query, read_filter, read_order
-from backends.mlflow.server.mlmodel import Described, describe
 from backends.mlflow.server.room import Room
+from backends.mlmodel import Described, describe
 from backends.query import VERSION_FIELDS
 
 _STAGES: Final = {"none": "None", "staging": "Staging", "production": "Production", "archived": "Archived"}
