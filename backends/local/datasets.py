@@ -11,11 +11,11 @@ import msgspec
 
 from backends.contract import START, Invalid, Mutation, NotFound, Page
 from backends.entities import Column, Dataset, DatasetVersion
+from backends.listing import cut
 from backends.local import idempotency, journal
 from backends.local.absent import absent
 from backends.local.database import Database, file_trouble, now
 from backends.local.limits import check_name, check_text
-from backends.local.listing import cut
 from backends.local.objects import ObjectStore
 from backends.query import Query, select
 

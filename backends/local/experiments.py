@@ -10,10 +10,10 @@ import msgspec
 
 from backends.contract import START, Conflict, Mutation, NotFound, Page, Refused
 from backends.entities import Experiment, Millis
+from backends.listing import cut
 from backends.local import idempotency, journal
 from backends.local.database import Database, now
 from backends.local.limits import check_name, check_pairs, check_text
-from backends.local.listing import cut
 from backends.query_keys import nearest
 
 SELECT: Final = (

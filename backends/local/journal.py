@@ -12,8 +12,8 @@ import msgspec
 
 from backends.contract import END, START, Conflict, Invalid, Mutation, NotFound, Page
 from backends.entities import GateResult, JournalEntry, Millis, Outcome
+from backends.listing import cut
 from backends.local.database import Database, now
-from backends.local.listing import cut
 from backends.query import And, Compare, Node, Query, select
 
 _COLUMNS: Final = (

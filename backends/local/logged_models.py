@@ -12,10 +12,10 @@ import msgspec
 
 from backends.contract import START, Conflict, Invalid, Mutation, NotFound, Page
 from backends.entities import LoggedMetric, LoggedModel, ModelOutput
+from backends.listing import cut
 from backends.local import experiments, idempotency, journal, run_rows
 from backends.local.database import Database, now
 from backends.local.limits import check_pairs, check_text
-from backends.local.listing import cut
 
 PREFIX: Final = "m-"
 STATUSES: Final = ("pending", "ready", "failed")

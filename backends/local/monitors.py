@@ -9,11 +9,11 @@ import msgspec
 
 from backends.contract import START, Conflict, Invalid, Mutation, NotFound, Page
 from backends.entities import Alert, AlertState, Millis, Monitor, MonitorState, Window
+from backends.listing import cut
 from backends.local import idempotency, journal
 from backends.local.absent import absent
 from backends.local.database import Database, now
 from backends.local.limits import check_name, check_text
-from backends.local.listing import cut
 from backends.query import Query, select
 
 _KEPT_BY_STORE = ("state", "rows", "windows", "last_at", "created_at", "created_by")

@@ -10,11 +10,11 @@ import msgspec
 
 from backends.contract import START, Conflict, Mutation, NotFound, Page
 from backends.entities import AliasMove, DatasetInput, Model, ModelFile, ModelVersion, Signature
+from backends.listing import cut
 from backends.local import idempotency, journal
 from backends.local.absent import absent
 from backends.local.database import Database, now
 from backends.local.limits import check_name, check_pairs, check_text
-from backends.local.listing import cut
 from backends.query import And, Compare, Key, Query, select
 
 

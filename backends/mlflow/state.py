@@ -1,0 +1,157 @@
+"""What the client remembers beside a server that does not: results by key, aliases as last seen, their moves."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from backends.contract import Conflict, Mutation
+from backends.entities import AliasMove, Millis
+
+KEYS: Final = 100_000
+"""Results that are remembered; the oldest go first."""
+MOVES: Final = 50_000
+
+
+class State:
+    """`mlflow.db` of a sidecar."""
+
+    def __init__(self, path: Path) -> None:
+        path.touch(mode=0o600)
+        self._lock = threading.RLock()
+        self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=20.0)
+        self._db.execute("PRAGMA journal_mode = WAL")
+        for statement in (
+            "CREATE TABLE IF NOT EXISTS results (key TEXT PRIMARY KEY, verb TEXT NOT NULL, result TEXT NOT NULL, "
+            "at INTEGER NOT NULL)",
+            "CREATE TABLE IF NOT EXISTS seen (model TEXT, alias TEXT, version TEXT, at INTEGER NOT NULL, "
+            "PRIMARY KEY (model, alias))",
+            "CREATE TABLE IF NOT EXISTS looked (model TEXT PRIMARY KEY, at INTEGER NOT NULL)",
+            "CREATE TABLE IF NOT EXISTS moves (model TEXT, alias TEXT, at INTEGER, version TEXT, record TEXT NOT NULL, "
+            "PRIMARY KEY (model, alias, at, version))",
+        ):
+            self._db.execute(statement)
+
+    def close(self) -> None:
+        with self._lock:
+            self._db.close()
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """One at a time, of all processes of this machine that share the sidecar."""
+        with self._lock:
+            self._db.execute("BEGIN IMMEDIATE")
+            try:
+                yield
+                self._db.execute("COMMIT")
+            finally:
+                if self._db.in_transaction:
+                    self._db.execute("ROLLBACK")
+
+    # ------------------------------------------------------------ results by key
+
+    def made_before(self, verb: str, mutation: Mutation) -> str | None:
+        if not mutation.key:
+            return None
+        with self._lock:
+            row = self._db.execute("SELECT verb, result FROM results WHERE key = ?", (mutation.key,)).fetchone()
+        if row is None:
+            return None
+        if row[0] != verb:
+            raise Conflict(
+                f"the idempotency key {mutation.key} was used for {row[0]} before and cannot serve {verb}; nothing was "
+                "changed. Use a new key."
+            )
+        result: str = row[1]
+        return result
+
+    def note(self, verb: str, mutation: Mutation, result: str = "") -> None:
+        if not mutation.key:
+            return
+        with self._lock:
+            self._db.execute("INSERT OR IGNORE INTO results VALUES (?, ?, ?, ?)", (mutation.key, verb, result, now()))
+            self._db.execute(
+                "DELETE FROM results WHERE at < (SELECT at FROM results ORDER BY at DESC LIMIT 1 OFFSET ?)", (KEYS,)
+            )
+
+    # ------------------------------------------------------------ aliases
+
+    def add_move(self, move: AliasMove) -> None:
+        record = msgspec.json.encode(move).decode()
+        with self._lock:
+            self._db.execute(
+                "INSERT OR REPLACE INTO moves VALUES (?, ?, ?, ?, ?)",
+                (move.model, move.alias, move.at, move.version or "", record),
+            )
+            self._db.execute(
+                "DELETE FROM moves WHERE at < (SELECT at FROM moves ORDER BY at DESC LIMIT 1 OFFSET ?)", (MOVES,)
+            )
+            self._saw(move.model, move.alias, move.version, move.at)
+
+    def moves(self, model: str) -> list[AliasMove]:
+        with self._lock:
+            rows = self._db.execute("SELECT record FROM moves WHERE model = ?", (model,)).fetchall()
+        return [msgspec.json.decode(record, type=AliasMove) for (record,) in rows]
+
+    def notice(self, model: str, aliases: dict[str, str]) -> list[AliasMove]:
+        """Compare with what was seen last; what nobody of this console explains is somebody else's move."""
+        at, found = now(), []
+        with self._lock:
+            before = dict(self._db.execute("SELECT alias, version FROM seen WHERE model = ?", (model,)).fetchall())
+            looked = self._db.execute("SELECT at FROM looked WHERE model = ?", (model,)).fetchone()
+            for alias in {*before, *aliases}:
+                old, new = before.get(alias) or None, aliases.get(alias)
+                if old == new:
+                    continue
+                if looked is not None:
+                    found.append(_noticed(model, alias, old, new, at, looked[0]))
+                self._saw(model, alias, new, at)
+            self._db.execute("INSERT OR REPLACE INTO looked VALUES (?, ?)", (model, at))
+            for move in found:
+                self.add_move(move)
+        return found
+
+    def _saw(self, model: str, alias: str, version: str | None, at: Millis) -> None:
+        self._db.execute("INSERT OR REPLACE INTO seen VALUES (?, ?, ?, ?)", (model, alias, version or "", at))
+
+    def renamed(self, model: str, name: str) -> None:
+        with self._lock:
+            for table in ("seen", "looked", "moves"):
+                self._db.execute(f"UPDATE OR REPLACE {table} SET model = ? WHERE model = ?", (name, model))
+
+    def forget(self, model: str) -> None:
+        """A deleted model's aliases were not moved by somebody else."""
+        with self._lock:
+            self._db.execute("DELETE FROM seen WHERE model = ?", (model,))
+            self._db.execute("DELETE FROM looked WHERE model = ?", (model,))
+
+
+def _noticed(model: str, alias: str, old: str | None, new: str | None, at: Millis, since: Millis) -> AliasMove:
+    return AliasMove(
+        model=model,
+        alias=alias,
+        version=new,
+        previous=old,
+        at=at,
+        actor="somebody else",
+        reason=f"seen by this console; moved between {clock(since)} and {clock(at)}",
+        action="elsewhere",
+    )
+
+
+def clock(at: Millis) -> str:
+    """A time for a message, in UTC to the second."""
+    from datetime import UTC, datetime
+
+    return datetime.fromtimestamp(at / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+
+
+def now() -> Millis:
+    return time.time_ns() // 1_000_000
