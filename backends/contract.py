@@ -172,6 +172,8 @@ class Features(Record, frozen=True, kw_only=True):
     delete: bool = False
     metric_history: bool = False
     read_only: bool = False
+    own_ids: bool = False
+    """A run can be made under an id that is given."""
     page_limit: int = 0
     """Rows that one question of a visible pane may ask for, so that it stays small; 0 for any number."""
 

@@ -40,6 +40,7 @@ def open_local(workspace: Path, *, create: bool = True, name: str = "local") -> 
         url=f"local:{home}",
         features=Features(
             seek=True,
+            own_ids=True,
             count=True,
             server_sort=True,
             compare_and_set=True,

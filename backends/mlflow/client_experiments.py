@@ -70,8 +70,8 @@ class MlflowExperiments:
                 if each.name == name:
                     if each.deleted_at is not None:
                         raise Refused(
-                            f"experiment {name} is deleted, so it takes no new run; nothing was changed. Restore it, or "
-                            "name another."
+                            f"experiment {name} is deleted, so it takes no new run; nothing was changed. Restore it, "
+                            "or name another."
                         )
                     return each.id
         try:

@@ -85,7 +85,7 @@ def check_value(what: str, key: str, value: str, most: int, field: str) -> None:
     check_unicode(key + value, field)
     if len(value) > most:
         raise Invalid(
-            f"{what} {key[:80]} has {len(value):,} characters, and an MLflow server keeps {most:,}; nothing was changed. "
-            "Keep it as an artifact.",
+            f"{what} {key[:80]} has {len(value):,} characters, and an MLflow server keeps {most:,}; nothing was "
+            "changed. Keep it as an artifact.",
             f"{field}.{key}",
         )

@@ -120,7 +120,7 @@ def _file(run: Run, artifacts: dict[str, Artifact], meta: _Meta | None) -> Model
             raise Refused(
                 f"run {run.name} ({run.id[:8]}) describes {meta.file.path} and did not leave it. Train again."
             )
-        if kept.sha256 != meta.file.sha256:
+        if kept.sha256 and kept.sha256 != meta.file.sha256:
             raise Refused(
                 f"{meta.file.path} of run {run.name} ({run.id[:8]}) has sha256 {kept.sha256[:12]}…, and the run "
                 f"described {meta.file.sha256[:12]}…: it was changed after it was written. Train again."

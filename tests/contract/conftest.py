@@ -1,27 +1,57 @@
 """One suite for every adapter: each test here takes `backend` and says what the contract promises, whoever keeps it.
 
 Another adapter joins with one row in `ADAPTERS`. A test that needs what an adapter says it lacks is skipped, with the
-reason.
+reason. `mlflow` is our client on a real MLflow server, each test in a workspace of its own.
 """
 
 from __future__ import annotations
 
+import urllib.request
+import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from backends.connect import connect
 from backends.contract import Backend, Mutation
 from backends.local import open_local
+from tests.mlflow_server import MlflowServer, start_mlflow
 
-ADAPTERS: dict[str, Callable[[Path], Backend]] = {
-    "local": lambda folder: open_local(folder / "workspace"),
-}
+
+def _local(request: pytest.FixtureRequest, folder: Path) -> Backend:
+    return open_local(folder / "workspace")
+
+
+def _mlflow(request: pytest.FixtureRequest, folder: Path) -> Backend:
+    server: MlflowServer = request.getfixturevalue("workspaces_server")
+    name = f"w{uuid.uuid4().hex[:20]}"
+    body = f'{{"name": "{name}"}}'.encode()
+    ask = urllib.request.Request(
+        f"{server.url}/api/3.0/mlflow/workspaces", body, {"Content-Type": "application/json"}, method="POST"
+    )
+    with urllib.request.urlopen(ask, timeout=30) as answer:
+        assert answer.status == 201
+    return connect("remote", f"mlflow+{server.url}", sidecar=folder / "sidecar", options={"workspace": name})
+
+
+ADAPTERS: dict[str, Callable[[pytest.FixtureRequest, Path], Backend]] = {"local": _local, "mlflow": _mlflow}
+
+
+@pytest.fixture(scope="session")
+def workspaces_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MlflowServer]:
+    """A real MLflow server with workspaces, so that every test has an empty one."""
+    server = start_mlflow(tmp_path_factory.mktemp("workspaces"), "--enable-workspaces")
+    yield server
+    server.stop()
 
 
 @pytest.fixture(params=sorted(ADAPTERS))
 def backend(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Backend]:
-    made = ADAPTERS[request.param](tmp_path)
+    beside = request.node.get_closest_marker("kept_here")
+    if beside and request.param != "local":
+        pytest.skip(f"{request.param} takes it from the sidecar, which is the local adapter")
+    made = ADAPTERS[request.param](request, tmp_path)
     wanted = request.node.get_closest_marker("needs")
     for capability in wanted.args if wanted else ():
         if getattr(made, capability) is None:
@@ -43,3 +73,4 @@ def bob() -> Mutation:
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "needs(*capabilities): what of a backend the test is about")
+    config.addinivalue_line("markers", "kept_here: remote adapters have it from their sidecar")

@@ -1,0 +1,533 @@
+"""The registry of an MLflow server: models, versions, and aliases with what MLflow never keeps of their moves."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final
+
+import msgspec
+
+from backends.contract import START, BackendError, Conflict, Mutation, NotFound, Page, Refused
+from backends.entities import AliasMove, DatasetInput, Model, ModelFile, ModelVersion, Outcome, Run, Signature
+from backends.listing import cut
+from backends.mlflow import decode, names
+from backends.mlflow.client_artifacts import MlflowArtifacts
+from backends.mlflow.client_pages import RunPages
+from backends.mlflow.client_room import Room, check_name, check_unicode, check_value
+from backends.mlflow.compile_filter import Compiled
+from backends.mlflow.state import clock, now
+from backends.query import Query, select
+
+_MOST: Final = 10_000
+"""Models or versions that are looked at for one list."""
+_MOVES: Final = 20
+"""Moves that a version keeps as tags; older ones are in the journal of whoever made them."""
+_TAG: Final = 5_000
+_PROMPTS: Final = f"tags.`{names.IS_PROMPT}` = 'true'"
+
+
+class MlflowRegistry:
+    """`ModelRegistry` over the protocol."""
+
+    def __init__(self, room: Room, artifacts: MlflowArtifacts, pages: RunPages) -> None:
+        self._room = room
+        self._artifacts = artifacts
+        self._pages = pages
+        self._moving = threading.Lock()
+
+    # ------------------------------------------------------------ reading
+
+    def page(
+        self, query: Query | None = None, *, at: str = START, limit: int = 100, kind: str = "model"
+    ) -> Page[Model]:
+        found: list[Model] = []
+        if kind in ("", "model"):
+            found += self._models("")
+        if kind in ("", "prompt"):
+            found += self._models(_PROMPTS)
+        found.sort(key=lambda model: model.name)
+        return cut(select(query, found), at, limit, name=lambda model: model.name)
+
+    def _models(self, filter_: str) -> Iterable[Model]:
+        token, seen = "", 0
+        while seen < _MOST:
+            params = {"filter": filter_, "max_results": 1_000, "page_token": token}
+            answer = self._room.transport.get("registered-models/search", params)
+            for each in answer.get("registered_models", ()):
+                seen += 1
+                model = decode.model(each)
+                self._notice(model)
+                yield model
+            token = answer.get("next_page_token", "")
+            if not token:
+                return
+
+    def _notice(self, model: Model) -> None:
+        """An alias that moved while we looked away was moved by somebody else."""
+        if self._room.state.notice(model.name, model.aliases):
+            self._room.touch()
+
+    def get(self, name: str) -> Model:
+        return self._get(name)
+
+    def _get(self, name: str) -> Model:
+        if not name:
+            raise NotFound("there is no model of an empty name.")
+        try:
+            found = decode.model(self._room.transport.get("registered-models/get", {"name": name})["registered_model"])
+        except NotFound:
+            raise NotFound(f"there is no model {name}{self._near(name)}") from None
+        self._notice(found)
+        return found
+
+    def _near(self, name: str) -> str:
+        from backends.query_keys import nearest
+
+        try:
+            known = [model.name for model in self.page(limit=1_000).items if len(model.name) <= 60]
+        except BackendError:
+            return "."
+        close = nearest(name[:60], known)
+        return f"; did you mean {close}?" if close else "; there is no model yet." if not known else "."
+
+    def versions(self, name: str, *, at: str = START, limit: int = 100) -> Page[ModelVersion]:
+        model = self._get(name)
+        found = self._versions(f"name = {_quoted(name)}", {name: model.aliases})
+        page = cut(found, at, limit, name=lambda version: version.version)
+        return msgspec.structs.replace(page, items=self._with_runs(page.items))
+
+    def search(
+        self, query: Query | None = None, *, at: str = START, limit: int = 100, kind: str = "model"
+    ) -> Page[ModelVersion]:
+        held = {model.name: model.aliases for model in self.page(limit=_MOST, kind="").items}
+        found: list[ModelVersion] = []
+        if kind in ("", "model"):
+            found += self._versions("", held)
+        if kind in ("", "prompt"):
+            found += self._versions(_PROMPTS, held)
+        found.sort(key=lambda version: (-version.created_at, version.model, -(decode.integer(version.version) or 0)))
+        page = cut(select(query, found), at, limit, name=lambda version: version.ref)
+        note = f"among {_MOST} versions" if len(found) >= _MOST else ""
+        return msgspec.structs.replace(page, items=self._with_runs(page.items), note=note)
+
+    def _versions(self, filter_: str, aliases: Mapping[str, Mapping[str, str]]) -> list[ModelVersion]:
+        """Newest first of each model."""
+        found: list[ModelVersion] = []
+        for each in self._raw_versions(filter_):
+            found.append(decode.version(each, aliases.get(str(each.get("name", "")), {})))
+        found.sort(key=lambda version: -(decode.integer(version.version) or 0))
+        return found
+
+    def _raw_versions(self, filter_: str) -> Iterable[dict[str, Any]]:
+        token, seen = "", 0
+        while seen < _MOST:
+            params = {"filter": filter_, "max_results": _MOST, "page_token": token}
+            answer = self._room.transport.get("model-versions/search", params)
+            items = answer.get("model_versions", ())
+            seen += len(items)
+            yield from items
+            token = answer.get("next_page_token", "")
+            if not token:
+                return
+
+    def _with_runs(self, versions: Sequence[ModelVersion]) -> tuple[ModelVersion, ...]:
+        """What versions that no console made were trained with: of their runs, all in one question."""
+        wanted = list(dict.fromkeys(each.run for each in versions if each.run and not each.metrics))
+        if not wanted:
+            return tuple(versions)
+        runs: dict[str, Run] = {}
+        for start in range(0, len(wanted), 100):
+            listed = ", ".join(f"'{run}'" for run in wanted[start : start + 100] if run.isalnum())
+            if listed:
+                compiled = Compiled(f"attributes.run_id IN ({listed})", exact=True)
+                runs |= {run.id: run for run in self._pages.fetch(compiled, 0, 100, deleted=False, either=True)[0]}
+        return tuple(_completed(each, runs.get(each.run)) for each in versions)
+
+    def version(self, model: str, version: str) -> ModelVersion:
+        return self._version(model, version)
+
+    def _version(self, model: str, version: str) -> ModelVersion:
+        held = self._get(model)
+        number = version
+        if version.startswith("@"):
+            if version[1:] not in held.aliases:
+                listed = ", ".join(held.aliases) or "none"
+                raise NotFound(f"model {model} has no alias {version[1:]}; it has {listed}.")
+            number = held.aliases[version[1:]]
+        if not (number.isascii() and number.isdigit() and len(number) < 10):
+            raise NotFound(f"model {model} has no version {version}; its newest is {held.latest or 'none'}.")
+        try:
+            raw = self._room.transport.get("model-versions/get", {"name": model, "version": number})["model_version"]
+        except NotFound:
+            raise NotFound(f"model {model} has no version {version}; its newest is {held.latest or 'none'}.") from None
+        return self._with_runs([decode.version(raw, held.aliases)])[0]
+
+    # ------------------------------------------------------------ making and taking away
+
+    def create(
+        self,
+        model: str,
+        mutation: Mutation,
+        *,
+        note: str = "",
+        tags: dict[str, str] | None = None,
+        kind: str = "model",
+    ) -> Model:
+        check_name("model", model, "model")
+        if self._room.state.made_before("model.create", mutation) is None:
+            self._make(model, mutation, note, dict(tags or {}), kind)
+            self._room.record("model.create", model, mutation, after={"model": model})
+            self._room.state.note("model.create", mutation)
+        return self._get(model)
+
+    def _make(self, model: str, mutation: Mutation, note: str, tags: dict[str, str], kind: str) -> None:
+        if kind == "prompt":
+            tags[names.IS_PROMPT] = "true"
+        tags[names.CREATED_BY] = mutation.actor
+        body = {"name": model, "description": note, "tags": _pairs(tags)}
+        try:
+            self._room.change("POST", "registered-models/create", body)
+        except Conflict as error:
+            raise Conflict(f"model {model} is there already; nothing was changed. Use it, or another name.") from error
+
+    def rename(self, model: str, name: str, mutation: Mutation) -> Model:
+        check_name("model", name)
+        if self._room.state.made_before("model.rename", mutation) is None:
+            self._get(model)
+            try:
+                self._room.change("POST", "registered-models/rename", {"name": model, "new_name": name})
+            except Conflict as error:
+                raise Conflict(f"model {name} is there already; nothing was changed. Take another name.") from error
+            self._room.state.renamed(model, name)
+            self._room.record("model.rename", model, mutation, before={"name": model}, after={"name": name})
+            self._room.state.note("model.rename", mutation)
+        return self._get(name)
+
+    def delete(self, model: str, mutation: Mutation) -> None:
+        if self._room.state.made_before("model.delete", mutation) is not None:
+            return
+        found = self._get(model)
+        for alias, version in found.aliases.items():
+            self._room.state.add_move(_taken(model, alias, version, mutation))
+        self._room.change("DELETE", "registered-models/delete", {"name": model})
+        self._room.state.forget(model)
+        before = {"versions": found.versions, "aliases": found.aliases}
+        self._room.record("model.delete", model, mutation, before=before)
+        self._room.state.note("model.delete", mutation)
+
+    def delete_version(self, model: str, version: str, mutation: Mutation) -> None:
+        if self._room.state.made_before("model.delete_version", mutation) is not None:
+            return
+        found = self._version(model, version)
+        self._room.change("DELETE", "model-versions/delete", {"name": model, "version": found.version})
+        for alias in found.aliases:
+            self._room.state.add_move(_taken(model, alias, found.version, mutation))
+        before = {"run": found.run, "sha256": found.file.sha256, "aliases": found.aliases}
+        self._room.record("model.delete_version", found.ref, mutation, before=before)
+        self._room.state.note("model.delete_version", mutation)
+
+    def register(
+        self,
+        model: str,
+        *,
+        run: str,
+        file: ModelFile,
+        signature: Signature,
+        mutation: Mutation,
+        metrics: dict[str, float] | None = None,
+        params: dict[str, str] | None = None,
+        inputs: Sequence[DatasetInput] = (),
+        tags: dict[str, str] | None = None,
+        note: str = "",
+        source: str = "",
+        logged_model: str = "",
+    ) -> ModelVersion:
+        check_name("model", model, "model")
+        made = self._room.state.made_before("model.register", mutation)
+        if made is not None:
+            name, _, number = made.rpartition("@")
+            return self._version(name, number)
+        kept = decode.VersionRecord(
+            run=run,
+            created_by=mutation.actor,
+            file=file,
+            signature=signature,
+            metrics={key: _spelled(value) for key, value in (metrics or {}).items()},
+            params=params or {},
+            inputs=tuple(inputs),
+        )
+        try:
+            self._room.transport.get("registered-models/get", {"name": model}, keep=False)
+        except NotFound:
+            try:
+                self._make(model, mutation, "", {}, "model")
+            except Conflict:
+                pass  # somebody else made it meanwhile
+        given = dict(tags or {}) | {names.VERSION: msgspec.json.encode(kept).decode()}
+        if mutation.key:
+            given[names.KEY] = mutation.key
+            before = self._by_key(model, mutation.key)
+            if before is not None:
+                self._room.state.note("model.register", mutation, f"{model}@{before}")
+                return self._version(model, before)
+        body: dict[str, Any] = {"name": model, "tags": _pairs(given), "description": note}
+        body |= self._source(run, file, source, logged_model)
+        answer = self._room.change("POST", "model-versions/create", body)
+        number = str(answer["model_version"]["version"])
+        self._room.state.note("model.register", mutation, f"{model}@{number}")
+        after = {"model": model, "version": number, "run": run, "sha256": file.sha256}
+        self._room.record("model.register", f"{model}@{number}", mutation, after=after)
+        return self._version(model, number)
+
+    def _by_key(self, model: str, key: str) -> str | None:
+        """The version that an earlier try with this key made, before it could be written down."""
+        if "'" in key:
+            return None
+        found = list(self._raw_versions(f"name = {_quoted(model)} and tags.`{names.KEY}` = '{key}'"))
+        return str(found[0]["version"]) if found else None
+
+    def _source(self, run: str, file: ModelFile, source: str, logged_model: str) -> dict[str, Any]:
+        """Where the files are, as MLflow wants to be told."""
+        if logged_model:
+            return {"source": source or f"models:/{logged_model}", "model_id": logged_model}
+        if source:
+            return {"source": source} | ({"run_id": run} if run else {})
+        try:
+            root = self._artifacts.root(run)
+        except BackendError:
+            # A run that this server does not know: the version says so in its record, and points at nothing of it.
+            return {"source": f"console:/{run or 'nowhere'}"}
+        folder = file.path.rpartition("/")[0]
+        return {"source": f"{root}/{folder}" if folder else root, "run_id": run}
+
+    # ------------------------------------------------------------ aliases
+
+    def set_alias(
+        self, model: str, alias: str, version: str | None, *, expected: str | None, mutation: Mutation
+    ) -> AliasMove:
+        """Read, compare, set, read back: MLflow itself compares nothing. One at a time of this sidecar's consoles."""
+        check_name("alias", alias, "alias")
+        with self._moving, self._room.state.alone():
+            made = self._room.state.made_before("model.alias", mutation)
+            if made is not None:
+                return msgspec.json.decode(made, type=AliasMove)
+            if version is not None:
+                version = self._version(model, version).version
+            holder = self._get(model).aliases.get(alias)
+            self._compare(model, alias, holder, version, expected)
+            action = mutation.action or ("model.unalias" if version is None else "model.promote")
+            before = {"model": model, "alias": alias, "version": holder}
+            after = {"model": model, "alias": alias, "version": version}
+            intent = msgspec.structs.replace(mutation, undoes="")
+            self._room.journal.record(action, model, intent, before=before, after=after, outcome=Outcome.INTENT)
+            try:
+                self._point(model, alias, version)
+            except BackendError as error:
+                self._room.journal.record(
+                    action, model, intent, before=before, after=after, outcome=Outcome.FAILED, detail=str(error)
+                )
+                raise
+            seen = self._get_fresh(model).aliases.get(alias)
+            if seen != version:
+                detail = f"somebody else moved it to {_named(seen)} at the same moment"
+                self._room.journal.record(
+                    action, model, intent, before=before, after=after, outcome=Outcome.FAILED, detail=detail
+                )
+                raise Conflict(
+                    f"alias {alias} of {model} changed under you: it is at {_named(seen)}, not at {_named(version)}, "
+                    "because somebody else moved it at the same moment. Look again and repeat."
+                )
+            entry = self._room.record(action, model, mutation, before=before, after=after)
+            move = AliasMove(
+                model=model,
+                alias=alias,
+                version=version,
+                previous=holder,
+                at=now(),
+                actor=mutation.actor,
+                reason=mutation.reason,
+                action=action.removeprefix("model."),
+                entry=entry,
+            )
+            self._room.state.add_move(move)
+            self._room.state.note("model.alias", mutation, msgspec.json.encode(move).decode())
+        self._leave_trail(move)
+        return move
+
+    def _compare(self, model: str, alias: str, holder: str | None, version: str | None, expected: str | None) -> None:
+        if holder != expected:
+            last = next(iter(self._moves(model, alias)), None)
+            if last is None:
+                raise Conflict(
+                    f"alias {alias} of {model} changed under you: it is at {_named(holder)}, and you saw "
+                    f"{_named(expected)}; nothing was changed. Look again and repeat."
+                )
+            raise Conflict(
+                f"alias {alias} of {model} moved from {_named(last.previous)} to {_named(holder)} by {last.actor} "
+                f"at {clock(last.at)} while you were looking (you saw {_named(expected)}); nothing was changed. "
+                "Look again and repeat."
+            )
+        if holder == version:
+            where = f"at {_named(holder)} already" if holder else "not set already"
+            raise Conflict(f"alias {alias} of {model} is {where}; nothing was changed.")
+
+    def _point(self, model: str, alias: str, version: str | None) -> None:
+        if version is None:
+            self._room.change("DELETE", "registered-models/alias", {"name": model, "alias": alias}, repeatable=True)
+        else:
+            body = {"name": model, "alias": alias, "version": version}
+            self._room.change("POST", "registered-models/alias", body, repeatable=True)
+
+    def _get_fresh(self, model: str) -> Model:
+        """As it is on the server now; not what was kept of it."""
+        answer = self._room.transport.get("registered-models/get", {"name": model}, keep=False)
+        return decode.model(answer["registered_model"])
+
+    def _leave_trail(self, move: AliasMove) -> None:
+        """What other consoles on this server read: the move, as a tag of the version that it is about."""
+        version = move.version or move.previous
+        assert version is not None  # noqa: S101 a move has one end at least
+        key = f"{names.MOVE}{move.alias}.{move.at}"
+        said = msgspec.json.encode(msgspec.structs.replace(move, entry="")).decode()
+        body = {"name": move.model, "version": version}
+        if len(said) <= _TAG:
+            self._room.change("POST", "model-versions/set-tag", {**body, "key": key, "value": said}, repeatable=True)
+        raw = self._room.transport.get("model-versions/get", {**body}, keep=False)["model_version"]
+        old = sorted(each for each in decode.pairs(raw.get("tags", ())) if each.startswith(names.MOVE))
+        for each in sorted(old, key=lambda name: decode.integer(name.rpartition(".")[2]) or 0)[:-_MOVES]:
+            self._room.change("DELETE", "model-versions/delete-tag", {**body, "key": each}, repeatable=True)
+
+    def history(self, model: str, *, alias: str = "", limit: int = 1000) -> tuple[AliasMove, ...]:
+        self._get(model)
+        return tuple(self._moves(model, alias)[:limit])
+
+    def _moves(self, model: str, alias: str = "") -> list[AliasMove]:
+        """Newest first: our own, those that others left as tags, those that we noticed and nobody explains."""
+        found = {(each.alias, each.at, each.version): each for each in self._room.state.moves(model)}
+        for raw in self._raw_versions(f"name = {_quoted(model)}"):
+            for key, text in decode.pairs(raw.get("tags", ())).items():
+                move = decode.json_tag(text, AliasMove) if key.startswith(names.MOVE) else None
+                if move is not None:
+                    told = msgspec.structs.replace(move, model=model, entry="")
+                    found.setdefault((told.alias, told.at, told.version), told)
+        explained = _explained(list(found.values()))
+        return sorted((each for each in explained if alias in ("", each.alias)), key=lambda move: move.at, reverse=True)
+
+    # ------------------------------------------------------------ notes and tags
+
+    def set_note(self, model: str, version: str, note: str, mutation: Mutation) -> None:
+        if self._room.state.made_before("model.note", mutation) is not None:
+            return
+        check_value("a note", "", note, _TAG, "note")
+        before = self._version(model, version).note if version else self._get(model).note
+        if before != note:
+            body = {"name": model, "description": note} | ({"version": version} if version else {})
+            path = "model-versions/update" if version else "registered-models/update"
+            self._room.change("PATCH", path, body, repeatable=True)
+            target = f"{model}@{version}" if version else model
+            self._room.record("model.note", target, mutation, before={"note": before}, after={"note": note})
+        self._room.state.note("model.note", mutation)
+
+    def set_tags(self, model: str, version: str, tags: dict[str, str | None], mutation: Mutation) -> None:
+        if self._room.state.made_before("model.tag", mutation) is not None:
+            return
+        known = self._version(model, version).tags if version else self._get(model).tags
+        changed = {key: value for key, value in tags.items() if known.get(key) != value}
+        body = {"name": model} | ({"version": version} if version else {})
+        path = "model-versions" if version else "registered-models"
+        for key, value in changed.items():
+            check_unicode(key, "tags")
+            if value is None:
+                self._room.change("DELETE", f"{path}/delete-tag", {**body, "key": key}, repeatable=True)
+            else:
+                self._room.change("POST", f"{path}/set-tag", {**body, "key": key, "value": value}, repeatable=True)
+        if changed:
+            before = {key: known.get(key) for key in changed}
+            target = f"{model}@{version}" if version else model
+            self._room.record("model.tag", target, mutation, before={"tags": before}, after={"tags": changed})
+        self._room.state.note("model.tag", mutation)
+
+
+def reconcile(room: Room, registry: MlflowRegistry) -> None:
+    """Moves of which only the intent is written down: a process died in between. The server says what became."""
+    page = room.journal.page(limit=200)
+    ended = {(each.key, each.target, str(each.after)) for each in page.items if each.outcome is not Outcome.INTENT}
+    for entry in page.items:
+        if entry.outcome is not Outcome.INTENT or (entry.key, entry.target, str(entry.after)) in ended:
+            continue
+        alias, wanted = str(entry.after.get("alias", "")), entry.after.get("version")
+        if not alias or now() - entry.at < 60_000:
+            continue  # somebody may be at it
+        try:
+            held = registry.get(entry.target).aliases.get(alias)
+        except NotFound:
+            held = None
+        mutation = Mutation(actor=entry.actor, reason=entry.reason, key=entry.key, action=entry.action)
+        outcome = Outcome.DONE if held == wanted else Outcome.ABANDONED
+        room.journal.record(
+            entry.action,
+            entry.target,
+            mutation,
+            before=entry.before,
+            after=entry.after,
+            outcome=outcome,
+            detail="the console that asked for it died; this is what the server says",
+        )
+
+
+def _completed(version: ModelVersion, run: Run | None) -> ModelVersion:
+    if run is None or version.metrics:
+        return version
+    return msgspec.structs.replace(
+        version,
+        metrics=run.metrics,
+        params=version.params or run.params,
+        inputs=version.inputs or run.inputs,
+        created_by=version.created_by or run.created_by,
+    )
+
+
+def _explained(moves: list[AliasMove]) -> list[AliasMove]:
+    """Without what we noticed of moves that whoever made them tells better."""
+    told = [each for each in moves if each.action != "elsewhere"]
+    return told + [
+        each
+        for each in moves
+        if each.action == "elsewhere"
+        and not any(
+            other.alias == each.alias and other.version == each.version and 0 <= each.at - other.at < 3_600_000
+            for other in told
+        )
+    ]
+
+
+def _taken(model: str, alias: str, version: str, mutation: Mutation) -> AliasMove:
+    return AliasMove(
+        model=model,
+        alias=alias,
+        version=None,
+        previous=version,
+        at=now(),
+        actor=mutation.actor,
+        reason=mutation.reason,
+        action="delete",
+    )
+
+
+def _pairs(found: Mapping[str, str]) -> list[dict[str, str]]:
+    return [{"key": key, "value": value} for key, value in found.items()]
+
+
+def _spelled(value: float) -> float | str:
+    return value if abs(value) < float("inf") else str(value)
+
+
+def _quoted(name: str) -> str:
+    if "'" in name and '"' in name:
+        raise Refused(f"the name {name[:80]} holds both kinds of quotes, which MLflow's filters cannot say")
+    return f'"{name}"' if "'" in name else f"'{name}'"
+
+
+def _named(version: str | None) -> str:
+    return "nothing" if version is None else f"v{version}"
