@@ -174,6 +174,10 @@ class Features(Record, frozen=True, kw_only=True):
     read_only: bool = False
     own_ids: bool = False
     """A run can be made under an id that is given."""
+    any_keys: bool = False
+    """Keys of metrics, parameters and tags may be any text."""
+    whole_series: bool = False
+    """The course of a metric keeps its lows and highs however it is cut; else it is thinned to some of its points."""
     page_limit: int = 0
     """Rows that one question of a visible pane may ask for, so that it stays small; 0 for any number."""
 

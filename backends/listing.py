@@ -13,7 +13,8 @@ T = TypeVar("T")
 def cut(found: Sequence[T], at: str, limit: int, *, name: Callable[[T], str]) -> Page[T]:
     """The page at a cursor of a list that is filtered and in order already."""
     first = _first(found, at, limit, name)
-    items = tuple(found[first : first + limit])
+    last = min(first + limit, _before(found, at, name))
+    items = tuple(found[first:last])
     after = first + len(items)
     return Page(
         items=items,
@@ -22,6 +23,15 @@ def cut(found: Sequence[T], at: str, limit: int, *, name: Callable[[T], str]) ->
         first=first,
         total=len(found),
     )
+
+
+def _before(found: Sequence[T], at: str, name: Callable[[T], str]) -> int:
+    """Where a page that comes before another one has to end."""
+    number, _, last = at[1:].partition("~")
+    if at[:1] != "<" or not (number.isascii() and number.isdigit()):
+        return len(found)
+    known = next((row for row, record in enumerate(found) if name(record) == last), None)
+    return int(number) if known is None else known
 
 
 def _first(found: Sequence[T], at: str, limit: int, name: Callable[[T], str]) -> int:

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
@@ -23,6 +24,7 @@ import msgspec
 import platformdirs
 
 from backends.contract import Backend, Invalid, Mutation, NotFound
+from backends.login import Login
 
 T = TypeVar("T")
 
@@ -45,6 +47,20 @@ class Context(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     approvals: int = 0
     """How many people besides the asking one must agree to a promotion."""
     note: str = ""
+    token_env: str = ""
+    """Environment variable that holds the registry's token, or with `username` its password."""
+    token_file: str = ""
+    """File that holds it, mode 0600."""
+    token_command: str = ""
+    """Command that prints it."""
+    username: str = ""
+    options: dict[str, str] = {}
+    """What the adapter wants to know besides: `flavor`, `workspace`, `ca_file`, …"""
+
+    @property
+    def login(self) -> Login:
+        """Where the secret is."""
+        return Login(username=self.username, env=self.token_env, file=self.token_file, command=self.token_command)
 
     @property
     def url(self) -> str:
@@ -184,6 +200,59 @@ def use_context(name: str) -> Context:
     return context
 
 
+def add_context(context: Context, path: Path | None = None) -> Path:
+    """Append a context to the configuration. Every byte that is there stays; nothing is written if it would not read.
+
+    Invalid where the name is taken, or the whole could not be read afterwards.
+    """
+    target = path or config_path()
+    config = load_config(target)
+    if context.name in config.contexts:
+        raise Invalid(
+            f"{target}: there is a context {context.name} already; take another name, or change it there", "name"
+        )
+    if not _NAME.fullmatch(context.name):
+        raise Invalid(f"a context's name has letters, digits, - and _, and {context.name[:60]!r} has others", "name")
+    try:
+        before = target.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        before = ""
+    gap = "" if not before else "\n" if before.endswith("\n") else "\n\n"
+    target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    fresh = target.with_name(f"{target.name}.{os.getpid()}")
+    try:
+        fresh.write_text(before + gap + _toml(context), encoding="utf-8")
+        fresh.chmod(target.stat().st_mode & 0o777 if before else 0o600)
+        load_config(fresh)
+        fresh.replace(target)
+    finally:
+        fresh.unlink(missing_ok=True)
+    return target
+
+
+def _toml(context: Context) -> str:
+    """The context as a table: what differs from the defaults."""
+    lines = [f"[contexts.{context.name}]"]
+    default = Context(name=context.name)
+    for field in Context.__struct_fields__:
+        value = getattr(context, field)
+        if field in ("name", "options") or value == getattr(default, field):
+            continue
+        lines.append(f"{field} = {_toml_value(value)}")
+    if context.options:
+        pairs = ", ".join(f"{_toml_value(key)} = {_toml_value(value)}" for key, value in context.options.items())
+        lines.append(f"options = {{ {pairs} }}")
+    return "\n".join(lines) + "\n"
+
+
+def _toml_value(value: object) -> str:
+    # JSON's strings, booleans and numbers are TOML's too.
+    return msgspec.json.encode(value).decode()
+
+
+_NAME = re.compile(r"[A-Za-z0-9_-]+")
+
+
 def nearest(word: str, valid: Iterable[str]) -> str:
     """`; did you mean X?`, or nothing when no valid word is near."""
     close = difflib.get_close_matches(word, list(valid), n=1, cutoff=0.5)
@@ -227,6 +296,7 @@ def _context(name: str, table: object, source: Path) -> Context:
             "promote without the ones that are wanted; set it to 0",
             f"{where}.approvals",
         )
+    _check_login(context, source, where)
     if context.workspace:
         home = Path(context.workspace).expanduser()
         if not home.is_absolute():
@@ -237,6 +307,18 @@ def _context(name: str, table: object, source: Path) -> Context:
     if context.registry:
         return msgspec.structs.replace(context, workspace=str(data_directory() / "contexts" / name))
     raise Invalid(f"{source}: {where} names neither a workspace nor a registry; give one of them", where)
+
+
+def _check_login(context: Context, source: Path, where: str) -> None:
+    given = [key for key in ("token_env", "token_file", "token_command") if getattr(context, key)]
+    if len(given) > 1:
+        raise Invalid(f"{source}: {where}: {' and '.join(given)} both name a secret; give one of them", where)
+    if (given or context.username) and not context.registry:
+        raise Invalid(f"{source}: {where}: a login is for a registry, and none is named", where)
+    if context.username and not given:
+        raise Invalid(
+            f"{source}: {where}.username: its password is wanted too, by token_env, token_file or token_command", where
+        )
 
 
 def _known(table: Mapping[str, object], valid: Iterable[str], source: Path, where: str) -> None:
@@ -291,7 +373,14 @@ def open_session(context: str | None = None, workspace: Path | None = None, read
         chosen = msgspec.structs.replace(chosen, read_only=True)
     home = chosen.directory
     sidecar = home if chosen.registry else None
-    backend = connect(chosen.name, chosen.url, sidecar=sidecar, read_only=chosen.read_only)
+    backend = connect(
+        chosen.name,
+        chosen.url,
+        sidecar=sidecar,
+        read_only=chosen.read_only,
+        login=chosen.login,
+        options=chosen.options,
+    )
     return Session(
         context=chosen, backend=backend, actor=current_actor(), workspace=backend.home or home, policies=config.policies
     )

@@ -41,6 +41,8 @@ def open_local(workspace: Path, *, create: bool = True, name: str = "local") -> 
         features=Features(
             seek=True,
             own_ids=True,
+            any_keys=True,
+            whole_series=True,
             count=True,
             server_sort=True,
             compare_and_set=True,

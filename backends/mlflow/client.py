@@ -22,7 +22,7 @@ def open_mlflow(name: str, url: str, sidecar: Backend, login: Login, options: Ma
     from backends.mlflow.client_experiments import MlflowExperiments
     from backends.mlflow.client_logged_models import MlflowLoggedModels
     from backends.mlflow.client_pages import RunPages
-    from backends.mlflow.client_registry import MlflowRegistry, reconcile
+    from backends.mlflow.client_registry import MlflowRegistry, half_done, reconcile
     from backends.mlflow.client_room import Room
     from backends.mlflow.client_runs import MlflowRuns
     from backends.mlflow.state import State
@@ -38,18 +38,24 @@ def open_mlflow(name: str, url: str, sidecar: Backend, login: Login, options: Ma
     artifacts = MlflowArtifacts(room, home)
     registry = MlflowRegistry(room, artifacts, RunPages(room, experiments))
 
+    entries = half_done(room)
+
     def settle() -> None:
         try:
-            reconcile(room, registry)
+            reconcile(room, registry, entries)
         except BackendError:
             pass  # the server is away: at the next opening then
 
-    threading.Thread(target=settle, name="reconcile", daemon=True).start()
+    settling = threading.Thread(target=settle, name="reconcile", daemon=True)
+    if entries:
+        settling.start()
 
     def tracking(run: str) -> dict[str, str]:
         return transport.environment() | ({"MLFLOW_RUN_ID": run} if run else {})
 
     def close() -> None:
+        if settling.is_alive():
+            settling.join()  # each of its questions ends by the transport's time limit
         transport.close()
         state.close()
         sidecar.close()

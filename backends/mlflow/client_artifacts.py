@@ -45,7 +45,10 @@ class MlflowArtifacts:
 
     def _proxied(self, owner: str, path: str = "") -> str:
         """The route of a file, where the server passes files on."""
-        root = self.root(owner)
+        try:
+            root = self.root(owner)
+        except Invalid as error:  # an id of another shape than the server's
+            raise NotFound(f"run {owner[:80]} is not there: {error}") from error
         if not root.startswith(_SCHEME):
             scheme = root.partition(":")[0] or "another place"
             raise Unsupported(
@@ -95,7 +98,9 @@ class MlflowArtifacts:
             raise Invalid(f"a regular file is wanted, and {file} is none; nothing was kept.", "file")
         self._room.transport.upload(self._proxied(run, path), file)
         self._room.touch()
-        return Artifact(run=run, path=path, bytes=file.stat().st_size, sha256=_digest(file))
+        made = Artifact(run=run, path=path, bytes=file.stat().st_size, sha256=_digest(file))
+        self._room.state.keep_digest(run, path, made.sha256)
+        return made
 
     def open(self, run: str, path: str) -> Path:
         """Fetched anew each time: a server's file may be replaced, and nothing of ours says so."""
@@ -111,6 +116,8 @@ class MlflowArtifacts:
             if not target.is_file() or not self._room.transport.in_trouble:
                 raise
             # The server is away: the last copy is better than none.
+        else:
+            target.chmod(0o400)
         os.utime(target)
         self._shrink()
         return target
@@ -133,7 +140,9 @@ class MlflowArtifacts:
             total -= size
 
     def verify(self, run: str, path: str, sha256: str = "") -> bool:
+        sha256 = sha256 or self._room.state.digest(run, path)
         if not sha256:
+            self.open(run, path)  # NotFound where there is no such file at all
             raise Unsupported("MLflow records no sha256 of files, and none is given to compare with")
         return _digest(self.open(run, path)) == sha256
 

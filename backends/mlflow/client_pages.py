@@ -62,20 +62,41 @@ class RunPages:
     def _plain(self, compiled: Compiled, at: str, limit: int, deleted: bool) -> Page[Run]:
         """The server's own page, at a row number."""
         first = self._first(compiled, at, limit, deleted)
-        runs, more = self.fetch(compiled, first, limit, deleted)
+        anchor = at.partition("~")[2] if at[:1] == "o" else ""
+        if anchor:
+            runs, more, first = self._after(compiled, anchor, first, limit, deleted)
+        else:
+            most = min(limit, int(at[1:])) if at[:1] == "p" else limit
+            runs, more = self.fetch(compiled, first, most, deleted)
+            more = more or at[:1] == "p"
         return Page(
             items=tuple(runs),
-            next=f"o{first + len(runs)}" if more and runs else None,
+            next=f"o{first + len(runs)}~{runs[-1].id}" if more and runs else None,
             previous=f"p{first}" if first > 0 and runs else None,
             first=first,
         )
+
+    def _after(
+        self, compiled: Compiled, anchor: str, first: int, limit: int, deleted: bool
+    ) -> tuple[list[Run], bool, int]:
+        """What follows the run that the page before ended with: runs that came meanwhile have moved it down."""
+        runs, more = self.fetch(compiled, max(0, first - 1), limit + 1, deleted)
+        place = next((row for row, run in enumerate(runs) if run.id == anchor), None)
+        if place is None:  # it is gone, or a crowd has come: go on from where it was
+            return runs[1:], more, first
+        found = runs[place + 1 :]
+        begin = max(0, first - 1) + place + 1
+        if place and more:
+            rest, more = self.fetch(compiled, begin + len(found), limit - len(found), deleted)
+            found += rest
+        return found, more, begin
 
     def _first(self, compiled: Compiled, at: str, limit: int, deleted: bool) -> int:
         if at == START:
             return 0
         if at == END:
             return max(0, self.size(compiled, deleted, 10**7) - limit)
-        number = at[1:]
+        number = at[1:].partition("~")[0]
         if not (number.isascii() and number.isdigit() and len(number) < 12) or at[0] not in "op#":
             raise Invalid(f"{at!r} is no cursor of this list; start again from the first page.", "at")
         return max(0, int(number) - limit) if at[0] == "p" else int(number)

@@ -9,7 +9,17 @@ from typing import Any, Final
 import msgspec
 
 from backends.contract import START, BackendError, Conflict, Mutation, NotFound, Page, Refused
-from backends.entities import AliasMove, DatasetInput, Model, ModelFile, ModelVersion, Outcome, Run, Signature
+from backends.entities import (
+    AliasMove,
+    DatasetInput,
+    JournalEntry,
+    Model,
+    ModelFile,
+    ModelVersion,
+    Outcome,
+    Run,
+    Signature,
+)
 from backends.listing import cut
 from backends.mlflow import decode, names
 from backends.mlflow.client_artifacts import MlflowArtifacts
@@ -449,16 +459,28 @@ class MlflowRegistry:
         self._room.state.note("model.tag", mutation)
 
 
-def reconcile(room: Room, registry: MlflowRegistry) -> None:
-    """Moves of which only the intent is written down: a process died in between. The server says what became."""
+_AT_IT_MS: Final = 60_000
+"""So long somebody may still be at what only the intent is written down of."""
+
+
+def half_done(room: Room) -> list[JournalEntry]:
+    """Moves of which only the intent is written down: a process died in between."""
     page = room.journal.page(limit=200)
     ended = {(each.key, each.target, str(each.after)) for each in page.items if each.outcome is not Outcome.INTENT}
-    for entry in page.items:
-        if entry.outcome is not Outcome.INTENT or (entry.key, entry.target, str(entry.after)) in ended:
-            continue
-        alias, wanted = str(entry.after.get("alias", "")), entry.after.get("version")
-        if not alias or now() - entry.at < 60_000:
-            continue  # somebody may be at it
+    return [
+        entry
+        for entry in page.items
+        if entry.outcome is Outcome.INTENT
+        and (entry.key, entry.target, str(entry.after)) not in ended
+        and entry.after.get("alias")
+        and now() - entry.at > _AT_IT_MS
+    ]
+
+
+def reconcile(room: Room, registry: MlflowRegistry, entries: Sequence[JournalEntry]) -> None:
+    """Write down what became of moves half done, as the server says."""
+    for entry in entries:
+        alias, wanted = str(entry.after["alias"]), entry.after.get("version")
         try:
             held = registry.get(entry.target).aliases.get(alias)
         except NotFound:

@@ -49,6 +49,8 @@ def pairs(found: Iterable[Json]) -> dict[str, str]:
 def number(value: Any) -> float:
     """Numbers come as numbers, or as the protocol's words for what JSON cannot say."""
     found = float(value)
+    if math.isnan(found):
+        return math.nan  # the one and only, so that two records of the same are equal
     if abs(found) >= _LARGEST:
         return math.copysign(math.inf, found)
     return found

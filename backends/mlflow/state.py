@@ -33,6 +33,8 @@ class State:
             "at INTEGER NOT NULL)",
             "CREATE TABLE IF NOT EXISTS seen (model TEXT, alias TEXT, version TEXT, at INTEGER NOT NULL, "
             "PRIMARY KEY (model, alias))",
+            "CREATE TABLE IF NOT EXISTS digests (owner TEXT, path TEXT, sha256 TEXT NOT NULL, "
+            "PRIMARY KEY (owner, path))",
             "CREATE TABLE IF NOT EXISTS looked (model TEXT PRIMARY KEY, at INTEGER NOT NULL)",
             "CREATE TABLE IF NOT EXISTS moves (model TEXT, alias TEXT, at INTEGER, version TEXT, record TEXT NOT NULL, "
             "PRIMARY KEY (model, alias, at, version))",
@@ -80,6 +82,17 @@ class State:
             self._db.execute(
                 "DELETE FROM results WHERE at < (SELECT at FROM results ORDER BY at DESC LIMIT 1 OFFSET ?)", (KEYS,)
             )
+
+    # ------------------------------------------------------------ files that we put there
+
+    def keep_digest(self, owner: str, path: str, sha256: str) -> None:
+        with self._lock:
+            self._db.execute("INSERT OR REPLACE INTO digests VALUES (?, ?, ?)", (owner, path, sha256))
+
+    def digest(self, owner: str, path: str) -> str:
+        with self._lock:
+            row = self._db.execute("SELECT sha256 FROM digests WHERE owner = ? AND path = ?", (owner, path)).fetchone()
+        return str(row[0]) if row else ""
 
     # ------------------------------------------------------------ aliases
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 
 import click
 
 from console.cli.output import Col, narrate, print_json, print_record, print_table
-from console.cli.verb import Invocation, Noun
+from console.cli.verb import Invocation, Noun, key_values
 from console.config import Context, choose_context, load_config, use_context
 from console.wording import duration
 
@@ -59,6 +60,86 @@ def use(invocation: Invocation, name: str) -> None:
     invocation.show(chosen, lambda: narrate(f"{chosen.name}: {chosen.url}"))
 
 
+@context.command("add")
+@click.argument("name")
+@click.argument("url")
+@click.option("--token-env", default="", metavar="VARIABLE", help="The token is in this environment variable.")
+@click.option("--token-file", default="", metavar="FILE", help="The token is in this file (mode 0600).")
+@click.option("--token-command", default="", metavar="COMMAND", help="This command prints the token.")
+@click.option("--username", default="", help="Basic auth: the token is this user's password.")
+@click.option("--option", "options", multiple=True, metavar="NAME=VALUE", help="flavor=…, workspace=…, ca_file=…")
+@click.option("--production", is_flag=True, help="Badge on every screen, typed confirmation.")
+@click.option("--note", default="", help="A word about it.")
+@click.option("--use", "use_it", is_flag=True, help="Make it the current context.")
+@click.option("--no-test", is_flag=True, help="Do not ask the server first.")
+@click.pass_obj
+def add(
+    invocation: Invocation,
+    name: str,
+    url: str,
+    token_env: str,
+    token_file: str,
+    token_command: str,
+    username: str,
+    options: tuple[str, ...],
+    production: bool,
+    note: str,
+    use_it: bool,
+    no_test: bool,
+) -> None:
+    """Add a server, such as mlflow+https://HOST, or a workspace directory, to config.toml.
+
+    No secret is written down: only the place where it is.
+    """
+    from console.config import add_context
+
+    made = Context(
+        name=name,
+        registry=_registry(url),
+        workspace="" if _registry(url) else str(Path(url.removeprefix("local:")).expanduser().absolute()),
+        production=production,
+        read_only=invocation.read_only,
+        note=note,
+        token_env=token_env,
+        token_file=token_file,
+        token_command=token_command,
+        username=username,
+        options=key_values(options, "--option"),
+    )
+    if not no_test:
+        _ask(made)
+    path = add_context(made)
+    if use_it:
+        use_context(name)
+    added = load_config().context(name)
+    invocation.show(added, lambda: narrate(f"{name}: {added.url}, in {path}" + (", the current one" if use_it else "")))
+
+
+def _registry(url: str) -> str:
+    """A bare web address is taken for that of an MLflow server; what is no address, for a workspace."""
+    if url.startswith(("http://", "https://")):
+        return f"mlflow+{url}"
+    return url if "://" in url else ""
+
+
+def _ask(made: Context) -> None:
+    """One question, in a place that is thrown away."""
+    import tempfile
+
+    from backends.connect import connect
+
+    if not made.registry:
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        backend = connect(made.name, made.url, sidecar=Path(folder), login=made.login, options=made.options)
+        try:
+            begun = time.perf_counter()
+            backend.need("runs").page(limit=1)
+            narrate(f"{backend.url} answers in {duration(time.perf_counter() - begun)}")
+        finally:
+            backend.close()
+
+
 @context.command("show")
 @click.argument("name", required=False)
 @click.pass_obj
@@ -96,7 +177,8 @@ def test(invocation: Invocation, name: str | None) -> None:
     capabilities = {
         capability: getattr(backend, capability) is not None
         for capability in (
-            "datasets", "runs", "artifacts", "registry", "journal", "monitors", "requests", "launcher",
+            "datasets", "experiments", "runs", "logged_models", "artifacts", "registry", "journal", "monitors",
+            "requests", "launcher",
         )
     }  # fmt: skip
     document = {

@@ -120,7 +120,7 @@ class Watch(threading.Thread):
             except Exception as error:
                 failures += 1
                 wait = _wait(error, failures)
-                trouble = Trouble(good, str(error) or type(error).__name__, at + wait)
+                trouble = Trouble(_since(error, good, at), str(error) or type(error).__name__, at + wait)
                 pause = wait
                 self._post(Noticed(self.session, facts, trouble, changed=False))
                 continue
@@ -130,6 +130,13 @@ class Watch(threading.Thread):
                 recovered = trouble is not None
                 facts, trouble, failures = seen, None, 0
                 self._post(Noticed(self.session, facts, None, changed=changed or recovered))
+
+
+def _since(error: Exception, good: float, at: float) -> float:
+    """Monotonic seconds of the last good answer: the backend may know of one before this console was opened."""
+    if isinstance(error, Unreachable) and error.since is not None:
+        return at - max(0.0, time.time() - error.since / 1000)
+    return good
 
 
 def _wait(error: Exception, failures: int) -> float:

@@ -145,6 +145,7 @@ def test_a_stored_file_cannot_be_written_to(artifacts: ArtifactStore, run: str, 
     assert artifacts.open(run, "a").stat().st_mode & 0o222 == 0
 
 
+@pytest.mark.kept_here
 def test_damage_to_a_stored_file_is_noticed(artifacts: ArtifactStore, run: str, tmp_path: Path) -> None:
     file = tmp_path / "a"
     file.write_bytes(b"precious")

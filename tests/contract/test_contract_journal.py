@@ -131,7 +131,12 @@ def test_every_change_a_person_makes_is_journaled(backend: Backend, tmp_path: Pa
     datasets.add("d", file, digest="d" * 64, rows=1, columns=[], source="s", mutation=ann)
     datasets.delete("d", ann)
     assert backend.journal is not None
-    entries = list(all_pages(lambda at: backend.journal.page(at=at)))[::-1]
+    entries = [
+        entry
+        # A server's move of an alias is written down before it is made, and after.
+        for entry in list(all_pages(lambda at: backend.journal.page(at=at)))[::-1]
+        if entry.outcome is Outcome.DONE
+    ]
     assert [(entry.action, entry.target) for entry in entries] == [
         ("run.create", run),
         ("run.tag", run),
@@ -152,7 +157,7 @@ def test_every_change_a_person_makes_is_journaled(backend: Backend, tmp_path: Pa
     ]
     assert {entry.actor for entry in entries} == {"ann@box"}
     assert entries[11].after == {"paused": True}
-    assert backend.journal.verify() == (16, "")
+    assert backend.journal.verify() == (backend.journal.page().total, "")
 
 
 def test_a_refused_change_leaves_no_entry(backend: Backend, journal: Journal, ann: Mutation) -> None:

@@ -26,6 +26,12 @@ def run(runs: RunStore, ann: Mutation) -> str:
     return runs.create(name="measured", mutation=ann).id
 
 
+@pytest.fixture
+def whole(backend: Backend) -> None:
+    if not backend.features.whole_series:
+        pytest.skip("this backend thins a long course to some of its points")
+
+
 def log(runs: RunStore, run: str, steps: list[int], value: object = None, size: int = 500) -> None:
     measure = value if callable(value) else float
     for start in range(0, len(steps), size):
@@ -50,6 +56,7 @@ def test_a_metric_that_was_never_logged_has_no_course(runs: RunStore, run: str) 
         runs.series("0" * 32, "loss")
 
 
+@pytest.mark.usefixtures("whole")
 @pytest.mark.parametrize("size", [1_000, 12_345, 60_000])
 @pytest.mark.parametrize("shuffled", [False, True])
 def test_a_long_course_is_cut_truthfully(runs: RunStore, run: str, size: int, shuffled: bool) -> None:
@@ -75,6 +82,7 @@ def test_a_long_course_is_cut_truthfully(runs: RunStore, run: str, size: int, sh
         assert bucket.count == len(inside)
 
 
+@pytest.mark.usefixtures("whole")
 def test_a_part_of_the_course_can_be_asked_for(runs: RunStore, run: str) -> None:
     log(runs, run, list(range(20_000)))
     series = runs.series(run, "loss", buckets=50, first_step=5_001, last_step=9_000)
@@ -83,6 +91,7 @@ def test_a_part_of_the_course_can_be_asked_for(runs: RunStore, run: str) -> None
     assert (series.buckets[0].low, series.buckets[-1].high) == (5_001, 9_000)
 
 
+@pytest.mark.usefixtures("whole")
 def test_a_run_that_went_back_to_a_checkpoint_keeps_both_tries(runs: RunStore, run: str) -> None:
     log(runs, run, list(range(5_000)))
     log(runs, run, list(range(3_000, 7_000)), lambda step: -step)
@@ -102,6 +111,7 @@ def test_gaps_are_buckets_of_their_own(runs: RunStore, run: str) -> None:
     assert math.isnan(buckets[4].high)
 
 
+@pytest.mark.usefixtures("whole")
 def test_gaps_stay_visible_in_a_long_course(runs: RunStore, run: str) -> None:
     log(runs, run, list(range(30_000)), lambda step: math.nan if 10_000 <= step < 12_000 or step % 7 == 0 else 1.0)
     series = runs.series(run, "loss", buckets=100)
@@ -131,6 +141,7 @@ def test_the_latest_value_is_that_of_the_highest_step(runs: RunStore, run: str) 
     assert math.isnan(runs.get(run).metrics["loss"])
 
 
+@pytest.mark.usefixtures("whole")
 def test_a_metric_without_steps_keeps_its_arrivals(runs: RunStore, run: str) -> None:
     for start in range(0, 5_000, 1_000):
         runs.log_points(run, [MetricPoint(key="loss", value=start + n, step=0) for n in range(1_000)])

@@ -121,7 +121,12 @@ def test_pages_forward_and_backward_hold_every_run_once_in_one_order(
 
 @pytest.mark.parametrize("order", ORDERS)
 @pytest.mark.parametrize("where", FILTERS)
-def test_a_query_gives_what_the_language_means(runs: RunStore, many: tuple[Run, ...], where: str, order: str) -> None:
+def test_a_query_gives_what_the_language_means(
+    backend: Backend, runs: RunStore, where: str, order: str, request: pytest.FixtureRequest
+) -> None:
+    if not backend.features.server_sort and order not in ("", "order by metrics.auc desc", "order by params.lr"):
+        pytest.skip("a server takes seconds for forty runs: every filter is tried in three orders there")
+    many: tuple[Run, ...] = request.getfixturevalue("many")
     query = query_of(f"{where} {order}".strip())
     found = list(all_pages(lambda at: runs.page(query, at=at, limit=6)))
     meant = select(query, many)
@@ -173,15 +178,20 @@ def test_rows_are_found_by_number_and_by_id(backend: Backend, runs: RunStore, ma
     assert runs.page(query, at=f"#{len(whole) + 9}", limit=5).items == ()
 
 
-def test_a_page_at_an_id_that_the_filter_leaves_out_is_not_found(runs: RunStore, many: tuple[Run, ...]) -> None:
+def test_a_page_at_an_id_that_the_filter_leaves_out_is_not_found(
+    backend: Backend, runs: RunStore, many: tuple[Run, ...]
+) -> None:
+    if not backend.features.seek:
+        pytest.skip("this backend cannot seek")
     queued = next(run for run in many if run.status is RunStatus.QUEUED)
     with pytest.raises(NotFound):
         runs.page(query_of("status = finished"), at=f"@{queued.id}", limit=5)
 
 
-def test_pages_know_their_row_numbers_and_the_total(runs: RunStore, many: tuple[Run, ...]) -> None:
+def test_pages_know_their_row_numbers_and_the_total(backend: Backend, runs: RunStore, many: tuple[Run, ...]) -> None:
     first = runs.page(limit=15)
-    assert (first.first, first.total, first.previous) == (0, 40, None)
+    assert (first.first, first.previous) == (0, None)
+    assert first.total == (40 if backend.features.count else None)
     assert first.next is not None
     second = runs.page(at=first.next, limit=15)
     assert second.first == 15
@@ -233,7 +243,16 @@ def test_a_run_comes_back_as_it_was_made(runs: RunStore, ann: Mutation) -> None:
     assert msgspec.json.decode(msgspec.json.encode(made), type=Run) == made
 
 
-def test_a_run_is_found_by_the_beginning_of_its_id(runs: RunStore, ann: Mutation) -> None:
+def test_a_run_is_found_by_a_unique_beginning(runs: RunStore, ann: Mutation) -> None:
+    made = runs.create(name="first", mutation=ann)
+    assert runs.get(made.id[:8]).id == made.id
+    for unknown in ("abc", "ffffffff", ""):
+        with pytest.raises(NotFound):
+            runs.get(unknown)
+
+
+def test_a_run_is_found_by_the_beginning_of_its_id(backend: Backend, runs: RunStore, ann: Mutation) -> None:
+    _needs_own_ids(backend)
     made = runs.create(name="first", mutation=ann, id="abcd" + "0" * 28)
     assert runs.get("abcd").id == made.id
     runs.create(name="second", mutation=ann, id="abcd" + "1" * 28)
@@ -250,7 +269,13 @@ def test_creating_twice_with_one_key_makes_one_run(runs: RunStore) -> None:
     assert runs.count().value == 1
 
 
-def test_creating_a_run_under_a_taken_id_is_a_conflict(runs: RunStore, ann: Mutation) -> None:
+def _needs_own_ids(backend: Backend) -> None:
+    if not backend.features.own_ids:
+        pytest.skip("this backend gives runs their ids itself")
+
+
+def test_creating_a_run_under_a_taken_id_is_a_conflict(backend: Backend, runs: RunStore, ann: Mutation) -> None:
+    _needs_own_ids(backend)
     made = runs.create(name="a", mutation=ann)
     with pytest.raises(Conflict):
         runs.create(name="b", mutation=ann, id=made.id)
@@ -356,7 +381,9 @@ def test_a_running_run_is_not_deleted(runs: RunStore, ann: Mutation) -> None:
         runs.delete(run, ann)
 
 
-def test_deleted_runs_leave_no_hole_in_a_sorted_list(runs: RunStore, many: tuple[Run, ...], ann: Mutation) -> None:
+def test_deleted_runs_leave_no_hole_in_a_sorted_list(
+    backend: Backend, runs: RunStore, many: tuple[Run, ...], ann: Mutation
+) -> None:
     gone = [run.id for run in many if run.status.ended][::3]
     for run in gone:
         runs.delete(run, ann)
@@ -364,7 +391,8 @@ def test_deleted_runs_leave_no_hole_in_a_sorted_list(runs: RunStore, many: tuple
         whole = forward(runs, query_of(text), 7)
         assert sorted(whole) == sorted({run.id for run in many} - set(gone))
         assert backward(runs, query_of(text), 7) == whole
-        assert [run.id for run in runs.page(query_of(text), at="#20", limit=5).items] == whole[20:25]
+        if backend.features.seek:
+            assert [run.id for run in runs.page(query_of(text), at="#20", limit=5).items] == whole[20:25]
 
 
 def test_chosen_columns_alone_are_filled_in(runs: RunStore, many: tuple[Run, ...]) -> None:
@@ -382,7 +410,10 @@ def test_known_keys_come_most_used_first(runs: RunStore, many: tuple[Run, ...]) 
         runs.keys("colours")
 
 
-def test_experiments_count_their_runs(runs: RunStore, many: tuple[Run, ...]) -> None:
+def test_experiments_count_their_runs(backend: Backend, runs: RunStore, many: tuple[Run, ...]) -> None:
+    if not backend.features.count:
+        assert {"boats", "flights"} <= {experiment.name for experiment in runs.experiments()}
+        pytest.skip("this backend counts no runs of experiments")
     counted = {experiment.name: experiment.runs for experiment in runs.experiments()}
     assert counted == {name: sum(run.experiment == name for run in many) for name in ("boats", "flights")}
 
@@ -414,15 +445,20 @@ HOSTILE = [
 
 
 @pytest.mark.parametrize("text", HOSTILE)
-def test_any_text_is_kept_as_it_is(runs: RunStore, ann: Mutation, text: str) -> None:
-    run = runs.create(name=text, mutation=ann, params={text: text}, tags={text: text}).id
+def test_any_text_is_kept_as_it_is(backend: Backend, runs: RunStore, ann: Mutation, text: str) -> None:
+    key = text
+    if not backend.features.any_keys:
+        with pytest.raises(Invalid):
+            runs.create(name="a", mutation=ann, params={text: "x"})
+        key, text = "k", text[:200]
+    run = runs.create(name=text, mutation=ann, params={key: text}, tags={key: text}).id
     runs.set_note(run, text, ann)
-    runs.log_points(run, [MetricPoint(key=text, value=1.0)])
+    runs.log_points(run, [MetricPoint(key=key, value=1.0)])
     found = runs.get(run)
-    assert (found.name, found.params, found.tags, found.note) == (text, {text: text}, {text: text}, text)
-    assert found.metrics == {text: 1.0}
-    assert runs.keys("params") == (text,)
-    assert runs.series(run, text).count == 1
+    assert (found.name, found.params, found.tags, found.note) == (text, {key: text}, {key: text}, text)
+    assert found.metrics == {key: 1.0}
+    assert runs.keys("params") == (key,)
+    assert runs.series(run, key).count == 1
 
 
 def test_a_lone_surrogate_is_invalid(runs: RunStore, ann: Mutation) -> None:

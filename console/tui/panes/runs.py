@@ -74,6 +74,9 @@ class RunsPane(Pane):
         self._resting = False
         self._rest_for = REST
         self._detail: RunDetail | None = None
+        self._note = ""
+        self._sample: tuple[Query, Page[Run]] | None = None
+        """What was read to choose columns, where asking for it again would cost a server something."""
 
     def compose(self) -> ComposeResult:
         yield OneLine(id="runs-status")
@@ -106,7 +109,10 @@ class RunsPane(Pane):
         query = self.query_now
         asked_metrics, asked_params = wanted_keys(query)
         runs = self.backend.need("runs")
-        sample: Page[Run] = runs.page(query, limit=SAMPLE)
+        most = self.backend.features.page_limit
+        sample: Page[Run] = runs.page(query, limit=most or SAMPLE)
+        self._note = sample.note
+        self._sample = (query, sample) if most else None
         metrics = chosen_metrics(sample.items, asked_metrics)
         return query, metrics, differing_params(sample.items, asked_params)
 
@@ -141,7 +147,11 @@ class RunsPane(Pane):
         columns = [c.key for c in self.table.columns if "." in c.key]
 
         def page(at: str, limit: int) -> Page[Run]:
-            found: Page[Run] = runs.page(query, at=at, limit=limit, columns=columns)
+            sample, self._sample = self._sample, None
+            if sample is not None and sample[0] == query and at == START:
+                return sample[1]  # shorter than asked for, and whole all the same
+            most = min(limit, features.page_limit) if features.page_limit else limit
+            found: Page[Run] = runs.page(query, at=at, limit=most, columns=columns)
             return found
 
         return PagedRows(
@@ -308,6 +318,8 @@ class RunsPane(Pane):
             text = f"{self.query_text or 'all'}  order by {_spelled(self._sorted[0])}"
         marks = len(self.table.marked_keys)
         spans: list[ink.Span] = [(" Runs  ", "head"), (safe_text(text), "" if self.query_text else "dim")]
+        if self._note:
+            spans.append((f"   {safe_text(self._note)}", "warn"))
         if marks:
             spans.append((f"   {marks} marked", "mark"))
         return spans
