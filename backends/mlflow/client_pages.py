@@ -19,8 +19,8 @@ from backends.listing import cut
 from backends.mlflow import decode
 from backends.mlflow.client_experiments import MlflowExperiments
 from backends.mlflow.client_room import Room
-from backends.mlflow.compile_filter import Compiled, compile_filter
-from backends.query import Key, Query, select
+from backends.mlflow.compile_filter import Compiled, compile_filter, status_alternatives
+from backends.query import Key, Order, Query, select
 from backends.query_nodes import asks
 
 SORTED: Final = 3_000
@@ -30,6 +30,8 @@ PIECE: Final = 500
 _KEPT_S: Final = 30.0
 _KEPT: Final = 8
 _DELETED: Final = Key("attribute", "deleted")
+_NEWEST_FIRST: Final = tuple((Order(Key("attribute", name), descending=True),) for name in ("created", "started"))
+"""Orders that are the server's own."""
 
 
 class Held(msgspec.Struct):
@@ -52,12 +54,30 @@ class RunPages:
     # ------------------------------------------------------------ pages
 
     def page(self, query: Query, at: str, limit: int, deleted: bool) -> Page[Run]:
+        if query.order in _NEWEST_FIRST:
+            query = msgspec.structs.replace(query, order=())
         compiled = compile_filter(query.where)
         if not query.order and compiled.exact:
             return self._plain(compiled, at, limit, deleted)
+        alternatives = () if query.order or at != START else status_alternatives(query.where)
+        if alternatives:
+            return self._merged(alternatives, limit, deleted)
         held = self._worked_out(query, compiled, deleted)
         page = cut(held.runs, at, limit, name=lambda run: run.id)
         return msgspec.structs.replace(page, note=held.note)
+
+    def _merged(self, alternatives: tuple[Compiled, ...], limit: int, deleted: bool) -> Page[Run]:
+        """The newest of several questions; the pages after it are worked out here."""
+        found: list[Run] = []
+        more = False
+        for each in alternatives:
+            runs, further = self.fetch(each, 0, limit, deleted)
+            found += runs
+            more = more or further
+        found.sort(key=lambda run: run.created_at, reverse=True)
+        more = more or len(found) > limit
+        items = tuple(found[:limit])
+        return Page(items=items, next=f">{len(items)}~{items[-1].id}" if more and items else None, first=0)
 
     def _plain(self, compiled: Compiled, at: str, limit: int, deleted: bool) -> Page[Run]:
         """The server's own page, at a row number."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
@@ -31,6 +32,7 @@ from backends.query import Query, select
 
 _MOST: Final = 10_000
 """Models or versions that are looked at for one list."""
+_LATELY_S: Final = 1.0
 _MOVES: Final = 20
 """Moves that a version keeps as tags; older ones are in the journal of whoever made them."""
 _TAG: Final = 5_000
@@ -45,6 +47,8 @@ class MlflowRegistry:
         self._artifacts = artifacts
         self._pages = pages
         self._moving = threading.Lock()
+        self._lately: dict[str, tuple[float, int, Model]] = {}
+        """Models that a list has just told of: what is read of one right after need not ask for it again."""
 
     # ------------------------------------------------------------ reading
 
@@ -68,6 +72,7 @@ class MlflowRegistry:
                 seen += 1
                 model = decode.model(each)
                 self._notice(model)
+                self._lately[model.name] = (time.monotonic(), self._room.changes, model)
                 yield model
             token = answer.get("next_page_token", "")
             if not token:
@@ -79,11 +84,15 @@ class MlflowRegistry:
             self._room.touch()
 
     def get(self, name: str) -> Model:
+        self._lately.pop(name, None)
         return self._get(name)
 
     def _get(self, name: str) -> Model:
         if not name:
             raise NotFound("there is no model of an empty name.")
+        at, changes, told = self._lately.get(name, (0.0, -1, None))
+        if told is not None and changes == self._room.changes and time.monotonic() - at < _LATELY_S:
+            return told
         try:
             found = decode.model(self._room.transport.get("registered-models/get", {"name": name})["registered_model"])
         except NotFound:
@@ -324,7 +333,7 @@ class MlflowRegistry:
                 return msgspec.json.decode(made, type=AliasMove)
             if version is not None:
                 version = self._version(model, version).version
-            holder = self._get(model).aliases.get(alias)
+            holder = self._get_fresh(model).aliases.get(alias)
             self._compare(model, alias, holder, version, expected)
             action = mutation.action or ("model.unalias" if version is None else "model.promote")
             before = {"model": model, "alias": alias, "version": holder}

@@ -37,6 +37,20 @@ def compile_filter(where: Node | None) -> Compiled:
     return Compiled(" and ".join(parts), exact, experiments)
 
 
+def status_alternatives(where: Node | None) -> tuple[Compiled, ...]:
+    """For `status in (…)` alone: one exact question for each of MLflow's states, which together find what is meant.
+
+    Empty where the condition is another, or where MLflow's states say less than is asked.
+    """
+    if not isinstance(where, In) or where.negated or where.key != Key("attribute", "status"):
+        return ()
+    wanted = {status for status in RunStatus if status.value in where.values}
+    said = dict.fromkeys(TO_MLFLOW[status] for status in sorted(wanted))
+    if any(TO_MLFLOW[status] in said and status not in wanted for status in RunStatus):
+        return ()
+    return tuple(Compiled(f"attributes.status = '{each}'", exact=True) for each in said)
+
+
 def _experiments(node: Node) -> frozenset[str] | None:
     key = Key("attribute", "experiment")
     if isinstance(node, Compare) and node.key == key and node.op == "=":

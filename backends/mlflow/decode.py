@@ -36,7 +36,7 @@ _HIDDEN: Final = frozenset(
     {
         names.RUN_NAME, names.USER, names.NOTE, names.PARENT, names.SOURCE_NAME, names.COMMIT, names.BRANCH, names.REPO,
         names.STATUS, names.EXIT_CODE, names.REASON, names.ENGINE, names.STARTED, names.CREATED, names.PROGRESS,
-        names.SOURCE, names.DELETED, names.KEY,
+        names.SOURCE, names.SOURCE_TYPE, names.DELETED, names.KEY,
     }
 )  # fmt: skip
 """Tags that are fields of a run."""

@@ -57,8 +57,10 @@ def version_lines(version: ModelVersion, moves: Sequence[AliasMove], width: int)
     lines.append(field("sha256", safe_text(file.sha256[:16], 20) or "none recorded"))
     if file.untrusted:
         lines.append(field("untrusted", [(safe_text(", ".join(file.untrusted), 200), "bad")]))
-    else:
+    elif file.format in ("skops", "onnx"):
         lines.append(field("types", [state.span("ok", "all on the allow-list")]))
+    elif file.format:
+        lines.append(field("types", [state.span("warn", "runs code when loaded, cannot be inspected")]))
     for library, number in sorted(file.libraries.items()):
         lines.append(field(library, safe_text(number, 20)))
     lines += _columns("takes", version.signature.inputs) + _columns("gives", version.signature.outputs)

@@ -21,8 +21,9 @@ from backends.entities import (
     RunStatus,
     Window,
 )
-from backends.query import Compare, In, Key, Order, Query
+from backends.query import In, Key, Order, Query
 from console.monitoring.severity import alert_word, by_urgency
+from console.promotion.pending import half_done
 from console.safe import safe_text
 from console.tui import ink, state
 from console.tui.hints import hint_lines
@@ -175,9 +176,10 @@ def look(backend: Backend) -> Seen:
     pending: tuple[JournalEntry, ...] = ()
     lately: tuple[JournalEntry, ...] = ()
     if backend.journal:
-        lately = backend.journal.page(limit=LATELY).items
-        intents = Compare(Key("attribute", "outcome"), "=", Outcome.INTENT)
-        pending = backend.journal.page(Query(where=intents), limit=SHOWN).items
+        # A server's moves are written down before and after: what was done says it.
+        newest = backend.journal.page(limit=2 * LATELY).items
+        lately = tuple(each for each in newest if each.outcome is not Outcome.INTENT)[:LATELY]
+        pending = half_done(backend)[:SHOWN]
     work = (
         tuple(one for one in backend.requests.list(limit=SHOWN) if "run" not in one.payload) if backend.requests else ()
     )

@@ -284,11 +284,15 @@ def read_run(backend: Backend, run: Run, metric: str, charts: int, buckets: int,
         names = [metric] if metric in fresh.metrics else []
         names += [name for name in in_order(fresh) if name not in names]
         courses: list[MetricSeries] = []
-        for name in names[:8]:
+        for name in names[: 2 if backend.features.page_limit else 8]:
             series = backend.runs.series(fresh.id, name, buckets=buckets)
             # What was measured once is a number, not a course; it is drawn only where it was asked for.
             (found if series.count > 1 or name == metric else courses).append(series)
             if len(found) >= charts:
                 break
-    artifacts = backend.artifacts.list(fresh.id) if full and backend.artifacts is not None else ()
+    artifacts: Sequence[Artifact] = ()
+    if full and backend.artifacts is not None:
+        # A server is asked for one folder, not for all that are in it.
+        remote = backend.features.page_limit
+        artifacts = backend.artifacts.children(fresh.id) if remote else backend.artifacts.list(fresh.id)
     return Look(fresh, found, artifacts)
