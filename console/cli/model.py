@@ -361,7 +361,7 @@ def history(invocation: Invocation, name: str, alias: str, limit: int) -> None:
 @click.pass_obj
 def at(invocation: Invocation, name: str, when: str, alias: str) -> None:
     """Which version the alias named at TIME (ISO, local unless Z; or an age such as 7d)."""
-    from console.cli.moment import moment
+    from console.moment import moment
     from console.promotion.at import version_at
 
     instant = moment(when)

@@ -136,6 +136,14 @@ def _an_ended_run(here: Situation) -> str:
     )
 
 
+def _ended_runs(here: Situation) -> str:
+    runs = [row for row in here.marked or (here.selected,) if isinstance(row, Run)]
+    if not runs:
+        return "select a run first"
+    live = [run for run in runs if not run.status.ended]
+    return f"{live[0].name} is {live[0].status}; stop it first" if live else ""
+
+
 def _two_runs(here: Situation) -> str:
     runs = [row for row in here.marked if isinstance(row, Run)]
     return "" if len(runs) >= 2 else "mark at least two runs with space first"
@@ -239,6 +247,34 @@ ACTIONS: tuple[Action, ...] = (
         cli="mlops-console run logs RUN",
         footer=13,
         needs="launcher",
+    ),
+    Action(
+        "artifacts",
+        "a",
+        "files",
+        "Look into the files that the selected run left.",
+        "files:browse",
+        ("runs",),
+        available=_a_run,
+        command=("artifacts", "files"),
+        cli="mlops-console run artifacts RUN",
+        footer=16,
+        needs="artifacts",
+    ),
+    Action(
+        "delete",
+        "D",
+        "delete",
+        "Put the selected or marked runs out of sight, or bring deleted ones back.",
+        "runs:delete_or_restore",
+        ("runs",),
+        Tier.REVERSIBLE,
+        _ended_runs,
+        ("delete",),
+        cli="mlops-console run delete RUN",
+        footer=33,
+        mutates=True,
+        needs="runs",
     ),
     Action(
         "compare",
@@ -448,6 +484,26 @@ ACTIONS: tuple[Action, ...] = (
         command=("runs", "run"),
         argument="filter",
         cli="mlops-console run list",
+    ),
+    Action(
+        "experiments",
+        "",
+        "experiments",
+        "Choose an experiment and see its runs.",
+        "experiments:choose_experiment",
+        command=("experiments", "experiment"),
+        cli="mlops-console experiment list",
+        needs="experiments",
+    ),
+    Action(
+        "deleted",
+        "",
+        "deleted",
+        "The deleted runs; D brings them back.",
+        "runs:show_deleted",
+        command=("deleted",),
+        cli="mlops-console run list --deleted",
+        needs="runs",
     ),
     Action(
         "go.models",

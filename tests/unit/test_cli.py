@@ -16,8 +16,8 @@ from backends.entities import GateResult, GateStatus
 from backends.query import QueryError
 from console.cli.exit import Exit, problem_of
 from console.cli.main import NOUNS, main, root
-from console.cli.moment import moment
 from console.cli.output import json_text
+from console.moment import moment
 
 
 def leave(capsys: pytest.CaptureFixture[str], *args: str) -> tuple[int, str, str]:

@@ -16,7 +16,7 @@ from console.tui.lines import Line
 from console.tui.model_columns import main_metrics, model_columns, version_columns
 from console.tui.model_lines import model_lines, version_lines
 from console.tui.table_pane import MOST, TablePane
-from console.wording import plural
+from console.wording import local_time, plural
 
 MOVES = 50
 
@@ -156,14 +156,36 @@ class ModelsPane(TablePane):
 
     def go(self, argument: str) -> None:
         """`:model churn` goes into the model of that name; anything else is a filter."""
-        name = argument.strip()
+        name, at, when = argument.strip().rpartition(" at ")
+        if at and when.strip():
+            self.app.run_worker(self._tell_what_was(name.strip(), when.strip()), exit_on_error=False)
+            return
+        self.app.run_worker(self._go(argument.strip()), exit_on_error=False)
+
+    async def _go(self, name: str) -> None:
+        registry = self.backend.need("registry")
         try:
-            self.backend.need("registry").get(name)
+            await self.app.look_up(lambda: registry.get(name))
         except BackendError:
             self.leave()
-            super().go(argument)
+            super().go(name)
             return
         self.enter(name)
+
+    async def _tell_what_was(self, name: str, when: str) -> None:
+        """`:model churn at 2026-11-01T02:00`: what was in production then."""
+        from console.moment import moment
+        from console.promotion.at import version_at
+        from console.promotion.moves import DEFAULT_ALIAS
+
+        try:
+            instant = moment(when)
+            version = await self.app.look_up(lambda: version_at(self.backend, name, DEFAULT_ALIAS, instant))
+        except BackendError as error:
+            self.app.show_problem(error, f"what {name} was at {when}")
+            return
+        what = f"v{version}" if version else "nothing"
+        self.app.tell(f"{name} {DEFAULT_ALIAS} at {local_time(instant)}: {what}")
 
     def apply_query(self, query: Query, text: str) -> None:
         self.inside = ""

@@ -293,3 +293,33 @@ async def compare_marked(here: Here) -> None:
     ids = [run.id for run in here.marked if isinstance(run, Run)]
     runs = await here.app.look_up(lambda: [here.backend.need("runs").get(each) for each in ids])
     here.app.push_screen(CompareScreen(here.backend, runs, comparison_lines(compare(runs), runs)))
+
+
+async def delete_or_restore(here: Here) -> None:
+    """Out of sight, or back: what the first of them needs decides for all."""
+    runs = [row for row in here.marked or (here.selected,) if isinstance(row, Run)]
+    back = runs[0].deleted_at is not None
+    chosen = [run for run in runs if (run.deleted_at is not None) is back]
+    what = runs[0].name if len(chosen) == 1 else f"{len(chosen)} runs"
+    way_back = "They are out of sight then; :deleted shows them, and D brings them back."
+    lines = sentences("They are in the list again then." if back else way_back)
+    deed = "restore" if back else "delete"
+    yes = await here.app.ask(Confirm(f"{deed.capitalize()} {safe_text(what, 40)}", lines, deed, reason=True))
+    if yes is None:
+        return
+    assert here.session is not None  # noqa: S101 the action needs a store, so there is a session
+    session, store = here.session, here.backend.runs
+    key = uuid.uuid4().hex
+
+    def change() -> None:
+        for number, run in enumerate(chosen):
+            mutation = session.mutation(yes.reason, f"{key}.{number}")
+            store.restore(run.id, mutation) if back else store.delete(run.id, mutation)
+
+    await here.app.carry_out(change)
+    here.app.tell(f"{what}: {deed}d")
+
+
+async def show_deleted(here: Here) -> None:
+    """The deleted runs, in the list of runs."""
+    here.app.show_pane("runs", "deleted = true")
