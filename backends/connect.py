@@ -52,6 +52,8 @@ def connect(
 
         # A read-only context makes no workspace where there is none.
         backend = open_local(Path(rest), create=not read_only, name=name)
+    elif scheme == "workspace":
+        backend = open_workspace(Path(rest))
     else:
         _adapter(name, _word(url))  # a wrong url is told before a directory is asked for
         if sidecar is None:
@@ -71,6 +73,11 @@ def remote_of(directory: Path) -> Remote | None:
         return msgspec.json.decode((directory / REMOTE).read_bytes(), type=Remote)
     except FileNotFoundError:
         return None
+
+
+def place_of(backend: Backend) -> str:
+    """A url by which another process of this machine opens the same backend. It holds no secret."""
+    return f"workspace:{backend.home}" if backend.home is not None else backend.url
 
 
 def open_workspace(directory: Path) -> Backend:

@@ -322,7 +322,14 @@ def check_store(patient: Patient) -> Iterator[Finding]:
         return
     begun = time.perf_counter()
     # Read only: an examination changes nothing.
-    backend = connect(context.name, context.url, sidecar=home if context.registry else None, read_only=True)
+    backend = connect(
+        context.name,
+        context.url,
+        sidecar=home if context.registry else None,
+        read_only=True,
+        login=context.login,
+        options=context.options,
+    )
     patient.session = Session(context=context, backend=backend, actor=current_actor(), workspace=backend.home or home)
     if backend.runs is not None:
         backend.runs.page(limit=1)

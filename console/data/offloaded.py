@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from backends.connect import place_of
 from backends.contract import Backend, Mutation, Refused
 from backends.entities import DatasetVersion, Progress
 from console.data.profile import VersionProfile
@@ -74,4 +75,4 @@ def export_offloaded(
 def _run(
     backend: Backend, args: list[str], on_progress: Callable[[Progress], None] | None, cancel: Callable[[], bool] | None
 ) -> Any:
-    return run_offloaded(MODULE, [backend.url, *args], on_progress=on_progress, cancel=cancel)
+    return run_offloaded(MODULE, [place_of(backend), *args], on_progress=on_progress, cancel=cancel)

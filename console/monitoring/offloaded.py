@@ -7,6 +7,7 @@ from pathlib import Path
 
 import msgspec
 
+from backends.connect import place_of
 from backends.contract import Backend, Refused
 from backends.entities import Progress
 from console.monitoring.folder import BatchRecord
@@ -29,5 +30,5 @@ def ingest_offloaded(
     if backend.features.read_only:
         raise Refused(f"context {backend.name} is read-only: nothing was counted. Open it without --read-only.")
     flags = ["--labels"] if labels else []
-    args = [backend.url, monitor, *flags, "--", *(str(file.absolute()) for file in files)]
+    args = [place_of(backend), monitor, *flags, "--", *(str(file.absolute()) for file in files)]
     return msgspec.convert(run_offloaded(MODULE, args, on_progress=on_progress, cancel=cancel), tuple[BatchRecord, ...])

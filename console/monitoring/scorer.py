@@ -215,7 +215,7 @@ def main(argv: list[str] | None = None) -> int:
     from backends.connect import connect
     from console.monitoring.folder import monitor_folder
 
-    backend = connect("scorer", f"local:{asked.workspace.absolute()}")
+    backend = connect("scorer", f"workspace:{asked.workspace.absolute()}")
     try:
         open_log(monitor_folder(backend, asked.monitor))
         scorer = Scorer(backend, asked.monitor)
