@@ -356,6 +356,8 @@ class ConsoleApp(App[int], inherit_bindings=False):
         since = monotonic()
 
         def look() -> None:
+            if not self.screen_stack:
+                return  # the program has ended meanwhile
             if pane is self.pane and pane.asks(generation):
                 waited = round(monotonic() - since)
                 self.slow = pane

@@ -21,6 +21,10 @@ MOST = 1_000
 """Rows that are listed; a filter finds the others."""
 
 
+UNREAD = "Nothing has been read yet: the server is being asked."
+"""Until a server's first answer an empty list is not an empty server."""
+
+
 class TablePane(Pane):
     """Subclasses give `first_columns`, `fetch`, `show` and `facts`."""
 
@@ -35,7 +39,10 @@ class TablePane(Pane):
     def __init__(self, session: Session) -> None:
         super().__init__(session)
         # Made here and not in compose: the frame asks what is selected before anything is mounted.
-        self.table = BigTable[Any](self.first_columns(), empty=self.EMPTY, id=f"{self.PANE}-table")
+        remote = session.backend.features.page_limit
+        self.table = BigTable[Any](
+            self.first_columns(), empty=UNREAD if remote else self.EMPTY, id=f"{self.PANE}-table"
+        )
         self.lines = LineList(id=f"{self.PANE}-facts")
 
     def compose(self) -> ComposeResult:

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from backends.contract import Invalid, NotFound
-from console.config import choose_context, current_actor, load_config, use_context
+from backends.login import Login
+from console.config import Context, add_context, choose_context, current_actor, load_config, use_context
 
 
 @pytest.fixture
@@ -114,3 +115,41 @@ def test_the_actor_is_user_at_host() -> None:
     user, _, host = current_actor().partition("@")
     assert user
     assert host
+
+
+def test_a_context_is_appended_and_every_byte_before_it_stays(config: Path) -> None:
+    mine = "# mine\n[contexts.team]   # a word\nworkspace = '/srv/models'"
+    config.write_text(mine)
+    config.chmod(0o640)
+    made = Context(
+        name="prod",
+        registry="mlflow+https://mlflow.example.org",
+        production=True,
+        token_command='pass show "my token"',
+        options={"flavor": "databricks", "workspace": "team-a"},
+    )
+    assert add_context(made) == config
+    assert config.read_text().startswith(mine + "\n")
+    assert config.stat().st_mode & 0o777 == 0o640
+    found = load_config().context("prod")
+    assert (found.registry, found.production, found.options) == (made.registry, True, made.options)
+    assert found.login == Login(command='pass show "my token"')
+    with pytest.raises(Invalid, match="already"):
+        add_context(made)
+
+
+@pytest.mark.parametrize(
+    ("more", "sentence"),
+    [
+        ({"token_env": "A", "token_file": "/b"}, "give one of them"),
+        ({"username": "ann"}, "its password is wanted too"),
+        ({"name": "a b"}, "letters, digits"),
+        ({"name": "a]\n[x"}, "letters, digits"),
+        ({"registry": "", "workspace": "/x", "token_env": "A"}, "a login is for a registry"),
+    ],
+)
+def test_a_context_that_would_not_read_is_not_written(config: Path, more: dict[str, str], sentence: str) -> None:
+    fields = {"name": "prod", "registry": "mlflow+https://h", **more}
+    with pytest.raises(Invalid, match=sentence):
+        add_context(Context(**fields))
+    assert not config.exists()
