@@ -88,6 +88,8 @@ def of_answer(status: int, headers: Any, body: bytes, where: str, asked: str) ->
 def _told(status: int, said: dict[str, Any], headers: Any, where: str, asked: str) -> BackendError:
     code, message = str(said["error_code"]), str(said.get("message", ""))[:_MOST]
     kind = _KINDS.get(code)
+    if "UNIQUE constraint" in message or "duplicate key" in message:  # a store's own words, with its SQL
+        return Conflict(f"mlflow at {where} has it under that name already")
     if kind is Unreachable or (kind is None and status >= 500):
         return Unreachable(f"mlflow at {where} cannot just now ({code}): {message}", retry_at=_after(headers))
     if kind is Unauthorized:
