@@ -1,7 +1,8 @@
 """One suite for every adapter: each test here takes `backend` and says what the contract promises, whoever keeps it.
 
 Another adapter joins with one row in `ADAPTERS`. A test that needs what an adapter says it lacks is skipped, with the
-reason. `mlflow` is our client on a real MLflow server, each test in a workspace of its own.
+reason. `mlflow` is our client on a real MLflow server, each test in a workspace of its own; `own` is our client on our
+own server.
 """
 
 from __future__ import annotations
@@ -16,7 +17,9 @@ import pytest
 from backends.connect import connect
 from backends.contract import Backend, Mutation
 from backends.local import open_local
+from backends.login import Login
 from tests.mlflow_server import MlflowServer, start_mlflow
+from tests.protocol_server import TOKEN, start_own
 
 
 def _local(request: pytest.FixtureRequest, folder: Path) -> Backend:
@@ -35,7 +38,21 @@ def _mlflow(request: pytest.FixtureRequest, folder: Path) -> Backend:
     return connect("remote", f"mlflow+{server.url}", sidecar=folder / "sidecar", options={"workspace": name})
 
 
-ADAPTERS: dict[str, Callable[[pytest.FixtureRequest, Path], Backend]] = {"local": _local, "mlflow": _mlflow}
+def _own(request: pytest.FixtureRequest, folder: Path) -> Backend:
+    """Our client on our own server, over an embedded store."""
+    server = start_own(folder / "served")
+    request.addfinalizer(server.stop)
+    token = folder / "token"
+    token.write_text(TOKEN)
+    token.chmod(0o600)
+    return connect("own", f"mlflow+{server.url}", sidecar=folder / "sidecar", login=Login(file=str(token)))
+
+
+ADAPTERS: dict[str, Callable[[pytest.FixtureRequest, Path], Backend]] = {
+    "local": _local,
+    "mlflow": _mlflow,
+    "own": _own,
+}
 
 
 @pytest.fixture(scope="session")
