@@ -59,11 +59,11 @@ def add_course(mlflow: Path, run: str, key: str, values: Iterator[float]) -> Non
     """A long metric of one run."""
     with closing(sqlite3.connect(mlflow)) as db:
         db.executemany(
-            "INSERT INTO metrics (key, value, timestamp, step, is_nan, run_uuid) VALUES (?, ?, ?, ?, 0, ?)",
+            "INSERT OR IGNORE INTO metrics (key, value, timestamp, step, is_nan, run_uuid) VALUES (?, ?, ?, ?, 0, ?)",
             ((key, value, 1_700_000_000_000 + step, step, run) for step, value in enumerate(values)),
         )
         db.execute(
-            "INSERT INTO latest_metrics (key, value, timestamp, step, is_nan, run_uuid) "
+            "INSERT OR REPLACE INTO latest_metrics (key, value, timestamp, step, is_nan, run_uuid) "
             "SELECT key, value, timestamp, step, 0, run_uuid FROM metrics WHERE run_uuid = ? AND key = ? "
             "ORDER BY step DESC LIMIT 1",
             (run, key),

@@ -35,7 +35,8 @@ class ProtocolServer:
 
     def start(self) -> int:
         """Listen; the port. Unreachable where it cannot."""
-        listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        # The protocol named: asyncio lets small answers go at once only on sockets that say they are TCP.
+        listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             listener.bind((self._host, self._port))
