@@ -77,7 +77,9 @@ def remote_of(directory: Path) -> Remote | None:
 
 def place_of(backend: Backend) -> str:
     """A url by which another process of this machine opens the same backend. It holds no secret."""
-    return f"workspace:{backend.home}" if backend.home is not None else backend.url
+    if backend.home is None or backend.url.startswith("local:"):
+        return backend.url
+    return f"workspace:{backend.home}"
 
 
 def open_workspace(directory: Path) -> Backend:

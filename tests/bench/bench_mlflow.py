@@ -25,6 +25,7 @@ import psutil
 from backends.contract import Backend, BackendError, Mutation
 from backends.entities import MetricPoint, ModelFile, Signature
 from backends.local import open_local
+from backends.query import RUN_FIELDS, parse
 from console.agent import stop_agent
 from tests.bench.generate import generate
 from tests.bench.mlflow_twin import add_course, add_versions, copy_runs
@@ -171,7 +172,8 @@ def _fill_ours(workspace: Path) -> str:
     """The long metric and the many versions; kept for the next call."""
     backend = open_local(workspace)
     runs, registry = backend.need("runs"), backend.need("registry")
-    run: str = runs.page(limit=1).items[0].id
+    measured = runs.page(parse("has:metrics.course", RUN_FIELDS), limit=1).items
+    run: str = (measured or runs.page(limit=1).items)[0].id
     if not any(model.name == "many" for model in registry.page().items):
         points = [
             MetricPoint(key="course", value=math.sin(s / 500), step=s, at=1_700_000_000_000 + s) for s in range(POINTS)
