@@ -7,6 +7,8 @@ import time
 from collections.abc import Iterable
 from typing import Any, Final
 
+import msgspec
+
 from backends.contract import START, Conflict, Mutation, NotFound, Page, Refused
 from backends.entities import Experiment
 from backends.listing import cut
@@ -46,7 +48,10 @@ class MlflowExperiments:
             page = self._room.transport.search("experiments/search", body | ({"page_token": token} if token else {}))
             items = page.get("experiments", ())
             found += len(items)
-            yield from map(decode.experiment, items)
+            for each in map(decode.experiment, items):
+                # Our own server calls its default experiment as MLflow's clients do.
+                ours = each.id == "0" and self._room.transport.server.own
+                yield msgspec.structs.replace(each, name="default") if ours else each
             token = page.get("next_page_token", "")
             if not token:
                 return
@@ -77,7 +82,7 @@ class MlflowExperiments:
         try:
             made = str(self._room.change("POST", "experiments/create", {"name": name})["experiment_id"])
         except Conflict:  # somebody else was first
-            return self.ensure(name)
+            return self.get(name).id
         self.forget()
         return made
 
