@@ -166,21 +166,35 @@ class Transport:
 
     @property
     def server(self) -> ServerInfo:
-        """Probed once; an older server that does not know the question is taken for what it is."""
+        """Probed once; an older server that does not know the question is taken for what it is.
+
+        While it is away it is what it was when last seen.
+        """
         if self._info is None:
-            version = self._text("/version")
+            key = Cache.key(self.root, "what the server is")
             try:
-                said = self.get(f"{API_3}/server-info", keep=True)
-            except BackendError as error:
-                if isinstance(error, Unreachable):
+                self._info = self._probed()
+            except Unreachable:
+                kept = self._cache.find(key)
+                if kept is None:
                     raise
-                said = {}
-            self._info = ServerInfo(
-                version=version,
-                workspaces_enabled=bool(said.get("workspaces_enabled")),
-                own=said.get("server") == "mlops-console",
-            )
+                return msgspec.json.decode(kept[1], type=ServerInfo)
+            self._cache.keep(key, msgspec.json.encode(self._info))
         return self._info
+
+    def _probed(self) -> ServerInfo:
+        version = self._text("/version")
+        try:
+            said = self.get(f"{API_3}/server-info", keep=False)
+        except Unreachable:
+            raise
+        except BackendError:
+            said = {}
+        return ServerInfo(
+            version=version,
+            workspaces_enabled=bool(said.get("workspaces_enabled")),
+            own=said.get("server") == "mlops-console",
+        )
 
     def _text(self, path: str) -> str:
         try:
