@@ -33,6 +33,7 @@ from backends.entities import (
     Dataset,
     DatasetInput,
     DatasetVersion,
+    Definition,
     Experiment,
     GateResult,
     JournalEntry,
@@ -50,6 +51,7 @@ from backends.entities import (
     Monitor,
     Progress,
     Record,
+    Report,
     Request,
     Run,
     RunStatus,
@@ -216,9 +218,17 @@ class DatasetStore(Protocol):
         mutation: Mutation,
         parent: str = "",
         note: str = "",
+        inputs: Sequence[str] = (),
+        made_by: str = "",
     ) -> tuple[DatasetVersion, bool]:
         """Keep a finished Parquet file as the next version, moving it in. An existing version with this digest is
         returned with False instead, and the file is removed."""
+        ...
+
+    def set_column(
+        self, name: str, column: str, mutation: Mutation, *, note: str | None = None, unit: str | None = None
+    ) -> None:
+        """What a column of this dataset means and is measured in, for all its versions; None leaves it as it is."""
         ...
 
     def set_note(self, ref: str, note: str, mutation: Mutation) -> None:
@@ -226,6 +236,46 @@ class DatasetStore(Protocol):
         ...
 
     def delete(self, name: str, mutation: Mutation) -> None: ...
+
+
+class DefinitionStore(Protocol):
+    """Named texts with all their versions: checks, transforms, feature sets. Versions count from 1."""
+
+    def page(self, kind: str, *, at: str = START, limit: int = 100) -> Page[Definition]:
+        """The latest version of each name, by name."""
+        ...
+
+    def versions(self, kind: str, name: str, *, at: str = START, limit: int = 100) -> Page[Definition]:
+        """Newest first."""
+        ...
+
+    def get(self, kind: str, ref: str) -> Definition:
+        """By `name@version`, or by `name` (the latest)."""
+        ...
+
+    def put(
+        self, kind: str, name: str, text: str, mutation: Mutation, *, state: str = "", note: str = ""
+    ) -> tuple[Definition, bool]:
+        """Keep it as the next version. The latest version, if it has this text and state, is returned with False."""
+        ...
+
+    def delete(self, kind: str, name: str, mutation: Mutation) -> None:
+        """The name with all its versions; what was made by them keeps their names."""
+        ...
+
+
+class ReportStore(Protocol):
+    """What examinations found, each kept as it was."""
+
+    def add(self, report: Report) -> Report:
+        """Keep it under a new id."""
+        ...
+
+    def latest(self, kind: str, subject: str) -> Report | None: ...
+
+    def page(self, kind: str = "", subject: str = "", *, at: str = START, limit: int = 100) -> Page[Report]:
+        """Newest first; of any kind or subject where none is named."""
+        ...
 
 
 class RunStore(Protocol):
@@ -667,6 +717,8 @@ class Backend(msgspec.Struct, frozen=True, kw_only=True):
     url: str
     features: Features
     datasets: DatasetStore | None = None
+    definitions: DefinitionStore | None = None
+    reports: ReportStore | None = None
     experiments: ExperimentStore | None = None
     runs: RunStore | None = None
     logged_models: LoggedModelStore | None = None

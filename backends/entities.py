@@ -46,7 +46,10 @@ class Column(Record, frozen=True, kw_only=True):
     type: ColumnType
     nulls: int | None = None
     """How many values are missing; None where nobody counted."""
+    unit: str = ""
+    """Of measurement, as people write it: `min`, `km`, `USD`."""
     note: str = ""
+    """What it means."""
 
 
 class Dataset(Record, frozen=True, kw_only=True):
@@ -81,6 +84,10 @@ class DatasetVersion(Record, frozen=True, kw_only=True):
     created_by: str = ""
     parent: str = ""
     """`name@version` that this was made from, or empty."""
+    inputs: tuple[str, ...] = ()
+    """Further versions it was made from, such as the other side of a join, each as `name@version`."""
+    made_by: str = ""
+    """The definition that made it, as `kind:name@version`, or empty: `transform:prepare@3`, `features:trip@2`."""
     object: str = ""
     """sha256 of the stored file in the object store."""
     note: str = ""
@@ -107,6 +114,35 @@ class DatasetInput(Record, frozen=True, kw_only=True):
     """As it was logged; filled in by `RunStore.get` alone."""
     profile: str = ""
     """As it was logged; filled in by `RunStore.get` alone."""
+
+
+class Definition(Record, frozen=True, kw_only=True):
+    """A named text of which every version is kept: a set of checks, a transform, a feature set.
+
+    Same text, same digest, same version. What the text says is the business of the room that reads it.
+    """
+
+    kind: str
+    """`checks`, `transform`, `features`, …"""
+    name: str
+    version: str
+    digest: str
+    """sha256 of the text."""
+    text: str
+    created_at: Millis
+    created_by: str = ""
+    note: str = ""
+    state: str = ""
+    """What was learned from data to carry it out, as JSON: means, edges, categories. Empty where nothing is."""
+
+    @property
+    def ref(self) -> str:
+        return f"{self.name}@{self.version}"
+
+    @property
+    def whole(self) -> str:
+        """As `DatasetVersion.made_by` names it."""
+        return f"{self.kind}:{self.ref}"
 
 
 # ---------------------------------------------------------------- runs
@@ -376,6 +412,51 @@ class GateResult(Record, frozen=True, kw_only=True):
     rule: str = ""
     """What was wanted."""
     detail: str = ""
+
+
+class CheckResult(Record, frozen=True, kw_only=True):
+    """What one check found."""
+
+    check: str
+    """Its name, once in a report."""
+    kind: str
+    """`range`, `unique`, …"""
+    status: GateStatus
+    columns: tuple[str, ...] = ()
+    value: str = ""
+    """What was measured, as a person reads it."""
+    rule: str = ""
+    """What was wanted."""
+    detail: str = ""
+    failing: int | None = None
+    """Rows that fail it, where it is one that rows can fail."""
+    rows: int | None = None
+    """Rows that it looked at."""
+    examples: tuple[str, ...] = ()
+    """Some that fail, each as `row N: value`."""
+    owner: str = ""
+    note: str = ""
+
+
+class Report(Record, frozen=True, kw_only=True):
+    """What was found when a subject was examined: the checks of a dataset version, the bias of a model."""
+
+    kind: str
+    """`checks`, `bias`, …"""
+    subject: str
+    """`name@version` of a dataset or a model, or the id of a run."""
+    status: GateStatus
+    """The worst of the results."""
+    at: Millis
+    id: str = ""
+    actor: str = ""
+    digest: str = ""
+    """Of the content that was examined."""
+    definition: str = ""
+    """By what, as `name@version` of a definition; or the name of a file and the sha256 of its text."""
+    results: tuple[CheckResult, ...] = ()
+    figures: dict[str, Any] = {}
+    """What was measured besides, as JSON; its shape is the business of the room that wrote it."""
 
 
 class AliasMove(Record, frozen=True, kw_only=True):

@@ -11,6 +11,8 @@ from backends.contract import Backend, Refused
 
 READING: Final[dict[str, frozenset[str]]] = {
     "datasets": frozenset({"page", "get", "versions", "version", "path"}),
+    "definitions": frozenset({"page", "versions", "get"}),
+    "reports": frozenset({"latest", "page"}),
     "experiments": frozenset({"page", "get"}),
     "runs": frozenset({"page", "count", "get", "latest", "points", "keys", "experiments", "series"}),
     "logged_models": frozenset({"page", "get", "outputs"}),
@@ -22,7 +24,9 @@ READING: Final[dict[str, frozenset[str]]] = {
     "launcher": frozenset({"log", "capacity"}),
 }
 CHANGING: Final[dict[str, frozenset[str]]] = {
-    "datasets": frozenset({"add", "set_note", "delete"}),
+    "datasets": frozenset({"add", "set_note", "set_column", "delete"}),
+    "definitions": frozenset({"put", "delete"}),
+    "reports": frozenset({"add"}),
     "runs": frozenset(
         {
             "create",

@@ -18,6 +18,7 @@ def open_local(workspace: Path, *, create: bool = True, name: str = "local") -> 
     from backends.local.artifacts import LocalArtifacts
     from backends.local.database import Database
     from backends.local.datasets import LocalDatasets
+    from backends.local.definitions import LocalDefinitions
     from backends.local.experiments import LocalExperiments
     from backends.local.journal import LocalJournal
     from backends.local.launcher import LocalLauncher
@@ -26,6 +27,7 @@ def open_local(workspace: Path, *, create: bool = True, name: str = "local") -> 
     from backends.local.objects import ObjectStore
     from backends.local.protocol_access import tracking
     from backends.local.registry import LocalRegistry
+    from backends.local.reports import LocalReports
     from backends.local.requests import LocalRequests
     from backends.local.runs import LocalRuns
 
@@ -52,6 +54,8 @@ def open_local(workspace: Path, *, create: bool = True, name: str = "local") -> 
             metric_history=True,
         ),
         datasets=LocalDatasets(database, objects),
+        definitions=LocalDefinitions(database),
+        reports=LocalReports(database),
         experiments=LocalExperiments(database),
         runs=runs,
         logged_models=LocalLoggedModels(database),

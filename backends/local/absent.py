@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Sequence
 from typing import Final
 
 from backends.contract import NotFound
@@ -21,7 +22,11 @@ _LONG: Final = 60
 
 def absent(connection: sqlite3.Connection, noun: str, name: str, also: str = "") -> NotFound:
     """No dataset, model or monitor of this name. `also` is what else was looked for."""
-    names = [str(row[0]) for row in connection.execute(_NAMES[noun], (_LOOKED_AT,))]
+    return absent_among([str(row[0]) for row in connection.execute(_NAMES[noun], (_LOOKED_AT,))], noun, name, also)
+
+
+def absent_among(names: Sequence[str], noun: str, name: str, also: str = "") -> NotFound:
+    """The same, where the names that there are were asked for already."""
     sentence = f"there is no {noun} {name}{also}"
     if not names:
         return NotFound(f"{sentence}; there is no {noun} yet.")

@@ -13,7 +13,7 @@ from backends.contract import START, Invalid, Mutation, NotFound, Page
 from backends.entities import Column, Dataset, DatasetVersion
 from backends.listing import cut
 from backends.local import idempotency, journal
-from backends.local.absent import absent
+from backends.local.absent import absent, absent_among
 from backends.local.database import Database, file_trouble, now
 from backends.local.limits import check_name, check_text
 from backends.local.objects import ObjectStore
@@ -46,7 +46,10 @@ class LocalDatasets:
             rows = connection.execute(
                 "SELECT record FROM dataset_versions WHERE dataset = ? ORDER BY version DESC", (name,)
             ).fetchall()
-        return cut([_version(row[0]) for row in rows], at, limit, name=lambda version: version.version)
+            notes = _column_notes(connection, name)
+        return cut(
+            [_with_notes(_version(row[0]), notes) for row in rows], at, limit, name=lambda version: version.version
+        )
 
     def version(self, ref: str) -> DatasetVersion:
         """By `name@version`, by name (the latest), or by a digest or its unique beginning."""
@@ -58,11 +61,12 @@ class LocalDatasets:
                 if found is None:
                     there = "version 1" if dataset.versions == 1 else f"versions 1 to {dataset.latest}"
                     raise NotFound(f"dataset {name} has no version {number}; it has {there}.")
-                return found
+                return _noted(connection, name, found)
             row = connection.execute(
                 "SELECT record FROM dataset_versions WHERE dataset = ? ORDER BY version DESC LIMIT 1", (ref,)
             ).fetchone()
-            return _version(row[0]) if row else _by_digest(connection, ref)
+            version = _version(row[0]) if row else _by_digest(connection, ref)
+            return _noted(connection, version.dataset, version)
 
     def path(self, ref: str) -> Path:
         version = self.version(ref)
@@ -80,6 +84,8 @@ class LocalDatasets:
         mutation: Mutation,
         parent: str = "",
         note: str = "",
+        inputs: Sequence[str] = (),
+        made_by: str = "",
     ) -> tuple[DatasetVersion, bool]:
         """The next version, moved in; or the version that has this digest already, and False."""
         check_name("dataset", name)
@@ -92,20 +98,20 @@ class LocalDatasets:
                 dataset, _, number = made.rpartition("@")
                 first = _numbered(connection, dataset, number)
                 if first is not None:
-                    return first, True
+                    return _noted(connection, dataset, first), True
             known = _with_digest(connection, name, digest)
         if known is not None and self._objects.has(known.object, known.bytes):
             try:
                 file.unlink(missing_ok=True)
             except OSError as error:
                 raise file_trouble(error, f"remove {file}") from error
-            return known, False
+            return self.version(known.ref), False
         stored = self._objects.move_in(file)
         at = now()
         with self._database.write(durable=True) as connection:
             known = _with_digest(connection, name, digest)
             if known is not None:
-                return known, False
+                return _noted(connection, name, known), False
             connection.execute(
                 "INSERT INTO datasets (name, created_at, created_by, updated_at, versions, latest, rows) "
                 "VALUES (?, ?, ?, ?, 0, '', 0) ON CONFLICT (name) DO NOTHING",
@@ -127,6 +133,8 @@ class LocalDatasets:
                 created_at=at,
                 created_by=mutation.actor,
                 parent=parent,
+                inputs=tuple(inputs),
+                made_by=made_by,
                 object=stored.sha256,
                 note=note,
             )
@@ -135,9 +143,38 @@ class LocalDatasets:
                 (name, number, digest, stored.sha256, msgspec.msgpack.encode(version)),
             )
             after = {"version": version.version, "digest": digest, "rows": rows, "source": source}
+            if made_by:
+                after["made_by"] = made_by
             journal.append(connection, "dataset.import", version.ref, mutation, after=after, at=at)
             idempotency.note(connection, "dataset.add", mutation, version.ref)
-        return version, True
+            return _noted(connection, name, version), True
+
+    def set_column(
+        self, name: str, column: str, mutation: Mutation, *, note: str | None = None, unit: str | None = None
+    ) -> None:
+        """What a column means and is measured in, for all versions of the dataset."""
+        for what, text in (("note", note), ("unit", unit)):
+            check_text(f"a {what}", text or "", what)
+        with self._database.write(durable=True) as connection:
+            if idempotency.made_before(connection, "dataset.column", mutation) is not None:
+                return
+            _dataset(connection, name)
+            latest = _one(connection, "dataset = ? ORDER BY version DESC LIMIT 1", (name,))
+            known = [each.name for each in latest.columns] if latest else []
+            if column not in known:
+                raise absent_among(known, f"column of {name}", column)
+            row = connection.execute(
+                "SELECT unit, note FROM column_notes WHERE dataset = ? AND name = ?", (name, column)
+            ).fetchone()
+            before = {"unit": row[0] if row else "", "note": row[1] if row else ""}
+            after = {key: before[key] if given is None else given for key, given in (("unit", unit), ("note", note))}
+            if after != before:
+                connection.execute(
+                    "INSERT OR REPLACE INTO column_notes (dataset, name, unit, note) VALUES (?, ?, ?, ?)",
+                    (name, column, after["unit"], after["note"]),
+                )
+                journal.append(connection, "dataset.column", f"{name}.{column}", mutation, before=before, after=after)
+            idempotency.note(connection, "dataset.column", mutation)
 
     def set_note(self, ref: str, note: str, mutation: Mutation) -> None:
         """Of a version (`name@version`), or of the dataset itself (`name`)."""
@@ -171,6 +208,7 @@ class LocalDatasets:
             before = _dataset(connection, name)
             connection.execute("DELETE FROM dataset_versions WHERE dataset = ?", (name,))
             connection.execute("DELETE FROM datasets WHERE name = ?", (name,))
+            connection.execute("DELETE FROM column_notes WHERE dataset = ?", (name,))
             gone = {"versions": before.versions, "rows": before.rows}
             journal.append(connection, "dataset.delete", name, mutation, before=gone)
             idempotency.note(connection, "dataset.delete", mutation)
@@ -207,6 +245,28 @@ def _dataset(connection: sqlite3.Connection, name: str) -> Dataset:
 
 def _version(record: bytes) -> DatasetVersion:
     return msgspec.msgpack.decode(record, type=DatasetVersion)
+
+
+def _column_notes(connection: sqlite3.Connection, dataset: str) -> dict[str, tuple[str, str]]:
+    """column → (unit, note)."""
+    rows = connection.execute("SELECT name, unit, note FROM column_notes WHERE dataset = ?", (dataset,))
+    return {name: (unit, note) for name, unit, note in rows}
+
+
+def _noted(connection: sqlite3.Connection, dataset: str, version: DatasetVersion) -> DatasetVersion:
+    return _with_notes(version, _column_notes(connection, dataset))
+
+
+def _with_notes(version: DatasetVersion, notes: dict[str, tuple[str, str]]) -> DatasetVersion:
+    if not notes:
+        return version
+    columns = tuple(
+        msgspec.structs.replace(column, unit=notes[column.name][0], note=notes[column.name][1])
+        if column.name in notes
+        else column
+        for column in version.columns
+    )
+    return msgspec.structs.replace(version, columns=columns)
 
 
 def _one(connection: sqlite3.Connection, where: str, bind: tuple[Any, ...]) -> DatasetVersion | None:

@@ -39,7 +39,7 @@ from backends.contract import Unreachable, Unsupported
 if TYPE_CHECKING:
     from sqlite_utils import Database
 
-VERSION: Final = 2
+VERSION: Final = 3
 """What this program reads and writes; stored as `PRAGMA user_version`."""
 
 _RUNS = """
@@ -361,6 +361,12 @@ def _tracking(db: Database) -> None:
     db.execute("PRAGMA user_version = 2")
 
 
+def _examined(db: Database) -> None:
+    for statement in _statements(_EXAMINED):
+        db.execute(statement)
+    db.execute("PRAGMA user_version = 3")
+
+
 def _first(db: Database) -> None:
     for statement in _statements(_RUNS):
         db.execute(statement)
@@ -427,6 +433,33 @@ ALTER TABLE models ADD COLUMN last_number INTEGER NOT NULL DEFAULT 0;
 UPDATE models SET last_number = versions;
 """
 
+_EXAMINED = """
+CREATE TABLE column_notes (
+    dataset TEXT NOT NULL,
+    name TEXT NOT NULL,
+    unit TEXT NOT NULL,
+    note TEXT NOT NULL,
+    PRIMARY KEY (dataset, name)
+) WITHOUT ROWID;
+CREATE TABLE definitions (
+    seq INTEGER PRIMARY KEY,
+    kind TEXT NOT NULL,
+    name TEXT NOT NULL,
+    version INTEGER NOT NULL,
+    record BLOB NOT NULL,
+    UNIQUE (kind, name, version)
+);
+CREATE TABLE reports (
+    seq INTEGER PRIMARY KEY,
+    id TEXT NOT NULL UNIQUE,
+    kind TEXT NOT NULL,
+    subject TEXT NOT NULL,
+    record BLOB NOT NULL
+);
+CREATE INDEX reports_subject ON reports (subject, kind, seq);
+CREATE INDEX reports_kind ON reports (kind, seq);
+"""
+
 
 @contextmanager
 def _without(*modules: str) -> Iterator[None]:
@@ -448,6 +481,7 @@ def migrate(connection: sqlite3.Connection) -> None:
     migrations: Any = Migrations("mlops-console")
     migrations(name="0001 the first tables")(_first)
     migrations(name="0002 what tracking clients log")(_tracking)
+    migrations(name="0003 what is known of data")(_examined)
     migrations.apply(Database(connection))
 
 

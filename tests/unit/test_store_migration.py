@@ -23,11 +23,12 @@ def old(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     home.mkdir(mode=0o700)
     with monkeypatch.context() as patch:
         patch.setattr(schema, "_tracking", lambda _: None)
+        patch.setattr(schema, "_examined", lambda _: None)
         schema.create(home / DATABASE, home / "tmp")
     with closing(sqlite3.connect(home / DATABASE)) as db:
         assert db.execute("PRAGMA user_version").fetchone() == (1,)
-        # As if the second step had never been heard of.
-        db.execute("DELETE FROM _sqlite_migrations WHERE name LIKE '0002%'")
+        # As if the later steps had never been heard of.
+        db.execute("DELETE FROM _sqlite_migrations WHERE name NOT LIKE '0001%'")
         db.execute("INSERT INTO experiments (id, name, created_at) VALUES ('e1', 'flights', 5)")
         db.execute(
             "INSERT INTO runs (id, name, experiment, status, created_at, created_by) "
