@@ -15,6 +15,8 @@ from backends.contract import Backend
 from backends.entities import Artifact, Column, ColumnType, ModelFile, Signature
 
 MLMODEL: Final = "MLmodel"
+OURS: Final = "console.signature"
+"""In MLmodel's metadata: the signature with the columns' types in training, and the score that the console answers."""
 _MOST: Final = 4_000_000
 _FORMATS: Final = {"skops": "skops", "onnx": "onnx", "cloudpickle": "pickle", "pickle": "pickle", "joblib": "pickle"}
 _ENDINGS: Final = {".skops": "skops", ".onnx": "onnx", ".pkl": "pickle", ".pickle": "pickle", ".joblib": "pickle"}
@@ -91,7 +93,13 @@ def _scalar(text: str, key: str) -> str:
 
 
 def signature_of(text: str) -> Signature:
-    """Its columns, where MLmodel has a signature of columns."""
+    """Its columns, where MLmodel has a signature of columns; as our own training knows them, where it wrote it."""
+    ours = _scalar(text, OURS)
+    if ours:
+        try:
+            return msgspec.json.decode(ours, type=Signature)
+        except msgspec.DecodeError:
+            pass  # somebody else's key of this name
     at = text.find("\nsignature:")
     if at < 0:
         return Signature()

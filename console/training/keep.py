@@ -15,6 +15,7 @@ from backends.entities import Column, ColumnType, Signature
 from console.monitoring.profile import build_profile
 from console.training.channel import Channel
 from console.training.frame import Rows
+from console.training.mlflow_model import write_mlflow_model
 from console.training.model_file import ModelMeta, TestData, library_versions, load_model, save_model
 from console.training.recipe import Recipe
 
@@ -35,20 +36,24 @@ def keep_model(
     importance: dict[str, float],
     test: TestData,
 ) -> None:
-    """Write `model/model.skops`, `model/meta.json`, `model/reference.json`, `model/importance.json` and
-    `environment.txt`."""
+    """Write `model/model.skops`, `model/meta.json`, `model/reference.json`, `model/importance.json`, `environment.txt`,
+    and the files by which MLflow's clients load the model."""
     channel.progress(0.94, "saving the model")
     folder = out / "model"
     file = save_model(pipeline, folder / "model.skops")
+    signature = Signature(inputs=rows.columns, outputs=_outputs(recipe, classes, positive, kind))
+    shared: tuple[str, ...] = ()
     if file.untrusted:
         channel.note(f"the model holds types that the console will not load: {', '.join(file.untrusted)}")
     else:
         _check_round_trip(pipeline, folder / "model.skops", file.sha256, rows, test_rows)
+        features = rows.frame[[column.name for column in rows.columns]]
+        shared = write_mlflow_model(folder, file, signature, features, rows.target, recipe.target)
     meta = ModelMeta(
         task=recipe.task,
         target=recipe.target,
         features=rows.columns,
-        signature=Signature(inputs=rows.columns, outputs=_outputs(recipe, classes, positive, kind)),
+        signature=signature,
         file=file,
         classes=tuple(classes),
         positive=positive,
@@ -70,7 +75,7 @@ def keep_model(
     )
     (out / "environment.txt").write_text(_environment())
     names = ["model/model.skops", "model/meta.json", "model/importance.json", "model/reference.json", "environment.txt"]
-    for name in names:
+    for name in [*names, *(f"model/{each}" for each in shared)]:
         if (out / name).exists():
             channel.say(artifact=name)
 

@@ -136,6 +136,13 @@ def untrusted_types(path: Path) -> tuple[str, ...]:
     return tuple(sorted(set(found) - ALLOWED))
 
 
+def allowed_types(path: Path) -> tuple[str, ...]:
+    """The types in a model file that skops would not load by itself and our list allows."""
+    import skops.io
+
+    return tuple(sorted(set(skops.io.get_untrusted_types(file=path)) & ALLOWED))
+
+
 def file_sha256(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
