@@ -183,7 +183,7 @@ def _convert(reader: Reader, path: Path, staging: Path, tell: _Teller) -> tuple[
     reading."""
     columns = _Columns(reader)
     tell.begin("reading")
-    out: _ParquetOut | None = None
+    out: ParquetOut | None = None
     widened = False
     rows = 0
     try:
@@ -195,7 +195,7 @@ def _convert(reader: Reader, path: Path, staging: Path, tell: _Teller) -> tuple[
                 continue
             schema = columns.schema()
             if out is None:
-                out = _ParquetOut(staging / "first.parquet", schema)
+                out = ParquetOut(staging / "first.parquet", schema)
             elif schema != out.schema:
                 widened = True
                 out.abandon()
@@ -206,7 +206,7 @@ def _convert(reader: Reader, path: Path, staging: Path, tell: _Teller) -> tuple[
             raise Invalid(f"{path.name} has a header but no row under it.", "rows")
         if widened:
             tell.begin("reading again with the widened types")
-            out = _ParquetOut(staging / "second.parquet", columns.schema())
+            out = ParquetOut(staging / "second.parquet", columns.schema())
             again = 0
             for batch in reader.batches(tell.advanced):
                 tell.say()
@@ -233,8 +233,9 @@ def _type_note(guess: Guess) -> str:
     return str(guess.arrow_type) if column_type(guess.arrow_type) == "other" else ""
 
 
-class _ParquetOut:
-    """A Parquet file in the making, with its digest and null counts."""
+class ParquetOut:
+    """A version's Parquet file in the making, with its digest and null counts: `add` batches of `schema`, then
+    `finish`; after `abandon` without it nothing is left."""
 
     def __init__(self, path: Path, schema: Any) -> None:
         import pyarrow.parquet as pq
