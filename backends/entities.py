@@ -337,6 +337,22 @@ class Signature(Record, frozen=True, kw_only=True):
     outputs: tuple[Column, ...] = ()
 
 
+class Package(Record, frozen=True, kw_only=True):
+    """How whoever logged a model packed it, as its MLmodel file says."""
+
+    flavors: tuple[str, ...] = ()
+    """`sklearn`, `python_function`, …: by which it can be loaded."""
+    loader: str = ""
+    """Module that loads it as a plain function."""
+    mlflow: str = ""
+    """Version of MLflow that wrote it."""
+    python: str = ""
+    bytes: int = 0
+    """Of the model, as it says itself."""
+    requirements: tuple[str, ...] = ()
+    """Packages that it needs, as pip is told."""
+
+
 class ModelFile(Record, frozen=True, kw_only=True):
     """The serialised model of a version, and what is known of its safety."""
 
@@ -390,6 +406,8 @@ class ModelVersion(Record, frozen=True, kw_only=True):
     """URI of its files, as whoever registered it gave it."""
     logged_model: str = ""
     """Id of the logged model it was registered from."""
+    package: Package | None = None
+    """Filled in by `backends.mlmodel.with_package` alone."""
 
     @property
     def ref(self) -> str:

@@ -1,25 +1,33 @@
 """What a model that an MLflow client logged says of itself: the few fields of its MLmodel file that we need.
 
 MLmodel is YAML as MLflow writes it. We read the scalars that we look for, line by line, and nothing else of YAML.
+Where a version's files lie follows from its record; they are asked for when somebody wants to know, and kept.
 """
 
 from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Final
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from backends.contract import Backend
-from backends.entities import Artifact, Column, ColumnType, ModelFile, Signature
+from backends.contract import Backend, NotFound
+from backends.entities import Artifact, Column, ColumnType, ModelFile, ModelVersion, Package, Signature
 
 MLMODEL: Final = "MLmodel"
+REQUIREMENTS: Final = "requirements.txt"
+OPTIONAL: Final = "optional"
+"""Note on an input that a caller may leave out."""
 OURS: Final = "console.signature"
 """In MLmodel's metadata: the signature with the columns' types in training, and the score that the console answers."""
 _MOST: Final = 4_000_000
+_MOST_PACKAGES: Final = 500
+_MOST_KEPT: Final = 512
 _FORMATS: Final = {"skops": "skops", "onnx": "onnx", "cloudpickle": "pickle", "pickle": "pickle", "joblib": "pickle"}
 _ENDINGS: Final = {".skops": "skops", ".onnx": "onnx", ".pkl": "pickle", ".pickle": "pickle", ".joblib": "pickle"}
+_FILES: Final = ("pickled_model", "model_path", "data", "model_data")
+"""Keys under which flavors name the file of the fitted model."""
 _TYPES: Final = {
     "long": ColumnType.INT,
     "integer": ColumnType.INT,
@@ -29,6 +37,22 @@ _TYPES: Final = {
     "string": ColumnType.STRING,
     "datetime": ColumnType.DATETIME,
 }
+
+
+class Place(NamedTuple):
+    """A folder of the artifact store."""
+
+    owner: str
+    """Id of a run or of a logged model."""
+    folder: str = ""
+
+
+class _Said(msgspec.Struct, frozen=True):
+    """What a folder's MLmodel says, read once."""
+
+    package: Package
+    signature: Signature
+    file: ModelFile
 
 
 class Described(msgspec.Struct, frozen=True):
@@ -47,12 +71,96 @@ def describe(backend: Backend, owner: str, folder: str, run: str) -> Described:
     kept = _data_file(found, prefix, text)
     if kept is None:
         return Described(signature=signature_of(text))
-    kind = _FORMATS.get(_scalar(text, "serialization_format"), "")
-    kind = kind or _ENDINGS.get(Path(kept.path).suffix.lower(), "other")
     file = ModelFile(
-        sha256=kept.sha256, bytes=kept.bytes, format=kind, path=kept.path, owner="" if owner == run else owner
+        sha256=kept.sha256,
+        bytes=kept.bytes,
+        format=_format(text, kept.path),
+        path=kept.path,
+        owner="" if owner == run else owner,
     )
     return Described(file=file, signature=signature_of(text))
+
+
+def place_of(version: ModelVersion) -> Place | None:
+    """Where the version's files lie, as far as its record tells: by its file, its logged model, or its source."""
+    if version.file.path:
+        return Place(version.file.owner or version.run, version.file.path.rpartition("/")[0])
+    scheme, _, rest = version.source.partition(":")
+    rest = rest.strip("/")
+    if scheme == "runs" or (scheme == "models" and rest.startswith("m-")):
+        owner, _, folder = rest.partition("/")
+        return Place(owner, folder.strip("/"))
+    # mlflow-artifacts:/<experiment>/<run>/artifacts/<folder>, or the like in a bucket
+    found = re.search(r"(?:^|/)(?:models/)?([A-Za-z0-9_-]+)/artifacts(?:/(.*))?$", rest)
+    if found and found[1] in (version.run, version.logged_model):
+        return Place(found[1], (found[2] or "").strip("/"))
+    return Place(version.logged_model) if version.logged_model else None
+
+
+_KEPT: Final[dict[tuple[str, Place], _Said]] = {}
+"""By backend and place. A version's files are not written again, so that what they said stays true."""
+
+
+def with_package(backend: Backend, version: ModelVersion) -> ModelVersion:
+    """The version with what its MLmodel says: how it is packed, and signature and file where its record has none.
+
+    Asks for two small files the first time, and for nothing after that. Unchanged where there is no MLmodel.
+    """
+    place = place_of(version)
+    if place is None or backend.artifacts is None:
+        return version
+    said = _KEPT.get((backend.url, place))
+    if said is None:
+        try:
+            said = _read(backend, place)
+        except NotFound:
+            return version
+        if len(_KEPT) >= _MOST_KEPT:
+            _KEPT.pop(next(iter(_KEPT)), None)
+        _KEPT[backend.url, place] = said
+    return msgspec.structs.replace(
+        version,
+        package=said.package,
+        signature=version.signature if version.signature.inputs else said.signature,
+        file=version.file
+        if version.file.format
+        else msgspec.structs.replace(said.file, owner="" if place.owner == version.run else place.owner),
+    )
+
+
+def _read(backend: Backend, place: Place) -> _Said:
+    store = backend.need("artifacts")
+    prefix = f"{place.folder}/" if place.folder else ""
+    text = _text(store.open(place.owner, prefix + MLMODEL))
+    try:
+        needed = _text(store.open(place.owner, prefix + REQUIREMENTS)).splitlines()
+    except NotFound:
+        needed = []
+    lines = [line.strip() for line in needed if line.strip() and not line.lstrip().startswith("#")]
+    size = _scalar(text, "model_size_bytes")
+    named = next((found for key in _FILES if (found := _scalar(text, key))), "")
+    package = Package(
+        flavors=tuple(re.findall(r"^  ([A-Za-z0-9_.-]+):", _part(text, "flavors"), re.MULTILINE)),
+        loader=_scalar(text, "loader_module"),
+        mlflow=_scalar(text, "mlflow_version"),
+        python=_scalar(text, "python_version"),
+        bytes=int(size) if size.isascii() and size.isdecimal() and len(size) < 19 else 0,
+        requirements=tuple(lines[:_MOST_PACKAGES]),
+    )
+    # Its sha256 is not known: nobody recorded one when it was registered.
+    file = ModelFile(format=_format(text, named), bytes=package.bytes, path=prefix + named) if named else ModelFile()
+    return _Said(package, signature_of(text), file)
+
+
+def _part(text: str, key: str) -> str:
+    """The indented lines under a key at the left edge."""
+    found = re.search(rf"^{re.escape(key)}:[ \t]*\n((?:[ \t]+.*\n?|\n)*)", text, re.MULTILINE)
+    return found.group(1) if found else ""
+
+
+def _format(text: str, path: str) -> str:
+    said = _FORMATS.get(_scalar(text, "serialization_format"), "")
+    return said or _ENDINGS.get(Path(path).suffix.lower(), "other")
 
 
 def _text(path: Path) -> str:
@@ -62,7 +170,7 @@ def _text(path: Path) -> str:
 
 def _data_file(found: dict[str, Artifact], prefix: str, text: str) -> Artifact | None:
     """The file that holds the fitted model: as MLmodel names it, else the only one of a known kind."""
-    for key in ("pickled_model", "model_path", "data", "model_data"):
+    for key in _FILES:
         named = _scalar(text, key)
         if named and prefix + named in found:
             return found[prefix + named]
@@ -114,10 +222,17 @@ def _columns(text: str) -> tuple[Column, ...]:
         return ()
     if not isinstance(said, list):
         return ()
-    columns = []
-    for number, each in enumerate(said):
-        if not isinstance(each, dict) or each.get("type") == "tensor":
-            return ()
-        kind = _TYPES.get(str(each.get("type")), ColumnType.OTHER)
-        columns.append(Column(name=str(each.get("name", number)), type=kind))
-    return tuple(columns)
+    return tuple(_column(each, number) for number, each in enumerate(said) if isinstance(each, dict))
+
+
+def _column(said: dict[str, Any], number: int) -> Column:
+    """A column, or a tensor with its type and shape in the note."""
+    kind = str(said.get("type"))
+    spec = said.get("tensor-spec")
+    note = OPTIONAL if said.get("required") is False or said.get("optional") is True else ""
+    if isinstance(spec, dict):
+        shape = spec.get("shape")
+        note = f"tensor {spec.get('dtype', '')} ({', '.join(map(str, shape if isinstance(shape, list) else ()))})"
+    elif kind not in _TYPES:
+        note = note or kind
+    return Column(name=str(said.get("name", number)), type=_TYPES.get(kind, ColumnType.OTHER), note=note)

@@ -44,7 +44,7 @@ def list_(invocation: Invocation, query: tuple[str, ...], where: str, sort: str,
 @click.pass_obj
 def show(invocation: Invocation, entry: str) -> None:
     """One entry in full: before, after, gates, hash."""
-    from console.cli.model import GATE_COLUMNS
+    from console.cli.model_text import GATE_COLUMNS
 
     found: JournalEntry = invocation.need("journal").get(entry)
 

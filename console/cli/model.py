@@ -4,63 +4,18 @@ from __future__ import annotations
 
 import click
 
-from backends.entities import AliasMove, GateResult, Model, ModelVersion
+from backends.entities import AliasMove, Model, ModelVersion
+from console.cli.model_text import GATE_COLUMNS, MODEL_COLUMNS, MOVE_COLUMNS, VERSION_COLUMNS, print_version
 from console.cli.output import Col, gap, narrate, print_record, print_table
 from console.cli.verb import Invocation, Noun, listing, parsed_query, reason_option
 from console.training.find import find_run
-from console.training.measured import SIDE, in_order
-from console.wording import local_time, number, since, size
+from console.wording import local_time
 
 
 @click.group("model", cls=Noun)
 def model() -> None:
     """Register, promote, roll back model versions."""
 
-
-MODEL_COLUMNS: list[Col[Model]] = [
-    Col("name", lambda item: item.name),
-    Col("latest", lambda item: f"v{item.latest}" if item.latest else "", right=True),
-    Col("aliases", lambda item: " ".join(f"{alias}=v{version}" for alias, version in sorted(item.aliases.items()))),
-    Col("age", lambda item: since(item.updated_at or item.created_at), right=True),
-    Col("versions", lambda item: item.versions, right=True),
-    Col("by", lambda item: item.created_by),
-    Col("note", lambda item: item.note),
-]
-
-VERSION_COLUMNS: list[Col[ModelVersion]] = [
-    Col("version", lambda item: f"v{item.version}", right=True),
-    Col("aliases", lambda item: " ".join(item.aliases)),
-    Col("age", lambda item: since(item.created_at), right=True),
-    Col(
-        "metrics",
-        lambda item: "  ".join(
-            f"{key} {number(item.metrics[key])}" for key in in_order(item) if not key.startswith(SIDE)
-        ),
-        widest=60,
-    ),
-    Col("run", lambda item: item.run[:8]),
-    Col("data", lambda item: " ".join(dict.fromkeys(f"{found.dataset}@{found.version}" for found in item.inputs))),
-    Col("by", lambda item: item.created_by),
-    Col("note", lambda item: item.note),
-]
-
-GATE_COLUMNS: list[Col[GateResult]] = [
-    Col("gate", lambda item: item.gate),
-    Col("result", lambda item: item.status, state=True),
-    Col("measured", lambda item: item.value, widest=60),
-    Col("wanted", lambda item: item.rule, widest=60),
-    Col("detail", lambda item: item.detail, widest=80),
-]
-
-MOVE_COLUMNS: list[Col[AliasMove]] = [
-    Col("when", lambda item: local_time(item.at)),
-    Col("alias", lambda item: item.alias),
-    Col("from", lambda item: f"v{item.previous}" if item.previous else "", right=True),
-    Col("to", lambda item: f"v{item.version}" if item.version else "", right=True),
-    Col("action", lambda item: item.action),
-    Col("by", lambda item: item.actor),
-    Col("why", lambda item: item.reason, widest=60),
-]
 
 alias_option = click.option("--alias", default="champion", show_default=True, help="The alias that moves.")
 confirm_option = click.option(
@@ -119,37 +74,20 @@ def show(invocation: Invocation, name: str, version: str | None) -> None:
 
         invocation.show(found, human)
         return
-    one: ModelVersion = registry.version(name, version)
-    invocation.show(one, lambda: _print_version(one))
+    one = _with_package(invocation, registry.version(name, version))
+    invocation.show(one, lambda: print_version(one))
 
 
-def _print_version(found: ModelVersion) -> None:
-    print_record(
-        {
-            "version": f"{found.model} v{found.version}",
-            "aliases": ", ".join(found.aliases),
-            "run": found.run,
-            "created": local_time(found.created_at),
-            "by": found.created_by,
-            "file": f"{found.file.format} {size(found.file.bytes)} sha256 {found.file.sha256}",
-            "untrusted": ", ".join(found.file.untrusted),
-            "data": ", ".join(f"{item.dataset}@{item.version} {item.digest[:12]}" for item in found.inputs),
-            "note": found.note,
-            "tags": ", ".join(f"{key}={value}" for key, value in sorted(found.tags.items())),
-        }
-    )
-    if found.metrics:
-        gap()
-        print_table(
-            [(name, found.metrics[name]) for name in in_order(found)],
-            [Col("metric", lambda pair: pair[0]), Col("value", lambda pair: number(pair[1], 6), right=True)],
-        )
-    if found.signature.inputs:
-        gap()
-        print_table(
-            found.signature.inputs,
-            [Col("input", lambda column: column.name), Col("type", lambda column: column.type)],
-        )
+def _with_package(invocation: Invocation, version: ModelVersion) -> ModelVersion:
+    """The version with what its MLmodel says; without it, and a word why, where its files cannot be reached."""
+    from backends.contract import BackendError
+    from backends.mlmodel import with_package
+
+    try:
+        return with_package(invocation.backend, version)
+    except BackendError as error:
+        narrate(f"its MLmodel: {error}")
+        return version
 
 
 @model.command("search")

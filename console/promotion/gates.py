@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from backends.contract import Backend, NotFound, Unsupported
+from backends.contract import Backend, BackendError, NotFound, Unsupported
 from backends.entities import Column, ColumnType, GateResult, GateStatus, ModelVersion, RunStatus
+from backends.mlmodel import OPTIONAL, with_package
 from console.promotion.measures import lower_is_better, primary_of, same_test, test_of, value_of
 
 TOLERANCE = 0.005
@@ -22,6 +23,8 @@ def evaluate_gates(backend: Backend, version: ModelVersion, alias: str) -> tuple
 
 def gates_against(backend: Backend, candidate: ModelVersion, holder: ModelVersion | None) -> tuple[GateResult, ...]:
     """Every gate against a given holder; the worst first."""
+    candidate = told(backend, candidate)
+    holder = told(backend, holder) if holder is not None else None
     results = (
         artifact_gate(backend, candidate),
         types_gate(candidate),
@@ -43,6 +46,16 @@ def holder_of(backend: Backend, model: str, alias: str) -> ModelVersion | None:
     registry = backend.need("registry")
     held = registry.get(model).aliases.get(alias)
     return registry.version(model, held) if held is not None else None
+
+
+def told(backend: Backend, version: ModelVersion) -> ModelVersion:
+    """With the signature that its MLmodel says, where whoever registered it recorded none."""
+    if version.signature.inputs:
+        return version
+    try:
+        return with_package(backend, version)
+    except BackendError:
+        return version  # its files cannot be reached: the gate says that the signature is not known
 
 
 # ---------------------------------------------------------------- the model file
@@ -182,25 +195,33 @@ def signature_gate(candidate: ModelVersion, holder: ModelVersion | None) -> Gate
         return _result("signature", WARN, "not recorded", rule, f"v{unknown.version} has no signature")
     sent = {column.name: column for column in holder.signature.inputs}
     needed = candidate.signature.inputs
-    new = [column.name for column in needed if column.name not in sent]
+    new = [column.name for column in needed if column.name not in sent and column.note != OPTIONAL]
     changed = [column for column in needed if column.name in sent and not _takes(column, sent[column.name])]
+    gone = [name for name in sent if name not in {column.name for column in needed}]
     if new or changed:
         parts = [f"callers do not send {', '.join(new)}"] if new else []
         parts += [f"{c.name} is {c.type}, callers send {sent[c.name].type}" for c in changed]
-        return _result("signature", FAIL, f"{len(new) + len(changed)} columns differ", rule, "; ".join(parts))
-    gone = [name for name in sent if name not in {column.name for column in needed}]
+        return _result("signature", FAIL, _differs(new, gone, changed), rule, "; ".join(parts))
     answers = _answers(candidate, holder)
     if answers:
         return _result("signature", FAIL, "other answer", rule, answers)
     return (
         _result("signature", PASS, "same", rule)
         if not gone
-        else _result("signature", PASS, "fewer columns", rule, f"no longer needed: {', '.join(gone)}")
+        else _result("signature", PASS, _differs(new, gone, changed), rule, f"no longer needed: {', '.join(gone)}")
     )
 
 
+def _differs(new: list[str], gone: list[str], changed: list[Column]) -> str:
+    """`adds a, b; removes c; other type of d`."""
+    said = (("adds", new), ("removes", gone), ("other type of", [column.name for column in changed]))
+    return "; ".join(f"{what} {', '.join(names)}" for what, names in said if names)
+
+
 def _takes(column: Column, sent: Column) -> bool:
-    """A whole number is a number; otherwise the type is the same."""
+    """A whole number is a number; otherwise the type is the same, and of tensors the shape."""
+    if column.type is ColumnType.OTHER:
+        return sent.type is ColumnType.OTHER and column.note == sent.note
     widened = column.type is ColumnType.FLOAT and sent.type in (ColumnType.INT, ColumnType.BOOL)
     return column.type is sent.type or widened
 

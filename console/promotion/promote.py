@@ -6,7 +6,7 @@ import msgspec
 
 from backends.contract import Backend, Invalid, Mutation, Refused
 from backends.entities import AliasMove, GateResult, ModelVersion, Record
-from console.promotion.gates import failed, gates_against, holder_of
+from console.promotion.gates import failed, gates_against, holder_of, told
 from console.promotion.measures import Measure, measures, primary_of, same_test
 from console.promotion.moves import check_expected, made_before, named
 
@@ -36,7 +36,7 @@ class Case(Record, frozen=True, kw_only=True):
 
 def case_for(backend: Backend, model: str, version: str, alias: str) -> Case:
     """The case for pointing the alias at the version (`@alias` also names one)."""
-    candidate: ModelVersion = backend.need("registry").version(model, version)
+    candidate = told(backend, backend.need("registry").version(model, version))
     holder = holder_of(backend, model, alias)
     gates = gates_against(backend, candidate, holder)
     return Case(

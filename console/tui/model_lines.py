@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from backends.entities import AliasMove, Column, Model, ModelVersion
+from backends.entities import AliasMove, Column, ColumnType, Model, ModelFile, ModelVersion, Package
 from console.safe import safe_text
 from console.training.measured import SIDE, in_order
 from console.tui import state
@@ -12,6 +12,9 @@ from console.tui.columns import metric
 from console.tui.describing import field
 from console.tui.lines import Line, wrapped
 from console.wording import ago, local_time, plural, size
+
+NEEDED = 20
+"""Requirements that are shown."""
 
 BLANK = Line([("", "")])
 
@@ -42,8 +45,9 @@ def model_lines(model: Model, champion: ModelVersion | None, width: int) -> list
     return [*lines, *_tags(model.tags)]
 
 
-def version_lines(version: ModelVersion, moves: Sequence[AliasMove], width: int) -> list[Line]:
-    """A version: where it comes from, how good it is, what its file holds, where it has stood."""
+def version_lines(version: ModelVersion, moves: Sequence[AliasMove], width: int, unknown: str = "") -> list[Line]:
+    """A version: where it comes from, how good it is, what its file holds, where it has stood. `unknown` says why its
+    package could not be read."""
     file = version.file
     name = f" {safe_text(version.model, max(8, width - 20))} v{safe_text(version.version, 12)}"
     lines = [Line([(name, "head"), *((f"  {safe_text(alias, 20)}", "accent") for alias in version.aliases)])]
@@ -63,6 +67,7 @@ def version_lines(version: ModelVersion, moves: Sequence[AliasMove], width: int)
         lines.append(field("types", [state.span("warn", "runs code when loaded, cannot be inspected")]))
     for library, number in sorted(file.libraries.items()):
         lines.append(field(library, safe_text(number, 20)))
+    lines += _package(version.package, file, unknown, width)
     lines += _columns("takes", version.signature.inputs) + _columns("gives", version.signature.outputs)
     mine = [m for m in moves if version.version in (m.version, m.previous)]
     if mine:
@@ -71,6 +76,27 @@ def version_lines(version: ModelVersion, moves: Sequence[AliasMove], width: int)
     if version.note:
         lines += [BLANK, *wrapped(safe_text(version.note, 2000), width, indent=" ")]
     return [*lines, *_tags(version.tags)]
+
+
+def _package(package: Package | None, file: ModelFile, unknown: str, width: int) -> list[Line]:
+    """How it is packed for MLflow's clients, and what it needs."""
+    if package is None:
+        return [BLANK, *wrapped(safe_text(f"its MLmodel: {unknown}", 400), width, "warn", " ")] if unknown else []
+    lines = [BLANK, head("package")]
+    said = (
+        ("flavors", ", ".join(package.flavors)),
+        ("loaded by", package.loader),
+        ("mlflow", package.mlflow),
+        ("python", package.python),
+        ("size", size(package.bytes) if package.bytes else ""),
+    )
+    lines += [field(name, safe_text(value, 120)) for name, value in said if value]
+    needs = () if file.libraries else package.requirements  # of our own files the libraries stand above
+    for at, needed in enumerate(needs[:NEEDED]):
+        lines.append(field("" if at else "needs", safe_text(needed, 80)))
+    if len(needs) > NEEDED:
+        lines.append(field("", [(f"and {len(needs) - NEEDED} more", "dim")]))
+    return lines
 
 
 def _move(move: AliasMove, version: str) -> Line:
@@ -98,10 +124,16 @@ def _metrics(version: ModelVersion) -> list[Line]:
 def _columns(title: str, columns: Sequence[Column]) -> list[Line]:
     if not columns:
         return []
-    shown = [field(column.name, [(str(column.type), "dim")], width=24) for column in columns[:60]]
+    shown = [field(column.name, [(_typed(column), "dim")], width=24) for column in columns[:60]]
     if len(columns) > 60:
         shown.append(Line([(f" and {len(columns) - 60} more", "dim")]))
     return [BLANK, head(title), *shown]
+
+
+def _typed(column: Column) -> str:
+    if column.type is ColumnType.OTHER and column.note:
+        return safe_text(column.note, 60)
+    return f"{column.type}  {safe_text(column.note, 60)}".rstrip()
 
 
 def _tags(tags: dict[str, str]) -> list[Line]:

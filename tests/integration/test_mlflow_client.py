@@ -288,3 +288,54 @@ def test_the_sidecar_knows_its_server_and_no_secret(
     again.close()
     files = [each for each in (tmp_path / "s").rglob("*") if each.is_file()]
     assert [each for each in files if b"s3cr3t-value" in each.read_bytes()] == []
+
+
+# ---------------------------------------------------------------- what others' versions say of themselves
+
+
+def test_a_version_that_others_logged_tells_its_signature_and_package(
+    remote: Backend, mlflow_server: MlflowServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Logged and registered by MLflow's own client, which knows nothing of a console."""
+    mlflow = pytest.importorskip("mlflow", reason="mlflow comes with the test extra")
+    import pandas as pd
+    from sklearn.linear_model import LinearRegression
+
+    from backends.mlmodel import with_package
+    from console.promotion.promote import case_for
+
+    monkeypatch.setenv("MLFLOW_DISABLE_TELEMETRY", "true")
+    mlflow.set_tracking_uri(mlflow_server.url)
+    mlflow.set_registry_uri(mlflow_server.url)
+    name = f"others-{uuid.uuid4().hex}"
+    frame = pd.DataFrame({"x": [1.0, 2.0, 3.0], "y": [2.0, 1.0, 4.0], "z": [0.5, 1.5, 2.0]})
+    try:
+        for columns in (["x", "y"], ["x", "z"]):
+            with mlflow.start_run():
+                info = mlflow.sklearn.log_model(
+                    LinearRegression().fit(frame[columns], frame.x),
+                    name="model",
+                    registered_model_name=name,
+                    signature=mlflow.models.infer_signature(frame[columns], frame.x),
+                    pip_requirements=["scikit-learn", "mlflow"],
+                )
+        client = mlflow.MlflowClient()
+        client.set_registered_model_alias(name, "champion", "1")
+    finally:
+        mlflow.set_tracking_uri(None)
+        mlflow.set_registry_uri(None)
+    found = remote.need("registry").version(name, "2")
+    assert (found.signature, found.package) == (Signature(), None), "a list or a look asks for no file"
+    told = with_package(remote, found)
+    assert told.package is not None
+    assert set(told.package.flavors) == set(info.flavors)
+    assert told.package.mlflow == mlflow.__version__
+    assert [each.partition("=")[0] for each in told.package.requirements] == ["scikit-learn", "mlflow"]
+    assert told.package.bytes > 0
+    assert [column.name for column in told.signature.inputs] == info.signature.inputs.input_names()
+    transport = remote.need("registry")._room.transport
+    monkeypatch.setattr(transport, "download", None)
+    assert with_package(remote, found) == told, "read once"
+    monkeypatch.undo()
+    gate = next(gate for gate in case_for(remote, name, "2", "champion").gates if gate.gate == "signature")
+    assert (gate.status, gate.value) == ("fail", "adds z; removes y")

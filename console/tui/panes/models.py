@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import msgspec
+
 from backends.contract import BackendError, NotFound
 from backends.entities import AliasMove, Model, ModelVersion
+from backends.mlmodel import with_package
 from backends.query import MODEL_FIELDS, Query
 from console.safe import safe_text
 from console.tui import ink
@@ -19,6 +23,9 @@ from console.tui.table_pane import MOST, TablePane
 from console.wording import local_time, plural
 
 MOVES = 50
+
+REST = 0.25
+"""Seconds that the cursor stays on a version before a server is asked for its files."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +62,11 @@ class ModelsPane(TablePane):
         self.history: tuple[AliasMove, ...] = ()
         self.more = False
         self.champions: dict[str, ModelVersion] = {}
+        self.told: dict[str, ModelVersion | str] = {}
+        """Versions with what their MLmodel says, or why it could not be read."""
+        self._unread: set[str] = set()
+        """Those of which a reason stands there and that are asked again."""
+        self._telling = ""
         self._wanted = ""
         self._shown = ""
 
@@ -81,6 +93,7 @@ class ModelsPane(TablePane):
         return Models(page.items, champions, page.next is not None)
 
     def show(self, data: Any) -> None:
+        self._unread = {ref for ref, said in self.told.items() if isinstance(said, str)}
         match data:
             case Inside() if data.model.name == self.inside:
                 self.history, self.more = data.moves, data.more
@@ -116,8 +129,34 @@ class ModelsPane(TablePane):
             case Model() as model:
                 return model_lines(model, self.champions.get(model.name), width)
             case ModelVersion() as version:
-                return version_lines(version, self.history, width)
+                said = self.told.get(version.ref)
+                if isinstance(said, ModelVersion):
+                    version = msgspec.structs.replace(
+                        version, package=said.package, signature=said.signature, file=said.file
+                    )
+                return version_lines(version, self.history, width, said if isinstance(said, str) else "")
         return []
+
+    def draw_facts(self) -> None:
+        super().draw_facts()
+        found = self.selected()
+        if not isinstance(found, ModelVersion) or found.ref == self._telling:
+            return
+        if found.ref not in self.told or found.ref in self._unread:
+            self._telling = found.ref
+            self._unread.discard(found.ref)
+            self.run_worker(self._tell(found), group="fetch-package", exclusive=True, exit_on_error=False)
+
+    async def _tell(self, version: ModelVersion) -> None:
+        """Read what a version's MLmodel says, once the cursor rests on it."""
+        if self.backend.features.page_limit:
+            await asyncio.sleep(REST)
+        try:
+            self.told[version.ref] = await self.app.look_up(lambda: with_package(self.backend, version))
+        except BackendError as error:
+            self.told[version.ref] = str(error)
+        self._telling = ""
+        self.draw_facts()
 
     # ------------------------------------------------------------ what the frame asks
 

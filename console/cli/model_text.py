@@ -1,0 +1,101 @@
+"""Models, versions, gates and moves as the command line prints them."""
+
+from __future__ import annotations
+
+from backends.entities import AliasMove, Column, GateResult, Model, ModelVersion, Package
+from console.cli.output import Col, gap, print_record, print_table
+from console.training.measured import SIDE, in_order
+from console.wording import local_time, number, since, size
+
+MODEL_COLUMNS: list[Col[Model]] = [
+    Col("name", lambda item: item.name),
+    Col("latest", lambda item: f"v{item.latest}" if item.latest else "", right=True),
+    Col("aliases", lambda item: " ".join(f"{alias}=v{version}" for alias, version in sorted(item.aliases.items()))),
+    Col("age", lambda item: since(item.updated_at or item.created_at), right=True),
+    Col("versions", lambda item: item.versions, right=True),
+    Col("by", lambda item: item.created_by),
+    Col("note", lambda item: item.note),
+]
+
+VERSION_COLUMNS: list[Col[ModelVersion]] = [
+    Col("version", lambda item: f"v{item.version}", right=True),
+    Col("aliases", lambda item: " ".join(item.aliases)),
+    Col("age", lambda item: since(item.created_at), right=True),
+    Col(
+        "metrics",
+        lambda item: "  ".join(
+            f"{key} {number(item.metrics[key])}" for key in in_order(item) if not key.startswith(SIDE)
+        ),
+        widest=60,
+    ),
+    Col("run", lambda item: item.run[:8]),
+    Col("data", lambda item: " ".join(dict.fromkeys(f"{found.dataset}@{found.version}" for found in item.inputs))),
+    Col("by", lambda item: item.created_by),
+    Col("note", lambda item: item.note),
+]
+
+GATE_COLUMNS: list[Col[GateResult]] = [
+    Col("gate", lambda item: item.gate),
+    Col("result", lambda item: item.status, state=True),
+    Col("measured", lambda item: item.value, widest=60),
+    Col("wanted", lambda item: item.rule, widest=60),
+    Col("detail", lambda item: item.detail, widest=80),
+]
+
+MOVE_COLUMNS: list[Col[AliasMove]] = [
+    Col("when", lambda item: local_time(item.at)),
+    Col("alias", lambda item: item.alias),
+    Col("from", lambda item: f"v{item.previous}" if item.previous else "", right=True),
+    Col("to", lambda item: f"v{item.version}" if item.version else "", right=True),
+    Col("action", lambda item: item.action),
+    Col("by", lambda item: item.actor),
+    Col("why", lambda item: item.reason, widest=60),
+]
+
+
+def print_version(found: ModelVersion) -> None:
+    """Everything that is known of a version."""
+    print_record(
+        {
+            "version": f"{found.model} v{found.version}",
+            "aliases": ", ".join(found.aliases),
+            "run": found.run,
+            "created": local_time(found.created_at),
+            "by": found.created_by,
+            "file": f"{found.file.format} {size(found.file.bytes)} sha256 {found.file.sha256}",
+            "untrusted": ", ".join(found.file.untrusted),
+            "data": ", ".join(f"{item.dataset}@{item.version} {item.digest[:12]}" for item in found.inputs),
+            **_package(found.package),
+            "note": found.note,
+            "tags": ", ".join(f"{key}={value}" for key, value in sorted(found.tags.items())),
+        }
+    )
+    if found.metrics:
+        gap()
+        print_table(
+            [(name, found.metrics[name]) for name in in_order(found)],
+            [Col("metric", lambda pair: pair[0]), Col("value", lambda pair: number(pair[1], 6), right=True)],
+        )
+    for title, columns in (("input", found.signature.inputs), ("output", found.signature.outputs)):
+        if columns:
+            gap()
+            print_table(columns, _signature_columns(title))
+
+
+def _signature_columns(title: str) -> list[Col[Column]]:
+    return [
+        Col(title, lambda column: column.name),
+        Col("type", lambda column: column.type),
+        Col("note", lambda column: column.note, widest=40),
+    ]
+
+
+def _package(package: Package | None) -> dict[str, str]:
+    if package is None:
+        return {}
+    return {
+        "flavors": ", ".join(package.flavors),
+        "mlflow": package.mlflow,
+        "python": package.python,
+        "needs": ", ".join(package.requirements),
+    }
