@@ -227,3 +227,7 @@ def delete(invocation: Invocation, name: str, confirm: str | None, reason: str, 
     invocation.confirm(found.name, confirm, deed=f"delete dataset {found.name}", production_only=False)
     datasets.delete(found.name, invocation.mutation(reason, key))
     invocation.show({"deleted": found.name}, lambda: narrate(f"{found.name}: deleted"))
+
+
+# The noun's further verbs, which are written on it.
+from console.cli import dataset_bias as _bias  # noqa: E402, F401

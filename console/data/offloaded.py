@@ -10,7 +10,8 @@ import msgspec
 
 from backends.connect import place_of
 from backends.contract import Backend, Mutation, Refused
-from backends.entities import DatasetVersion, Progress
+from backends.entities import DatasetVersion, Progress, Report
+from console.data.bias.examine import BiasJob
 from console.data.profile import VersionProfile
 from console.data.rows import RowPage
 from console.offload import run_offloaded
@@ -55,6 +56,19 @@ def rows_offloaded(
     """As `rows.read_rows`."""
     args = ["rows", f"--offset={offset}", f"--limit={limit}", "--", ref]
     return msgspec.convert(_run(backend, args, None, cancel), RowPage)
+
+
+def bias_offloaded(
+    backend: Backend,
+    job: BiasJob,
+    actor: str,
+    *,
+    on_progress: Callable[[Progress], None] | None = None,
+    cancel: Callable[[], bool] | None = None,
+) -> Report:
+    """As `bias.examine.examine_version`."""
+    args = ["bias", f"--actor={actor}", "--", msgspec.json.encode(job).decode()]
+    return msgspec.convert(_run(backend, args, on_progress, cancel), Report)
 
 
 def export_offloaded(

@@ -12,6 +12,8 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+import msgspec
+
 from backends.connect import connect
 from backends.contract import BackendError, DatasetStore, Mutation
 from console.offload import Speaker
@@ -24,6 +26,7 @@ def main(argv: list[str]) -> int:
     try:
         backend = connect("worker", args.url)
         try:
+            args.backend = backend
             args.staging = backend.home / "tmp" if backend.home else None
             speaker.result(args.work(backend.need("datasets"), args, speaker))
         finally:
@@ -86,6 +89,13 @@ def _export(datasets: DatasetStore, args: argparse.Namespace, speaker: Speaker) 
     return str(path)
 
 
+def _bias(_datasets: DatasetStore, args: argparse.Namespace, speaker: Speaker) -> Any:
+    from console.data.bias.examine import BiasJob, examine_version
+
+    job = msgspec.json.decode(args.job, type=BiasJob)
+    return examine_version(args.backend, job, Mutation(actor=args.actor), progress=speaker.progress)
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="console.data.worker")
     parser.add_argument("url")
@@ -105,6 +115,10 @@ def _parser() -> argparse.ArgumentParser:
     rows.add_argument("ref")
     rows.add_argument("--offset", type=int, default=0)
     rows.add_argument("--limit", type=int, default=100)
+    bias = verbs.add_parser("bias")
+    bias.set_defaults(work=_bias)
+    bias.add_argument("job")
+    bias.add_argument("--actor", required=True)
     export = verbs.add_parser("export")
     export.set_defaults(work=_export)
     export.add_argument("ref")
