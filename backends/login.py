@@ -58,7 +58,7 @@ class Login(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         elif self.file:
             found = _from_file(Path(self.file).expanduser())
         elif self.command:
-            found = _from_command(self.command)
+            found = printed_by(self.command)
         else:
             return ""
         found = found.strip()
@@ -81,7 +81,8 @@ def _from_file(path: Path) -> str:
         raise Unauthorized(f"token file {path} is not UTF-8 text") from None
 
 
-def _from_command(command: str) -> str:
+def printed_by(command: str) -> str:
+    """What the command prints. Unauthorized where it cannot be run, fails or is too slow; no error holds its output."""
     try:
         words = shlex.split(command)
     except ValueError as error:

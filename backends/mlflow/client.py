@@ -70,7 +70,7 @@ def open_mlflow(name: str, url: str, sidecar: Backend, login: Login, options: Ma
         logged_models=MlflowLoggedModels(room, experiments),
         artifacts=None if "artifacts" in lacks else artifacts,
         registry=registry,
-        missing={key: why for key, why in lacks.items() if key == "artifacts"},
+        missing=dict(lacks),
         changed=room.changed,
         close=close,
         tracking=tracking,

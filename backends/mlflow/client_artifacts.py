@@ -10,8 +10,10 @@ from typing import Final
 
 from backends.contract import BackendError, Invalid, Mutation, NotFound, Unsupported
 from backends.entities import Artifact
-from backends.mlflow import decode
+from backends.mlflow import decode, presigned
+from backends.mlflow.bucket import Bucket
 from backends.mlflow.client_room import Room
+from backends.mlflow.flavours import Files
 from backends.mlflow.names import ARTIFACTS
 
 _SCHEME: Final = "mlflow-artifacts:/"
@@ -29,6 +31,9 @@ class MlflowArtifacts:
         self._room = room
         self._kept = home / "fetched"
         self._roots: dict[str, str] = {}
+        self._files = room.transport.flavour.files
+        signer = room.transport.place.signer
+        self._bucket = Bucket(signer) if signer is not None and self._files is Files.S3 else None
 
     # ------------------------------------------------------------ where files are
 
@@ -96,7 +101,7 @@ class MlflowArtifacts:
         _checked(path)
         if file.is_symlink() or not file.is_file():
             raise Invalid(f"a regular file is wanted, and {file} is none; nothing was kept.", "file")
-        self._room.transport.upload(self._proxied(run, path), file)
+        self._send(run, path, file)
         self._room.touch()
         made = Artifact(run=run, path=path, bytes=file.stat().st_size, sha256=_digest(file))
         self._room.state.keep_digest(run, path, made.sha256)
@@ -107,9 +112,9 @@ class MlflowArtifacts:
         folder = self._kept / hashlib.sha256(f"{run}\0{path}".encode()).hexdigest()[:32]
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         target = folder / (Path(path).name or "file")
-        route, params = self._route(run, path)
+        _checked(path)
         try:
-            self._room.transport.download(route, target, params=params, most=LARGEST)
+            self._fetch(run, path, target)
         except NotFound:
             raise NotFound(f"{run} has no artifact {path[:200]}.") from None
         except BackendError:
@@ -121,6 +126,27 @@ class MlflowArtifacts:
         os.utime(target)
         self._shrink()
         return target
+
+    def _in_bucket(self, run: str) -> Bucket | None:
+        return self._bucket if self._bucket is not None and not self.root(run).startswith(_SCHEME) else None
+
+    def _fetch(self, run: str, path: str, to: Path) -> None:
+        """In the way that this kind of server gives files."""
+        if bucket := self._in_bucket(run):
+            bucket.fetch(self.root(run), path, to, LARGEST)
+        elif self._files is Files.SIGNED:
+            presigned.fetch(self._room.transport, run, path, to, LARGEST)
+        else:
+            route, params = self._route(run, path)
+            self._room.transport.download(route, to, params=params, most=LARGEST)
+
+    def _send(self, run: str, path: str, file: Path) -> None:
+        if bucket := self._in_bucket(run):
+            bucket.send(self.root(run), path, file)
+        elif self._files is Files.SIGNED:
+            presigned.send(self._room.transport, run, path, file)
+        else:
+            self._room.transport.upload(self._proxied(run, path), file)
 
     def _route(self, run: str, path: str) -> tuple[str, dict[str, str] | None]:
         _checked(path)
@@ -152,7 +178,12 @@ class MlflowArtifacts:
         parent = path.rpartition("/")[0]
         if not any(each.path == path for each in self.children(run, parent)):
             raise NotFound(f"{run} has no artifact {path[:200]}; nothing was removed.")
-        self._room.change("DELETE", self._proxied(run, path), {})
+        if bucket := self._in_bucket(run):
+            bucket.remove(self.root(run), path)
+        elif self._files is Files.SIGNED:
+            raise Unsupported("single files of a Databricks run cannot be removed; delete the run, or leave them")
+        else:
+            self._room.change("DELETE", self._proxied(run, path), {})
         self._room.record("artifact.remove", f"{run}/{path}", mutation)
         self._room.state.note("artifact.remove", mutation)
 

@@ -27,6 +27,8 @@ SORTED: Final = 3_000
 """So many runs are fetched whole to be sorted or filtered here; of more, the newest `NEWEST`."""
 NEWEST: Final = 1_000
 PIECE: Final = 500
+_STEPS: Final = 40
+"""Pages that are gone through to come to a far one, on a server that knows no row numbers."""
 _KEPT_S: Final = 30.0
 _KEPT: Final = 8
 _DELETED: Final = Key("attribute", "deleted")
@@ -50,6 +52,7 @@ class RunPages:
         self._room = room
         self._experiments = experiments
         self._held: dict[tuple[Query, bool], Held] = {}
+        self._tokens: dict[object, tuple[float, object, dict[int, str]]] = {}
 
     # ------------------------------------------------------------ pages
 
@@ -191,18 +194,55 @@ class RunPages:
         }
         if compiled.text:
             body["filter"] = compiled.text
-        if first:
-            body["page_token"] = self._token(first)
+        token = self._token(body, first) if first else ""
+        if token is None:
+            return [], False
+        if token:
+            body["page_token"] = token
         found = self._room.transport.search("runs/search", body)
+        self._note_token(body, first + len(found.get("runs", ())), found)
         return [self.run(each) for each in found.get("runs", ())], bool(found.get("next_page_token"))
 
-    def _token(self, first: int) -> str:
+    def _token(self, body: dict[str, Any], first: int) -> str | None:
+        """By which the page from a row on is asked for; None where the list ends before it."""
         server = self._room.transport.server
         if server.own:
             return f"#{first}"
-        if self._room.transport.flavour.name not in ("oss", "dagshub"):
-            raise Unsupported("this server's pages can only be read one after the other; narrow the filter instead")
+        if not self._room.transport.flavour.offsets:
+            return self._walked(body, first)
         return base64.b64encode(msgspec.json.encode({"offset": first})).decode()
+
+    def _walked(self, body: dict[str, Any], first: int) -> str | None:
+        """Such a server tells only how the page after this one is asked for: go there from the nearest known row."""
+        known = self._known(body)
+        for _ in range(_STEPS):
+            row = max((each for each in known if each <= first), default=0)
+            if row == first:
+                return known[row]
+            asked = body | {"max_results": min(PIECE, first - row)} | ({"page_token": known[row]} if row else {})
+            found = self._room.transport.search("runs/search", asked)
+            came = len(found.get("runs", ()))
+            if not came or not found.get("next_page_token"):
+                return None
+            self._note_token(body, row + came, found)
+        raise Unsupported(
+            f"this server's pages can only be read one after the other, and row {first:,} is too far; narrow the filter"
+        )
+
+    def _known(self, body: dict[str, Any]) -> dict[int, str]:
+        """Row → token, of one list; for half a minute, or until we change something."""
+        key = (tuple(body["experiment_ids"]), body.get("filter", ""), body["run_view_type"])
+        at, changes, rows = self._tokens.get(key, (0.0, None, {}))
+        if changes != self._room.changes or time.monotonic() - at > _KEPT_S:
+            if len(self._tokens) >= _KEPT:
+                self._tokens.clear()
+            rows = {}
+            self._tokens[key] = (time.monotonic(), self._room.changes, rows)
+        return rows
+
+    def _note_token(self, body: dict[str, Any], row: int, found: dict[str, Any]) -> None:
+        if not self._room.transport.flavour.offsets and (token := found.get("next_page_token")):
+            self._known(body)[row] = str(token)
 
     def run(self, found: dict[str, Any]) -> Run:
         return decode.run(found, self._experiments.name_of(str(found.get("info", {}).get("experiment_id", ""))))

@@ -32,6 +32,8 @@ from backends.query import Query, select
 
 _MOST: Final = 10_000
 """Models or versions that are looked at for one list."""
+_ASKED: Final = 50
+"""Models or versions that are asked for one by one, where lists do not tell enough."""
 _LATELY_S: Final = 1.0
 _MOVES: Final = 20
 """Moves that a version keeps as tags; older ones are in the journal of whoever made them."""
@@ -46,6 +48,7 @@ class MlflowRegistry:
         self._room = room
         self._artifacts = artifacts
         self._pages = pages
+        self._flavour = room.transport.flavour
         self._moving = threading.Lock()
         self._lately: dict[str, tuple[float, int, Model]] = {}
         """Models that a list has just told of: what is read of one right after need not ask for it again."""
@@ -58,19 +61,31 @@ class MlflowRegistry:
         found: list[Model] = []
         if kind in ("", "model"):
             found += self._models("")
-        if kind in ("", "prompt"):
+        if kind in ("", "prompt") and "prompts" not in self._flavour.lacks:
             found += self._models(_PROMPTS)
         found.sort(key=lambda model: model.name)
-        return cut(select(query, found), at, limit, name=lambda model: model.name)
+        page = cut(select(query, found), at, limit, name=lambda model: model.name)
+        return page if self._flavour.whole_lists else self._whole(page)
+
+    def _whole(self, page: Page[Model]) -> Page[Model]:
+        """With what only asking for each model tells."""
+        few = page.items[:_ASKED]
+        items = (*(self._get(each.name) for each in few), *page.items[_ASKED:])
+        return msgspec.structs.replace(
+            page, items=items, note=f"aliases of the first {_ASKED}" if page.items[_ASKED:] else page.note
+        )
 
     def _models(self, filter_: str) -> Iterable[Model]:
         token, seen = "", 0
         while seen < _MOST:
-            params = {"filter": filter_, "max_results": 1_000, "page_token": token}
+            params = {"filter": filter_, "max_results": min(1_000, self._flavour.most), "page_token": token}
             answer = self._room.transport.get("registered-models/search", params)
             for each in answer.get("registered_models", ()):
                 seen += 1
                 model = decode.model(each)
+                if not self._flavour.whole_lists:
+                    yield model
+                    continue
                 self._notice(model)
                 self._lately[model.name] = (time.monotonic(), self._room.changes, model)
                 yield model
@@ -121,9 +136,12 @@ class MlflowRegistry:
     ) -> Page[ModelVersion]:
         held = {model.name: model.aliases for model in self.page(limit=_MOST, kind="").items}
         found: list[ModelVersion] = []
-        if kind in ("", "model"):
+        if not self._flavour.whole_lists:
+            for name in list(held)[:_ASKED]:
+                found += self._versions(f"name = {_quoted(name)}", held)
+        elif kind in ("", "model"):
             found += self._versions("", held)
-        if kind in ("", "prompt"):
+        if kind in ("", "prompt") and "prompts" not in self._flavour.lacks:
             found += self._versions(_PROMPTS, held)
         found.sort(key=lambda version: (-version.created_at, version.model, -(decode.integer(version.version) or 0)))
         page = cut(select(query, found), at, limit, name=lambda version: version.ref)
@@ -141,7 +159,7 @@ class MlflowRegistry:
     def _raw_versions(self, filter_: str) -> Iterable[dict[str, Any]]:
         token, seen = "", 0
         while seen < _MOST:
-            params = {"filter": filter_, "max_results": _MOST, "page_token": token}
+            params = {"filter": filter_, "max_results": self._flavour.most, "page_token": token}
             answer = self._room.transport.get("model-versions/search", params)
             items = answer.get("model_versions", ())
             seen += len(items)
@@ -212,6 +230,7 @@ class MlflowRegistry:
 
     def rename(self, model: str, name: str, mutation: Mutation) -> Model:
         check_name("model", name)
+        self._room.can("rename")
         if self._room.state.made_before("model.rename", mutation) is None:
             self._get(model)
             try:
@@ -224,6 +243,7 @@ class MlflowRegistry:
         return self._get(name)
 
     def delete(self, model: str, mutation: Mutation) -> None:
+        self._room.can("delete")
         if self._room.state.made_before("model.delete", mutation) is not None:
             return
         found = self._get(model)
@@ -263,6 +283,7 @@ class MlflowRegistry:
         logged_model: str = "",
     ) -> ModelVersion:
         check_name("model", model, "model")
+        self._room.can("register")
         made = self._room.state.made_before("model.register", mutation)
         if made is not None:
             name, _, number = made.rpartition("@")
@@ -327,6 +348,7 @@ class MlflowRegistry:
     ) -> AliasMove:
         """Read, compare, set, read back: MLflow itself compares nothing. One at a time of this sidecar's consoles."""
         check_name("alias", alias, "alias")
+        self._room.can("aliases")
         with self._moving, self._room.state.alone():
             made = self._room.state.made_before("model.alias", mutation)
             if made is not None:
@@ -424,7 +446,7 @@ class MlflowRegistry:
     def _moves(self, model: str, alias: str = "") -> list[AliasMove]:
         """Newest first: our own, those that others left as tags, those that we noticed and nobody explains."""
         found = {(each.alias, each.at, each.version): each for each in self._room.state.moves(model)}
-        for raw in self._raw_versions(f"name = {_quoted(model)}"):
+        for raw in self._with_tags(self._raw_versions(f"name = {_quoted(model)}")):
             for key, text in decode.pairs(raw.get("tags", ())).items():
                 move = decode.json_tag(text, AliasMove) if key.startswith(names.MOVE) else None
                 if move is not None:
@@ -432,6 +454,16 @@ class MlflowRegistry:
                     found.setdefault((told.alias, told.at, told.version), told)
         explained = _explained(list(found.values()))
         return sorted((each for each in explained if alias in ("", each.alias)), key=lambda move: move.at, reverse=True)
+
+    def _with_tags(self, versions: Iterable[dict[str, Any]]) -> Iterable[dict[str, Any]]:
+        """Where a list does not tell them, each of the newest is asked for."""
+        if self._flavour.whole_lists:
+            yield from versions
+            return
+        newest = sorted(versions, key=lambda each: -(decode.integer(each.get("version")) or 0))
+        for each in newest[:_ASKED]:
+            asked = {"name": each.get("name", ""), "version": each.get("version", "")}
+            yield self._room.transport.get("model-versions/get", asked)["model_version"]
 
     # ------------------------------------------------------------ notes and tags
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import Any, Final
 
-from backends.contract import Backend, Invalid, Journal, Mutation
+from backends.contract import Backend, Invalid, Journal, Mutation, Unsupported
 from backends.mlflow.state import State
 from backends.mlflow.transport import Transport
 
@@ -44,6 +44,12 @@ class Room:
     def changes(self) -> int:
         """How often we changed something."""
         return self._changes
+
+    def can(self, what: str) -> None:
+        """Unsupported where this kind of server has it not, before anything is asked."""
+        flavour = self.transport.flavour
+        if why := flavour.lacks.get(what):
+            raise Unsupported(f"{what}: {why}. Nothing was changed.")
 
     def touch(self) -> None:
         """Something was changed by us."""

@@ -19,7 +19,7 @@ from backends.entities import Millis
 from backends.login import Login
 from backends.mlflow import trouble
 from backends.mlflow.cache import Cache
-from backends.mlflow.flavours import Flavour, flavour
+from backends.mlflow.flavours import Flavour, Place, place
 from backends.mlflow.names import API, API_3
 
 if TYPE_CHECKING:
@@ -53,11 +53,13 @@ class Transport:
 
     def __init__(self, url: str, *, login: Login, options: Mapping[str, str], cache: Path | None, name: str) -> None:
         self.name = name
-        self.root = _address(url)
+        self.place: Place = place(url, login, options)
+        self.root = self.place.address
         self.where = self.root
-        self.login = login
+        self.login = self.place.login
         self.options = dict(options)
-        self.flavour: Flavour = flavour(options.get("flavor", ""))
+        self.flavour: Flavour = self.place.flavour
+        self._signer = self.place.signer
         self.last_good: Millis | None = None
         self.seconds = 0.0
         """What the last answered read took."""
@@ -99,7 +101,7 @@ class Transport:
     ) -> dict[str, Any]:
         asked = b"" if body is None else msgspec.json.encode(body, order="sorted")
         key = Cache.key(
-            self.root, self.options.get("workspace", ""), self.login.username, self.login.named, method, path,
+            self.place.key, self.options.get("workspace", ""), self.login.username, self.login.named, method, path,
             repr(params), asked.decode(),
         )  # fmt: skip
         try:
@@ -171,7 +173,7 @@ class Transport:
         While it is away it is what it was when last seen.
         """
         if self._info is None:
-            key = Cache.key(self.root, "what the server is")
+            key = Cache.key(self.place.key, "what the server is")
             try:
                 self._info = self._probed()
             except Unreachable:
@@ -183,6 +185,8 @@ class Transport:
         return self._info
 
     def _probed(self) -> ServerInfo:
+        if not self.flavour.probed:
+            return ServerInfo()
         version = self._text("/version")
         try:
             said = self.get(f"{API_3}/server-info", keep=False)
@@ -206,7 +210,10 @@ class Transport:
 
     def ping(self) -> None:
         """One cheap question, whether it is there again."""
-        self._send("GET", "/health", (), None, CONNECT_S)
+        if self.flavour.probed:
+            self._send("GET", "/health", (), None, CONNECT_S)
+        else:
+            self._send("POST", "experiments/search", (), b'{"max_results":1}', CONNECT_S)
 
     def trouble(self) -> Unreachable | None:
         """What keeps us from asking at this moment."""
@@ -226,12 +233,7 @@ class Transport:
 
     def environment(self) -> dict[str, str]:
         """By which an MLflow client in a child process reaches this server. It holds the secret."""
-        found = {"MLFLOW_TRACKING_URI": self.root}
-        secret = self.login.secret() if self.login.there else ""
-        if secret and self.login.username:
-            found |= {"MLFLOW_TRACKING_USERNAME": self.login.username, "MLFLOW_TRACKING_PASSWORD": secret}
-        elif secret:
-            found["MLFLOW_TRACKING_TOKEN"] = secret
+        found = self.place.environment()
         if workspace := self.options.get("workspace"):
             found["MLFLOW_WORKSPACE"] = workspace
         return found
@@ -262,6 +264,8 @@ class Transport:
             # The token may have been renewed where it is kept.
             with self._guard:
                 self._secret = None
+            if self._signer is not None:
+                self._signer.forget()
             if hasattr(body, "seek"):
                 body.seek(0)
             try:
@@ -322,13 +326,16 @@ class Transport:
                     params=list(params),
                     content=body,
                     headers=headers,
+                    auth=self._signer.signing(body) if self._signer is not None else None,
                     timeout=httpx.Timeout(timeout or float(self.options.get("timeout", ANSWER_S)), connect=CONNECT_S),
                 ) as answer,
             ):
                 if answer.status_code >= 300:
                     said = _some(answer)
-                    error = trouble.of_answer(answer.status_code, answer.headers, said, self.where, asked)
-                    if answer.status_code == 401:
+                    error = self._refused(answer, said) or trouble.of_answer(
+                        answer.status_code, answer.headers, said, self.where, asked
+                    )
+                    if answer.status_code == 401 or isinstance(error, trouble.Stale):
                         raise _Expired(str(error))
                     raise self._failed(error) if isinstance(error, Unreachable) else error
                 yield answer
@@ -338,6 +345,12 @@ class Transport:
             raise _Unsent(str(found), found.retry_at, found.since) from None
         except httpx.HTTPError as error:
             raise self._failed(trouble.of_failure(error, self.where)) from None
+
+    def _refused(self, answer: httpx.Response, said: bytes) -> BackendError | None:
+        """A no of whoever looks at signatures, before the server itself."""
+        if self._signer is None:
+            return None
+        return self._signer.refusal(answer.status_code, answer.headers, said, self.where)
 
     def _headers(self, body: Any, length: int | None) -> dict[str, str]:
         headers = {"Accept": "application/json"}
@@ -364,7 +377,7 @@ class Transport:
             return self._secret
 
     def _url(self, path: str) -> str:
-        if path.startswith("/api/2.0/mlflow-artifacts/"):
+        if path.startswith("/api/2.0/mlflow-artifacts/") and not self.flavour.prefixed_files:
             return self._host + quote(path, safe="/~")
         if path.startswith("/"):
             return self._host + self._prefix + quote(path, safe="/~")
@@ -408,7 +421,7 @@ class Transport:
             return self._trouble
 
 
-class _Expired(BackendError):
+class _Expired(Unauthorized):
     """401: the secret may have changed."""
 
 
@@ -445,21 +458,6 @@ def _listed(params: Params | None) -> list[tuple[str, str]]:
             if each is not None and each != "":
                 found.append((name, str(each)))
     return found
-
-
-def _address(url: str) -> str:
-    """`mlflow+https://host/path` → `https://host/path`; credentials in it are refused."""
-    plain = url.removeprefix("mlflow+")
-    parts = urlsplit(plain)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise Invalid("a server's address is like mlflow+https://mlflow.example.org, and this is none", "url")
-    if parts.username or parts.password:
-        raise Invalid(
-            "the address holds a user or a password; name the place of the secret instead (token_env, token_file or "
-            "token_command, with username)",
-            "url",
-        )
-    return plain.rstrip("/")
 
 
 def _version() -> str:

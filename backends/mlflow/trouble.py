@@ -43,6 +43,10 @@ _KINDS: Final[dict[str, type[BackendError]]] = {
 }
 
 
+class Stale(Unauthorized):
+    """Who we said we are has ended, and may have been renewed where it is kept."""
+
+
 def of_answer(status: int, headers: Any, body: bytes, where: str, asked: str) -> BackendError:
     """The error that an answer other than 2xx is."""
     text = body[:20_000].decode("utf-8", "replace")
