@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import click
 
 from backends.entities import CheckResult, GateStatus, Report
@@ -22,6 +25,42 @@ RESULT_COLUMNS: list[Col[CheckResult]] = [
 ]
 
 
+def limit_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """When a row counts as predicted positive, how many rows a group needs, and what is still fair."""
+    for decorate in (
+        click.option(
+            "--min-ratio",
+            default=0.8,
+            show_default=True,
+            type=click.FloatRange(0, 1),
+            help="Of two groups' rates; the four-fifths rule's.",
+        ),
+        click.option(
+            "--max-difference",
+            default=0.1,
+            show_default=True,
+            type=click.FloatRange(0, 1),
+            help="Between two groups' rates.",
+        ),
+        click.option(
+            "--min-group",
+            default=30,
+            show_default=True,
+            type=click.IntRange(1),
+            help="Rows below which a group is shown and not compared.",
+        ),
+        click.option(
+            "--threshold",
+            default=0.5,
+            show_default=True,
+            type=click.FloatRange(0, 1),
+            help="Score from which a row counts as predicted positive.",
+        ),
+    ):
+        command = decorate(command)
+    return command
+
+
 @dataset.command("bias")
 @click.argument("ref", metavar="NAME[@VERSION]")
 @click.option(
@@ -33,14 +72,7 @@ RESULT_COLUMNS: list[Col[CheckResult]] = [
 @click.option(
     "--positive", default="", metavar="VALUE", help="The value of label and prediction that is the positive one."
 )
-@click.option(
-    "--threshold", default=0.5, show_default=True, help="Score from which a row counts as predicted positive."
-)
-@click.option("--min-group", default=30, show_default=True, type=click.IntRange(1), help="Rows a group needs.")
-@click.option("--max-difference", default=0.1, show_default=True, type=click.FloatRange(0, 1))
-@click.option(
-    "--min-ratio", default=0.8, show_default=True, type=click.FloatRange(0, 1), help="The four-fifths rule's."
-)
+@limit_options
 @click.pass_obj
 def bias(
     invocation: Invocation,

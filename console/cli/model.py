@@ -337,3 +337,7 @@ def _say_move(invocation: Invocation, move: AliasMove) -> None:
         narrate(f"{move.model} {move.alias}: {before} → {after}. Undo: mlops-console model undo")
 
     invocation.show(move, human)
+
+
+# The noun's further verbs, which are written on it.
+from console.cli import model_bias as _bias  # noqa: E402, F401

@@ -9,12 +9,15 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import numpy as np
 import pandas as pd
 
 from backends.entities import Column, ColumnType, Signature
 from console.monitoring.profile import build_profile
 from console.training.channel import Channel
 from console.training.frame import Rows
+from console.training.held_out import FILE as HELD_OUT
+from console.training.held_out import write_held_out
 from console.training.mlflow_model import write_mlflow_model
 from console.training.model_file import ModelMeta, TestData, library_versions, load_model, save_model
 from console.training.recipe import Recipe
@@ -36,8 +39,8 @@ def keep_model(
     importance: dict[str, float],
     test: TestData,
 ) -> None:
-    """Write `model/model.skops`, `model/meta.json`, `model/reference.json`, `model/importance.json`, `environment.txt`,
-    and the files by which MLflow's clients load the model."""
+    """Write `model/model.skops`, `model/meta.json`, `model/reference.json`, `model/importance.json`,
+    `held_out.parquet`, `environment.txt`, and the files by which MLflow's clients load the model."""
     channel.progress(0.94, "saving the model")
     folder = out / "model"
     file = save_model(pipeline, folder / "model.skops")
@@ -74,7 +77,18 @@ def keep_model(
         _reference(recipe, rows, classes, positive, kind, scores, train_rows, test_rows, importance)
     )
     (out / "environment.txt").write_text(_environment())
-    names = ["model/model.skops", "model/meta.json", "model/importance.json", "model/reference.json", "environment.txt"]
+    order = np.argsort(rows.numbers[test_rows], kind="stable")
+    write_held_out(
+        out / HELD_OUT, rows.numbers[test_rows][order], rows.target[test_rows][order], scores[order], classes
+    )
+    names = [
+        "model/model.skops",
+        "model/meta.json",
+        "model/importance.json",
+        "model/reference.json",
+        HELD_OUT,
+        "environment.txt",
+    ]
     for name in [*names, *(f"model/{each}" for each in shared)]:
         if (out / name).exists():
             channel.say(artifact=name)
@@ -112,8 +126,6 @@ def _reference(
 
 def _check_round_trip(pipeline: Any, path: Path, sha256: str, rows: Rows, test_rows: Any) -> None:
     """A model that would answer differently after loading must not be kept."""
-    import numpy as np
-
     few = rows.frame.loc[test_rows[:50], rows.features.names]
     loaded = load_model(path, sha256)
     if not np.array_equal(np.asarray(pipeline.predict(few)), np.asarray(loaded.predict(few))):

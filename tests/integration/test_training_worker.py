@@ -144,6 +144,10 @@ def test_the_reported_metrics_are_those_of_the_saved_model_on_the_held_out_rows(
     assert ran.metrics["auc"] == pytest.approx(roc_auc_score(held_out["label"] == "yes", scores))
     assert ran.metrics["brier"] == pytest.approx(np.mean((scores - (held_out["label"] == "yes")) ** 2))
     assert "when" not in [column.name for column in ran.meta.features]
+    kept = pd.read_parquet(ran.folder / "artifacts/held_out.parquet")
+    assert kept["row"].tolist() == list(range(450, 600))
+    assert kept["target"].tolist() == held_out["label"].tolist()
+    assert kept["score"].to_numpy() == pytest.approx(scores)
 
 
 def test_the_course_of_a_metric_is_seen_while_it_fits_and_ends_at_the_result(tmp_path: Path) -> None:
