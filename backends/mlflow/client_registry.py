@@ -127,7 +127,7 @@ class MlflowRegistry:
 
     def versions(self, name: str, *, at: str = START, limit: int = 100) -> Page[ModelVersion]:
         model = self._get(name)
-        found = self._versions(f"name = {_quoted(name)}", {name: model.aliases})
+        found = self._versions(_those_of(model), {name: model.aliases})
         page = cut(found, at, limit, name=lambda version: version.version)
         return msgspec.structs.replace(page, items=self._with_runs(page.items))
 
@@ -446,7 +446,7 @@ class MlflowRegistry:
     def _moves(self, model: str, alias: str = "") -> list[AliasMove]:
         """Newest first: our own, those that others left as tags, those that we noticed and nobody explains."""
         found = {(each.alias, each.at, each.version): each for each in self._room.state.moves(model)}
-        for raw in self._with_tags(self._raw_versions(f"name = {_quoted(model)}")):
+        for raw in self._with_tags(self._raw_versions(_those_of(self._get(model)))):
             for key, text in decode.pairs(raw.get("tags", ())).items():
                 move = decode.json_tag(text, AliasMove) if key.startswith(names.MOVE) else None
                 if move is not None:
@@ -584,6 +584,12 @@ def _pairs(found: Mapping[str, str]) -> list[dict[str, str]]:
 
 def _spelled(value: float) -> float | str:
     return value if abs(value) < float("inf") else str(value)
+
+
+def _those_of(model: Model) -> str:
+    """The filter for the versions of a model: a prompt's are left out where nobody asks for prompts."""
+    named = f"name = {_quoted(model.name)}"
+    return f"{named} and {_PROMPTS}" if model.kind == "prompt" else named
 
 
 def _quoted(name: str) -> str:

@@ -24,6 +24,7 @@ NOUNS: dict[str, str] = {
     "run": "Start, follow, compare and stop training runs.",
     "experiment": "Groups of runs.",
     "model": "Register, promote, roll back model versions.",
+    "prompt": "Versions of prompts, and which of them callers get.",
     "monitor": "Compare what a model sees with what it was trained on.",
     "alert": "What monitors want a person to know.",
     "journal": "Who changed what, when, and why.",

@@ -8,6 +8,7 @@ from backends.contract import Backend, BackendError, NotFound, Unsupported
 from backends.entities import Column, ColumnType, GateResult, GateStatus, ModelVersion, RunStatus
 from backends.mlmodel import OPTIONAL, with_package
 from console.promotion.measures import lower_is_better, primary_of, same_test, test_of, value_of
+from console.promotion.prompts import is_prompt, prompt_gates
 
 TOLERANCE = 0.005
 """A candidate may be this share of the holder's value worse on the same test rows: a tie is no reason to refuse."""
@@ -22,7 +23,9 @@ def evaluate_gates(backend: Backend, version: ModelVersion, alias: str) -> tuple
 
 
 def gates_against(backend: Backend, candidate: ModelVersion, holder: ModelVersion | None) -> tuple[GateResult, ...]:
-    """Every gate against a given holder; the worst first."""
+    """Every gate against a given holder; the worst first. A prompt has gates of its own."""
+    if is_prompt(backend, candidate.model):
+        return tuple(sorted(prompt_gates(candidate, holder), key=lambda result: _SEVERITY[result.status]))
     candidate = told(backend, candidate)
     holder = told(backend, holder) if holder is not None else None
     results = (

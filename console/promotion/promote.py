@@ -9,6 +9,7 @@ from backends.entities import AliasMove, GateResult, ModelVersion, Record
 from console.promotion.gates import failed, gates_against, holder_of, told
 from console.promotion.measures import Measure, measures, primary_of, same_test
 from console.promotion.moves import check_expected, made_before, named
+from console.promotion.prompts import is_prompt
 
 
 class Case(Record, frozen=True, kw_only=True):
@@ -23,6 +24,8 @@ class Case(Record, frozen=True, kw_only=True):
     measures: tuple[Measure, ...]
     """The primary metric first."""
     primary: str
+    prompt: bool = False
+    """It is a text that is promoted, and no model."""
     same_test: bool
     """Whether both were measured on the very same rows."""
     refusal: str = ""
@@ -47,6 +50,7 @@ def case_for(backend: Backend, model: str, version: str, alias: str) -> Case:
         gates=gates,
         measures=measures(candidate, holder),
         primary=primary_of(candidate),
+        prompt=is_prompt(backend, model),
         same_test=holder is not None and same_test(candidate, holder),
         refusal=_refusal(gates),
     )

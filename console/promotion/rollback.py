@@ -8,6 +8,9 @@ from backends.contract import Backend, Mutation, NotFound, Refused
 from backends.entities import AliasMove, GateResult, GateStatus, ModelVersion
 from console.promotion.gates import artifact_gate
 from console.promotion.moves import check_expected, earlier_holders, made_before, moves_of, named
+from console.promotion.prompts import is_prompt, text_gate
+
+_WHAT = {"artifact": "model file", "text": "text"}
 
 
 def rollback_target(backend: Backend, model: str, alias: str, *, to: str | None = None) -> ModelVersion:
@@ -64,9 +67,10 @@ def rollback(
 def whole(
     backend: Backend, target: ModelVersion, mutation: Mutation, action: str, alias: str, expected: str | None
 ) -> GateResult:
-    """The artifact gate of a version that is put back; Refused, and journaled, where it fails."""
+    """The artifact gate of a version that is put back, of a prompt that of its text; Refused, and journaled, where it
+    fails."""
     try:
-        gate = artifact_gate(backend, target)
+        gate = text_gate(target) if is_prompt(backend, target.model) else artifact_gate(backend, target)
     except NotFound as error:
         gate = GateResult(gate="artifact", status=GateStatus.FAIL, value="gone", detail=str(error))
     if gate.status is GateStatus.FAIL:
@@ -79,10 +83,10 @@ def whole(
                 before={"model": target.model, "alias": alias, "version": expected},
                 after={"model": target.model, "alias": alias, "version": target.version},
                 outcome="failed",
-                detail=f"refused: artifact: {said}",
+                detail=f"refused: {gate.gate}: {said}",
             )
         raise Refused(
-            f"{target.model} v{target.version} cannot be put back: its model file is {said}. {alias} stays at "
+            f"{target.model} v{target.version} cannot be put back: its {_WHAT[gate.gate]} is {said}. {alias} stays at "
             f"{named(expected)}. Choose another earlier version.",
             (gate,),
         )

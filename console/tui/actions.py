@@ -516,6 +516,17 @@ ACTIONS: tuple[Action, ...] = (
         cli="mlops-console model list",
     ),
     Action(
+        "prompts",
+        "",
+        "prompts",
+        "Prompts, their versions and aliases.",
+        "prompts:show_prompts",
+        command=("prompts", "prompt"),
+        argument="filter",
+        cli="mlops-console prompt list",
+        needs="registry",
+    ),
+    Action(
         "go.monitor",
         "5",
         "Monitor",

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from console.promotion.promote import Case
 
 MOST_METRICS = 6
+MOST_TEXT = 8
+"""Lines of a prompt's text that are shown at once."""
 
 
 def case_lines(case: Case) -> list[Line]:
@@ -22,14 +24,7 @@ def case_lines(case: Case) -> list[Line]:
     lines = [line for gate in case.gates if gate.status is GateStatus.FAIL for line in _gate_lines(gate)]
     if lines:
         lines.append(Line([("", "")]))
-    holder = f"v{safe_text(case.holder.version, 8)} {safe_text(case.alias, 14)}" if case.holder else "no holder yet"
-    heads = [("", 22), (holder, 16), (f"v{safe_text(case.candidate.version, 8)}", 11), ("difference", 13)]
-    lines.append(Line([(ink.fit(text, cells), "dim") for text, cells in heads]))
-    lines += [_measure_line(measure) for measure in case.measures[:MOST_METRICS]]
-    if len(case.measures) > MOST_METRICS:
-        lines.append(Line([(f"{len(case.measures) - MOST_METRICS} more metrics: enter", "dim")]))
-    if case.holder is not None and not case.same_test:
-        lines.append(Line([state.span("warn", "not measured on the same rows: the difference says little")]))
+    lines += _text_lines(case) if case.prompt else _measures(case)
     lines.append(Line([("", "")]))
     lines += [line for gate in case.gates if gate.status is GateStatus.WARN for line in _gate_lines(gate)]
     passed = [gate for gate in case.gates if gate.status is GateStatus.PASS]
@@ -42,6 +37,34 @@ def case_lines(case: Case) -> list[Line]:
         row += [state.span("ok", ""), (f"{said}   ", "")]
     if row:
         lines.append(Line(row))
+    return lines
+
+
+def _measures(case: Case) -> list[Line]:
+    holder = f"v{safe_text(case.holder.version, 8)} {safe_text(case.alias, 14)}" if case.holder else "no holder yet"
+    heads = [("", 22), (holder, 16), (f"v{safe_text(case.candidate.version, 8)}", 11), ("difference", 13)]
+    lines = [Line([(ink.fit(text, cells), "dim") for text, cells in heads])]
+    lines += [_measure_line(measure) for measure in case.measures[:MOST_METRICS]]
+    if len(case.measures) > MOST_METRICS:
+        lines.append(Line([(f"{len(case.measures) - MOST_METRICS} more metrics: enter", "dim")]))
+    if case.holder is not None and not case.same_test:
+        lines.append(Line([state.span("warn", "not measured on the same rows: the difference says little")]))
+    return lines
+
+
+def _text_lines(case: Case) -> list[Line]:
+    """What becomes of the text, line by line."""
+    from console.promotion.prompts import difference
+
+    said = difference(case.holder, case.candidate)
+    holder = f"v{safe_text(case.holder.version, 8)}" if case.holder else "nothing"
+    lines = [Line([(f"the text, from {holder} to v{safe_text(case.candidate.version, 8)}", "dim")])]
+    if not said:
+        return [*lines, Line([("unchanged", "dim")])]
+    tones = {"+": "good", "-": "bad"}
+    lines += [Line([(safe_text(line, 200), tones.get(line[:1], "dim"))]) for line in said[:MOST_TEXT]]
+    if len(said) > MOST_TEXT:
+        lines.append(Line([(f"{len(said) - MOST_TEXT} more lines: enter", "dim")]))
     return lines
 
 

@@ -92,3 +92,40 @@ def _metric_column(name: str, at: int) -> Column[ModelVersion]:
         priority=0 if at == 0 else 1 + at,
         order=lambda version: version.metrics.get(name),
     )
+
+
+def prompt_columns() -> tuple[Column[Model], ...]:
+    """Name, where its aliases stand, how many versions, when it changed."""
+
+    def held(prompt: Model) -> str:
+        return "  ".join(f"{alias} v{version}" for alias, version in sorted(prompt.aliases.items())) or NOTHING
+
+    return (
+        Column("name", "name", lambda m: m.name, 16, grow=3, most=48, sort="name"),
+        Column("aliases", "aliases", held, 16, grow=2, most=48),
+        Column("versions", "versions", lambda m: m.versions, 8, right=True, priority=3, order=lambda m: m.versions),
+        Column(
+            "updated", "changed", lambda m: age(m.updated_at), 7, right=True, priority=3, order=lambda m: m.updated_at
+        ),
+        Column("user", "by", lambda m: short_actor(m.created_by), 8, priority=5, grow=1, most=16),
+        Column("note", "note", lambda m: m.note, 12, priority=6, grow=4, most=60),
+    )
+
+
+def prompt_version_columns(moves: Sequence[AliasMove]) -> tuple[Column[ModelVersion], ...]:
+    """Version, aliases and since when, how its text begins, what callers fill in."""
+    from console.promotion.prompts import text_of, type_of, variables_of
+
+    version, aliases, since, *_ = version_columns((), moves)
+    return (
+        version,
+        aliases,
+        since,
+        Column("text", "text", lambda v: " ".join(text_of(v)[:400].split()) or NOTHING, 20, grow=5, most=100),
+        Column(
+            "variables", "fills in", lambda v: ", ".join(variables_of(v)) or NOTHING, 12, priority=1, grow=1, most=40
+        ),
+        Column("type", "type", type_of, 5, priority=4),
+        Column("created", "age", lambda v: age(v.created_at), 5, right=True, priority=2, order=lambda v: v.created_at),
+        Column("note", "note", lambda v: v.note, 12, priority=5, grow=3, most=60),
+    )

@@ -69,10 +69,7 @@ def version_lines(version: ModelVersion, moves: Sequence[AliasMove], width: int,
         lines.append(field(library, safe_text(number, 20)))
     lines += _package(version.package, file, unknown, width)
     lines += _columns("takes", version.signature.inputs) + _columns("gives", version.signature.outputs)
-    mine = [m for m in moves if version.version in (m.version, m.previous)]
-    if mine:
-        lines += [BLANK, head("history")]
-        lines += [_move(m, version.version) for m in mine[:12]]
+    lines += history_lines(version, moves)
     if version.note:
         lines += [BLANK, *wrapped(safe_text(version.note, 2000), width, indent=" ")]
     return [*lines, *_tags(version.tags)]
@@ -97,6 +94,12 @@ def _package(package: Package | None, file: ModelFile, unknown: str, width: int)
     if len(needs) > NEEDED:
         lines.append(field("", [(f"and {len(needs) - NEEDED} more", "dim")]))
     return lines
+
+
+def history_lines(version: ModelVersion, moves: Sequence[AliasMove]) -> list[Line]:
+    """When the version became what, and when it left, by whom and why."""
+    mine = [move for move in moves if version.version in (move.version, move.previous)]
+    return [BLANK, head("history"), *(_move(move, version.version) for move in mine[:12])] if mine else []
 
 
 def _move(move: AliasMove, version: str) -> Line:

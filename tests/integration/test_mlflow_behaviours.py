@@ -655,6 +655,61 @@ def test_prompts_are_kept_apart_from_models(client: MlflowClient) -> None:
     assert [each.name for each in client.search_prompts(f"name = '{name}'")] == [name]
 
 
+def test_a_prompt_has_versions_and_an_alias_that_a_console_moves_and_the_client_follows(
+    client: MlflowClient, url: str, tmp_path: Path
+) -> None:
+    """Made by MLflow's own client; looked at, promoted and rolled back by the console, over the protocol."""
+    from backends.connect import connect
+    from backends.contract import Mutation, Refused
+    from backends.login import Login
+    from console.promotion.promote import promote
+    from console.promotion.prompts import text_of, variables_of
+    from console.promotion.rollback import rollback
+
+    name, ann = named("greet"), Mutation("ann@box", reason="because")
+    for template in ("Say {{word}}", "Please say {{word}}", "Say {{word}} to {{whom}}"):
+        mlflow.genai.register_prompt(name=name, template=template, commit_message="kinder")
+    mlflow.genai.set_prompt_alias(name, alias="production", version=1)
+    login = Login(env="MLFLOW_TRACKING_TOKEN") if "MLFLOW_TRACKING_TOKEN" in os.environ else Login()
+    backend = connect("prompts", f"mlflow+{url}", sidecar=tmp_path / "sidecar", login=login)
+    try:
+        registry = backend.need("registry")
+        assert name in [each.name for each in registry.page(kind="prompt", limit=1_000).items]
+        assert name not in [each.name for each in registry.page(limit=1_000).items]
+        found = registry.versions(name)
+        assert [each.version for each in found.items] == ["3", "2", "1"]
+        assert (text_of(found.items[0]), variables_of(found.items[0])) == ("Say {{word}} to {{whom}}", ("word", "whom"))
+        assert (found.items[2].aliases, found.items[2].note) == (("production",), "kinder")
+        with pytest.raises(Refused, match="adds whom"):
+            promote(backend, name, "3", "production", ann, expected="1")
+        promote(backend, name, "2", "production", ann, expected="1")
+        assert mlflow.genai.load_prompt(f"prompts:/{name}@production").template == "Please say {{word}}"
+        rollback(backend, name, "production", ann, expected="2")
+        assert mlflow.genai.load_prompt(f"prompts:/{name}@production", cache_ttl_seconds=0).template == "Say {{word}}"
+        assert [(move.version, move.actor) for move in registry.history(name, alias="production")][:2] == [
+            ("1", "ann@box"), ("2", "ann@box"),
+        ]  # fmt: skip
+    finally:
+        backend.close()
+
+
+def test_a_chat_prompt_is_read_as_its_messages(client: MlflowClient, url: str, tmp_path: Path) -> None:
+    from backends.connect import connect
+    from backends.login import Login
+    from console.promotion.prompts import text_of, type_of
+
+    name = named("chat")
+    said = [{"role": "system", "content": "Be {{mood}}."}, {"role": "user", "content": "{{question}}"}]
+    mlflow.genai.register_prompt(name=name, template=said)
+    login = Login(env="MLFLOW_TRACKING_TOKEN") if "MLFLOW_TRACKING_TOKEN" in os.environ else Login()
+    backend = connect("prompts", f"mlflow+{url}", sidecar=tmp_path / "sidecar", login=login)
+    try:
+        found = backend.need("registry").version(name, "1")
+        assert (type_of(found), text_of(found)) == ("chat", "system: Be {{mood}}.\n\nuser: {{question}}")
+    finally:
+        backend.close()
+
+
 # ---------------------------------------------------------------- models
 
 

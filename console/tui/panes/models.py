@@ -13,16 +13,26 @@ from backends.contract import BackendError, NotFound
 from backends.entities import AliasMove, Model, ModelVersion
 from backends.mlmodel import with_package
 from backends.query import MODEL_FIELDS, Query
+from console.promotion.prompts import KIND, text_of
 from console.safe import safe_text
 from console.tui import ink
 from console.tui.columns import Column
 from console.tui.lines import Line
-from console.tui.model_columns import main_metrics, model_columns, version_columns
+from console.tui.model_columns import (
+    main_metrics,
+    model_columns,
+    prompt_columns,
+    prompt_version_columns,
+    version_columns,
+)
 from console.tui.model_lines import model_lines, version_lines
+from console.tui.prompt_lines import prompt_lines
 from console.tui.table_pane import MOST, TablePane
 from console.wording import local_time, plural
 
 MOVES = 50
+
+NO_PROMPTS = "No prompts yet. MLflow's clients make them: mlflow.genai.register_prompt (mlops-console env says where)"
 
 REST = 0.25
 """Seconds that the cursor stays on a version before a server is asked for its files."""
@@ -35,6 +45,7 @@ class Models:
     models: tuple[Model, ...]
     champions: dict[str, ModelVersion]
     more: bool
+    kind: str
 
 
 @dataclass(frozen=True)
@@ -57,6 +68,8 @@ class ModelsPane(TablePane):
 
     def __init__(self, session: Any) -> None:
         super().__init__(session)
+        self.kind = "model"
+        """`model` or `prompt`: which of the two are listed."""
         self.inside = ""
         """Name of the model whose versions are listed; empty at the list of models."""
         self.history: tuple[AliasMove, ...] = ()
@@ -68,7 +81,7 @@ class ModelsPane(TablePane):
         """Those of which a reason stands there and that are asked again."""
         self._telling = ""
         self._wanted = ""
-        self._shown = ""
+        self._shown = ("model", "")
 
     def first_columns(self) -> Sequence[Column[Any]]:
         return model_columns({})
@@ -85,25 +98,32 @@ class ModelsPane(TablePane):
             except BackendError:
                 moves = ()  # a registry without a history still has versions
             return Inside(model, versions.items, moves, versions.next is not None)
-        page = registry.page(self.filter, limit=MOST)
+        kind = self.kind
+        page = registry.page(self.filter, limit=MOST, kind=kind)
         champions = {}
-        for model in page.items[:200]:
+        for model in page.items[:200] if kind == "model" else ():
             if held := model.aliases.get("champion"):
                 champions[model.name] = registry.version(model.name, held)
-        return Models(page.items, champions, page.next is not None)
+        return Models(page.items, champions, page.next is not None, kind)
 
     def show(self, data: Any) -> None:
         self._unread = {ref for ref, said in self.told.items() if isinstance(said, str)}
         match data:
             case Inside() if data.model.name == self.inside:
                 self.history, self.more = data.moves, data.more
+                self.kind = data.model.kind
                 self.table.empty = f"{safe_text(self.inside)} has no versions."
-                self._take(version_columns(main_metrics(data.versions), data.moves))
+                self._take(
+                    prompt_version_columns(data.moves)
+                    if self.kind == KIND
+                    else version_columns(main_metrics(data.versions), data.moves)
+                )
                 self.table.show_list(data.versions, lambda version: version.version)
-            case Models() if not self.inside:
+            case Models() if not self.inside and data.kind == self.kind:
                 self.history, self.more, self.champions = (), data.more, data.champions
-                self.table.empty = "No model matches the filter." if self.query_text else self.EMPTY
-                self._take(model_columns(data.champions))
+                nothing = NO_PROMPTS if self.kind == KIND else self.EMPTY
+                self.table.empty = f"No {self.kind} matches the filter." if self.query_text else nothing
+                self._take(prompt_columns() if self.kind == KIND else model_columns(data.champions))
                 self.table.show_list(data.models, lambda model: model.name)
             case _:
                 return  # asked before the person went elsewhere; the answer for here is on its way
@@ -113,11 +133,12 @@ class ModelsPane(TablePane):
         self.draw_facts()
 
     def _take(self, columns: Sequence[Column[Any]]) -> None:
-        if self._shown == self.inside:
+        shown = (self.kind, self.inside)
+        if self._shown == shown:
             self.table.set_columns(columns)
         else:
             self.table.restart(columns)
-            self._shown = self.inside
+            self._shown = shown
 
     def failed(self, error: Exception) -> None:
         if self.inside and isinstance(error, NotFound):
@@ -128,6 +149,8 @@ class ModelsPane(TablePane):
         match self.selected():
             case Model() as model:
                 return model_lines(model, self.champions.get(model.name), width)
+            case ModelVersion() as version if self.kind == KIND:
+                return prompt_lines(version, self.history, width)
             case ModelVersion() as version:
                 said = self.told.get(version.ref)
                 if isinstance(said, ModelVersion):
@@ -140,7 +163,7 @@ class ModelsPane(TablePane):
     def draw_facts(self) -> None:
         super().draw_facts()
         found = self.selected()
-        if not isinstance(found, ModelVersion) or found.ref == self._telling:
+        if not isinstance(found, ModelVersion) or self.kind == KIND or found.ref == self._telling:
             return
         if found.ref not in self.told or found.ref in self._unread:
             self._telling = found.ref
@@ -162,16 +185,17 @@ class ModelsPane(TablePane):
 
     def crumbs(self) -> tuple[str, ...]:
         found = self.table.cursor_row
+        title = "Prompts" if self.kind == KIND else self.TITLE
         if self.inside:
             deeper = (f"v{found.version}",) if self.opened and isinstance(found, ModelVersion) else ()
-            return (self.TITLE, self.inside, *deeper)
-        return (self.TITLE, found.name) if self.opened and isinstance(found, Model) else (self.TITLE,)
+            return (title, self.inside, *deeper)
+        return (title, found.name) if self.opened and isinstance(found, Model) else (title,)
 
     def status(self) -> ink.Spans:
         count = self.table.count
         if count is None:
             return ()
-        noun = "version" if self.inside else "model"
+        noun = "version" if self.inside else self.kind
         more = " shown; a filter finds the others" if self.more else ""
         where = f"{safe_text(self.inside, 40)}  " if self.inside else ""
         return ((f" {where}", ""), (f"{plural(count.value, noun)}{more}", "dim"))
@@ -183,7 +207,8 @@ class ModelsPane(TablePane):
             case ModelVersion() as version:
                 return [
                     ("version", version.ref),
-                    ("uri", f"models:/{version.model}/{version.version}"),
+                    ("uri", f"{self.kind}s:/{version.model}/{version.version}"),
+                    *([("text", text_of(version))] if self.kind == KIND else ()),
                     ("run", version.run),
                     ("sha256", version.file.sha256),
                 ]
@@ -191,7 +216,21 @@ class ModelsPane(TablePane):
 
     def exported(self) -> tuple[str, Sequence[str], Iterator[Sequence[object]]]:
         _, titles, rows = super().exported()
-        return (f"{self.inside}-versions" if self.inside else self.PANE), titles, rows
+        return (f"{self.inside}-versions" if self.inside else f"{self.kind}s"), titles, rows
+
+    def choose(self, kind: str, argument: str = "") -> None:
+        """List models, or prompts; with an argument as `go` takes it."""
+        if self.kind != kind:
+            self.kind, self.inside, self.dirty = kind, "", True
+            self.set_open(False)
+        if not self.ready:
+            self.wanted = argument
+            return
+        if argument:
+            self.go(argument)
+        elif self.dirty:
+            self.refresh_data()
+        self.app.refresh_frame()
 
     def go(self, argument: str) -> None:
         """`:model churn` goes into the model of that name; anything else is a filter."""

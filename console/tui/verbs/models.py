@@ -46,8 +46,10 @@ async def promote(here: Here) -> None:
     from console.tui.case_lines import case_lines
 
     session = _session(here)
-    backend, alias = session.backend, here.argument or ALIAS
-    chosen = here.selected
+    backend, chosen = session.backend, here.selected
+    alias = here.argument or await _meant_alias(here, backend, chosen)
+    if alias is None:
+        return
     if isinstance(chosen, Model):
         version = await _which_version(here, backend, chosen)
         if version is None:
@@ -100,6 +102,11 @@ async def roll_back(here: Here) -> None:
     session = _session(here)
     backend = session.backend
     model, alias = await here.app.look_up(lambda: _model_of(backend, here.selected))
+    if alias == ALIAS:
+        meant = await _meant_alias(here, backend, here.selected)
+        if meant is None:
+            return
+        alias = meant
     to = here.argument.removeprefix("v") or None
     target, held = await here.app.look_up(
         lambda: (
@@ -121,7 +128,9 @@ async def roll_back(here: Here) -> None:
                     ]
                 ),
                 Line([("", "")]),
-                *sentences(f"{alias} of {model} goes from {was} back to {will}. Its file is verified first. Undo: u."),
+                *sentences(
+                    f"{alias} of {model} goes from {was} back to {will}. What it holds is verified first. Undo: u."
+                ),
             ],
             "roll back",
             word=model if here.production else "",
@@ -188,6 +197,18 @@ async def _which_version(here: Here, backend: Backend, model: Model) -> ModelVer
     ]
     picked = await here.app.ask(Choose(f"Promote which version of {safe_text(model.name, 40)}", options))
     return next((each for each in page.items if each.version == picked), None)
+
+
+async def _meant_alias(here: Here, backend: Backend, chosen: object) -> str | None:
+    """Champion of a model; of a prompt the one that it has, or that the person names. None where they leave."""
+    from console.promotion.prompts import KIND
+    from console.tui.verbs.prompts import which_alias
+
+    if not isinstance(chosen, Model | ModelVersion):
+        return ALIAS
+    name = chosen.name if isinstance(chosen, Model) else chosen.model
+    found: Model = await here.app.look_up(lambda: backend.need("registry").get(name))
+    return await which_alias(here, found) if found.kind == KIND else ALIAS
 
 
 def _model_of(backend: Backend, chosen: object) -> tuple[str, str]:

@@ -30,7 +30,11 @@ def go_runs(here: Here) -> None:
 
 
 def go_models(here: Here) -> None:
-    _go(here, "models")
+    from console.tui.panes.models import ModelsPane
+
+    here.app.show_pane("models")
+    if isinstance(here.app.pane, ModelsPane):
+        here.app.pane.choose("model", here.argument)
 
 
 def go_monitor(here: Here) -> None:
