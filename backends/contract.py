@@ -489,8 +489,9 @@ class ArtifactStore(Protocol):
         """Keep a copy of the file under the run. The path is relative and cannot leave the run."""
         ...
 
-    def open(self, run: str, path: str) -> Path:
-        """A local file with this content; read only."""
+    def open(self, run: str, path: str, *, fetched: Callable[[int], object] | None = None) -> Path:
+        """A local file with this content; read only. `fetched` is told the bytes that have come, where they come from
+        elsewhere."""
         ...
 
     def verify(self, run: str, path: str, sha256: str = "") -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -91,7 +92,7 @@ class LocalArtifacts:
             )
         return made
 
-    def open(self, run: str, path: str) -> Path:
+    def open(self, run: str, path: str, *, fetched: Callable[[int], object] | None = None) -> Path:  # noqa: ARG002
         return self._objects.path(self._sha256(run, path))
 
     def verify(self, run: str, path: str, sha256: str = "") -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -107,14 +108,14 @@ class MlflowArtifacts:
         self._room.state.keep_digest(run, path, made.sha256)
         return made
 
-    def open(self, run: str, path: str) -> Path:
+    def open(self, run: str, path: str, *, fetched: Callable[[int], object] | None = None) -> Path:
         """Fetched anew each time: a server's file may be replaced, and nothing of ours says so."""
         folder = self._kept / hashlib.sha256(f"{run}\0{path}".encode()).hexdigest()[:32]
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         target = folder / (Path(path).name or "file")
         _checked(path)
         try:
-            self._fetch(run, path, target)
+            self._fetch(run, path, target, fetched)
         except NotFound:
             raise NotFound(f"{run} has no artifact {path[:200]}.") from None
         except BackendError:
@@ -130,15 +131,15 @@ class MlflowArtifacts:
     def _in_bucket(self, run: str) -> Bucket | None:
         return self._bucket if self._bucket is not None and not self.root(run).startswith(_SCHEME) else None
 
-    def _fetch(self, run: str, path: str, to: Path) -> None:
-        """In the way that this kind of server gives files."""
+    def _fetch(self, run: str, path: str, to: Path, fetched: Callable[[int], object] | None) -> None:
+        """In the way that this kind of server gives files; only what comes through the server says how far it is."""
         if bucket := self._in_bucket(run):
             bucket.fetch(self.root(run), path, to, LARGEST)
         elif self._files is Files.SIGNED:
             presigned.fetch(self._room.transport, run, path, to, LARGEST)
         else:
             route, params = self._route(run, path)
-            self._room.transport.download(route, to, params=params, most=LARGEST)
+            self._room.transport.download(route, to, params=params, most=LARGEST, fetched=fetched)
 
     def _send(self, run: str, path: str, file: Path) -> None:
         if bucket := self._in_bucket(run):

@@ -6,7 +6,7 @@ import os
 import random
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -143,8 +143,16 @@ class Transport:
 
     # ------------------------------------------------------------ files
 
-    def download(self, path: str, to: Path, *, params: Params | None = None, most: int) -> int:
-        """Into a file, whole or not at all; the number of bytes."""
+    def download(
+        self,
+        path: str,
+        to: Path,
+        *,
+        params: Params | None = None,
+        most: int,
+        fetched: Callable[[int], object] | None = None,
+    ) -> int:
+        """Into a file, whole or not at all; the number of bytes. `fetched` is told of each part how many there are."""
         draft = to.with_name(f".{to.name}.{os.getpid()}.{threading.get_ident()}")
         size = 0
         try:
@@ -154,6 +162,8 @@ class Transport:
                     if size > most:
                         raise Invalid(f"{path.rpartition('/')[2][:80]} has over {most:,} bytes; it was not fetched")
                     file.write(part)
+                    if fetched is not None:
+                        fetched(size)
             draft.replace(to)
         finally:
             draft.unlink(missing_ok=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import click
 
 from backends.entities import AliasMove, Model, ModelVersion
@@ -88,6 +90,40 @@ def _with_package(invocation: Invocation, version: ModelVersion) -> ModelVersion
     except BackendError as error:
         narrate(f"its MLmodel: {error}")
         return version
+
+
+@model.command("artifacts")
+@click.argument("name", metavar="MODEL")
+@click.argument("version")
+@click.argument("path", required=False)
+@click.pass_obj
+def artifacts(invocation: Invocation, name: str, version: str, path: str | None) -> None:
+    """The files of VERSION (a number or @alias), one folder at a time."""
+    from console.cli.files import ARTIFACT_COLUMNS
+    from console.training.download import home_of
+
+    place = home_of(invocation.need("registry").version(name, version))
+    inner = "/".join(part for part in (place.folder, (path or "").strip("/")) if part)
+    found = invocation.need("artifacts").children(place.owner, inner)
+    invocation.show_items(found, ARTIFACT_COLUMNS, empty="nothing there")
+
+
+@model.command("download")
+@click.argument("name", metavar="MODEL")
+@click.argument("version")
+@click.argument("target", metavar="TARGET", type=click.Path(path_type=Path), required=False)
+@click.option("--path", default="", metavar="PATH", help="One file or folder of it; without it, all.")
+@click.pass_obj
+def download(invocation: Invocation, name: str, version: str, target: Path | None, path: str) -> None:
+    """Copy the files of VERSION (a number or @alias) to TARGET (MODEL-vN here without it), over nothing."""
+    from console.cli.files import save
+    from console.training.download import home_of
+
+    found: ModelVersion = invocation.need("registry").version(name, version)
+    place = home_of(found)
+    inner = "/".join(part for part in (place.folder, path.strip("/")) if part)
+    plain = Path(inner).name if path else f"{found.model}-v{found.version}".replace("/", "_")
+    save(invocation, place.owner, inner, target or Path(plain))
 
 
 @model.command("search")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from backends.entities import Artifact, MetricBucket, Run
+from backends.entities import MetricBucket, Run
 from console.cli.output import Col, gap, narrate, print_json, print_lines, print_record, print_table
 from console.cli.verb import Invocation, Noun, Verb, key_values, listing, parsed_query, reason_option
 from console.training.find import find_run
@@ -358,19 +358,14 @@ def tag(invocation: Invocation, run_id: str, tags: tuple[str, ...], reason: str,
     invocation.show(after, lambda: narrate(f"{after.name} {after.id[:8]}: tagged"))
 
 
-ARTIFACT_COLUMNS: list[Col[Artifact]] = [
-    Col("path", lambda item: item.path + ("/" if item.folder else ""), widest=80),
-    Col("size", lambda item: "" if item.folder else size(item.bytes), right=True),
-    Col("sha256", lambda item: item.sha256[:12]),
-]
-
-
 @run.command("artifacts")
 @click.argument("run_id", metavar="RUN")
 @click.argument("path", required=False)
 @click.pass_obj
 def artifacts(invocation: Invocation, run_id: str, path: str | None) -> None:
     """The files that a run left, one folder at a time (RUN may be the id of a logged model, m-…)."""
+    from console.cli.files import ARTIFACT_COLUMNS
+
     owner = run_id if run_id.startswith("m-") else find_run(invocation.need("runs"), run_id).id
     found = invocation.need("artifacts").children(owner, (path or "").strip("/"))
     invocation.show_items(found, ARTIFACT_COLUMNS, empty="nothing there")
@@ -379,26 +374,14 @@ def artifacts(invocation: Invocation, run_id: str, path: str | None) -> None:
 @run.command("download")
 @click.argument("run_id", metavar="RUN")
 @click.argument("path")
-@click.argument("target", metavar="FILE", type=click.Path(dir_okay=False, path_type=Path), required=False)
+@click.argument("target", metavar="TARGET", type=click.Path(path_type=Path), required=False)
 @click.pass_obj
 def download(invocation: Invocation, run_id: str, path: str, target: Path | None) -> None:
-    """Copy one file of a run to FILE (the file's own name here without it). A file that is there is kept."""
-    import shutil
-
-    from backends.contract import Refused
+    """Copy a file or folder of a run to TARGET (its own name here without it). What is there already is kept."""
+    from console.cli.files import save
 
     owner = run_id if run_id.startswith("m-") else find_run(invocation.need("runs"), run_id).id
-    wanted = target or Path(Path(path).name)
-    source = invocation.need("artifacts").open(owner, path)
-    try:
-        with source.open("rb") as read, wanted.open("xb") as written:
-            shutil.copyfileobj(read, written)
-    except FileExistsError:
-        raise Refused(f"{wanted} is there already; nothing was written. Name another file.") from None
-    invocation.show(
-        {"file": str(wanted.absolute()), "bytes": wanted.stat().st_size},
-        lambda: narrate(f"{wanted}: {size(wanted.stat().st_size)}"),
-    )
+    save(invocation, owner, path.strip("/"), target or Path(Path(path).name))
 
 
 @run.command("export")

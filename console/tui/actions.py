@@ -120,6 +120,10 @@ def _a_run(here: Situation) -> str:
     return "" if isinstance(here.selected, Run) else "select a run first"
 
 
+def _with_files(here: Situation) -> str:
+    return "" if isinstance(here.selected, Run | ModelVersion) else "select a run or a model version first"
+
+
 def _a_live_run(here: Situation) -> str:
     if not isinstance(here.selected, Run):
         return "select a run first"
@@ -252,13 +256,13 @@ ACTIONS: tuple[Action, ...] = (
         "artifacts",
         "a",
         "files",
-        "Look into the files that the selected run left.",
+        "Look into the files of the selected run or version, and save them.",
         "files:browse",
-        ("runs",),
-        available=_a_run,
+        ("runs", "models"),
+        available=_with_files,
         command=("artifacts", "files"),
         cli="mlops-console run artifacts RUN",
-        footer=16,
+        footer=23,
         needs="artifacts",
     ),
     Action(

@@ -1,0 +1,84 @@
+"""The files of a run, of what it logged, and of a version: looked into and saved from the screen."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from backends.contract import Backend
+from backends.entities import ModelFile, ModelOutput, Signature
+from tests.terminal.stage import add_run, by, on_stage, press, session, until
+
+
+def with_files(backend: Backend, folder: Path) -> str:
+    """A run with a folder of its own and a logged model with another; registered from the run's."""
+    run = add_run(backend)
+    logged = backend.need("logged_models").create(name="tree", experiment=run.experiment, run=run.id, mutation=by())
+    backend.need("logged_models").add_outputs(run.id, [ModelOutput(model=logged.id)])
+    for owner, path in ((run.id, "notes/n.txt"), (run.id, "model/MLmodel"), (logged.id, "deep/inside.txt")):
+        (folder / "file").write_text(f"content of {path}")
+        backend.need("artifacts").put(owner, path, folder / "file")
+    backend.need("registry").register(
+        "churn", run=run.id, file=ModelFile(path="model/m.skops"), signature=Signature(), mutation=by()
+    )
+    return run.id
+
+
+async def test_what_a_run_logged_stands_beside_its_files(tmp_path: Path) -> None:
+    opened = session(tmp_path / "ws")
+    with_files(opened.backend, tmp_path)
+    async with on_stage(opened, size=(100, 30), pane="runs") as (app, pilot):
+        await press(app, pilot, "a")
+        text = await until(app, pilot, "tree/")
+        assert "notes/" in text
+        await press(app, pilot, "down", "down", "enter")
+        await until(app, pilot, "deep/")
+        await press(app, pilot, "down", "enter")
+        await until(app, pilot, "inside.txt")
+        await press(app, pilot, "down", "enter")
+        await until(app, pilot, "content of deep/inside.txt")
+        await press(app, pilot, "escape")
+        await until(app, pilot, "ctrl+s")
+        await press(app, pilot, "enter")
+        await until(app, pilot, "deep/")
+        await press(app, pilot, "enter")
+        await until(app, pilot, "notes/")
+
+
+async def test_a_versions_files_are_those_of_its_folder_and_are_saved_over_nothing(tmp_path: Path, monkeypatch) -> None:
+    opened = session(tmp_path / "ws")
+    with_files(opened.backend, tmp_path)
+    (tmp_path / "out").mkdir()
+    monkeypatch.chdir(tmp_path / "out")
+    async with on_stage(opened, size=(100, 30), pane="models", argument="churn") as (app, pilot):
+        await until(app, pilot, "Models › churn")
+        await app.idle()
+        await press(app, pilot, "a")
+        text = await until(app, pilot, "MLmodel")
+        assert "notes" not in text
+        await press(app, pilot, "ctrl+s")
+        await until(app, pilot, "Save MLmodel")
+        await press(app, pilot, "enter")
+        await until(app, pilot, "1 file")
+        assert (tmp_path / "out" / "MLmodel").read_text() == "content of model/MLmodel"
+        await press(app, pilot, "ctrl+s")
+        await until(app, pilot, "Save MLmodel")
+        await press(app, pilot, "enter")
+        await until(app, pilot, "is there already")
+        await press(app, pilot, "escape")
+        await press(app, pilot, "down", "enter")
+        await until(app, pilot, "Save model")
+        await press(app, pilot, "enter")
+        await until(app, pilot, "out/model: 1 file")
+    assert (tmp_path / "out" / "model" / "MLmodel").is_file()
+
+
+async def test_a_version_whose_files_are_elsewhere_says_where(tmp_path: Path) -> None:
+    opened = session(tmp_path / "ws")
+    opened.backend.need("registry").register(
+        "churn", run="", file=ModelFile(), signature=Signature(), mutation=by(), source="s3://bucket/model"
+    )
+    async with on_stage(opened, size=(100, 30), pane="models", argument="churn") as (app, pilot):
+        await until(app, pilot, "Models › churn")
+        await app.idle()
+        await press(app, pilot, "a")
+        await until(app, pilot, "its files are not in this context")
