@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from backends.entities import Column, Dataset, DatasetVersion
+from console.cli.dataset_check import check
 from console.cli.output import Col, gap, narrate, print_lines, print_record, print_table
 from console.cli.verb import Invocation, Noun, listing, parsed_query, reason_option
 from console.wording import local_time, since, size, thousands
@@ -16,6 +17,8 @@ from console.wording import local_time, since, size, thousands
 def dataset() -> None:
     """Import, look at and compare versions of data."""
 
+
+dataset.add_command(check)
 
 DATASET_COLUMNS: list[Col[Dataset]] = [
     Col("name", lambda item: item.name),

@@ -127,6 +127,11 @@ def _print_run(invocation: Invocation, found: Run) -> None:
             )
 
 
+override_option = click.option(
+    "--override-checks", is_flag=True, help="Train although the data fail their checks; -m says why."
+)
+
+
 class _WithCommand(Verb):
     """Takes a command of any shape after `--`."""
 
@@ -149,6 +154,7 @@ class _WithCommand(Verb):
 @click.option("--tag", "tags", multiple=True, metavar="NAME=VALUE", help="A tag of a command's run.")
 @click.option("--env", "variables", multiple=True, metavar="NAME[=VALUE]", help="Pass a variable to the command.")
 @click.option("--wait", is_flag=True, help="Stay until the run has ended; exit 1 unless it finished well.")
+@override_option
 @reason_option
 @click.pass_context
 def start(
@@ -160,6 +166,7 @@ def start(
     tags: tuple[str, ...],
     variables: tuple[str, ...],
     wait: bool,
+    override_checks: bool,
     reason: str,
     key: str,
 ) -> None:
@@ -171,8 +178,10 @@ def start(
     assert invocation is not None  # noqa: S101
     command = ctx.meta.get("command")
     if command is not None:
-        if recipe is not None or overrides:
-            raise click.UsageError("a recipe and a command are given; give one of them (--set goes with a recipe)")
+        if recipe is not None or overrides or override_checks:
+            raise click.UsageError(
+                "a recipe and a command are given; give one of them (--set and --override-checks go with a recipe)"
+            )
         from console.training.command import command_here, start_command
 
         _ready_to_track(invocation)
@@ -190,19 +199,23 @@ def start(
         raise click.UsageError("a recipe is wanted, or a command: run start RECIPE.toml, or run start -- COMMAND")
     if experiment or tags or variables:
         raise click.UsageError("--experiment, --tag and --env go with a command; a recipe names its own")
+    from console.cli.follow import ProgressLine
     from console.training.recipe import read_recipe
     from console.training.start import start_run
 
     changes = key_values(overrides, "--set")
-    started = start_run(
-        invocation.backend,
-        read_recipe(recipe),
-        invocation.mutation(reason, key),
-        name=name,
-        overrides=changes,
-        origin=str(recipe.absolute()),
-        source=str(recipe),
-    )
+    with ProgressLine() as line:
+        started = start_run(
+            invocation.backend,
+            read_recipe(recipe),
+            invocation.mutation(reason, key),
+            name=name,
+            overrides=changes,
+            origin=str(recipe.absolute()),
+            source=str(recipe),
+            override_checks=override_checks,
+            on_progress=line.follow,
+        )
     _wake_agent(invocation)
     _answer(invocation, started, wait)
 
@@ -211,14 +224,32 @@ def start(
 @click.argument("run_id", metavar="RUN")
 @click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Change one key of the recipe.")
 @click.option("--wait", is_flag=True, help="Stay until the run has ended; exit 1 unless it finished well.")
+@override_option
 @reason_option
 @click.pass_obj
-def retry(invocation: Invocation, run_id: str, overrides: tuple[str, ...], wait: bool, reason: str, key: str) -> None:
+def retry(
+    invocation: Invocation,
+    run_id: str,
+    overrides: tuple[str, ...],
+    wait: bool,
+    override_checks: bool,
+    reason: str,
+    key: str,
+) -> None:
     """Start the same again, as a new run."""
+    from console.cli.follow import ProgressLine
     from console.training.start import retry_run
 
     found = find_run(invocation.need("runs"), run_id)
-    started = retry_run(invocation.backend, found.id, invocation.mutation(reason, key), key_values(overrides, "--set"))
+    with ProgressLine() as line:
+        started = retry_run(
+            invocation.backend,
+            found.id,
+            invocation.mutation(reason, key),
+            key_values(overrides, "--set"),
+            override_checks=override_checks,
+            on_progress=line.follow,
+        )
     _wake_agent(invocation)
     _answer(invocation, started, wait)
 

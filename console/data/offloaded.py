@@ -86,6 +86,38 @@ def export_offloaded(
     return Path(_run(backend, ["export", *flags, "--", ref, str(path)], on_progress, cancel))
 
 
+def check_offloaded(
+    backend: Backend,
+    ref: str,
+    mutation: Mutation,
+    *,
+    file: Path | None = None,
+    use: str = "",
+    on_progress: Callable[[Progress], None] | None = None,
+    cancel: Callable[[], bool] | None = None,
+) -> Report:
+    """As `checks.asked.check_as_asked`. In a read-only context the report is not kept."""
+    options = {"actor": mutation.actor, "reason": mutation.reason, "key": mutation.key, "use": use}
+    options |= {"file": str(file) if file is not None else ""}
+    flags = [f"--{key}={value}" for key, value in options.items() if value]
+    unkept = ["--unkept"] if backend.features.read_only or backend.reports is None else []
+    result = _run(backend, ["check", *flags, *unkept, "--", ref], on_progress, cancel)
+    return msgspec.convert(result, Report)
+
+
+def suggest_offloaded(
+    backend: Backend,
+    ref: str,
+    *,
+    target: str = "",
+    on_progress: Callable[[Progress], None] | None = None,
+    cancel: Callable[[], bool] | None = None,
+) -> str:
+    """As `checks.suggest.suggest_checks`: TOML."""
+    flags = [f"--target={target}"] if target else []
+    return str(_run(backend, ["suggest", *flags, "--", ref], on_progress, cancel))
+
+
 def _run(
     backend: Backend, args: list[str], on_progress: Callable[[Progress], None] | None, cancel: Callable[[], bool] | None
 ) -> Any:

@@ -96,6 +96,26 @@ def _bias(_datasets: DatasetStore, args: argparse.Namespace, speaker: Speaker) -
     return examine_version(args.backend, job, Mutation(actor=args.actor), progress=speaker.progress)
 
 
+def _check(_datasets: DatasetStore, args: argparse.Namespace, speaker: Speaker) -> Any:
+    from console.data.checks.asked import check_as_asked
+
+    return check_as_asked(
+        args.backend,
+        args.ref,
+        Mutation(actor=args.actor, reason=args.reason, key=args.key),
+        file=Path(args.file) if args.file else None,
+        use=args.use,
+        keep=not args.unkept,
+        progress=speaker.progress,
+    )
+
+
+def _suggest(datasets: DatasetStore, args: argparse.Namespace, speaker: Speaker) -> Any:
+    from console.data.checks.suggest import suggest_checks
+
+    return suggest_checks(datasets, args.ref, target=args.target, progress=speaker.progress)
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="console.data.worker")
     parser.add_argument("url")
@@ -125,6 +145,17 @@ def _parser() -> argparse.ArgumentParser:
     export.add_argument("path")
     export.add_argument("--format", default="")
     export.add_argument("--overwrite", action="store_true")
+    check = verbs.add_parser("check")
+    check.set_defaults(work=_check)
+    check.add_argument("ref")
+    check.add_argument("--actor", required=True)
+    for option in ("--reason", "--key", "--file", "--use"):
+        check.add_argument(option, default="")
+    check.add_argument("--unkept", action="store_true")
+    suggest = verbs.add_parser("suggest")
+    suggest.set_defaults(work=_suggest)
+    suggest.add_argument("ref")
+    suggest.add_argument("--target", default="")
     return parser
 
 

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from backends.contract import Backend, BackendError, Conflict, Invalid, Mutation, NotFound
-from backends.entities import DatasetInput, LaunchSpec, Run, RunStatus
+from backends.entities import DatasetInput, LaunchSpec, Progress, Run, RunStatus
 from console.offload import python_path
+from console.training.admit import OVERRIDDEN_TAG, admit, note_override
 from console.training.command import command_of, keep_texts, start_command
 from console.training.job import Job
 from console.training.measured import PRIMARY_TAG
@@ -34,10 +35,14 @@ def start_run(
     origin: str = "",
     source: str = "recipe",
     tags: Mapping[str, str] | None = None,
+    override_checks: bool = False,
+    on_progress: Callable[[Progress], None] | None = None,
 ) -> Run:
     """A new run of this recipe, queued with the backend's launcher.
 
-    Checked before anything is made: the recipe's keys and values, that its dataset is there, that its columns are.
+    Checked before anything is made: the recipe's keys and values, that its dataset is there, that its columns are,
+    and that the version passes its checks (`admit.ChecksFailed`; `override_checks` needs the mutation's reason, which
+    the journal and a tag of the run keep). `on_progress` follows checks that are run for that.
     `overrides` set recipe keys or parameters anew; `origin` is the folder (or recipe file) whose git state is
     recorded; `source` names the recipe in error messages. With the mutation's key, a second call gives the first
     call's run.
@@ -47,11 +52,14 @@ def start_run(
     recipe = parse_recipe(text, source)
     version = datasets.version(recipe.dataset)
     check_columns(recipe, version.columns, version.ref)
+    failed = admit(backend, version, mutation, override=override_checks, on_progress=on_progress)
     code, diff = capture_origin(origin)
     job = Job(
         dataset=version.dataset, version=version.version, digest=version.digest, path=str(datasets.path(version.ref))
     )
     given = {REGISTER_TAG: recipe.register, PRIMARY_TAG: recipe.primary(), **(tags or {})}
+    if failed:
+        given[OVERRIDDEN_TAG] = mutation.reason
     run: Run = runs.create(
         name=name or recipe.name or _default_name(version.dataset, recipe.estimator.class_),
         experiment=recipe.experiment,
@@ -63,6 +71,8 @@ def start_run(
     )
     if run.status is not RunStatus.QUEUED:
         return run  # the same key came again
+    if failed:
+        note_override(backend, version, run, failed, mutation)
     try:
         keep_texts(backend, run.id, {RECIPE: text, **({DIFF: diff} if diff else {})})
         if recipe.note:
@@ -94,7 +104,15 @@ def stop_run(backend: Backend, run: str, mutation: Mutation) -> Run:
     return stopped
 
 
-def retry_run(backend: Backend, run: str, mutation: Mutation, overrides: Mapping[str, Any] | None = None) -> Run:
+def retry_run(
+    backend: Backend,
+    run: str,
+    mutation: Mutation,
+    overrides: Mapping[str, Any] | None = None,
+    *,
+    override_checks: bool = False,
+    on_progress: Callable[[Progress], None] | None = None,
+) -> Run:
     """A new run of another run's recipe on the same dataset version, with some keys or parameters set anew."""
     found: Run = backend.need("runs").get(run)
     command = command_of(backend, found)
@@ -115,6 +133,8 @@ def retry_run(backend: Backend, run: str, mutation: Mutation, overrides: Mapping
         overrides=changed,
         source=f"recipe of run {found.id[:4]}",
         tags={RETRY_TAG: found.id},
+        override_checks=override_checks,
+        on_progress=on_progress,
     )
 
 
