@@ -50,56 +50,6 @@ COLUMN_COLUMNS: list[Col[Column]] = [
 ]
 
 
-@dataset.command("import")
-@click.argument("file", type=click.Path(path_type=Path))
-@click.argument("name", required=False)
-@click.option("--format", "kind", default=None, help="csv, tsv, jsonl or parquet; from the file's name without it.")
-@click.option("--note", default="", help="A note on the version.")
-@click.option("--parent", default="", metavar="NAME@VERSION", help="What this was made from.")
-@reason_option
-@click.pass_obj
-def import_(
-    invocation: Invocation,
-    file: Path,
-    name: str | None,
-    kind: str | None,
-    note: str,
-    parent: str,
-    reason: str,
-    key: str,
-) -> None:
-    """Keep FILE (CSV, TSV, JSONL, Parquet) as the next version of dataset NAME.
-
-    The same content is the same version.
-    """
-    from console.cli.follow import ProgressLine
-    from console.data.offloaded import import_offloaded
-
-    with ProgressLine() as line:
-        version, fresh = import_offloaded(
-            invocation.backend,
-            file.absolute(),
-            name or _name_of(file),
-            invocation.mutation(reason, key),
-            format=kind,
-            on_progress=line.follow,
-            note=note,
-            parent=parent,
-        )
-    invocation.show(
-        {"version": version, "new": fresh},
-        lambda: narrate(
-            f"{version.ref}: {thousands(version.rows)} rows, {len(version.columns)} columns, {size(version.bytes)}, "
-            f"sha256 {version.digest[:12]}" + ("" if fresh else "; this content was there already, nothing was added")
-        ),
-    )
-
-
-def _name_of(file: Path) -> str:
-    """`flights.csv.gz` → `flights`."""
-    return file.name.split(".")[0] or file.name
-
-
 @dataset.command("list")
 @listing
 @click.pass_obj
@@ -234,3 +184,4 @@ def delete(invocation: Invocation, name: str, confirm: str | None, reason: str, 
 
 # The noun's further verbs, which are written on it.
 from console.cli import dataset_bias as _bias  # noqa: E402, F401
+from console.cli import dataset_import as _import  # noqa: E402, F401

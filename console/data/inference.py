@@ -8,6 +8,7 @@ numbers, booleans and times (`NA`, `null`, …) is kept as it is in text, where 
 
 from __future__ import annotations
 
+import copy
 from typing import Any, Protocol
 
 from backends.entities import ColumnType
@@ -16,6 +17,8 @@ SURELY_MISSING = ("", "NA", "N/A", "#N/A", "n/a", "NULL", "null", "NaN", "nan", 
 MISSING_WORDS = (*SURELY_MISSING, "None", "none", "?", "-", ".")
 """The last ones are missing only among numbers or times: a column of nothing else is text."""
 TEXTUAL = "string"
+FOREIGN_DATE = r"^\s*(\d{1,2}[./-]\d{1,2}[./-]\d{2,4}|\d{4}[./]\d{1,2}[./]\d{1,2}|\d{1,2}\.? [A-Za-z]{3,9}\.? \d{4})\b"
+"""Dates to a person: 31/01/2013, 1.2.13, 2013/01/31, 31 Jan 2013. Which of two numbers is the month nobody can tell."""
 EXACT_FLOAT = 2**53
 """Whole numbers beyond this are not exact as float64."""
 
@@ -68,10 +71,16 @@ class TextGuess:
         self._trim = False
         self._long_whole = False
         """A whole number seen has more than 15 digits."""
+        self._foreign_date = ""
+        """A value that is a date to a person, and not to ISO 8601."""
 
     @property
     def note(self) -> str:
-        return f"holds {self._word!r} as text" if self._word and not self._kinds else ""
+        if self._kinds:
+            return ""
+        if self._foreign_date:
+            return f"dates such as {self._foreign_date!r} are kept as text: write them as 2013-01-31"
+        return f"holds {self._word!r} as text" if self._word else ""
 
     @property
     def arrow_type(self) -> Any:
@@ -106,6 +115,9 @@ class TextGuess:
             fits = self._fitting(trimmed)
             self._trim = fits is not None
         self._kinds = fits or ()
+        if not self._kinds:
+            dates = values.slice(0, 100).filter(pc.match_substring_regex(values.slice(0, 100), FOREIGN_DATE))
+            self._foreign_date = dates[0].as_py() if len(dates) else ""
 
     def _fitting(self, values: Any) -> tuple[str, ...] | None:
         """The kinds still possible after these values, narrowest first, or None."""
@@ -148,13 +160,18 @@ class TextGuess:
 
 
 class JsonGuess:
-    """A JSON value's column: its types are the writer's word; strings may still be times."""
+    """A column of JSON values or of a query: their types are the writer's word; strings may still be times."""
 
     def __init__(self) -> None:
         self.note = ""
         self._kind = ""
         self._text = TextGuess(("date", "datetime", "instant"))
         self._beyond_float = False
+
+    def __copy__(self) -> JsonGuess:
+        twin = JsonGuess()
+        twin.__dict__ |= {**self.__dict__, "_text": copy.copy(self._text)}
+        return twin
 
     @property
     def arrow_type(self) -> Any:
@@ -173,6 +190,12 @@ class JsonGuess:
             self._text.observe(array)
         elif pa.types.is_boolean(array.type):
             kind = "bool"
+        elif pa.types.is_date(array.type):
+            kind = "date"
+        elif pa.types.is_timestamp(array.type):
+            kind = "instant" if array.type.tz else "datetime"
+        elif pa.types.is_binary(array.type):
+            kind = "binary"
         elif pa.types.is_integer(array.type):
             kind = "int"
             span = pc.min_max(array).as_py()
@@ -183,6 +206,8 @@ class JsonGuess:
             self._kind = kind
         elif {self._kind, kind} == {"int", "float"}:
             self._kind = "float"
+        elif {self._kind, kind} == {"date", "datetime"}:
+            self._kind = "datetime"
         else:
             self._kind = TEXTUAL
         if self._kind == "float" and self._beyond_float:
@@ -199,43 +224,81 @@ class JsonGuess:
         return pc.cast(array, self.arrow_type)
 
 
+class TypeClashError(Exception):
+    """Two files say two types of one column, and neither holds the other's values."""
+
+
 class TypedGuess:
-    """A column of a typed file (Parquet), brought to one width per kind without losing a value."""
+    """A column of typed files (Parquet), brought to one width per kind without losing a value.
+
+    A file where the column has no value at all says nothing of its type, unless all are so.
+    """
 
     def __init__(self, source_type: Any) -> None:
         self.note = ""
-        self._source = source_type
-        self._target = _canonical(source_type)
+        self._base = _canonical(source_type)
+        self._seen = False
+        self._beyond_int = self._beyond_float = self._nanoseconds = False
 
     @property
     def arrow_type(self) -> Any:
-        return self._target
+        import pyarrow as pa
+
+        if self._beyond_int:
+            return pa.string()
+        if self._nanoseconds:
+            return pa.timestamp("ns", self._base.tz)
+        return self._base
 
     def observe(self, array: Any) -> None:
+        """TypeClashError where the values of an earlier file are of another kind."""
         import pyarrow as pa
         import pyarrow.compute as pc
 
-        if pa.types.is_uint64(self._source) and pa.types.is_int64(self._target):
-            top = pc.max(array).as_py()
-            if top is not None and top >= 2**63:
-                self._target = pa.string()
+        if array.null_count == len(array):
+            return
+        kind = _canonical(array.type)
+        if not self._seen:
+            self._seen, self._base = True, kind
+        elif kind != self._base:
+            self._base = self._wider(kind)
+        if pa.types.is_integer(array.type):
+            span = pc.min_max(array).as_py()
+            self._beyond_float |= max(abs(span["min"]), abs(span["max"])) > EXACT_FLOAT
+            if span["max"] >= 2**63:
+                self._beyond_int = True
                 self.note = "whole numbers beyond 64 bits with sign, kept as text"
-        elif pa.types.is_timestamp(self._source) and self._source.unit == "ns" and self._target.unit == "us":
+            if self._beyond_float and pa.types.is_floating(self._base):
+                raise TypeClashError("whole numbers that no float holds exactly")
+        elif pa.types.is_timestamp(array.type) and array.type.unit == "ns":
             ticks = array.cast(pa.int64())
             if pc.any(pc.not_equal(pc.multiply(pc.divide(ticks, 1000), 1000), ticks)).as_py():
-                self._target = pa.timestamp("ns", "UTC" if self._source.tz else None)
+                self._nanoseconds = True
+
+    def _wider(self, kind: Any) -> Any:
+        import pyarrow as pa
+
+        pair = {str(self._base), str(kind)}
+        if pair == {"int64", "double"} and not self._beyond_float:
+            return pa.float64()
+        if pair == {"date32[day]", "timestamp[us]"}:
+            return pa.timestamp("us")
+        raise TypeClashError(str(column_type(kind)))
 
     def convert(self, array: Any) -> Any:
         import pyarrow as pa
         import pyarrow.compute as pc
 
+        target = self.arrow_type
+        if array.type != target and array.null_count == len(array):
+            return pa.nulls(len(array), target)
         if pa.types.is_dictionary(array.type):
             array = array.dictionary_decode()
-        if array.type != self._target:
-            array = pc.cast(array, self._target)
-        if pa.types.is_floating(self._target):
+        if array.type != target:
+            array = pc.cast(array, target)
+        if pa.types.is_floating(target):
             # NaN and null both say "missing"; one of them keeps the digest independent of who wrote the file
-            array = pc.if_else(pc.is_nan(array), pa.scalar(None, self._target), array)
+            array = pc.if_else(pc.is_nan(array), pa.scalar(None, target), array)
         return array
 
 
@@ -272,6 +335,7 @@ def _arrow(kind: str) -> Any:
         "date": pa.date32(),
         "datetime": pa.timestamp("us"),
         "instant": pa.timestamp("us", "UTC"),
+        "binary": pa.binary(),
         TEXTUAL: pa.string(),
     }[kind]
 

@@ -10,8 +10,10 @@ import msgspec
 
 from backends.connect import place_of
 from backends.contract import Backend, Mutation, Refused
-from backends.entities import DatasetVersion, Progress, Report
+from backends.entities import Progress, Report
 from console.data.bias.examine import BiasJob
+from console.data.importing import Imported
+from console.data.origin import ORIGIN, Origin, check_no_secret
 from console.data.profile import VersionProfile
 from console.data.rows import RowPage
 from console.offload import run_offloaded
@@ -21,28 +23,31 @@ MODULE = "console.data.worker"
 
 def import_offloaded(
     backend: Backend,
-    path: Path,
+    origin: Origin,
     name: str,
     mutation: Mutation,
     *,
-    format: str | None = None,  # noqa: A002
     note: str = "",
     parent: str = "",
+    onto: str = "",
     on_progress: Callable[[Progress], None] | None = None,
     cancel: Callable[[], bool] | None = None,
-) -> tuple[DatasetVersion, bool]:
-    """As `importing.import_file`."""
+) -> Imported:
+    """As `importing.import_origin`."""
     options = {"actor": mutation.actor, "reason": mutation.reason, "key": mutation.key}
-    options |= {"format": format or "", "note": note, "parent": parent}
+    options |= {"note": note, "parent": parent, "onto": onto}
     backend.need("datasets")
+    check_no_secret(origin.target)
     if backend.features.read_only:
         raise Refused(
-            f"context {backend.name} is read-only: {path.name} was not imported. Open it without --read-only."
+            f"context {backend.name} is read-only: {origin.short} was not imported. Open it without --read-only."
         )
     # `--option=value` and `--` keep a name or path that starts with a dash from being taken for an option
     flags = [f"--{key}={value}" for key, value in options.items() if value]
-    result = _run(backend, ["import", *flags, "--", str(path), name], on_progress, cancel)
-    return msgspec.convert(result["version"], DatasetVersion), bool(result["created"])
+    # not in the command line: a URL may be signed, and everyone on the machine reads command lines
+    env = {ORIGIN: msgspec.json.encode(origin.here()).decode()}
+    args = [place_of(backend), "import", *flags, "--", name]
+    return msgspec.convert(run_offloaded(MODULE, args, on_progress=on_progress, cancel=cancel, env=env), Imported)
 
 
 def profile_offloaded(backend: Backend, ref: str, *, cancel: Callable[[], bool] | None = None) -> VersionProfile:

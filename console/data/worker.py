@@ -6,6 +6,7 @@ URL names the backend (`local:/path`). Speaks the JSON lines of `console.offload
 from __future__ import annotations
 
 import argparse
+import os
 import signal
 import sys
 from pathlib import Path
@@ -47,20 +48,20 @@ def _leave(_signal: int, _frame: FrameType | None) -> None:
 
 
 def _import(datasets: DatasetStore, args: argparse.Namespace, speaker: Speaker) -> Any:
-    from console.data.importing import import_file
+    from console.data.importing import import_origin
+    from console.data.origin import ORIGIN, Origin
 
-    version, created = import_file(
+    return import_origin(
         datasets,
-        Path(args.path),
+        msgspec.json.decode(os.environ.pop(ORIGIN), type=Origin),
         args.name,
         Mutation(actor=args.actor, reason=args.reason, key=args.key),
-        format=args.format or None,
         progress=speaker.progress,
         note=args.note,
         parent=args.parent,
         staging=args.staging,
+        onto=args.onto,
     )
-    return {"version": version, "created": created}
 
 
 def _profile(datasets: DatasetStore, args: argparse.Namespace, _speaker: Speaker) -> Any:
@@ -122,10 +123,9 @@ def _parser() -> argparse.ArgumentParser:
     verbs = parser.add_subparsers(required=True)
     add = verbs.add_parser("import")
     add.set_defaults(work=_import)
-    add.add_argument("path")
     add.add_argument("name")
     add.add_argument("--actor", required=True)
-    for option in ("--reason", "--key", "--format", "--note", "--parent"):
+    for option in ("--reason", "--key", "--note", "--parent", "--onto"):
         add.add_argument(option, default="")
     profile = verbs.add_parser("profile")
     profile.set_defaults(work=_profile)

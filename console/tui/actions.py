@@ -112,6 +112,10 @@ class Action:
 # ---------------------------------------------------------------- when
 
 
+def _an_import(here: Situation) -> str:
+    return "" if getattr(getattr(here, "app", None), "imports", None) else "no import is under way"
+
+
 def _something(here: Situation) -> str:
     return "" if here.selected is not None else "nothing is selected"
 
@@ -312,7 +316,7 @@ ACTIONS: tuple[Action, ...] = (
         "import",
         "i",
         "import",
-        "Import a file as a dataset version.",
+        "Import a file, a folder, a URL or a query as a dataset version.",
         "data:import_file",
         ("datasets", "overview"),
         Tier.NONE,
@@ -320,6 +324,19 @@ ACTIONS: tuple[Action, ...] = (
         argument="file",
         cli="mlops-console dataset import FILE",
         footer=10,
+        mutates=True,
+        needs="datasets",
+    ),
+    Action(
+        "import.stop",
+        "x",
+        "stop import",
+        "Stop the import that is under way; nothing of it is kept.",
+        "data:stop_import",
+        ("datasets",),
+        Tier.REVERSIBLE,
+        _an_import,
+        ("stop-import",),
         mutates=True,
         needs="datasets",
     ),

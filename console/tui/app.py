@@ -128,6 +128,8 @@ class ConsoleApp(App[int], inherit_bindings=False):
         """The pane whose question has been out for more than a second."""
         self.changing = 0
         """Mutations under way."""
+        self.imports: dict[str, threading.Event] = {}
+        """What is being imported, with what stops it."""
         self._first = (pane if pane in PANE_BY_ID else "overview", argument)
         self._panes: dict[str, Pane] = {}
         self._watch: Watch | None = None
@@ -527,8 +529,10 @@ class ConsoleApp(App[int], inherit_bindings=False):
             if self._watch:
                 self._watch.ask_now()
 
-    def report(self, what: str) -> Callable[[Progress], None]:
-        """A line of progress for something under way, called from its thread; written at most twice a second."""
+    def report(self, what: str, stop: str = "") -> Callable[[Progress], None]:
+        """A line of progress for something under way, called from its thread; written at most twice a second. `stop`
+        is the action that ends it."""
+        key = self.keymap.keys[stop].split(",")[0] if stop else ""
         last = 0.0
 
         def say(progress: Progress) -> None:
@@ -536,7 +540,7 @@ class ConsoleApp(App[int], inherit_bindings=False):
             at = monotonic()
             if at - last >= 0.5:
                 last = at
-                self.call_from_thread(self.say_work, frame.progress_spans(what, progress))
+                self.call_from_thread(self.say_work, frame.progress_spans(what, progress, key))
 
         return say
 

@@ -220,12 +220,14 @@ def _cells(action: Action, keys: dict[str, str]) -> int:
     return len(key) + len(action.label) + 4 if key else 0
 
 
-def progress_spans(what: str, progress: Progress) -> ink.Spans:
-    """`▶ importing flights.csv  ▕████░░▏ 62 %  reading  1.2 M rows/s  eta 0:41`."""
+def progress_spans(what: str, progress: Progress, stop: str = "") -> ink.Spans:
+    """`▶ importing flights.csv  ▕████░░▏ 62 %  reading  1.2 M rows/s  eta 0:41   x stops`."""
     spans: list[ink.Span] = [(" ", ""), state.span("running", f"{safe_text(what, 60)}  ")]
     if progress.fraction is not None:
         spans.append((f"{bar(progress.fraction, 16)} {progress.fraction * 100:3.0f} %  ", "accent"))
     spans.append((f"{safe_text(progress.stage, 40)}  {safe_text(progress.rate, 20)}", "dim"))
     if progress.eta_s is not None:
         spans.append((f"  eta {clock(progress.eta_s)}", "dim"))
+    if stop:
+        spans += [(f"   {shown_key(stop)}", "key"), (" stops", "dim")]
     return spans

@@ -120,7 +120,7 @@ WRONG: list[tuple[str, int, list[str]]] = [
     ("dataset import empty.csv x", 2, ["empty.csv is empty"]),
     ("dataset import ragged.csv x", 2, ["row 2", "3 values, expected 2", "Quote"]),
     ("dataset import latin.csv x", 2, ["byte 9 (0xe9) is not UTF-8", "iconv"]),
-    ("dataset import folder x", 2, ["is a folder", "name one file"]),
+    ("dataset import folder x", 2, ["is a folder without", "Name another folder"]),
     ("dataset import good.csv a@b", 2, ["cannot hold @"]),
     ("dataset import good.csv good --format xls", 2, ["'xls' is not known", "csv, tsv, jsonl, parquet"]),
     # ------------------------------------------------ recipes

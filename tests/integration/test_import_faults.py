@@ -268,7 +268,7 @@ def test_the_screen_hangs_up_while_it_imports_and_the_import_is_finished(
     with Terminal("--workspace", str(workspace), "datasets", size=(120, 40)) as terminal:
         terminal.wait("No datasets yet")
         terminal.press("i")
-        terminal.wait("Import a file")
+        terminal.wait("Import data")
         terminal.rest(0.2)
         terminal.press(str(table.path))
         terminal.wait(table.path.name)

@@ -36,7 +36,7 @@ async def test_tab_completes_the_file_then_goes_on_and_the_dataset_is_named_afte
         await press(app, pilot, "2", "i", *"fr")
         await press(app, pilot, "tab")
         assert "fresh.csv" in screen(app)
-        await press(app, pilot, "tab", "tab", *"noted", "enter")
+        await press(app, pilot, "tab", "tab", *"noted", "ctrl+s")
         await until(app, pilot, "fresh@1", timeout=20.0)
         assert app.session is not None
         found = app.session.backend.need("datasets").version("fresh@1")

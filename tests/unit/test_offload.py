@@ -15,6 +15,7 @@ from backends.entities import Progress
 from backends.local import open_local
 from backends.readonly import read_only
 from console.data.offloaded import export_offloaded, import_offloaded, profile_offloaded, rows_offloaded
+from console.data.origin import Origin
 from console.offload import Cancelled, run_offloaded
 
 ACTOR = Mutation(actor="tester@here", reason="because", key="k1")
@@ -37,6 +38,10 @@ def table(tmp_path: Path) -> Path:
     return path
 
 
+def at(path: Path) -> Origin:
+    return Origin(target=str(path))
+
+
 def script(tmp_path: Path, body: str) -> dict[str, str]:
     """A module `spoken` on the path of the offloaded process."""
     (tmp_path / "spoken.py").write_text(body)
@@ -45,8 +50,9 @@ def script(tmp_path: Path, body: str) -> dict[str, str]:
 
 def test_an_import_in_its_own_process_gives_the_version_and_is_journaled(backend: Backend, table: Path) -> None:
     said: list[Progress] = []
-    version, created = import_offloaded(backend, table, "things", ACTOR, note="a note", on_progress=said.append)
-    assert created
+    done = import_offloaded(backend, at(table), "things", ACTOR, note="a note", on_progress=said.append)
+    version = done.version
+    assert done.created
     assert version.ref == "things@1"
     assert version.note == "a note"
     assert version.source == str(table)
@@ -54,11 +60,11 @@ def test_an_import_in_its_own_process_gives_the_version_and_is_journaled(backend
     assert backend.journal is not None
     entry = backend.journal.page().items[0]
     assert (entry.actor, entry.reason, entry.target) == ("tester@here", "because", "things@1")
-    assert import_offloaded(backend, table, "things", ACTOR)[0] == version
+    assert import_offloaded(backend, at(table), "things", ACTOR).version == version
 
 
 def test_rows_come_by_page_from_any_place(backend: Backend, table: Path) -> None:
-    import_offloaded(backend, table, "things", ACTOR)
+    import_offloaded(backend, at(table), "things", ACTOR)
     page = rows_offloaded(backend, "things@1", 998, 5)
     assert page.total == 1000
     assert page.rows == (
@@ -69,7 +75,7 @@ def test_rows_come_by_page_from_any_place(backend: Backend, table: Path) -> None
 
 
 def test_a_profile_agrees_with_the_values(backend: Backend, table: Path) -> None:
-    import_offloaded(backend, table, "things", ACTOR)
+    import_offloaded(backend, at(table), "things", ACTOR)
     profile = profile_offloaded(backend, "things")
     columns = {column.name: column for column in profile.columns}
     assert columns["x"].quantiles["0.5"] == pytest.approx(124.875)
@@ -86,20 +92,20 @@ def test_a_profile_agrees_with_the_values(backend: Backend, table: Path) -> None
 def test_an_export_imports_again_as_the_same_version(
     backend: Backend, table: Path, tmp_path: Path, suffix: str
 ) -> None:
-    version, _ = import_offloaded(backend, table, "things", ACTOR)
+    version = import_offloaded(backend, at(table), "things", ACTOR).version
     out = export_offloaded(backend, "things", tmp_path / f"out.{suffix}")
-    again, created = import_offloaded(backend, out, "things", Mutation(actor="a"))
-    assert (again.ref, created) == (version.ref, False)
+    again = import_offloaded(backend, at(out), "things", Mutation(actor="a"))
+    assert (again.version.ref, again.created) == (version.ref, False)
     with pytest.raises(Refused, match="exists already"):
         export_offloaded(backend, "things", out)
 
 
 def test_errors_come_back_as_the_contracts_own(backend: Backend, tmp_path: Path) -> None:
     with pytest.raises(NotFound, match="there is no file"):
-        import_offloaded(backend, tmp_path / "none.csv", "things", ACTOR)
+        import_offloaded(backend, at(tmp_path / "none.csv"), "things", ACTOR)
     (tmp_path / "ragged.csv").write_text("a,b\n1\n")
     with pytest.raises(Invalid, match="row 1") as caught:
-        import_offloaded(backend, tmp_path / "ragged.csv", "things", ACTOR)
+        import_offloaded(backend, at(tmp_path / "ragged.csv"), "things", ACTOR)
     assert caught.value.field == "rows"
     with pytest.raises(NotFound):
         rows_offloaded(backend, "nothing@1")
@@ -107,7 +113,7 @@ def test_errors_come_back_as_the_contracts_own(backend: Backend, tmp_path: Path)
 
 def test_a_read_only_context_refuses_before_reading(backend: Backend, table: Path) -> None:
     with pytest.raises(Refused, match="read-only"):
-        import_offloaded(read_only(backend), table, "things", ACTOR)
+        import_offloaded(read_only(backend), at(table), "things", ACTOR)
 
 
 def test_a_process_that_dies_without_a_word_is_an_error_with_its_last_line(tmp_path: Path) -> None:
@@ -143,7 +149,7 @@ def test_a_cancelled_import_keeps_nothing(backend: Backend, tmp_path: Path) -> N
     path.write_text("a,b\n" + "".join(f"{i},{i}\n" for i in range(2_000_000)))
     said: list[Progress] = []
     with pytest.raises(Cancelled):
-        import_offloaded(backend, path, "long", ACTOR, on_progress=said.append, cancel=lambda: bool(said))
+        import_offloaded(backend, at(path), "long", ACTOR, on_progress=said.append, cancel=lambda: bool(said))
     assert backend.home is not None
     assert not list((backend.home / "tmp").iterdir())
     assert backend.datasets is not None

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import re
+import threading
 import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from backends.contract import BackendError
 from backends.entities import Dataset, DatasetVersion
-from console.tui.dialogs import Field, Form
+from console.data.origin import Origin, check_no_secret, is_url, origin_name
+from console.safe import safe_text
+from console.tui.dialogs import Confirm, Field, Form, sentences
 from console.tui.file_names import FileSuggester, complete_file, data_files
 from console.tui.verbs.runs import dataset_names
 from console.wording import thousands
@@ -15,9 +20,12 @@ from console.wording import thousands
 if TYPE_CHECKING:
     from console.tui.here import Here
 
+VARIABLE = re.compile(r"\$([A-Za-z_][A-Za-z0-9_]*)")
+DATABASES = re.compile(r"(sqlite|postgres(ql)?|mysql|mariadb|mssql|oracle|snowflake|duckdb|bigquery)(\+\w+)?:", re.I)
+
 
 async def import_file(here: Here) -> None:
-    """A file becomes the next version of a dataset. Read in a process of its own, with a progress line."""
+    """What a person names becomes the next version of a dataset. Read in a process of its own, with a progress line."""
     assert here.session is not None  # noqa: S101 the action needs a dataset store
     session = here.session
     chosen = here.selected
@@ -29,60 +37,102 @@ async def import_file(here: Here) -> None:
     near = chosen.name if isinstance(chosen, Dataset) else inside
     files = data_files()
     fields = [
-        Field("file", "file", file, "" if files else "CSV, TSV, JSON lines or Parquet", files, FileSuggester()),
+        Field(
+            "from",
+            "from",
+            file,
+            "file, folder, 'pattern*', URL, s3://…, sqlite:///file, or $NAME of a variable that holds a URL",
+            files,
+            FileSuggester(),
+        ),
         Field(
             "name",
             "dataset",
-            inside or _name(file),
+            inside or (origin_name(Origin(target=file)) if file else ""),
             "empty: the file's name",
             tuple(sorted(known, key=lambda each: (each != near, each))),
         ),
         Field("note", "note", ""),
+        Field("sql", "query", "", "from a database: SELECT …; else empty"),
     ]
-    values = await here.app.ask(Form("Import a file as a dataset version", fields, "import", check=_check))
+    values = await here.app.ask(Form("Import data as a dataset version", fields, "import", check=_check))
     if values is None:
         return
-    path = Path(values["file"]).expanduser()
     from console.data.offloaded import import_offloaded
 
+    origin = _origin(values)
     mutation = session.mutation(key=uuid.uuid4().hex)
-    progress = here.app.report(f"importing {path.name}")
+    progress = here.app.report(f"importing {origin.short}", stop="import.stop")
+    end = threading.Event()
+    here.app.imports[origin.short] = end
     try:
-        version, created = await here.app.carry_out(
+        done = await here.app.carry_out(
             lambda: import_offloaded(
                 session.backend,
-                path,
-                values["name"] or _name(values["file"]),
+                origin,
+                values["name"] or origin_name(origin),
                 mutation,
                 note=values["note"],
                 on_progress=progress,
+                cancel=end.is_set,
             )
         )
     finally:
+        here.app.imports.pop(origin.short, None)
         here.app.say_work(())
     here.app.welcome = False
+    version = done.version
     rows = f"{thousands(version.rows)} rows, {len(version.columns)} columns"
-    here.app.tell(
-        f"{version.ref}: {rows}" if created else f"{version.ref} has this very content already; nothing was added"
+    said = (
+        f"{version.ref}: {rows}" if done.created else f"{version.ref} has this very content already; nothing was added"
     )
+    noted = next((f"{column.name}: {column.note}" for column in version.columns if column.note), "")
+    more = [*done.remarks[:2], noted] if done.created else []
+    here.app.tell(". ".join(part for part in (said, *more) if part))
 
 
-def _name(file: str) -> str:
-    name = Path(file).name
-    for ending in (".gz", ".csv", ".tsv", ".jsonl", ".ndjson", ".json", ".parquet", ".txt"):
-        name = name.removesuffix(ending)
-    return name
+async def stop_import(here: Here) -> None:
+    """End the latest import that is under way."""
+    name, end = next(reversed(here.app.imports.items()))
+    yes = await here.app.ask(
+        Confirm(
+            f"Stop importing {safe_text(name, 40)}",
+            sentences("What it has read so far is thrown away, and no version is made. i begins it again."),
+            "stop",
+        )
+    )
+    if yes is not None:
+        end.set()
+
+
+def _origin(values: dict[str, str]) -> Origin:
+    variable = VARIABLE.fullmatch(values["from"])
+    if variable:
+        return Origin(env=variable[1], sql=values["sql"])
+    return Origin(target=values["from"], sql=values["sql"])
 
 
 def _check(values: dict[str, str]) -> str:
-    if not values["file"]:
-        return "which file?"
-    path = Path(values["file"]).expanduser()
+    if not values["from"]:
+        return "from where?"
+    origin = _origin(values)
+    try:
+        check_no_secret(origin.target)
+        place = origin.place
+    except BackendError as error:
+        return str(error).replace("--from-env NAME", "$NAME")
+    if not values["name"] and not origin_name(origin):
+        return "which dataset? Nothing here says a name"
+    if DATABASES.match(place) and not origin.sql:
+        return "this is a database: write the query that is to be imported, SELECT …"
+    if origin.sql and not is_url(place):
+        return f"a query wants a database's URL, such as sqlite:///{values['from']}"
+    if is_url(place) or any(letter in place for letter in "*?["):
+        return ""
+    path = Path(place).expanduser()
     if not path.exists():
-        meant = complete_file(values["file"])
+        meant = complete_file(values["from"])
         return f"{path}: no such file" + (f"; did you mean {meant}?" if meant else "")
-    if path.is_dir():
-        return f"{path} is a folder; which file in it?"
     return ""
 
 
