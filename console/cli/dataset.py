@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
+from typing import Any
 
 import click
 
+from backends.contract import NotFound
 from backends.entities import Column, Dataset, DatasetVersion
 from console.cli.dataset_check import check
 from console.cli.output import Col, gap, narrate, print_lines, print_record, print_table
 from console.cli.verb import Invocation, Noun, listing, parsed_query, reason_option
+from console.config import nearest
 from console.wording import local_time, since, size, thousands
 
 
@@ -47,6 +51,8 @@ COLUMN_COLUMNS: list[Col[Column]] = [
     Col("column", lambda item: item.name),
     Col("type", lambda item: item.type),
     Col("missing", lambda item: "" if item.nulls is None else thousands(item.nulls), right=True),
+    Col("unit", lambda item: item.unit),
+    Col("note", lambda item: item.note, widest=60),
 ]
 
 
@@ -101,14 +107,61 @@ def versions(invocation: Invocation, name: str, limit: int, at: str) -> None:
 
 @dataset.command("profile")
 @click.argument("ref", metavar="NAME[@VERSION]")
+@click.argument("column", required=False)
 @click.pass_obj
-def profile(invocation: Invocation, ref: str) -> None:
-    """What the columns hold: ranges, missing values, most common values."""
-    from console.cli.profile_text import print_profile
+def profile(invocation: Invocation, ref: str, column: str | None) -> None:
+    """What the columns hold, or COLUMN in full: missing, distinct, ranges, shape, most common values.
+
+    Made once for a content and kept.
+    """
+    from console.cli.follow import ProgressLine
+    from console.cli.profile_text import print_column, print_profile
     from console.data.offloaded import profile_offloaded
 
-    found = profile_offloaded(invocation.backend, ref)
-    invocation.show(found, lambda: print_profile(found))
+    version: DatasetVersion = invocation.need("datasets").version(ref)
+    known = {item.name: item for item in version.columns}
+    if column is not None and column not in known:
+        raise click.UsageError(f"{version.ref} has no column {column}{nearest(column, list(known))}")
+    with ProgressLine() as line:
+        found = profile_offloaded(invocation.backend, version.ref, on_progress=line.follow)
+    if column is None:
+        invocation.show(found, lambda: print_profile(found))
+        return
+    one = next(item for item in found.columns if item.name == column)
+    invocation.show(one, lambda: print_column(one, known[column], found.rows))
+
+
+@dataset.command("column")
+@click.argument("column", metavar="NAME.COLUMN")
+@click.option("--unit", default=None, help="What it is measured in: min, km, USD; empty takes it away.")
+@click.option("--note", default=None, help="What it means.")
+@reason_option
+@click.pass_obj
+def column_(invocation: Invocation, column: str, unit: str | None, note: str | None, reason: str, key: str) -> None:
+    """Say what a column means and is measured in, for all versions of the dataset."""
+    datasets = invocation.need("datasets")
+    name, title = _split_column(datasets, column)
+    if not title:
+        raise click.UsageError(f"{column}: wanted NAME.COLUMN, such as flights.dep_delay")
+    if unit is None and note is None:
+        raise click.UsageError("nothing to write: give --unit or --note")
+    datasets.set_column(name, title, invocation.mutation(reason, key), note=note, unit=unit)
+    after = next(item for item in datasets.version(name).columns if item.name == title)
+    said = (
+        "; ".join(part for part in (after.unit and f"in {after.unit}", after.note) if part) or "nothing is said of it"
+    )
+    invocation.show(after, lambda: narrate(f"{name}.{title}: {said}"))
+
+
+def _split_column(datasets: Any, text: str) -> tuple[str, str]:
+    """`flights.dep_delay` → its two names, either of which may hold dots itself."""
+    near = text.partition(".")[::2]
+    for at in (at for at, sign in enumerate(text) if sign == "."):
+        with contextlib.suppress(NotFound):
+            near = text[:at], text[at + 1 :]
+            if any(column.name == near[1] for column in datasets.version(near[0]).columns):
+                break
+    return near
 
 
 @dataset.command("rows")

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from console.cli.output import Col, narrate, print_table
+from backends.entities import Column
+from console.cli.output import Col, gap, narrate, print_record, print_table
 from console.data.profile import ColumnProfile, VersionProfile
 from console.data.rows import RowPage
 from console.wording import THIN_SPACE, local_time, number, thousands
@@ -19,7 +20,7 @@ def print_profile(found: VersionProfile) -> None:
         Col("column", lambda item: item.name),
         Col("type", lambda item: item.type),
         Col("missing", lambda item: _share(item.missing, found.rows), right=True),
-        Col("distinct", lambda item: ("" if item.exact else "≥ ") + thousands(item.distinct), right=True),
+        Col("distinct", lambda item: ("" if item.exact else "≈ ") + thousands(item.distinct), right=True),
         Col("least", lambda item: _value(item, item.minimum), right=True),
         Col("median", lambda item: _value(item, item.quantiles.get("0.5")), right=True),
         Col("most", lambda item: _value(item, item.maximum), right=True),
@@ -28,6 +29,45 @@ def print_profile(found: VersionProfile) -> None:
     ]
     print_table(found.columns, columns)
     narrate(f"{found.ref}: {thousands(found.rows)} rows")
+    for said in sorted({item.uncertainty for item in found.columns} - {""}):
+        narrate(f"≈ {said}")
+
+
+def print_column(found: ColumnProfile, column: Column, rows: int) -> None:
+    """One column, figure by figure."""
+    unit = f" {column.unit}" if column.unit else ""
+
+    def value(of: float | None) -> str:
+        return "" if of is None else _value(found, of) + unit
+
+    lengths = f"{found.shortest} to {found.longest} characters, {number(found.mean_length)} on average"
+    print_record(
+        {
+            "column": found.name,
+            "type": found.type,
+            "unit": column.unit,
+            "note": column.note,
+            "missing": f"{thousands(found.missing)}  {_share(found.missing, rows)}",
+            "infinite": thousands(found.infinite) if found.infinite else "",
+            "distinct": ("" if found.exact else "≈ ") + thousands(found.distinct),
+            "least": value(found.minimum),
+            **{f"{float(q) * 100:g} %": value(at) for q, at in found.quantiles.items()},
+            "most": value(found.maximum),
+            "mean": value(found.mean),
+            "std": number(found.std) + unit if found.std is not None and found.type not in _TIMES else "",
+            "length": lengths if found.shortest is not None else "",
+            "shape": _shape(found.counts),
+            "samples": ", ".join(found.samples),
+            "estimated": found.uncertainty,
+        }
+    )
+    gap()
+    top: list[Col[tuple[str, int]]] = [
+        Col("most frequent", lambda pair: pair[0], widest=60),
+        Col("rows", lambda pair: thousands(pair[1]), right=True),
+        Col("share", lambda pair: _share(pair[1], rows), right=True),
+    ]
+    print_table(found.top, top)
 
 
 def print_rows(found: RowPage) -> None:

@@ -14,6 +14,7 @@ from backends.entities import Progress, Report
 from console.data.bias.examine import BiasJob
 from console.data.importing import Imported
 from console.data.origin import ORIGIN, Origin, check_no_secret
+from console.data.kept import kept_profile
 from console.data.profile import VersionProfile
 from console.data.rows import RowPage
 from console.offload import run_offloaded
@@ -50,9 +51,18 @@ def import_offloaded(
     return msgspec.convert(run_offloaded(MODULE, args, on_progress=on_progress, cancel=cancel, env=env), Imported)
 
 
-def profile_offloaded(backend: Backend, ref: str, *, cancel: Callable[[], bool] | None = None) -> VersionProfile:
-    """As `profile.profile_version`."""
-    return msgspec.convert(_run(backend, ["profile", "--", ref], None, cancel), VersionProfile)
+def profile_offloaded(
+    backend: Backend,
+    ref: str,
+    *,
+    on_progress: Callable[[Progress], None] | None = None,
+    cancel: Callable[[], bool] | None = None,
+) -> VersionProfile:
+    """As `kept.profile_kept`; one that is kept is read here, without a process."""
+    found = kept_profile(backend.home, backend.need("datasets").version(ref))
+    if found is not None:
+        return found
+    return msgspec.convert(_run(backend, ["profile", "--", ref], on_progress, cancel), VersionProfile)
 
 
 def rows_offloaded(

@@ -59,6 +59,14 @@ class ColumnProfile(Record, frozen=True, kw_only=True):
     distinct_error: float = 0.0
     """Relative error that `distinct` stays within in 997 of 1 000 cases."""
 
+    @property
+    def uncertainty(self) -> str:
+        """What is estimated and how well, as half a sentence; empty where everything is counted."""
+        if self.exact:
+            return ""
+        share = f"{self.rank_error * 100:.2g}"
+        return f"ranks and shares from a random sample, within ±{share} %; distinct within ±{self.distinct_error:.1%}"
+
 
 class VersionProfile(Record, frozen=True, kw_only=True):
     ref: str

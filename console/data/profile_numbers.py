@@ -66,7 +66,7 @@ class Tally:
         self.n = 0
         self.nan = 0
         self.infinite = 0
-        self._mean = self._squares = 0.0
+        self._mean = self._squares = self._origin = 0.0
         self._low: Any = None
         self._high: Any = None
         self.exact = total <= room.exact_values
@@ -103,16 +103,19 @@ class Tally:
         self._kept += len(values)
 
     def _sum(self, values: Any) -> None:
-        """Mean and squares joined as by Chan, Golub & LeVeque, The American Statistician 37 (1983)."""
+        """Mean and squares joined as by Chan, Golub & LeVeque, The American Statistician 37 (1983); of distances from
+        a value in their midst, or nothing would be left of the digits of a narrow spread far from zero."""
         import numpy as np
 
         low, high = values.min(), values.max()
-        self._low = low if self._low is None or low < self._low else self._low
-        self._high = high if self._high is None or high > self._high else self._high
+        if self.n == 0:
+            self._low, self._high, self._origin = low, high, float(np.median(values))
+        self._low, self._high = min(self._low, low), max(self._high, high)
         count = len(values)
-        mean = float(values.mean(dtype=np.float64))
-        off = values - mean
-        with np.errstate(over="ignore"):
+        with np.errstate(over="ignore", invalid="ignore"):
+            off = values - self._origin
+            mean = float(off.mean())
+            off -= mean
             squares = float(np.square(off, out=off).sum())  # not `dot`: its threads spin longer than they work
         apart = mean - self._mean
         both = self.n + count
@@ -130,14 +133,14 @@ class Tally:
         share = 1.0 if self.exact else self.n / max(self._kept, 1)
         counts = [round(count * share) for count in ranked.cells([edge / scale for edge in edges])]
         distinct = ranked.distinct if self._sketch is None else max(ranked.distinct, self._sketch.count())
-        deviation = math.sqrt(self._squares / (self.n - 1)) * scale if self.n > 1 else None
+        deviation = math.sqrt(self._squares / (self.n - 1)) * scale if self.n > 1 else math.nan
         return {
             "distinct": distinct,
             "exact": self.exact,
             "minimum": low,
             "maximum": high,
-            "mean": self._mean * scale,
-            "std": deviation,
+            "mean": _sound((self._origin + self._mean) * scale),
+            "std": _sound(deviation),
             "quantiles": {str(q): ranked.quantile(q) * scale for q in QUANTILES},
             "edges": tuple(edges),
             "counts": tuple(counts),
@@ -148,6 +151,11 @@ class Tally:
             "rank_error": 0.0 if self.exact else rank_error(self._kept),
             "distinct_error": 0.0 if self.exact else DISTINCT_ERROR,
         }
+
+
+def _sound(value: float) -> float | None:
+    """None for what numbers near the largest float run over to."""
+    return value if math.isfinite(value) else None
 
 
 def _scaled(value: Any, scale: float) -> float:
@@ -243,9 +251,11 @@ class Counted:
 
         counts = np.zeros(size, np.int64)
         for at in range(0, len(values), LONG_CHUNK):
-            # offsets fit whatever the type: the range is small
-            part = values[at : at + LONG_CHUNK] - values.dtype.type(low)
-            counts += np.bincount(part.astype(np.int64, copy=False), minlength=size)
+            part = values[at : at + LONG_CHUNK]
+            if part.dtype.itemsize < 8:
+                part = part.astype(np.int64)
+            # the range is small: in 8 bytes no difference can run over
+            counts += np.bincount((part - part.dtype.type(low)).astype(np.int64, copy=False), minlength=size)
         there = np.flatnonzero(counts)
         self._values = [low + int(at) for at in there] if size <= 1024 else there + low
         self._counts = counts[there]

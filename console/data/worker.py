@@ -64,10 +64,10 @@ def _import(datasets: DatasetStore, args: argparse.Namespace, speaker: Speaker) 
     )
 
 
-def _profile(datasets: DatasetStore, args: argparse.Namespace, _speaker: Speaker) -> Any:
-    from console.data.profile import profile_version
+def _profile(datasets: DatasetStore, args: argparse.Namespace, speaker: Speaker) -> Any:
+    from console.data.kept import profile_kept
 
-    return profile_version(datasets, args.ref)
+    return profile_kept(datasets, args.backend.home, args.ref, progress=speaker.progress)
 
 
 def _rows(datasets: DatasetStore, args: argparse.Namespace, _speaker: Speaker) -> Any:

@@ -51,6 +51,7 @@ def _numeric(version: DatasetVersion) -> object:
 
 def column_columns(version: DatasetVersion, profiles: Mapping[str, ColumnProfile]) -> tuple[Column[DataColumn], ...]:
     """Name, type, missing; and where the values were counted: distinct, least, middle, most, and their shape."""
+    known = version.columns
 
     def share(column: DataColumn) -> float | None:
         found = profiles.get(column.name)
@@ -73,7 +74,7 @@ def column_columns(version: DatasetVersion, profiles: Mapping[str, ColumnProfile
         found = profiles.get(column.name)
         if found is None:
             return NOTHING
-        return thousands(found.distinct) + ("" if found.exact else "+")
+        return ("" if found.exact else "≈") + thousands(found.distinct)
 
     def shape(column: DataColumn) -> str:
         found = profiles.get(column.name)
@@ -86,12 +87,14 @@ def column_columns(version: DatasetVersion, profiles: Mapping[str, ColumnProfile
     return (
         Column("name", "column", lambda c: c.name, 16, grow=2, most=36),
         Column("type", "type", lambda c: c.type, 8, priority=1),
+        *([Column("unit", "unit", lambda c: c.unit, 6, priority=4, most=12)] if any(c.unit for c in known) else []),
         Column("missing", "missing", missing, 8, right=True, order=share, tone=lambda c: "warn" if share(c) else ""),
         Column("distinct", "distinct", distinct, 9, right=True, priority=3),
         Column("minimum", "least", lambda c: value("minimum", c), 10, right=True, priority=5),
         Column("median", "median", lambda c: value("median", c), 10, right=True, priority=4),
         Column("maximum", "most", lambda c: value("maximum", c), 10, right=True, priority=5),
         Column("shape", "values", shape, SPARK, priority=2, grow=1, most=40),
+        *([Column("note", "means", lambda c: c.note, 12, priority=6, grow=2)] if any(c.note for c in known) else []),
     )
 
 

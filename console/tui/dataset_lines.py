@@ -71,7 +71,8 @@ def column_lines(
 ) -> list[Line]:
     """A column: how many are missing, how its values are spread, which are the most frequent."""
     name = safe_text(column.name, max(8, width - 20))
-    lines = [Line([(f" {name}", "head"), (f"  {column.type}", "dim")])]
+    unit = f", in {safe_text(column.unit, 24)}" if column.unit else ""
+    lines = [Line([(f" {name}", "head"), (f"  {column.type}{unit}", "dim")])]
     if column.note:
         lines += wrapped(safe_text(column.note, 2000), width, indent=" ")
     if profile is None:
@@ -79,12 +80,17 @@ def column_lines(
         return [*lines, Line([(f" {words}", "dim")])]
     share = profile.missing / version.rows if version.rows else 0.0
     lines.append(field("missing", f"{thousands(profile.missing)}  {percent(share)}"))
-    lines.append(field("distinct", thousands(profile.distinct) + ("" if profile.exact else " or more (sampled)")))
+    if profile.infinite:
+        lines.append(field("infinite", thousands(profile.infinite)))
+    lines.append(field("distinct", ("" if profile.exact else "≈ ") + thousands(profile.distinct)))
     if profile.mean is not None:
         spread = f" ± {number(profile.std)}" if profile.std is not None else ""
         lines.append(field("mean", f"{shown(profile.mean, column.type)}{spread if column.type.numeric else ''}"))
     if profile.shortest is not None:
-        lines.append(field("length", f"{profile.shortest} to {profile.longest} characters"))
+        average = f", {number(profile.mean_length)} on average" if profile.shortest != profile.longest else ""
+        lines.append(field("length", f"{profile.shortest} to {profile.longest} characters{average}"))
+    if profile.uncertainty:
+        lines += wrapped(f"estimated: {profile.uncertainty}", width, "warn", indent=" ")
     if profile.quantiles:
         marks = [("least", profile.minimum), *((_quantile(q), v) for q, v in profile.quantiles.items())]
         lines += [BLANK, head("quantiles")]
@@ -100,6 +106,8 @@ def column_lines(
             part = percent(count / version.rows) if version.rows else ""
             value = ink.fit(safe_text(text, 28), 28)
             lines.append(Line([(f"   {value} ", ""), (f"{thousands(count):>12}  {part:>7}", "dim")]))
+    if profile.samples:
+        lines += [BLANK, head("some of its values"), *(Line([(f"   {safe_text(t, 60)}", "")]) for t in profile.samples)]
     return lines
 
 

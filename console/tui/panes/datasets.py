@@ -14,6 +14,7 @@ from backends.entities import Dataset, DatasetVersion, Run
 from backends.query import DATASET_FIELDS, Compare, Key, Query
 from console.config import Session
 from console.data.profile import ColumnProfile, VersionProfile
+from console.offload import Cancelled
 from console.safe import safe_text
 from console.tui import ink
 from console.tui.columns import Column
@@ -142,10 +143,19 @@ class DatasetsPane(TablePane):
         from console.data.offloaded import profile_offloaded
 
         try:
-            found = profile_offloaded(self.backend, version.ref)
+            found = profile_offloaded(
+                self.backend,
+                version.ref,
+                on_progress=self.app.report(f"counting the values of {safe_text(version.ref, 40)}"),
+                cancel=lambda: self._profiling != version.digest,
+            )
+        except Cancelled:
+            return
         except BackendError as error:
             self.app.call_from_thread(self._not_profiled, version, error)
             return
+        finally:
+            self.app.call_from_thread(self.app.say_work, ())
         self.app.call_from_thread(self._profiled, found)
 
     def _profiled(self, found: VersionProfile) -> None:
@@ -171,6 +181,12 @@ class DatasetsPane(TablePane):
         if self.level.dataset and isinstance(error, NotFound):
             self.go_level(Level())
         super().failed(error)
+
+    @property
+    def column(self) -> DataColumn | None:
+        """The column under the cursor, where columns are listed."""
+        found = self.table.cursor_row
+        return found if isinstance(found, DataColumn) else None
 
     @property
     def profile(self) -> VersionProfile | None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import uuid
 from typing import TYPE_CHECKING
 
-from backends.entities import Dataset, DatasetVersion, Model, ModelVersion, Run
+from backends.entities import Column, Dataset, DatasetVersion, Model, ModelVersion, Run
 from console.safe import safe_text
-from console.tui.dialogs import Ask
+from console.tui.dialogs import Ask, Field, Form
 
 if TYPE_CHECKING:
     from console.tui.here import Here
@@ -16,6 +16,12 @@ NOTED = Run | ModelVersion | Model | Dataset | DatasetVersion
 
 
 async def write_note(here: Here) -> None:
+    from console.tui.panes.datasets import DatasetsPane
+
+    column = here.view.column if isinstance(here.view, DatasetsPane) else None
+    if column is not None:
+        await _describe_column(here, column)
+        return
     chosen = here.selected
     assert isinstance(chosen, NOTED)  # noqa: S101 or the action were not available
     assert here.session is not None  # noqa: S101
@@ -39,3 +45,25 @@ async def write_note(here: Here) -> None:
 
     await here.app.carry_out(write)
     here.app.tell(f"{name}: noted")
+
+
+async def _describe_column(here: Here, column: Column) -> None:
+    """What a column means and is measured in, for all versions of its dataset."""
+    version = here.selected
+    assert isinstance(version, DatasetVersion)  # noqa: S101 a column is in a version
+    assert here.session is not None  # noqa: S101
+    session, name = here.session, version.dataset
+    fields = [
+        Field("unit", "unit", column.unit, "min, km, USD; empty for none"),
+        Field("note", "means", column.note, "in a sentence"),
+    ]
+    title = f"Column {safe_text(column.name, 40)} of {safe_text(name, 40)}, in all versions"
+    values = await here.app.ask(Form(title, fields, "write"))
+    if values is None:
+        return
+    mutation = session.mutation(key=uuid.uuid4().hex)
+    store = session.backend.need("datasets")
+    await here.app.carry_out(
+        lambda: store.set_column(name, column.name, mutation, note=values["note"], unit=values["unit"])
+    )
+    here.app.tell(f"{name}.{column.name}: noted")
