@@ -13,8 +13,8 @@ from backends.contract import Backend, Mutation, Refused
 from backends.entities import Progress, Report
 from console.data.bias.examine import BiasJob
 from console.data.importing import Imported
-from console.data.origin import ORIGIN, Origin, check_no_secret
 from console.data.kept import kept_profile
+from console.data.origin import ORIGIN, Origin, check_no_secret
 from console.data.profile import VersionProfile
 from console.data.rows import RowPage
 from console.offload import run_offloaded
