@@ -486,3 +486,7 @@ def _answer(invocation: Invocation, started: Run, wait: bool) -> None:
 def _say_started(started: Run) -> None:
     print_lines(started.id)
     narrate(f"{started.name}: {started.status}. Follow it: mlops-console run logs {started.id[:8]} --follow")
+
+
+# The noun's further verbs, which are written on it.
+from console.cli import run_audit as _audit  # noqa: E402, F401

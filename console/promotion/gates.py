@@ -9,6 +9,7 @@ from backends.entities import Column, ColumnType, GateResult, GateStatus, ModelV
 from backends.mlmodel import OPTIONAL, with_package
 from console.promotion.measures import lower_is_better, primary_of, same_test, test_of, value_of
 from console.promotion.prompts import is_prompt, prompt_gates
+from console.training.audit.read import read_audit
 
 TOLERANCE = 0.005
 """A candidate may be this share of the holder's value worse on the same test rows: a tie is no reason to refuse."""
@@ -36,6 +37,7 @@ def gates_against(backend: Backend, candidate: ModelVersion, holder: ModelVersio
         baseline_gate(candidate),
         holder_gate(candidate, holder),
         signature_gate(candidate, holder),
+        *audit_gate(backend, candidate),
     )
     return tuple(sorted(results, key=lambda result: _SEVERITY[result.status]))
 
@@ -153,6 +155,23 @@ def baseline_gate(version: ModelVersion) -> GateResult:
         return _result("baseline", WARN, "not measured", rule, "no baseline was measured on the same test rows")
     better = mine < dummy if lower_is_better(primary) else mine > dummy
     return _result("baseline", PASS if better else FAIL, f"{_shown(primary, mine)} against {dummy:.4g}", rule)
+
+
+def audit_gate(backend: Backend, version: ModelVersion) -> tuple[GateResult, ...]:
+    """What the audit of its training found. Nothing for a version that was trained by other code: it has none."""
+    if not version.run:
+        return ()
+    rule = "no test of its training failed"
+    try:
+        audit = read_audit(backend, version.run)
+    except BackendError as error:
+        return (_result("audit", WARN, "not read", rule, str(error)),)
+    if audit is None:
+        return ()
+    bad = [each for each in audit.results if each.status is not PASS]
+    value = f"{len(audit.results) - len(bad)} of {len(audit.results)} tests passed"
+    detail = "; ".join(f"{each.check}: {each.value}" for each in bad)
+    return (_result("audit", audit.status, value, rule, detail),)
 
 
 def holder_gate(candidate: ModelVersion, holder: ModelVersion | None) -> GateResult:

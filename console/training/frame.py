@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import pyarrow.parquet as pq
 
 from backends.contract import Invalid
 from backends.entities import Column, ColumnType
+from console.data.bias.groups import Asked, group_columns
 from console.data.inference import column_type
 from console.data.stored import told_if_damaged
 from console.training.recipe import Recipe, check_columns
@@ -49,6 +51,12 @@ class Rows(msgspec.Struct, frozen=True):
     """The features as they are in the dataset version, in its order."""
 
 
+def protected_columns(recipe: Recipe, columns: Sequence[Column]) -> list[str]:
+    """The columns that tell the groups apart which the audit compares. Invalid where one is not there."""
+    asked = Asked(by=recipe.audit.protected, label=recipe.target)
+    return group_columns(asked, columns) if asked.by else []
+
+
 def load_rows(recipe: Recipe, path: Path, dataset: str) -> Rows:
     """Read the Parquet file of a dataset version. Invalid where it cannot serve this recipe."""
     with told_if_damaged(dataset, path):
@@ -56,7 +64,7 @@ def load_rows(recipe: Recipe, path: Path, dataset: str) -> Rows:
     columns = [Column(name=field.name, type=column_type(field.type)) for field in schema]
     check_columns(recipe, columns, dataset)
     chosen = _chosen(recipe, [column.name for column in columns])
-    needed = [*chosen, recipe.target, *recipe.aside]
+    needed = [*chosen, recipe.target, *recipe.aside, *protected_columns(recipe, columns)]
     with told_if_damaged(dataset, path):
         table = pq.read_table(path, columns=list(dict.fromkeys(needed)))
     frame = _frame(table)

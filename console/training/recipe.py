@@ -18,6 +18,7 @@ import msgspec
 
 from backends.contract import Invalid, NotFound, Refused
 from backends.entities import Column, Record
+from console.training.audit.rules import AuditRules, wrong_rule
 
 CLASSIFICATION_METRICS = ("auc", "log_loss", "accuracy", "brier", "f1")
 REGRESSION_METRICS = ("rmse", "mae", "r2")
@@ -97,6 +98,7 @@ class Recipe(Record, frozen=True, kw_only=True, forbid_unknown_fields=True):
     split: Split = Split()
     preprocess: Preprocess = Preprocess()
     metrics: MetricChoice = MetricChoice()
+    audit: AuditRules = AuditRules()
 
     @property
     def time_column(self) -> str:
@@ -126,6 +128,7 @@ _TABLES: dict[str, type[Record]] = {
     "preprocess.datetime": DatetimeSteps,
     "estimator": EstimatorChoice,
     "metrics": MetricChoice,
+    "audit": AuditRules,
 }
 
 
@@ -310,6 +313,9 @@ def _check_values(recipe: Recipe, place: _Place) -> None:
                     path,
                     f"{name!r} is not a metric of {recipe.task}{did_you_mean(name, valid)} Valid: {', '.join(valid)}.",
                 )
+    trouble = wrong_rule(recipe.audit)
+    if trouble is not None:
+        raise wrong(f"audit.{trouble[0]}", trouble[1])
     if recipe.metrics.primary and recipe.metrics.report and recipe.metrics.primary not in recipe.metrics.report:
         raise wrong("metrics.primary", f"{recipe.metrics.primary!r} is not in metrics.report; add it there.")
     if not 0 < recipe.split.test < 1:

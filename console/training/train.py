@@ -13,6 +13,9 @@ from sklearn.base import clone
 from sklearn.dummy import DummyClassifier, DummyRegressor
 
 from backends.contract import Invalid
+from backends.entities import GateStatus
+from console.training.audit.audit import Evidence, audit_model, write_audit
+from console.training.audit.read import FILE as AUDIT
 from console.training.channel import Channel
 from console.training.estimator import make_estimator
 from console.training.fitting import fit_in_stages, later_course, permutation_importance
@@ -69,7 +72,7 @@ def train(recipe: Recipe, job: Job, out: Path, channel: Channel) -> None:
     baseline = _baseline(recipe, rows, judge, train_rows, test_rows)
     _check_primary(recipe, judge, baseline)
     channel.metrics(_named("baseline", baseline))
-    _cross_validate(recipe, rows, judge, pipeline, train_rows, channel)
+    agreeing = _cross_validate(recipe, rows, judge, pipeline, train_rows, channel)
     last = _fit(recipe, rows, judge, pipeline, train_rows, test_rows, channel)
 
     channel.progress(0.85, "measuring")
@@ -81,7 +84,8 @@ def train(recipe: Recipe, job: Job, out: Path, channel: Channel) -> None:
     channel.metrics(metrics, last)
     watched = _sample(train_rows, WATCHED_ROWS, recipe.seed)
     train_scores = judge.scores(pipeline, features.iloc[watched])
-    channel.metrics(_named("train", judge.measure(rows.target[watched], train_scores)), last)
+    fitted = judge.measure(rows.target[watched], train_scores)
+    channel.metrics(_named("train", fitted), last)
 
     importance = _explain(recipe, judge, pipeline, test, target, channel)
     keep_model(
@@ -93,7 +97,34 @@ def train(recipe: Recipe, job: Job, out: Path, channel: Channel) -> None:
             rows_sha256=_rows_sha256(rows.numbers[test_rows]), metrics=metrics,
         ),
     )  # fmt: skip
+    channel.progress(0.97, "testing")
+
+    def refit(seed: int) -> float:
+        return judge.measure(target, judge.scores(_reseeded(pipeline, seed, features, rows, train_rows), test))[
+            recipe.primary()
+        ]
+
+    audit = audit_model(
+        Evidence(
+            recipe=recipe, rows=rows, train_rows=train_rows, test_rows=test_rows, scores=scores, classes=judge.classes,
+            positive=judge.positive, kind=judge.kind, test=metrics, train=fitted, baseline=baseline, folds=agreeing,
+            answer=lambda some: judge.scores(pipeline, some), refit=refit,
+            model_bytes=(out / "model/model.skops").stat().st_size,
+        )
+    )  # fmt: skip
+    write_audit(audit, out / AUDIT)
+    channel.say(artifact=AUDIT)
+    for each in audit.results:
+        if each.status is not GateStatus.PASS:
+            channel.note(f"{each.status.value}: {each.check}: {each.value}, wanted {each.rule}")
     channel.progress(1.0, "done")
+
+
+def _reseeded(pipeline: Any, seed: int, features: Any, rows: Rows, train_rows: NDArray[Any]) -> Any:
+    """The same pipeline fitted anew on the same rows with another seed."""
+    again = clone(pipeline)
+    seeds = {key: seed for key in again.get_params() if key.endswith("random_state")}
+    return again.set_params(**seeds).fit(features.iloc[train_rows], rows.target[train_rows])
 
 
 def _check_primary(recipe: Recipe, judge: Judge, baseline: dict[str, float]) -> None:
@@ -151,9 +182,10 @@ def _fit(
 
 def _cross_validate(
     recipe: Recipe, rows: Rows, judge: Judge, pipeline: Any, train_rows: NDArray[Any], channel: Channel
-) -> None:
+) -> list[float]:
+    """The primary metric of each fold."""
     if not recipe.split.folds:
-        return
+        return []
     features = rows.frame[rows.features.names]
     values: dict[str, list[float]] = {}
     for at, (fit, validation) in enumerate(folds(recipe, rows.frame, rows.target, train_rows), 1):
@@ -172,6 +204,7 @@ def _cross_validate(
     channel.metrics(
         _named("cv_sd", {name: float(np.std(each, ddof=1)) for name, each in values.items() if len(each) > 1})
     )
+    return values.get(recipe.primary(), [])
 
 
 def _baseline(

@@ -91,6 +91,11 @@ class Reading:
         return list(dict.fromkeys(name for each in used for name in each.columns))
 
 
+def group_columns(asked: Asked, columns: Sequence[Column]) -> list[str]:
+    """The columns that tell the groups apart."""
+    return list(dict.fromkeys(name for text in asked.by for name in _group(text, columns).columns))
+
+
 def _parsed(text: str, what: str, columns: Sequence[Column]) -> Expression:
     named = next((column for column in columns if column.name == text), None)
     if named is not None:  # also where the name would read as something else
