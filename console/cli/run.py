@@ -184,7 +184,7 @@ def start(
             )
         from console.training.command import command_here, start_command
 
-        _ready_to_track(invocation)
+        ready_to_track(invocation)
         begun = start_command(
             invocation.backend,
             command_here(command, variables),
@@ -216,7 +216,7 @@ def start(
             override_checks=override_checks,
             on_progress=line.follow,
         )
-    _wake_agent(invocation)
+    wake_agent(invocation)
     _answer(invocation, started, wait)
 
 
@@ -250,7 +250,7 @@ def retry(
             override_checks=override_checks,
             on_progress=line.follow,
         )
-    _wake_agent(invocation)
+    wake_agent(invocation)
     _answer(invocation, started, wait)
 
 
@@ -446,7 +446,7 @@ def compare(invocation: Invocation, run_ids: tuple[str, ...], everything: bool) 
     invocation.show(compared, lambda: print_comparison(compared, everything=everything))
 
 
-def _wake_agent(invocation: Invocation) -> None:
+def wake_agent(invocation: Invocation) -> None:
     """The agent takes what is queued. It is needed where the embedded store runs things, and nowhere else."""
     if invocation.session.workspace is None:
         return
@@ -455,7 +455,7 @@ def _wake_agent(invocation: Invocation) -> None:
     ensure_agent(invocation.session.workspace)
 
 
-def _ready_to_track(invocation: Invocation) -> None:
+def ready_to_track(invocation: Invocation) -> None:
     """The agent runs, and serves the protocol where it is what commands log to."""
     from backends.connect import remote_of
     from console.agent import ensure_agent, ensure_protocol
@@ -490,3 +490,4 @@ def _say_started(started: Run) -> None:
 
 # The noun's further verbs, which are written on it.
 from console.cli import run_audit as _audit  # noqa: E402, F401
+from console.cli import run_reproduce as _reproduce  # noqa: E402, F401
