@@ -523,6 +523,11 @@ class ModelRegistry(Protocol):
         """By version, or by alias with `@alias` as the version."""
         ...
 
+    def holders(self, models: Sequence[Model], alias: str) -> dict[str, ModelVersion]:
+        """By model's name the version that holds the alias, for a list of models. A server may be asked for some of
+        them at a time: whoever is missing comes with a later look."""
+        ...
+
     def search(
         self, query: Query | None = None, *, at: str = START, limit: int = 100, kind: str = "model"
     ) -> Page[ModelVersion]:

@@ -17,7 +17,7 @@ READING: Final[dict[str, frozenset[str]]] = {
     "runs": frozenset({"page", "count", "get", "latest", "points", "keys", "experiments", "series"}),
     "logged_models": frozenset({"page", "get", "outputs"}),
     "artifacts": frozenset({"list", "children", "open", "verify"}),
-    "registry": frozenset({"page", "get", "versions", "version", "search", "history"}),
+    "registry": frozenset({"page", "get", "versions", "version", "holders", "search", "history"}),
     "journal": frozenset({"page", "get", "verify"}),
     "monitors": frozenset({"page", "get", "windows", "batches", "alerts"}),
     "requests": frozenset({"list"}),

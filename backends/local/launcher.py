@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from pathlib import Path
 
 from backends.contract import Conflict, Invalid, Journal, Mutation, NotFound, Refused, RequestQueue, RunStore
@@ -16,6 +17,8 @@ from backends.local.settle import Standing, now, standing
 
 LAUNCH = "run.launch"
 """Kind of the durable request by which a run is started; its payload is {"run": id}."""
+
+ELSEWHERE_S = 30.0
 
 
 def launch_key(run: str) -> str:
@@ -31,6 +34,7 @@ class LocalLauncher:
         self._runs = runs
         self._requests = requests
         self._journal = journal
+        self._asked: dict[str, tuple[float, bool]] = {}
 
     def submit(self, spec: LaunchSpec, mutation: Mutation) -> None:
         """Accept the command. Repeating it for the same run does nothing."""
@@ -103,7 +107,7 @@ class LocalLauncher:
         except Invalid:  # the unique beginning of an id
             return RunFolder.of(self._workspace, self._runs.get(run).id)
         if not folder.path.exists():
-            self._runs.get(run)
+            self._elsewhere(run)
         return folder
 
     def _ended(self, folder: RunFolder) -> bool:
@@ -113,9 +117,20 @@ class LocalLauncher:
             case Standing.ENDED:
                 return True
         try:
+            if not folder.path.exists():
+                return self._elsewhere(folder.run)
             return self._runs.get(folder.run).status.ended
         except NotFound:
             return True
+
+    def _elsewhere(self, run: str) -> bool:
+        """Whether a run that was not started here has ended. Who follows its log asks every second, and its store may
+        be a server: that is asked less often."""
+        at, ended = self._asked.get(run, (-ELSEWHERE_S, False))
+        if time.monotonic() - at >= ELSEWHERE_S:
+            ended = self._runs.get(run).status.ended
+            self._asked = {run: (time.monotonic(), ended)}
+        return ended
 
     def capacity(self) -> Capacity:
         claimed = self._requests.list(states=("claimed",), kind=LAUNCH, limit=10_000)

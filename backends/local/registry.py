@@ -87,6 +87,12 @@ class LocalRegistry:
                 number = aliases[version[1:]]
             return _version(_version_row(connection, model, number), aliases)
 
+    def holders(self, models: Sequence[Model], alias: str) -> dict[str, ModelVersion]:
+        """By model's name the version that holds the alias."""
+        return {
+            model.name: self.version(model.name, model.aliases[alias]) for model in models if alias in model.aliases
+        }
+
     def history(self, model: str, *, alias: str = "", limit: int = 1000) -> tuple[AliasMove, ...]:
         """Newest first."""
         with self._database.read() as connection:

@@ -36,7 +36,8 @@ def open_mlflow(name: str, url: str, sidecar: Backend, login: Login, options: Ma
     room = Room(transport, sidecar, state)
     experiments = MlflowExperiments(room)
     artifacts = MlflowArtifacts(room, home)
-    registry = MlflowRegistry(room, artifacts, RunPages(room, experiments))
+    pages = RunPages(room, experiments)
+    registry = MlflowRegistry(room, artifacts, pages)
 
     entries = half_done(room)
 
@@ -66,7 +67,7 @@ def open_mlflow(name: str, url: str, sidecar: Backend, login: Login, options: Ma
         url=transport.root,
         features=Features(delete=True, metric_history=True, actor=True, history=True, page_limit=PAGE),
         experiments=experiments,
-        runs=MlflowRuns(room, experiments),
+        runs=MlflowRuns(room, experiments, pages),
         logged_models=MlflowLoggedModels(room, experiments),
         artifacts=None if "artifacts" in lacks else artifacts,
         registry=registry,

@@ -9,14 +9,26 @@ from typing import Any, Final
 
 import msgspec
 
-from backends.contract import START, Conflict, Mutation, NotFound, Page, Refused
+from backends.contract import (
+    START,
+    BackendError,
+    Conflict,
+    Invalid,
+    Mutation,
+    NotFound,
+    Page,
+    Refused,
+    Unsupported,
+)
 from backends.entities import Experiment
 from backends.listing import cut
 from backends.mlflow import decode, names
 from backends.mlflow.client_room import Room, check_name, check_value
 from backends.query_keys import nearest
 
-_FRESH_S: Final = 60.0
+_FRESH_S: Final = 120.0
+_WHOLE_S: Final = 900.0
+"""After so long all are read again: what was deleted for good tells nobody."""
 _MOST: Final = 20_000
 """Experiments that are looked at; no list of them is longer."""
 
@@ -28,44 +40,75 @@ class MlflowExperiments:
         self._room = room
         self._lock = threading.Lock()
         self._known: dict[str, Experiment] = {}
-        self._read_at = -_FRESH_S
+        """As the server names them."""
+        self._looked_at = self._read_at = -_WHOLE_S
 
     # ------------------------------------------------------------ names and ids
 
     def known(self, *, fresh: bool = False) -> dict[str, Experiment]:
-        """id → experiment, deleted ones too; at most a minute old."""
+        """id → experiment, deleted ones too; at most two minutes old."""
+        return {number: self._named(each) for number, each in self._listed(fresh).items()}
+
+    def _listed(self, fresh: bool = False) -> dict[str, Experiment]:
         with self._lock:
-            if fresh or time.monotonic() - self._read_at > _FRESH_S:
-                self._known = {each.id: each for each in self._all()}
-                self._read_at = time.monotonic()
+            at = time.monotonic()
+            if at - self._read_at > _WHOLE_S:
+                # What the server is will be wanted as soon as there are rows: it is asked meanwhile.
+                threading.Thread(target=self._probe, name="probe", daemon=True).start()
+                self._known = {each.id: each for each in self._all("")}
+                self._read_at = self._looked_at = time.monotonic()
+            elif fresh or at - self._looked_at > _FRESH_S:
+                self._known = self._renewed()
+                self._looked_at = time.monotonic()
             return self._known
 
-    def _all(self) -> Iterable[Experiment]:
+    def _probe(self) -> None:
+        try:
+            _ = self._room.server
+        except BackendError:
+            pass  # whoever needs it asks for himself, and is told
+
+    def _renewed(self) -> dict[str, Experiment]:
+        """What changed since the newest change that is known: a few lines, however many experiments there are."""
+        newest = max((each.updated_at for each in self._known.values()), default=0)
+        if not newest:
+            return {each.id: each for each in self._all("")}
+        try:
+            return self._known | {each.id: each for each in self._all(f"last_update_time >= {newest}")}
+        except (Invalid, Unsupported):  # an older server cannot say since when
+            return {each.id: each for each in self._all("")}
+
+    def _all(self, filter_: str) -> Iterable[Experiment]:
         token = ""
         found = 0
         while found < _MOST:
             body = {"max_results": 1_000, "view_type": "ALL", "order_by": ["last_update_time DESC"]}
-            page = self._room.transport.search("experiments/search", body | ({"page_token": token} if token else {}))
+            body |= {key: value for key, value in (("filter", filter_), ("page_token", token)) if value}
+            page = self._room.transport.search("experiments/search", body)
             items = page.get("experiments", ())
             found += len(items)
-            for each in map(decode.experiment, items):
-                # Our own server calls its default experiment as MLflow's clients do.
-                ours = each.id == "0" and self._room.transport.server.own
-                yield msgspec.structs.replace(each, name="default") if ours else each
+            yield from map(decode.experiment, items)
             token = page.get("next_page_token", "")
             if not token:
                 return
 
+    def _named(self, each: Experiment) -> Experiment:
+        """Our own server calls its default experiment as MLflow's clients do."""
+        if each.id == "0" and each.name != "default" and self._room.server.own:
+            return msgspec.structs.replace(each, name="default")
+        return each
+
     def name_of(self, number: str) -> str:
-        found = self.known().get(number) or self.known(fresh=True).get(number)
-        return found.name if found is not None else number
+        found = self._listed().get(number) or self._listed(fresh=True).get(number)
+        return self._named(found).name if found is not None else number
 
     def ids(self, chosen: frozenset[str] | None = None, *, deleted: bool | None = False) -> list[str]:
         """Ids by name; None for all. `deleted` None: whether or not."""
         return [
             each.id
-            for each in self.known().values()
-            if (chosen is None or each.name in chosen) and (deleted is None or (each.deleted_at is not None) is deleted)
+            for each in self._listed().values()
+            if (chosen is None or self._named(each).name in chosen)
+            and (deleted is None or (each.deleted_at is not None) is deleted)
         ]
 
     def ensure(self, name: str) -> str:
@@ -88,7 +131,12 @@ class MlflowExperiments:
 
     def forget(self) -> None:
         with self._lock:
-            self._read_at = -_FRESH_S
+            self._looked_at = -_WHOLE_S
+
+    def look(self) -> None:
+        """See what changed, where that was not done for half a minute."""
+        if time.monotonic() - self._looked_at > _FRESH_S / 4:
+            self._listed(fresh=True)
 
     # ------------------------------------------------------------ the contract
 

@@ -1,14 +1,16 @@
-"""Pages of runs of an MLflow server: its own newest-first pages where they are what is meant, else a bounded part of
-its runs, filtered and sorted here, with a word about how far it reaches.
+"""Pages of runs of an MLflow server: its own pages where they are what is meant, else a bounded part of its runs,
+filtered and sorted here, with a word about how far it reaches.
 
-A server on SQLite takes minutes to sort a hundred thousand runs by a metric, and goes on when nobody waits any more:
-it is never asked to.
+What is asked is small: pages of at most a hundred rows, and of a list that was worked out here only what may have
+changed since.
 """
 
 from __future__ import annotations
 
 import base64
 import time
+from collections.abc import Iterable, Iterator
+from functools import partial
 from typing import Any, Final
 
 import msgspec
@@ -18,31 +20,30 @@ from backends.entities import Run
 from backends.listing import cut
 from backends.mlflow import decode
 from backends.mlflow.client_experiments import MlflowExperiments
+from backends.mlflow.client_held import Held
 from backends.mlflow.client_room import Room
-from backends.mlflow.compile_filter import Compiled, compile_filter, status_alternatives
+from backends.mlflow.client_sorting import LIMIT_S, SLOW_S, Sorting
+from backends.mlflow.compile_filter import Compiled, compile_filter
+from backends.mlflow.seen import Seen
 from backends.query import Key, Order, Query, select
 from backends.query_nodes import asks
+from backends.together import AT_ONCE, together
 
 SORTED: Final = 3_000
 """So many runs are fetched whole to be sorted or filtered here; of more, the newest `NEWEST`."""
 NEWEST: Final = 1_000
-PIECE: Final = 500
-_STEPS: Final = 40
+PIECE: Final = 100
+"""Rows of one answer at most."""
+HEAVY: Final = 180_000
+"""Bytes that one page of a pane may have: of heavy runs it holds fewer."""
+PANE: Final = 50
+_STEPS: Final = 200
 """Pages that are gone through to come to a far one, on a server that knows no row numbers."""
 _KEPT_S: Final = 30.0
 _KEPT: Final = 8
 _DELETED: Final = Key("attribute", "deleted")
 _NEWEST_FIRST: Final = tuple((Order(Key("attribute", name), descending=True),) for name in ("created", "started"))
 """Orders that are the server's own."""
-
-
-class Held(msgspec.Struct):
-    """A list that was worked out here."""
-
-    at: float
-    changes: object
-    runs: list[Run]
-    note: str
 
 
 class RunPages:
@@ -53,44 +54,43 @@ class RunPages:
         self._experiments = experiments
         self._held: dict[tuple[Query, bool], Held] = {}
         self._tokens: dict[object, tuple[float, object, dict[int, str]]] = {}
+        self._sorting = Sorting(room)
+        self._weight = 0.0
+        """Bytes of a run, of late."""
+        self.seen = Seen()
 
     # ------------------------------------------------------------ pages
 
     def page(self, query: Query, at: str, limit: int, deleted: bool) -> Page[Run]:
         if query.order in _NEWEST_FIRST:
             query = msgspec.structs.replace(query, order=())
+        if limit <= PANE and self._weight * limit > HEAVY:
+            limit = max(5, int(HEAVY / self._weight))
         compiled = compile_filter(query.where)
         if not query.order and compiled.exact:
             return self._plain(compiled, at, limit, deleted)
-        alternatives = () if query.order or at != START else status_alternatives(query.where)
-        if alternatives:
-            return self._merged(alternatives, limit, deleted)
+        if not query.order and compiled.dense and (at == START or at[:1] in "st"):
+            return self._sieved(query, compiled, at, limit, deleted)
+        note = ""
+        if compiled.exact and (order := _by_metric(query)):
+            found = self._server_sorted(compiled, order, at, limit, deleted)
+            if found is not None:
+                return found
+            note = "sorting all takes this server too long: "
+            at = {"o": ">", "p": "<"}.get(at[:1], at[:1]) + at[1:]
         held = self._worked_out(query, compiled, deleted)
-        page = cut(held.runs, at, limit, name=lambda run: run.id)
-        return msgspec.structs.replace(page, note=held.note)
+        page = cut(select(query, held.newest_first()), at, limit, name=lambda run: run.id)
+        return msgspec.structs.replace(page, note=f"{note if held.note else ''}{held.note}")
 
-    def _merged(self, alternatives: tuple[Compiled, ...], limit: int, deleted: bool) -> Page[Run]:
-        """The newest of several questions; the pages after it are worked out here."""
-        found: list[Run] = []
-        more = False
-        for each in alternatives:
-            runs, further = self.fetch(each, 0, limit, deleted)
-            found += runs
-            more = more or further
-        found.sort(key=lambda run: run.created_at, reverse=True)
-        more = more or len(found) > limit
-        items = tuple(found[:limit])
-        return Page(items=items, next=f">{len(items)}~{items[-1].id}" if more and items else None, first=0)
-
-    def _plain(self, compiled: Compiled, at: str, limit: int, deleted: bool) -> Page[Run]:
+    def _plain(self, compiled: Compiled, at: str, limit: int, deleted: bool, order: str = "") -> Page[Run]:
         """The server's own page, at a row number."""
         first = self._first(compiled, at, limit, deleted)
         anchor = at.partition("~")[2] if at[:1] == "o" else ""
         if anchor:
-            runs, more, first = self._after(compiled, anchor, first, limit, deleted)
+            runs, more, first = self._after(compiled, anchor, first, limit, deleted, order)
         else:
             most = min(limit, int(at[1:])) if at[:1] == "p" else limit
-            runs, more = self.fetch(compiled, first, most, deleted)
+            runs, more = self.fetch(compiled, first, most, deleted, order=order)
             more = more or at[:1] == "p"
         return Page(
             items=tuple(runs),
@@ -100,17 +100,17 @@ class RunPages:
         )
 
     def _after(
-        self, compiled: Compiled, anchor: str, first: int, limit: int, deleted: bool
+        self, compiled: Compiled, anchor: str, first: int, limit: int, deleted: bool, order: str
     ) -> tuple[list[Run], bool, int]:
         """What follows the run that the page before ended with: runs that came meanwhile have moved it down."""
-        runs, more = self.fetch(compiled, max(0, first - 1), limit + 1, deleted)
+        runs, more = self.fetch(compiled, max(0, first - 1), limit + 1, deleted, order=order)
         place = next((row for row, run in enumerate(runs) if run.id == anchor), None)
         if place is None:  # it is gone, or a crowd has come: go on from where it was
             return runs[1:], more, first
         found = runs[place + 1 :]
         begin = max(0, first - 1) + place + 1
         if place and more:
-            rest, more = self.fetch(compiled, begin + len(found), limit - len(found), deleted)
+            rest, more = self.fetch(compiled, begin + len(found), limit - len(found), deleted, order=order)
             found += rest
         return found, more, begin
 
@@ -124,27 +124,118 @@ class RunPages:
             raise Invalid(f"{at!r} is no cursor of this list; start again from the first page.", "at")
         return max(0, int(number) - limit) if at[0] == "p" else int(number)
 
+    def _sieved(self, query: Query, compiled: Compiled, at: str, limit: int, deleted: bool) -> Page[Run]:
+        """Of the server's pages what is meant, which is most: cursors are row numbers of the server's list."""
+        number = at[1:] or "0"
+        if not (number.isascii() and number.isdigit()):
+            raise Invalid(f"{at!r} is no cursor of this list; start again from the first page.", "at")
+        last = int(number)
+        first = max(0, last - limit) if at[:1] == "t" else last
+        row, more, found = first, True, list[Run]()
+        while more and len(found) < limit and row - first < 3 * PIECE:
+            most = last - first if at[:1] == "t" else min(PIECE, limit + 10)
+            runs, more = self.fetch(compiled, row, most, deleted)
+            meant = {run.id for run in select(Query(where=query.where), runs)}
+            for run in runs:
+                if len(found) == limit:
+                    more = True
+                    break
+                row += 1
+                if run.id in meant:
+                    found.append(run)
+            if at[:1] == "t":
+                break
+        return Page(
+            items=tuple(found),
+            next=f"s{row}" if more or at[:1] == "t" else None,
+            previous=f"t{first}" if first > 0 else None,
+            first=0 if first == 0 else None,
+        )
+
+    def _server_sorted(self, compiled: Compiled, order: str, at: str, limit: int, deleted: bool) -> Page[Run] | None:
+        """By a metric, of all runs, where the server can; None where it cannot in time."""
+        if at[:1] in (">", "<"):
+            return None  # the list began as one that was worked out here
+        every = Compiled("", exact=True)
+
+        def sorts(rows: int) -> float | None:
+            if self.seen.newest(PIECE) is None:
+                self.fetch(every, 0, PIECE, deleted=False)
+            bounded = f"attributes.start_time >= {self.seen.newest(rows, fewer=True)}"
+            narrow = compiled._replace(text=" and ".join(filter(None, (compiled.text, bounded))))
+            began = time.monotonic()
+            try:
+                self.fetch(narrow, 0, 1, deleted, order=order)
+            except TooSlow:
+                return None
+            return time.monotonic() - began
+
+        what = f"{order} {compiled.text} {sorted(compiled.experiments or ())}"
+        if not self._sorting.may(what, sorts, lambda rows: self._more_than(every, rows, deleted)):
+            return None
+        try:
+            return self._plain(compiled, at, limit, deleted, order)
+        except TooSlow:
+            self._sorting.too_slow(what)
+            return None
+
+    # ------------------------------------------------------------ lists that are worked out here
+
     def _worked_out(self, query: Query, compiled: Compiled, deleted: bool) -> Held:
-        """Fetched, filtered and sorted here; kept for half a minute, since it costs the server something."""
-        key, changes = (query, deleted), self._room.changes
-        held = self._held.get(key)
-        if held is not None and held.changes == changes and time.monotonic() - held.at < _KEPT_S:
-            return held
+        """What is fetched to be filtered and sorted here. Once it is there, only what may have changed is asked for."""
         either = query.where is not None and asks(query.where, _DELETED)
-        large = self._more_than(compiled, SORTED, deleted, either)
-        most = NEWEST if large else SORTED
+        key = (msgspec.structs.replace(query, order=()), deleted)
+        held = self._held.get(key)
+        if held is None or held.old or not self._renewed(held, compiled, deleted, either):
+            held = self._gathered(compiled, deleted, either)
+            if len(self._held) >= _KEPT:
+                self._held.clear()
+            self._held[key] = held
+        return held
+
+    def _gathered(self, compiled: Compiled, deleted: bool, either: bool) -> Held:
+        """The newest runs, by pieces; fewer of a server that takes long for each."""
+        changes = self._room.changes
         runs: list[Run] = []
-        more = True
-        while more and len(runs) < most:
-            piece, more = self.fetch(compiled, len(runs), min(PIECE, most - len(runs)), deleted, either)
+        more, most = True, 0
+        pieces = self._pieces(compiled, deleted, either)
+        while more and (not most or len(runs) < most):
+            piece, more = next(pieces)
             runs += piece
-        found = select(query, runs)
-        what = "sorted" if query.order else "looked through"
-        note = f"only the newest {most:,} runs, {what} here".replace(",", "\u2009") if large else ""
-        if len(self._held) >= _KEPT:
-            self._held.clear()
-        self._held[key] = Held(time.monotonic(), changes, found, note)
-        return self._held[key]
+            if more and not most and len(runs) >= AT_ONCE * PIECE:
+                slow = self._room.transport.seconds > SLOW_S
+                most = len(runs) if slow else NEWEST if self._more_than(compiled, SORTED, deleted, either) else SORTED
+        if most and len(runs) > most:
+            runs, more = runs[:most], True
+        note = f"only the newest {len(runs):,} runs, looked through here".replace(",", "\u2009") if more else ""
+        return Held(runs, note, changes)
+
+    def _pieces(self, compiled: Compiled, deleted: bool, either: bool) -> Iterator[tuple[list[Run], bool]]:
+        """Rounds of pieces that are asked for at once; the first piece alone tells whether there are others."""
+        first, more = self.fetch(compiled, 0, PIECE, deleted, either)
+        yield first, more
+        row = len(first)
+        # Without row numbers pages can only be read one after the other.
+        rounds = AT_ONCE if self._room.transport.flavour.offsets else 1
+        while True:
+            calls = [partial(self.fetch, compiled, row + n * PIECE, PIECE, deleted, either) for n in range(rounds)]
+            found = together(calls)
+            row += rounds * PIECE
+            yield [run for runs, _ in found for run in runs], found[-1][1]
+
+    def _renewed(self, held: Held, compiled: Compiled, deleted: bool, either: bool) -> bool:
+        """Look for what has come, ended or changed; False where only a whole look can tell."""
+        changes = self._room.changes
+        wanted = held.unsure(self._room.changed_runs)
+        if held.fresh and held.changes == changes:
+            return True
+        listed = ", ".join(f"'{run}'" for run in wanted)
+        narrow = compiled._replace(text=" and ".join(filter(None, (f"attributes.run_id IN ({listed})", compiled.text))))
+        calls = [partial(self.fetch, compiled, 0, held.NEW, deleted, either)]
+        if wanted:
+            calls.append(partial(self.fetch, narrow, 0, PIECE, deleted, either))
+        (newest, more), *others = together(calls)
+        return held.take(newest, more, wanted, others[0][0] if others else [], changes)
 
     # ------------------------------------------------------------ counting
 
@@ -154,7 +245,8 @@ class RunPages:
             found = self.size(compiled, deleted, limit)
             return Count(value=min(found, limit), exact=found <= limit)
         held = self._worked_out(Query(where=query.where), compiled, deleted)
-        return Count(value=min(len(held.runs), limit), exact=not held.note and len(held.runs) <= limit)
+        found = len(select(Query(where=query.where), held.newest_first()))
+        return Count(value=min(found, limit), exact=not held.note and found <= limit)
 
     def size(self, compiled: Compiled, deleted: bool, limit: int) -> int:
         """How many the server would give, found by halving: each question asks for one run at a row number. Past the
@@ -179,9 +271,9 @@ class RunPages:
     # ------------------------------------------------------------ asking
 
     def fetch(
-        self, compiled: Compiled, first: int, limit: int, deleted: bool, either: bool = False
+        self, compiled: Compiled, first: int, limit: int, deleted: bool, either: bool = False, order: str = ""
     ) -> tuple[list[Run], bool]:
-        """(runs from a row on, whether there are more), newest first."""
+        """(runs from a row on, whether there are more), newest first or in the server's order."""
         known = self._experiments.ids(compiled.experiments, deleted=None if deleted or either else False)
         if not known:
             known = self._experiments.ids(compiled.experiments, deleted=None)
@@ -194,18 +286,30 @@ class RunPages:
         }
         if compiled.text:
             body["filter"] = compiled.text
+        if order:
+            body["order_by"] = [order]
         token = self._token(body, first) if first else ""
         if token is None:
             return [], False
         if token:
             body["page_token"] = token
-        found = self._room.transport.search("runs/search", body)
-        self._note_token(body, first + len(found.get("runs", ())), found)
-        return [self.run(each) for each in found.get("runs", ())], bool(found.get("next_page_token"))
+        if order:
+            found = self._room.transport.search_within("runs/search", body, LIMIT_S)
+            if found is None:
+                raise TooSlow
+        else:
+            found = self._room.transport.search("runs/search", body)
+        runs = [self.run(each) for each in found.get("runs", ())]
+        self._note_token(body, first + len(runs), found)
+        if runs:
+            self._weight = max(len(msgspec.json.encode(found)) / len(runs), self._weight * 0.9)
+        if not (order or compiled.text or first or deleted or either) and compiled.experiments is None:
+            self.seen.see_newest([int(each["info"].get("start_time") or 0) for each in found.get("runs", ())])
+        return runs, bool(found.get("next_page_token"))
 
     def _token(self, body: dict[str, Any], first: int) -> str | None:
         """By which the page from a row on is asked for; None where the list ends before it."""
-        server = self._room.transport.server
+        server = self._room.server
         if server.own:
             return f"#{first}"
         if not self._room.transport.flavour.offsets:
@@ -231,7 +335,7 @@ class RunPages:
 
     def _known(self, body: dict[str, Any]) -> dict[int, str]:
         """Row → token, of one list; for half a minute, or until we change something."""
-        key = (tuple(body["experiment_ids"]), body.get("filter", ""), body["run_view_type"])
+        key = tuple(str(body.get(part, "")) for part in ("experiment_ids", "filter", "run_view_type", "order_by"))
         at, changes, rows = self._tokens.get(key, (0.0, None, {}))
         if changes != self._room.changes or time.monotonic() - at > _KEPT_S:
             if len(self._tokens) >= _KEPT:
@@ -245,7 +349,15 @@ class RunPages:
             self._known(body)[row] = str(token)
 
     def run(self, found: dict[str, Any]) -> Run:
-        return decode.run(found, self._experiments.name_of(str(found.get("info", {}).get("experiment_id", ""))))
+        made = decode.run(found, self._experiments.name_of(str(found.get("info", {}).get("experiment_id", ""))))
+        self.seen.see(made)
+        return made
+
+    def by_ids(self, ids: Iterable[str]) -> list[Run]:
+        """Those of these runs that are there, deleted or not."""
+        listed = ", ".join(f"'{run}'" for run in ids if run.isalnum())
+        compiled = Compiled(f"attributes.run_id IN ({listed})", exact=True)
+        return self.fetch(compiled, 0, PIECE, deleted=False, either=True)[0] if listed else []
 
     def by_prefix(self, run: str) -> Run:
         """By the beginning of an id."""
@@ -262,3 +374,16 @@ class RunPages:
         if not found:
             raise NotFound(f"run {run} is not there; give a run's id, or its first 4 characters or more.")
         return self.run(found[0])
+
+
+class TooSlow(Exception):
+    """A sort did not come in time."""
+
+
+def _by_metric(query: Query) -> str:
+    """In MLflow's words; empty where the order is another, or MLflow cannot quote the key."""
+    if len(query.order) != 1 or query.order[0].key.scope != "metric":
+        return ""
+    (order,) = query.order
+    name = order.key.name
+    return "" if "`" in name or '"' in name else f"metrics.`{name}` {'DESC' if order.descending else 'ASC'}"

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import msgspec
 
-from backends.contract import START, BackendError, Conflict, Mutation, NotFound, Page, Refused
+from backends.contract import START, BackendError, Conflict, Mutation, NotFound, Page
 from backends.entities import (
     AliasMove,
     DatasetInput,
@@ -18,7 +18,6 @@ from backends.entities import (
     ModelFile,
     ModelVersion,
     Outcome,
-    Run,
     Signature,
 )
 from backends.listing import cut
@@ -26,15 +25,21 @@ from backends.mlflow import decode, names
 from backends.mlflow.client_artifacts import MlflowArtifacts
 from backends.mlflow.client_pages import RunPages
 from backends.mlflow.client_room import Room, check_name, check_unicode, check_value
-from backends.mlflow.compile_filter import Compiled
+from backends.mlflow.client_versions import Versions
 from backends.mlflow.state import clock, now
+from backends.mlflow.words import quoted
 from backends.query import Query, select
+from backends.together import Same, both
 
 _MOST: Final = 10_000
 """Models or versions that are looked at for one list."""
 _ASKED: Final = 50
 """Models or versions that are asked for one by one, where lists do not tell enough."""
 _LATELY_S: Final = 1.0
+LISTED: Final = 50
+"""A history of more moves is not only looked at, and is read anew."""
+HEAVY: Final = 150_000
+"""Bytes of one page of models."""
 _MOVES: Final = 20
 """Moves that a version keeps as tags; older ones are in the journal of whoever made them."""
 _TAG: Final = 5_000
@@ -47,17 +52,24 @@ class MlflowRegistry:
     def __init__(self, room: Room, artifacts: MlflowArtifacts, pages: RunPages) -> None:
         self._room = room
         self._artifacts = artifacts
-        self._pages = pages
         self._flavour = room.transport.flavour
+        self._kept = Versions(room, pages)
         self._moving = threading.Lock()
         self._lately: dict[str, tuple[float, int, Model]] = {}
         """Models that a list has just told of: what is read of one right after need not ask for it again."""
+        self._same = Same()
+        self._kinds: dict[str, str] = {}
+        self._weight = 0.0
+        """Bytes of a model in a list, of late."""
 
     # ------------------------------------------------------------ reading
 
     def page(
         self, query: Query | None = None, *, at: str = START, limit: int = 100, kind: str = "model"
     ) -> Page[Model]:
+        plain = query is None or (query.where is None and not query.order)
+        if plain and kind == "model" and (at == START or at.startswith("token:")) and not self._whole_list(limit):
+            return self._plain(at.removeprefix("token:"), limit)
         found: list[Model] = []
         if kind in ("", "model"):
             found += self._models("")
@@ -75,27 +87,45 @@ class MlflowRegistry:
             page, items=items, note=f"aliases of the first {_ASKED}" if page.items[_ASKED:] else page.note
         )
 
+    def _whole_list(self, limit: int) -> bool:
+        """Where so many are wanted, or the server sorts by something else, all are read."""
+        return limit > 100 or not self._flavour.whole_lists or limit > self._flavour.most
+
+    def _plain(self, token: str, limit: int) -> Page[Model]:
+        """The server's own page, by name."""
+        if self._weight * limit > HEAVY:
+            limit = max(5, int(HEAVY / self._weight))
+        found, following = self._search_models("", limit, token)
+        return Page(items=tuple(found), next=f"token:{following}" if following else None, first=None if token else 0)
+
     def _models(self, filter_: str) -> Iterable[Model]:
         token, seen = "", 0
         while seen < _MOST:
-            params = {"filter": filter_, "max_results": min(1_000, self._flavour.most), "page_token": token}
-            answer = self._room.transport.get("registered-models/search", params)
-            for each in answer.get("registered_models", ()):
-                seen += 1
-                model = decode.model(each)
-                if not self._flavour.whole_lists:
-                    yield model
-                    continue
-                self._notice(model)
-                self._lately[model.name] = (time.monotonic(), self._room.changes, model)
-                yield model
-            token = answer.get("next_page_token", "")
+            found, token = self._search_models(filter_, min(1_000, self._flavour.most), token)
+            seen += len(found)
+            yield from found
             if not token:
                 return
+
+    def _search_models(self, filter_: str, limit: int, token: str) -> tuple[list[Model], str]:
+        params = {"filter": filter_, "max_results": limit, "page_token": token}
+        answer = self._room.transport.get("registered-models/search", params)
+        raw = answer.get("registered_models", ())
+        if raw:
+            self._weight = max(len(msgspec.json.encode(answer)) / len(raw), self._weight * 0.9)
+        found = [decode.model(each) for each in raw]
+        for model in found:
+            self._kinds[model.name] = model.kind
+            if not self._flavour.whole_lists:
+                continue
+            self._notice(model)
+            self._lately[model.name] = (time.monotonic(), self._room.changes, model)
+        return found, str(answer.get("next_page_token", ""))
 
     def _notice(self, model: Model) -> None:
         """An alias that moved while we looked away was moved by somebody else."""
         if self._room.state.notice(model.name, model.aliases):
+            self._kept.forget(model.name)
             self._room.touch()
 
     def get(self, name: str) -> Model:
@@ -108,10 +138,14 @@ class MlflowRegistry:
         at, changes, told = self._lately.get(name, (0.0, -1, None))
         if told is not None and changes == self._room.changes and time.monotonic() - at < _LATELY_S:
             return told
+        return self._same.ask((name, self._room.changes), lambda: self._ask(name))
+
+    def _ask(self, name: str) -> Model:
         try:
             found = decode.model(self._room.transport.get("registered-models/get", {"name": name})["registered_model"])
         except NotFound:
             raise NotFound(f"there is no model {name}{self._near(name)}") from None
+        self._kinds[name] = found.kind
         self._notice(found)
         return found
 
@@ -126,10 +160,23 @@ class MlflowRegistry:
         return f"; did you mean {close}?" if close else "; there is no model yet." if not known else "."
 
     def versions(self, name: str, *, at: str = START, limit: int = 100) -> Page[ModelVersion]:
-        model = self._get(name)
-        found = self._versions(_those_of(model), {name: model.aliases})
+        """Who holds which alias is as it is now, and so are the newest; see `client_versions` for the others."""
+        most, anew, kind = limit if at == START else _MOST, at == START, self._kinds.get(name)
+        if kind is None:
+            model = self._get(name)
+            raw, more = self._kept.newest(_those_of(name, model.kind), name, most, anew=anew)
+        else:
+            model, (raw, more) = both(
+                lambda: self._get(name), lambda: self._kept.newest(_those_of(name, kind), name, most, anew=anew)
+            )
+        found = [decode.version(each, model.aliases) for each in raw]
         page = cut(found, at, limit, name=lambda version: version.version)
-        return msgspec.structs.replace(page, items=self._with_runs(page.items))
+        if more and page.next is None and found:
+            page = msgspec.structs.replace(page, next=f">{len(found)}~{found[-1].version}", total=None)
+        return msgspec.structs.replace(page, items=self._kept.with_runs(page.items))
+
+    def holders(self, models: Sequence[Model], alias: str) -> dict[str, ModelVersion]:
+        return self._kept.holders(models, alias)
 
     def search(
         self, query: Query | None = None, *, at: str = START, limit: int = 100, kind: str = "model"
@@ -138,7 +185,7 @@ class MlflowRegistry:
         found: list[ModelVersion] = []
         if not self._flavour.whole_lists:
             for name in list(held)[:_ASKED]:
-                found += self._versions(f"name = {_quoted(name)}", held)
+                found += self._versions(f"name = {quoted(name)}", held)
         elif kind in ("", "model"):
             found += self._versions("", held)
         if kind in ("", "prompt") and "prompts" not in self._flavour.lacks:
@@ -146,7 +193,7 @@ class MlflowRegistry:
         found.sort(key=lambda version: (-version.created_at, version.model, -(decode.integer(version.version) or 0)))
         page = cut(select(query, found), at, limit, name=lambda version: version.ref)
         note = f"among {_MOST} versions" if len(found) >= _MOST else ""
-        return msgspec.structs.replace(page, items=self._with_runs(page.items), note=note)
+        return msgspec.structs.replace(page, items=self._kept.with_runs(page.items), note=note)
 
     def _versions(self, filter_: str, aliases: Mapping[str, Mapping[str, str]]) -> list[ModelVersion]:
         """Newest first of each model."""
@@ -168,19 +215,6 @@ class MlflowRegistry:
             if not token:
                 return
 
-    def _with_runs(self, versions: Sequence[ModelVersion]) -> tuple[ModelVersion, ...]:
-        """What versions that no console made were trained with: of their runs, all in one question."""
-        wanted = list(dict.fromkeys(each.run for each in versions if each.run and not each.metrics))
-        if not wanted:
-            return tuple(versions)
-        runs: dict[str, Run] = {}
-        for start in range(0, len(wanted), 100):
-            listed = ", ".join(f"'{run}'" for run in wanted[start : start + 100] if run.isalnum())
-            if listed:
-                compiled = Compiled(f"attributes.run_id IN ({listed})", exact=True)
-                runs |= {run.id: run for run in self._pages.fetch(compiled, 0, 100, deleted=False, either=True)[0]}
-        return tuple(_completed(each, runs.get(each.run)) for each in versions)
-
     def version(self, model: str, version: str) -> ModelVersion:
         return self._version(model, version)
 
@@ -198,9 +232,14 @@ class MlflowRegistry:
             raw = self._room.transport.get("model-versions/get", {"name": model, "version": number})["model_version"]
         except NotFound:
             raise NotFound(f"model {model} has no version {version}; its newest is {held.latest or 'none'}.") from None
-        return self._with_runs([decode.version(raw, held.aliases)])[0]
+        return self._kept.with_runs([decode.version(raw, held.aliases)])[0]
 
     # ------------------------------------------------------------ making and taking away
+
+    def _change(self, method: str, path: str, body: dict[str, Any], *, repeatable: bool = False) -> dict[str, Any]:
+        found = self._room.change(method, path, body, repeatable=repeatable)
+        self._kept.forget(str(body["name"]))
+        return found
 
     def create(
         self,
@@ -224,7 +263,7 @@ class MlflowRegistry:
         tags[names.CREATED_BY] = mutation.actor
         body = {"name": model, "description": note, "tags": _pairs(tags)}
         try:
-            self._room.change("POST", "registered-models/create", body)
+            self._change("POST", "registered-models/create", body)
         except Conflict as error:
             raise Conflict(f"model {model} is there already; nothing was changed. Use it, or another name.") from error
 
@@ -234,7 +273,7 @@ class MlflowRegistry:
         if self._room.state.made_before("model.rename", mutation) is None:
             self._get(model)
             try:
-                self._room.change("POST", "registered-models/rename", {"name": model, "new_name": name})
+                self._change("POST", "registered-models/rename", {"name": model, "new_name": name})
             except Conflict as error:
                 raise Conflict(f"model {name} is there already; nothing was changed. Take another name.") from error
             self._room.state.renamed(model, name)
@@ -249,7 +288,7 @@ class MlflowRegistry:
         found = self._get(model)
         for alias, version in found.aliases.items():
             self._room.state.add_move(_taken(model, alias, version, mutation))
-        self._room.change("DELETE", "registered-models/delete", {"name": model})
+        self._change("DELETE", "registered-models/delete", {"name": model})
         self._room.state.forget(model)
         before = {"versions": found.versions, "aliases": found.aliases}
         self._room.record("model.delete", model, mutation, before=before)
@@ -259,7 +298,7 @@ class MlflowRegistry:
         if self._room.state.made_before("model.delete_version", mutation) is not None:
             return
         found = self._version(model, version)
-        self._room.change("DELETE", "model-versions/delete", {"name": model, "version": found.version})
+        self._change("DELETE", "model-versions/delete", {"name": model, "version": found.version})
         for alias in found.aliases:
             self._room.state.add_move(_taken(model, alias, found.version, mutation))
         before = {"run": found.run, "sha256": found.file.sha256, "aliases": found.aliases}
@@ -313,7 +352,7 @@ class MlflowRegistry:
                 return self._version(model, before)
         body: dict[str, Any] = {"name": model, "tags": _pairs(given), "description": note}
         body |= self._source(run, file, source, logged_model)
-        answer = self._room.change("POST", "model-versions/create", body)
+        answer = self._change("POST", "model-versions/create", body)
         number = str(answer["model_version"]["version"])
         self._room.state.note("model.register", mutation, f"{model}@{number}")
         after = {"model": model, "version": number, "run": run, "sha256": file.sha256}
@@ -324,7 +363,7 @@ class MlflowRegistry:
         """The version that an earlier try with this key made, before it could be written down."""
         if "'" in key:
             return None
-        found = list(self._raw_versions(f"name = {_quoted(model)} and tags.`{names.KEY}` = '{key}'"))
+        found = list(self._raw_versions(f"name = {quoted(model)} and tags.`{names.KEY}` = '{key}'"))
         return str(found[0]["version"]) if found else None
 
     def _source(self, run: str, file: ModelFile, source: str, logged_model: str) -> dict[str, Any]:
@@ -398,6 +437,7 @@ class MlflowRegistry:
 
     def _compare(self, model: str, alias: str, holder: str | None, version: str | None, expected: str | None) -> None:
         if holder != expected:
+            self._kept.forget(model)
             last = next(iter(self._moves(model, alias)), None)
             if last is None:
                 raise Conflict(
@@ -415,10 +455,10 @@ class MlflowRegistry:
 
     def _point(self, model: str, alias: str, version: str | None) -> None:
         if version is None:
-            self._room.change("DELETE", "registered-models/alias", {"name": model, "alias": alias}, repeatable=True)
+            self._change("DELETE", "registered-models/alias", {"name": model, "alias": alias}, repeatable=True)
         else:
             body = {"name": model, "alias": alias, "version": version}
-            self._room.change("POST", "registered-models/alias", body, repeatable=True)
+            self._change("POST", "registered-models/alias", body, repeatable=True)
 
     def _get_fresh(self, model: str) -> Model:
         """As it is on the server now; not what was kept of it."""
@@ -433,20 +473,28 @@ class MlflowRegistry:
         said = msgspec.json.encode(msgspec.structs.replace(move, entry="")).decode()
         body = {"name": move.model, "version": version}
         if len(said) <= _TAG:
-            self._room.change("POST", "model-versions/set-tag", {**body, "key": key, "value": said}, repeatable=True)
+            self._change("POST", "model-versions/set-tag", {**body, "key": key, "value": said}, repeatable=True)
         raw = self._room.transport.get("model-versions/get", {**body}, keep=False)["model_version"]
         old = sorted(each for each in decode.pairs(raw.get("tags", ())) if each.startswith(names.MOVE))
         for each in sorted(old, key=lambda name: decode.integer(name.rpartition(".")[2]) or 0)[:-_MOVES]:
-            self._room.change("DELETE", "model-versions/delete-tag", {**body, "key": each}, repeatable=True)
+            self._change("DELETE", "model-versions/delete-tag", {**body, "key": each}, repeatable=True)
 
     def history(self, model: str, *, alias: str = "", limit: int = 1000) -> tuple[AliasMove, ...]:
-        self._get(model)
+        if limit == 1 and (raw := self._kept.raw_holder(model, alias)) is not None:
+            # The last move of an alias is a tag of the version that it came to.
+            return tuple(self._moves(model, alias, [raw])[:1])
+        if limit > LISTED:
+            self._kept.forget(model)
+        if not self._kept.knows(model):
+            self._get(model)
         return tuple(self._moves(model, alias)[:limit])
 
-    def _moves(self, model: str, alias: str = "") -> list[AliasMove]:
+    def _moves(self, model: str, alias: str = "", among: Sequence[dict[str, Any]] | None = None) -> list[AliasMove]:
         """Newest first: our own, those that others left as tags, those that we noticed and nobody explains."""
         found = {(each.alias, each.at, each.version): each for each in self._room.state.moves(model)}
-        for raw in self._with_tags(self._raw_versions(_those_of(self._get(model)))):
+        if among is None:
+            among = self._kept.kept(_those_of(model, self._kinds.get(model) or self._get(model).kind), model)
+        for raw in self._with_tags(among):
             for key, text in decode.pairs(raw.get("tags", ())).items():
                 move = decode.json_tag(text, AliasMove) if key.startswith(names.MOVE) else None
                 if move is not None:
@@ -475,7 +523,7 @@ class MlflowRegistry:
         if before != note:
             body = {"name": model, "description": note} | ({"version": version} if version else {})
             path = "model-versions/update" if version else "registered-models/update"
-            self._room.change("PATCH", path, body, repeatable=True)
+            self._change("PATCH", path, body, repeatable=True)
             target = f"{model}@{version}" if version else model
             self._room.record("model.note", target, mutation, before={"note": before}, after={"note": note})
         self._room.state.note("model.note", mutation)
@@ -490,9 +538,9 @@ class MlflowRegistry:
         for key, value in changed.items():
             check_unicode(key, "tags")
             if value is None:
-                self._room.change("DELETE", f"{path}/delete-tag", {**body, "key": key}, repeatable=True)
+                self._change("DELETE", f"{path}/delete-tag", {**body, "key": key}, repeatable=True)
             else:
-                self._room.change("POST", f"{path}/set-tag", {**body, "key": key, "value": value}, repeatable=True)
+                self._change("POST", f"{path}/set-tag", {**body, "key": key, "value": value}, repeatable=True)
         if changed:
             before = {key: known.get(key) for key in changed}
             target = f"{model}@{version}" if version else model
@@ -539,18 +587,6 @@ def reconcile(room: Room, registry: MlflowRegistry, entries: Sequence[JournalEnt
         )
 
 
-def _completed(version: ModelVersion, run: Run | None) -> ModelVersion:
-    if run is None or version.metrics:
-        return version
-    return msgspec.structs.replace(
-        version,
-        metrics=run.metrics,
-        params=version.params or run.params,
-        inputs=version.inputs or run.inputs,
-        created_by=version.created_by or run.created_by,
-    )
-
-
 def _explained(moves: list[AliasMove]) -> list[AliasMove]:
     """Without what we noticed of moves that whoever made them tells better."""
     told = [each for each in moves if each.action != "elsewhere"]
@@ -586,16 +622,10 @@ def _spelled(value: float) -> float | str:
     return value if abs(value) < float("inf") else str(value)
 
 
-def _those_of(model: Model) -> str:
+def _those_of(model: str, kind: str) -> str:
     """The filter for the versions of a model: a prompt's are left out where nobody asks for prompts."""
-    named = f"name = {_quoted(model.name)}"
-    return f"{named} and {_PROMPTS}" if model.kind == "prompt" else named
-
-
-def _quoted(name: str) -> str:
-    if "'" in name and '"' in name:
-        raise Refused(f"the name {name[:80]} holds both kinds of quotes, which MLflow's filters cannot say")
-    return f'"{name}"' if "'" in name else f"'{name}'"
+    named = f"name = {quoted(model)}"
+    return f"{named} and {_PROMPTS}" if kind == "prompt" else named
 
 
 def _named(version: str | None) -> str:

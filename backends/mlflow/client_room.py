@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import threading
 import time
+from collections import deque
 from typing import Any, Final
 
 from backends.contract import Backend, Invalid, Journal, Mutation, Unsupported
 from backends.mlflow.state import State
-from backends.mlflow.transport import Transport
+from backends.mlflow.transport import ServerInfo, Transport
 
 POLL_S: Final = 5.0
 """How often a watched list may be asked for anew."""
@@ -22,6 +24,9 @@ class Room:
         self.journal: Journal = sidecar.need("journal")
         self._sidecar = sidecar
         self._changes = 0
+        self._probing = threading.Lock()
+        self.changed_runs: deque[tuple[int, str]] = deque(maxlen=200)
+        """(the number of the change, the run's id) of what this console changed lately."""
         self._ticks = 0
         self._tick_at = time.monotonic() + POLL_S
 
@@ -41,6 +46,12 @@ class Room:
         return (self._changes, self._ticks, self._sidecar.changed())
 
     @property
+    def server(self) -> ServerInfo:
+        """What the server is; asked once, by one."""
+        with self._probing:
+            return self.transport.server
+
+    @property
     def changes(self) -> int:
         """How often we changed something."""
         return self._changes
@@ -58,6 +69,8 @@ class Room:
     def change(self, method: str, path: str, body: dict[str, Any], *, repeatable: bool = False) -> dict[str, Any]:
         found = self.transport.change(method, path, body, repeatable=repeatable)
         self.touch()
+        if path.startswith("runs/"):
+            self.changed_runs.append((self._changes, str(body.get("run_id", ""))))
         return found
 
     def record(

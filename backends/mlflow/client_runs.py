@@ -6,7 +6,6 @@ What MLflow has no field for lies in tags of ours (`names.py`), so that every co
 from __future__ import annotations
 
 import time
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
@@ -44,10 +43,10 @@ _SAMPLE: Final = 50
 class MlflowRuns:
     """`RunStore` over the protocol."""
 
-    def __init__(self, room: Room, experiments: MlflowExperiments) -> None:
+    def __init__(self, room: Room, experiments: MlflowExperiments, pages: RunPages) -> None:
         self._room = room
         self._experiments = experiments
-        self._pages = RunPages(room, experiments)
+        self._pages = pages
         self._told: dict[str, float] = {}
 
     # ------------------------------------------------------------ reading
@@ -95,13 +94,19 @@ class MlflowRuns:
         return Page(items=tuple(sorted(items, key=lambda point: point.step)), next=found.get("next_page_token") or None)
 
     def keys(self, scope: str, *, prefix: str = "", limit: int = 200) -> tuple[str, ...]:
-        """Those of the newest runs: the server has no list of them."""
+        """Those of the runs seen last, else of the newest: the server has no list of them, and is not asked for each
+        letter that is typed."""
         if scope not in ("metrics", "params", "tags"):
             raise Invalid(f"keys are of metrics, params or tags, not {scope!r}.", "scope")
-        seen: Counter[str] = Counter()
-        for run in self.page(limit=_SAMPLE).items:
-            seen.update(key for key in getattr(run, scope) if key.startswith(prefix) and not key.startswith("mlflow."))
-        return tuple(key for key, _ in sorted(seen.items(), key=lambda pair: (-pair[1], pair[0])))[:limit]
+        seen = self._pages.seen
+        if not seen.some:
+            self.page(limit=_SAMPLE)
+        found = [
+            pair
+            for pair in seen.keys(scope, _SAMPLE * 4).items()
+            if pair[0].startswith(prefix) and not pair[0].startswith("mlflow.")
+        ]
+        return tuple(key for key, _ in sorted(found, key=lambda pair: (-pair[1], pair[0])))[:limit]
 
     def experiments(self) -> tuple[Experiment, ...]:
         return self._experiments.list()
@@ -109,7 +114,12 @@ class MlflowRuns:
     def series(
         self, run: str, key: str, *, buckets: int = 400, first_step: int | None = None, last_step: int | None = None
     ) -> MetricSeries:
-        """As many points as buckets, spread over the steps by the server."""
+        """As many points as buckets, spread over the steps by the server. Of an ended run it is read once."""
+        return self._pages.seen.course(
+            run, key, (buckets, first_step, last_step), lambda: self._read(run, key, buckets, first_step, last_step)
+        )
+
+    def _read(self, run: str, key: str, buckets: int, first_step: int | None, last_step: int | None) -> MetricSeries:
         params: dict[str, Any] = {"run_ids": run, "metric_key": key, "max_results": max(2, min(buckets, 2_500))}
         if first_step is not None:
             params["start_step"] = first_step

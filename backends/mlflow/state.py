@@ -35,6 +35,7 @@ class State:
             "PRIMARY KEY (model, alias))",
             "CREATE TABLE IF NOT EXISTS digests (owner TEXT, path TEXT, sha256 TEXT NOT NULL, "
             "PRIMARY KEY (owner, path))",
+            "CREATE TABLE IF NOT EXISTS facts (fact TEXT PRIMARY KEY, at INTEGER NOT NULL)",
             "CREATE TABLE IF NOT EXISTS looked (model TEXT PRIMARY KEY, at INTEGER NOT NULL)",
             "CREATE TABLE IF NOT EXISTS moves (model TEXT, alias TEXT, at INTEGER, version TEXT, record TEXT NOT NULL, "
             "PRIMARY KEY (model, alias, at, version))",
@@ -82,6 +83,18 @@ class State:
             self._db.execute(
                 "DELETE FROM results WHERE at < (SELECT at FROM results ORDER BY at DESC LIMIT 1 OFFSET ?)", (KEYS,)
             )
+
+    # ------------------------------------------------------------ what was learned of the server
+
+    def learn(self, fact: str) -> None:
+        with self._lock:
+            self._db.execute("INSERT OR REPLACE INTO facts VALUES (?, ?)", (fact, now()))
+
+    def knows(self, fact: str, within: Millis) -> bool:
+        """Whether it was learned so lately."""
+        with self._lock:
+            row = self._db.execute("SELECT at FROM facts WHERE fact = ?", (fact,)).fetchone()
+        return row is not None and now() - int(row[0]) < within
 
     # ------------------------------------------------------------ files that we put there
 

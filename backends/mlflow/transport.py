@@ -62,12 +62,13 @@ class Transport:
         self._signer = self.place.signer
         self.last_good: Millis | None = None
         self.seconds = 0.0
-        """What the last answered read took."""
+        """What the last answered reads took: as long as the longest, which counts half with each that follows."""
         parts = urlsplit(self.root)
         self._host = f"{parts.scheme}://{parts.netloc}"
         self._prefix = parts.path.rstrip("/")
         self._cache = Cache(cache)
         self._slots = threading.Semaphore(PARALLEL)
+        self._hurried = threading.local()
         self._guard = threading.Lock()
         self._client: httpx.Client | None = None
         self._secret: str | None = None
@@ -90,6 +91,16 @@ class Transport:
         """A read by POST. Never asked again once it may have begun: an abandoned search goes on in the server."""
         return self._read(method, path, (), body, timeout, keep)
 
+    def search_within(self, path: str, body: dict[str, Any], seconds: float) -> dict[str, Any] | None:
+        """A read by POST that is given up after so long: None then. That it takes long doesn't count as its absence."""
+        self._hurried.on = True
+        try:
+            return self.search(path, body, timeout=seconds, keep=False)
+        except _GaveUp:
+            return None
+        finally:
+            self._hurried.on = False
+
     def _read(
         self,
         method: str,
@@ -108,7 +119,7 @@ class Transport:
             began = time.monotonic()
             raw = self._send(method, path, params, asked if body is not None else None, timeout)
             found = self._decoded(raw, f"{method} {path}")
-            self.seconds = time.monotonic() - began
+            self.seconds = max(time.monotonic() - began, self.seconds / 2)
         except Unreachable as away:
             kept = self._cache.find(key) if keep else None
             if kept is None:
@@ -353,6 +364,10 @@ class Transport:
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
             found = self._failed(trouble.of_failure(error, self.where))
             raise _Unsent(str(found), found.retry_at, found.since) from None
+        except httpx.ReadTimeout as error:
+            if getattr(self._hurried, "on", False):
+                raise _GaveUp(f"{asked} took too long") from None
+            raise self._failed(trouble.of_failure(error, self.where)) from None
         except httpx.HTTPError as error:
             raise self._failed(trouble.of_failure(error, self.where)) from None
 
@@ -433,6 +448,10 @@ class Transport:
 
 class _Expired(Unauthorized):
     """401: the secret may have changed."""
+
+
+class _GaveUp(BackendError):
+    """What was asked in a hurry did not come in time."""
 
 
 class _Unsent(Unreachable):

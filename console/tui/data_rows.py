@@ -23,6 +23,7 @@ class VersionRows:
     """A `RowSource`; a row's identity is its number, because a version never changes."""
 
     seek = True
+    frugal = False
 
     def __init__(self, backend: Backend, version: DatasetVersion) -> None:
         self._backend = backend

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 PATIENCE = 0.12
 """Seconds without a key before the rows follow."""
 
+SERVER_PATIENCE = 0.3
+"""The same where each search costs a server something."""
+
 
 class FilterSuggester(Suggester):
     """The first completion that goes on from what is typed, as a ghost."""
@@ -71,7 +74,8 @@ class FilterBar(Bar):
     def _changed(self, _: Input.Changed) -> None:
         if self.waiting is not None:
             self.waiting.stop()
-        self.waiting = self.set_timer(PATIENCE, self.preview)
+        remote = self.pane.backend.features.page_limit
+        self.waiting = self.set_timer(SERVER_PATIENCE if remote else PATIENCE, self.preview)
 
     def read(self) -> Query | None:
         """The query as typed; None where it cannot be read, which the hint then says with a caret under the place."""

@@ -8,7 +8,7 @@ from console.tui.lines import Line
 
 if TYPE_CHECKING:
     from console.tui import ink
-    from console.tui.panes.overview import Seen
+    from console.tui.overview_look import Seen
 
 WELCOME = (
     "  1–6 panes · ? all keys · : go anywhere · / filter a list · esc steps back",

@@ -7,6 +7,7 @@ become one.
 
 from __future__ import annotations
 
+import threading
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual.containers import Container
@@ -35,11 +36,13 @@ class Fetched(Message):
 
     bubble = False
 
-    def __init__(self, generation: int, data: object, error: Exception | None) -> None:
+    def __init__(self, generation: int, data: object, error: Exception | None, *, whole: bool = True) -> None:
         super().__init__()
         self.generation = generation
         self.data = data
         self.error = error
+        self.whole = whole
+        """False for what is shown while the rest is still being asked for."""
 
 
 class Pane(Widget):
@@ -85,6 +88,9 @@ class Pane(Widget):
         self._generation = 0
         self._busy = False
         self._again = False
+        self._out = 0
+        """Questions that a thread is still at, those that were given up among them."""
+        self._fetching = threading.local()
 
     if TYPE_CHECKING:
 
@@ -100,6 +106,10 @@ class Pane(Widget):
     def fetch(self) -> Any:
         """Ask the backend. Runs in a worker thread: blocking is fine, widgets are not. Exceptions are shown."""
         return None
+
+    def early(self, data: Any) -> None:
+        """Called by `fetch`: show this already, the rest of the answer takes longer."""
+        self.post_message(Fetched(self._fetching.generation, data, None, whole=False))
 
     def show(self, data: Any) -> None:
         """Put an answer on the screen. Runs on the event loop; keep the cursor on its identity."""
@@ -194,10 +204,12 @@ class Pane(Widget):
     def refresh_data(self) -> None:
         """Ask again, in a thread. While a question is out, the next one waits, and several waiting are one."""
         self.dirty = False
-        if self._busy:
+        # A question that was given up goes on in a server: none is sent beside it.
+        if self._busy or (self._out and self.backend.features.page_limit):
             self._again = True
             return
         self._busy = True
+        self._out += 1
         self._generation += 1
         generation = self._generation
         self.app.asked(self, generation)
@@ -227,6 +239,7 @@ class Pane(Widget):
 
     def _ask(self, generation: int) -> None:
         data, error = None, None
+        self._fetching.generation = generation
         try:
             data = self.fetch()
         except Exception as problem:
@@ -234,18 +247,26 @@ class Pane(Widget):
         self.post_message(Fetched(generation, data, error))
 
     def on_fetched(self, answer: Fetched) -> None:
+        if not answer.whole:
+            if answer.generation == self._generation:
+                self._answered(answer.data)
+            return
+        self._out -= 1
         if answer.generation == self._generation:
             self._busy = False
             if answer.error is not None:
                 self.failed(answer.error)
             else:
-                self.loaded = True
-                self.app.pane_answered(self)
-                self.show(answer.data)
-                self.app.refresh_frame()
+                self._answered(answer.data)
         if self._again:
             self._again = False
             self.refresh_data()
+
+    def _answered(self, data: object) -> None:
+        self.loaded = True
+        self.app.pane_answered(self)
+        self.show(data)
+        self.app.refresh_frame()
 
     def failed(self, error: Exception) -> None:
         """A question failed. What is on the screen stays; the frame says what is wrong."""

@@ -21,6 +21,9 @@ class RowSource(Protocol[R]):
     seek: bool
     """Whether `#N` and `@ID` are understood."""
 
+    frugal: bool
+    """Each page costs a server something: only what is on the screen is asked for, from a row number on."""
+
     def key(self, row: R) -> str:
         """The row's identity: what the cursor and the marks hold on to."""
         ...
@@ -54,6 +57,7 @@ class PagedRows(Generic[R]):
         seek: bool = False,
         count: Callable[[], Count] | None = None,
         keep: int = 24,
+        frugal: bool = False,
     ) -> None:
         self._fetch = fetch
         self._key = key
@@ -62,6 +66,7 @@ class PagedRows(Generic[R]):
         self._epoch = 0
         self._pages: OrderedDict[tuple[str, int], Page[R]] = OrderedDict()
         self.seek = seek
+        self.frugal = frugal
 
     def key(self, row: R) -> str:
         return self._key(row)
@@ -99,6 +104,7 @@ class ListRows(Generic[R]):
     """A short list held in memory, offered as pages."""
 
     seek = True
+    frugal = False
 
     def __init__(self, items: Iterable[R], key: Callable[[R], str]) -> None:
         self._key = key

@@ -33,6 +33,9 @@ R = TypeVar("R")
 PATIENCE = 0.012
 """Seconds that a key waits for rows before the screen goes on without them; a local store needs one millisecond."""
 
+SLACK = 6
+"""Rows beyond the screen that a server is asked for: so many new ones may push down what is looked at."""
+
 PAGE = 64
 """Rows in a page at least; two screens of them on a large one. A local store reads them in a millisecond."""
 
@@ -131,6 +134,11 @@ class BigTable(Drawing, Generic[R], can_focus=True):
     @property
     def cursor_row(self) -> R | None:
         return self._window.rows[self._cursor] if self._window.rows else None
+
+    @property
+    def rows(self) -> list[R]:
+        """Those that are held, around what is on the screen."""
+        return self._window.rows
 
     @property
     def source(self) -> RowSource[R] | None:
@@ -241,6 +249,9 @@ class BigTable(Drawing, Generic[R], can_focus=True):
         source.forget()
         at, pages = self._window.pages_over(self._top, self._top + self._height)
         anchor, limit, height = self.cursor_key, self._limit, self._height
+        if source.frugal and (first := self._window.counted) is not None:
+            at, pages, limit = f"#{first + self._top}" if first + self._top else START, 1, height + SLACK
+            height = 1  # what is below the anchor is there, or comes when it is scrolled to
 
         def take(result: Any, error: Exception | None) -> None:
             if generation != self._generation:
@@ -422,6 +433,12 @@ class BigTable(Drawing, Generic[R], can_focus=True):
             self._cursor = min(max(0, wanted), len(self._window) - 1)
         if jump:
             self._moved()
+        if self._source is not None and self._source.frugal:
+            # Nothing is read ahead but where the person goes.
+            if step > 0 and self._cursor + self._height // 2 > len(self._window):
+                self._extend(1)
+            elif step < 0 and self._cursor < self._height // 2:
+                self._extend(-1)
 
     def _scroll(self, lines: int) -> None:
         self._at_top = False
@@ -465,6 +482,8 @@ class BigTable(Drawing, Generic[R], can_focus=True):
         self._top = min(self._top, self._cursor)
         self._paint_cursor()
         self._tell_cursor()
+        if self._source is not None and self._source.frugal:
+            return
         if self._window.next is not None and self._top + 2 * self._height > rows:
             self._extend(1)
         elif self._window.previous is not None and self._top < self._height:

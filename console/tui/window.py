@@ -49,6 +49,11 @@ class RowWindow(Generic[R]):
         return None
 
     @property
+    def counted(self) -> int | None:
+        """Number in the whole list of the window's row 0, where its page told it."""
+        return self._pages[0][1].first if self._pages else None
+
+    @property
     def total(self) -> int | None:
         """Rows in the whole list, if a page said so or the window reaches both ends."""
         if self._pages and self.next is None and self.previous is None:

@@ -151,6 +151,7 @@ def test_a_large_server_is_never_asked_to_sort(remote: Backend, monkeypatch: pyt
 
     runs = remote.need("runs")
     made = [runs.create(name=f"r{n}", mutation=ANN, params={"n": str(n)}).id for n in range(5)]
+    monkeypatch.setattr(client_pages, "PIECE", 1)
     monkeypatch.setattr(client_pages, "SORTED", 2)
     monkeypatch.setattr(client_pages, "NEWEST", 3)
     asked = _questions(remote)

@@ -11,7 +11,7 @@ from textual import on
 from backends.contract import START, BackendError, NotFound
 from backends.entities import Column as DataColumn
 from backends.entities import Dataset, DatasetVersion, Run
-from backends.query import DATASET_FIELDS, Compare, Key, Query
+from backends.query import DATASET_FIELDS, Compare, In, Key, Query
 from console.config import Session
 from console.data.profile import ColumnProfile, VersionProfile
 from console.offload import Cancelled
@@ -88,10 +88,22 @@ class DatasetsPane(TablePane):
             return Answer(level, page.items, page.next is not None)
         if not level.version:
             page = store.versions(level.dataset, limit=MOST)
-            users = {v.ref: self._users(v) for v in page.items[:USERS]}
+            users = self._users_of(page.items[:USERS])
             return Answer(level, page.items, page.next is not None, users=users)
         version = store.version(level.ref)
         return Answer(level, version.columns, version=version, users={version.ref: self._users(version)})
+
+    def _users_of(self, versions: Sequence[DatasetVersion]) -> dict[str, tuple[Run, ...]]:
+        """By version the runs that read it. A server is asked for all of them in one question."""
+        limit = self.backend.features.page_limit
+        if not limit or self.backend.runs is None or not versions:
+            return {version.ref: self._users(version) for version in versions}
+        digests = In(Key("dataset", "digest"), tuple(version.digest for version in versions))
+        runs = self.backend.runs.page(Query(where=digests), limit=limit).items
+        return {
+            version.ref: tuple(run for run in runs if any(read.digest == version.digest for read in run.inputs))
+            for version in versions
+        }
 
     def _users(self, version: DatasetVersion) -> tuple[Run, ...]:
         if self.backend.runs is None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import msgspec
@@ -13,6 +13,7 @@ from backends.contract import BackendError, NotFound
 from backends.entities import AliasMove, Model, ModelVersion
 from backends.mlmodel import with_package
 from backends.query import MODEL_FIELDS, Query
+from backends.together import both
 from console.promotion.prompts import KIND, text_of
 from console.safe import safe_text
 from console.tui import ink
@@ -33,6 +34,9 @@ from console.wording import local_time, plural
 MOVES = 50
 
 NO_PROMPTS = "No prompts yet. MLflow's clients make them: mlflow.genai.register_prompt (mlops-console env says where)"
+
+PAGE = 100
+"""Rows that a server is asked for at once."""
 
 REST = 0.25
 """Seconds that the cursor stays on a version before a server is asked for its files."""
@@ -89,22 +93,37 @@ class ModelsPane(TablePane):
     # ------------------------------------------------------------ asking and showing
 
     def fetch(self) -> Models | Inside:
-        registry = self.backend.need("registry")
-        if self.inside:
-            model = registry.get(self.inside)
-            versions = registry.versions(self.inside, limit=MOST)
-            try:
-                moves = registry.history(self.inside, limit=MOVES)
-            except BackendError:
-                moves = ()  # a registry without a history still has versions
-            return Inside(model, versions.items, moves, versions.next is not None)
+        return self._fetch_inside(self.inside) if self.inside else self._fetch_models()
+
+    def _fetch_models(self) -> Models:
+        registry, remote = self.backend.need("registry"), self.backend.features.page_limit
         kind = self.kind
-        page = registry.page(self.filter, limit=MOST, kind=kind)
-        champions = {}
-        for model in page.items[:200] if kind == "model" else ():
-            if held := model.aliases.get("champion"):
-                champions[model.name] = registry.version(model.name, held)
-        return Models(page.items, champions, page.next is not None, kind)
+        page = registry.page(self.filter, limit=PAGE if remote else MOST, kind=kind)
+        found = Models(page.items, {}, page.next is not None, kind)
+        if kind == KIND:
+            return found
+        if remote and (not self.loaded or self._shown != (kind, "")):
+            self.early(replace(found, champions=self.champions))
+        return replace(found, champions=registry.holders(page.items[:200], "champion"))
+
+    def _fetch_inside(self, name: str) -> Inside:
+        registry = self.backend.need("registry")
+        if self.backend.features.page_limit:
+            model, page = both(lambda: registry.get(name), lambda: registry.versions(name, limit=PAGE))
+            versions = page.items
+            if page.next is not None:
+                if self._shown[1] != name:
+                    self.early(Inside(model, versions, (), more=True))
+                page = registry.versions(name, at=page.next, limit=MOST)
+                versions += page.items
+        else:
+            model, page = registry.get(name), registry.versions(name, limit=MOST)
+            versions = page.items
+        try:
+            moves = registry.history(name, limit=MOVES)
+        except BackendError:
+            moves = ()  # a registry without a history still has versions
+        return Inside(model, versions, moves, page.next is not None)
 
     def show(self, data: Any) -> None:
         self._unread = {ref for ref, said in self.told.items() if isinstance(said, str)}

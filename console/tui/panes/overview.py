@@ -2,85 +2,34 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from backends.contract import Backend, BackendError
 from backends.entities import (
     Alert,
-    AliasMove,
     JournalEntry,
     Model,
     ModelVersion,
-    Monitor,
     MonitorState,
-    Outcome,
     Request,
     RequestState,
     Run,
     RunStatus,
-    Window,
 )
-from backends.query import In, Key, Order, Query
-from console.monitoring.severity import alert_word, by_urgency
-from console.promotion.pending import half_done
+from console.monitoring.severity import alert_word
 from console.safe import safe_text
 from console.tui import ink, state
 from console.tui.hints import hint_lines
 from console.tui.journal_change import change
 from console.tui.lines import Line, LineList
+from console.tui.overview_look import RECENT_MS, InProduction, Seen, look, now_ms
 from console.tui.pane import Pane
 from console.wording import age, ago, bar, clock, local_time, number
 
 if TYPE_CHECKING:
     from textual.app import ComposeResult
 
-SHOWN = 20
-"""Rows in a section; the lists have the rest."""
-
-LATELY = 6
-"""Changes that the overview names; the journal has the rest."""
-
-RECENT_MS = 24 * 3_600_000
 LONG_AGO_MS = 365 * RECENT_MS
-
-
-@dataclass(frozen=True)
-class InProduction:
-    """A model with a champion, and how it does."""
-
-    model: Model
-    version: ModelVersion
-    move: AliasMove | None
-    monitor: Monitor | None
-    windows: tuple[Window, ...]
-
-
-@dataclass(frozen=True)
-class Seen:
-    """One look at the workspace."""
-
-    at: int
-    alerts: tuple[Alert, ...]
-    pending: tuple[JournalEntry, ...]
-    lately: tuple[JournalEntry, ...]
-    """The newest changes by anybody, newest first."""
-    broken: tuple[Run, ...]
-    production: tuple[InProduction, ...]
-    running: tuple[Run, ...]
-    work: tuple[Request, ...]
-    """What else is asked for or under way: requests that belong to no run."""
-    datasets: bool
-    runs: bool
-    models: bool
-    """Whether there is any."""
-    new: bool
-    """Nothing here is older than a day."""
-
-    @property
-    def fresh(self) -> bool:
-        """Nobody has made anything here yet."""
-        return not (self.datasets or self.runs or self.models)
 
 
 class OverviewPane(Pane):
@@ -88,6 +37,7 @@ class OverviewPane(Pane):
 
     PANE = "overview"
     TITLE = "Overview"
+    seen: Seen | None = None
 
     def compose(self) -> ComposeResult:
         yield LineList(id="overview")
@@ -97,14 +47,14 @@ class OverviewPane(Pane):
         return self.query_one("#overview", LineList)
 
     def fetch(self) -> Seen:
-        return look(self.backend)
+        return look(self.backend, self.seen, None if self.loaded else self.early)
 
     def show(self, data: Any) -> None:
-        self.seen: Seen = data
+        self.seen = data
         self.draw()
 
     def draw(self) -> None:
-        if not self.loaded:
+        if self.seen is None:
             return
         self.lines.set_lines(overview_lines(self.seen, self.size.width, self.app.welcome))
 
@@ -113,7 +63,7 @@ class OverviewPane(Pane):
         self.draw()
 
     def tick(self) -> None:
-        if self.loaded:
+        if self.seen is not None:
             self.seen = replace(self.seen, at=now_ms())
             self.draw()
 
@@ -134,6 +84,8 @@ class OverviewPane(Pane):
                 self.app.show_pane("monitor", chosen.monitor)
             case ModelVersion():
                 self.app.show_pane("models", chosen.model)
+            case Model():
+                self.app.show_pane("models", chosen.name)
             case Run():
                 self.app.show_pane("runs", f"id = '{chosen.id}'")
             case JournalEntry():
@@ -150,73 +102,6 @@ class OverviewPane(Pane):
             case JournalEntry() as entry:
                 return [("entry", entry.id), ("target", entry.target)]
         return []
-
-
-def look(backend: Backend) -> Seen:
-    """Read what the overview shows: a page of each list at most."""
-    at = now_ms()
-    monitors = {m.model: m for m in backend.monitors.page(limit=100).items} if backend.monitors else {}
-    production = []
-    models = backend.registry.page(limit=100).items if backend.registry else ()
-    for model in models:
-        if "champion" in model.aliases:
-            production.append(_in_production(backend, model, monitors.get(model.name)))
-    alerts = tuple(by_urgency(backend.monitors.alerts(open_only=True))[:SHOWN]) if backend.monitors else ()
-    running: tuple[Run, ...] = ()
-    broken: tuple[Run, ...] = ()
-    some_run = False
-    if backend.runs:
-        live = In(Key("attribute", "status"), (RunStatus.RUNNING, RunStatus.STOPPING, RunStatus.QUEUED))
-        order = (Order(Key("attribute", "created"), descending=True),)
-        running = backend.runs.page(Query(where=live, order=order), limit=SHOWN).items
-        bad = In(Key("attribute", "status"), (RunStatus.FAILED, RunStatus.LOST))
-        latest = backend.runs.page(Query(where=bad, order=order), limit=5).items
-        broken = tuple(run for run in latest if at - (run.ended_at or run.created_at) < RECENT_MS)
-        some_run = bool(running or latest or backend.runs.page(limit=1).items)
-    pending: tuple[JournalEntry, ...] = ()
-    lately: tuple[JournalEntry, ...] = ()
-    if backend.journal:
-        # A server's moves are written down before and after: what was done says it.
-        newest = backend.journal.page(limit=2 * LATELY).items
-        lately = tuple(each for each in newest if each.outcome is not Outcome.INTENT)[:LATELY]
-        pending = half_done(backend)[:SHOWN]
-    work = (
-        tuple(one for one in backend.requests.list(limit=SHOWN) if "run" not in one.payload) if backend.requests else ()
-    )
-    datasets = backend.datasets.page(limit=100).items if backend.datasets else ()
-    return Seen(
-        at=at,
-        alerts=alerts,
-        pending=pending,
-        lately=lately,
-        broken=broken,
-        production=tuple(production),
-        running=running,
-        work=work,
-        datasets=bool(datasets),
-        runs=some_run,
-        models=bool(models),
-        new=all(at - made < RECENT_MS for made in [*(d.created_at for d in datasets), *(m.created_at for m in models)]),
-    )
-
-
-def _in_production(backend: Backend, model: Model, monitor: Monitor | None) -> InProduction:
-    registry = backend.need("registry")
-    version = registry.version(model.name, model.aliases["champion"])
-    move: AliasMove | None = None
-    try:
-        moves = registry.history(model.name, alias="champion", limit=1)
-        move = moves[0] if moves else None
-    except BackendError:
-        move = None  # a registry without a history still has a champion
-    windows = backend.monitors.windows(monitor.name, limit=30) if monitor and backend.monitors else ()
-    return InProduction(model, version, move, monitor, windows)
-
-
-def now_ms() -> int:
-    import time
-
-    return time.time_ns() // 1_000_000
 
 
 # ---------------------------------------------------------------- drawing
@@ -310,7 +195,7 @@ def _production_line(one: InProduction, seen: Seen, name_cells: int, width: int)
     held = since(one.move.at, seen.at) if one.move else "–"
     spans: list[ink.Span] = [
         (" " + ink.fit(safe_text(one.model.name), name_cells), ""),
-        (ink.fit(f"v{safe_text(one.version.version, 6)} champion", 14), ""),
+        (ink.fit(f"v{safe_text(one.model.aliases['champion'], 6)} champion", 14), ""),
         (ink.fit(held, 7, right=True) + "  ", "dim"),
     ]
     metric, values = quality(one)
@@ -329,7 +214,7 @@ def _production_line(one: InProduction, seen: Seen, name_cells: int, width: int)
         if drifted:
             words = "1 feature drifts" if len(drifted) == 1 else f"{len(drifted)} features drift"
             spans.append((f"  {words}: {safe_text(', '.join(drifted), 40)}", ""))
-    return Line(spans, f"model:{one.model.name}", one.version)
+    return Line(spans, f"model:{one.model.name}", one.version or one.model)
 
 
 def quality(one: InProduction) -> tuple[str, list[float]]:

@@ -15,6 +15,7 @@ from backends.contract import Backend, Unsupported
 from backends.entities import Artifact, MetricSeries, Run
 from console.training.measured import in_order
 from console.tui.chart import Chart, Series
+from console.tui.courses import WIDTHS, Courses
 from console.tui.decimate import series_points
 from console.tui.fetch import Answer, Fetcher
 from console.tui.lines import LineList
@@ -23,6 +24,9 @@ from console.tui.run_lines import run_lines
 
 CHARTS = 3
 """On the full screen, side by side where there is room."""
+
+MOST = 8
+"""Metrics that are looked at for one that has a course."""
 
 CHART_CELLS = 38
 """A chart needs as many."""
@@ -37,10 +41,18 @@ EVERY = 1.0
 class Look:
     """What was read about a run, in a thread."""
 
-    def __init__(self, run: Run, series: Sequence[MetricSeries], artifacts: Sequence[Artifact]) -> None:
+    def __init__(
+        self,
+        run: Run,
+        series: Sequence[MetricSeries],
+        artifacts: Sequence[Artifact],
+        courses: Courses | None = None,
+    ) -> None:
         self.run = run
         self.series = tuple(series)
         self.artifacts = tuple(artifacts)
+        self.courses = courses
+        """What a server was asked for: the next look asks for what changed."""
 
 
 class Row(Horizontal):
@@ -178,7 +190,7 @@ class RunDetail(Widget):
             self._again = True
             return
         self._asking = True
-        backend, metric, full = self._backend, self._metric, self._full
+        backend, metric, full, known = self._backend, self._metric, self._full, self._look
         beside = max(1, min(CHARTS, self.size.width // CHART_CELLS)) if full else 1
         buckets = max(CHART_CELLS, self.size.width // beside)  # one a column: its lowest and its highest
 
@@ -194,7 +206,7 @@ class RunDetail(Widget):
                 self._again = False
                 self._read()
 
-        self._fetcher.ask(lambda: read_run(backend, run, metric, CHARTS if full else 1, buckets, full), take)
+        self._fetcher.ask(lambda: read_run(backend, run, metric, CHARTS if full else 1, buckets, full, known), take)
 
     def _follow(self) -> None:
         """Open the log only where it is seen."""
@@ -274,25 +286,33 @@ class RunDetail(Widget):
             self.facts.focus(scroll_visible=False)
 
 
-def read_run(backend: Backend, run: Run, metric: str, charts: int, buckets: int, full: bool) -> Look:
+def read_run(
+    backend: Backend, run: Run, metric: str, charts: int, buckets: int, full: bool, known: Look | None = None
+) -> Look:
     """The run as it is now, the courses worth a chart, and its artifacts where they are shown. Blocks."""
     if backend.runs is None:
         return Look(run, (), ())
+    if backend.features.page_limit:
+        buckets = -(-buckets // WIDTHS) * WIDTHS
+        courses = known.courses if known is not None and known.run.id == run.id else None
+        courses = courses if courses is not None and courses.buckets == buckets else Courses(buckets)
+        # The row is the whole run, as it was when the list was read.
+        series, artifacts = courses.look(backend, run, _names(run, metric), metric, charts, full)
+        return Look(run, series, artifacts, courses)
     fresh = backend.runs.get(run.id)
     found: list[MetricSeries] = []
     if backend.features.metric_history:
-        names = [metric] if metric in fresh.metrics else []
-        names += [name for name in in_order(fresh) if name not in names]
-        courses: list[MetricSeries] = []
-        for name in names[: 2 if backend.features.page_limit else 8]:
-            series = backend.runs.series(fresh.id, name, buckets=buckets)
+        for name in _names(fresh, metric)[:MOST]:
+            one = backend.runs.series(fresh.id, name, buckets=buckets)
             # What was measured once is a number, not a course; it is drawn only where it was asked for.
-            (found if series.count > 1 or name == metric else courses).append(series)
+            if one.count > 1 or name == metric:
+                found.append(one)
             if len(found) >= charts:
                 break
-    artifacts: Sequence[Artifact] = ()
-    if full and backend.artifacts is not None:
-        # A server is asked for one folder, not for all that are in it.
-        remote = backend.features.page_limit
-        artifacts = backend.artifacts.children(fresh.id) if remote else backend.artifacts.list(fresh.id)
-    return Look(fresh, found, artifacts)
+    listed = backend.artifacts.list(fresh.id) if full and backend.artifacts is not None else ()
+    return Look(fresh, found, listed)
+
+
+def _names(run: Run, metric: str) -> list[str]:
+    names = [metric] if metric in run.metrics else []
+    return names + [name for name in in_order(run) if name not in names]

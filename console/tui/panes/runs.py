@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
@@ -75,6 +76,8 @@ class RunsPane(Pane):
         self._rest_for = REST
         self._detail: RunDetail | None = None
         self._note = ""
+        self._one_search = threading.Lock()
+        """A search that nobody waits for any more goes on in a server: the next one is sent when it has ended."""
         self._sample: tuple[Query, Page[Run]] | None = None
         """What was read to choose columns, where asking for it again would cost a server something."""
 
@@ -104,19 +107,25 @@ class RunsPane(Pane):
         """The filter, in the order that was chosen by column or written."""
         return Query(where=self.filter.where, order=self._sorted or self.filter.order)
 
-    def fetch(self) -> tuple[Query, list[str], list[str]]:
-        """Which columns this list deserves."""
+    def fetch(self) -> tuple[Query, list[str], list[str]] | None:
+        """Which columns this list deserves; None where a server's list is watched, whose rows tell it as they come."""
         query = self.query_now
         asked_metrics, asked_params = wanted_keys(query)
         runs = self.backend.need("runs")
         most = self.backend.features.page_limit
-        sample: Page[Run] = runs.page(query, limit=most or SAMPLE)
+        if most and query == self._shown:
+            return None
+        with self._one_search:
+            sample: Page[Run] = runs.page(query, limit=most or SAMPLE)
         self._note = sample.note
         self._sample = (query, sample) if most else None
         metrics = chosen_metrics(sample.items, asked_metrics)
         return query, metrics, differing_params(sample.items, asked_params)
 
     def show(self, data: Any) -> None:
+        if data is None:
+            rows, (asked_metrics, asked_params) = self.table.rows[:SAMPLE], wanted_keys(self.query_now)
+            data = self._shown, chosen_metrics(rows, asked_metrics), differing_params(rows, asked_params)
         query, metrics, params = data
         if query != self.query_now:
             return  # another one is on its way
@@ -144,14 +153,18 @@ class RunsPane(Pane):
 
     def _source(self, query: Query) -> PagedRows[Run]:
         runs, features = self.backend.need("runs"), self.backend.features
-        columns = [c.key for c in self.table.columns if "." in c.key]
+        # A server sends whole runs whatever is asked for; what it sends is all that the facts beside the list need.
+        columns = None if features.page_limit else [c.key for c in self.table.columns if "." in c.key]
 
         def page(at: str, limit: int) -> Page[Run]:
             sample, self._sample = self._sample, None
             if sample is not None and sample[0] == query and at == START:
                 return sample[1]  # shorter than asked for, and whole all the same
             most = min(limit, features.page_limit) if features.page_limit else limit
-            found: Page[Run] = runs.page(query, at=at, limit=most, columns=columns)
+            with self._one_search:
+                found: Page[Run] = runs.page(query, at=at, limit=most, columns=columns)
+            if features.page_limit:
+                self._note = found.note
             return found
 
         return PagedRows(
@@ -159,6 +172,7 @@ class RunsPane(Pane):
             lambda run: run.id,
             seek=features.seek,
             count=(lambda: runs.count(query, limit=COUNTED)) if features.count else None,
+            frugal=bool(features.page_limit),
         )
 
     def empty_text(self) -> str:

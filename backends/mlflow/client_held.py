@@ -1,0 +1,67 @@
+"""A list of runs that was fetched to be filtered and sorted here, and is kept up to date by little questions.
+
+A run that has ended stays as it is, so what is looked for is what came since and what had not ended. What others change
+in an ended run (a tag, a name, taking it away) is seen with the whole look every ten minutes.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from typing import ClassVar, Final
+
+from backends.entities import Run
+
+OLD_S: Final = 600.0
+FRESH_S: Final = 2.0
+UNENDED: Final = 40
+"""Runs under way that are looked at again, at most."""
+
+
+class Held:
+    """Runs by id; in the server's order, newest first, when asked."""
+
+    NEW: ClassVar[int] = 40
+    """Of the newest so many are asked for anew."""
+
+    def __init__(self, runs: Iterable[Run], note: str, changes: int) -> None:
+        self._runs = {run.id: run for run in runs}
+        self.note = note
+        self.changes = changes
+        self._made = self._looked = time.monotonic()
+
+    @property
+    def old(self) -> bool:
+        return time.monotonic() - self._made > OLD_S
+
+    @property
+    def fresh(self) -> bool:
+        """One refresh of a pane asks several times."""
+        return time.monotonic() - self._looked < FRESH_S
+
+    def newest_first(self) -> list[Run]:
+        return sorted(self._runs.values(), key=lambda run: run.created_at, reverse=True)
+
+    def unsure(self, changed: Iterable[tuple[int, str]]) -> list[str]:
+        """Runs that may be others by now: those under way, and those that this console changed since."""
+        ours = [run for at, run in list(changed) if at > self.changes]
+        under_way = [run.id for run in self.newest_first() if not run.status.ended][:UNENDED]
+        return [run for run in dict.fromkeys((*ours, *under_way)) if run.isalnum()][: 2 * UNENDED]
+
+    def take(self, newest: list[Run], more: bool, asked: list[str], found: list[Run], changes: int) -> bool:
+        """What the server says of its newest and of those asked for. False where runs have come that it did not tell
+        of: more than one question holds."""
+        if more and newest and not any(run.id in self._runs for run in newest):
+            return False
+        oldest = newest[-1].created_at if newest and more else -1
+        told = {run.id for run in newest}
+        for run in self.newest_first():
+            if run.created_at <= oldest:
+                break
+            if run.id not in told:
+                del self._runs[run.id]  # taken away, or no longer what the filter means
+        for gone in set(asked) - {run.id for run in found} - told:
+            self._runs.pop(gone, None)
+        self._runs.update((run.id, run) for run in (*found, *newest))
+        self.changes, self._looked = changes, time.monotonic()
+        return True

@@ -1,0 +1,180 @@
+"""What the overview reads: a page of each list at most, and of a server less than that."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+from backends.contract import Backend, BackendError
+from backends.entities import (
+    Alert,
+    AliasMove,
+    JournalEntry,
+    Model,
+    ModelVersion,
+    Monitor,
+    Outcome,
+    Request,
+    Run,
+    RunStatus,
+    Window,
+)
+from backends.query import In, Key, Order, Query
+from backends.together import both
+from console.monitoring.severity import by_urgency
+from console.promotion.pending import half_done
+
+SHOWN = 20
+"""Rows in a section; the lists have the rest."""
+
+LATELY = 6
+"""Changes that the overview names; the journal has the rest."""
+
+RECENT_MS = 24 * 3_600_000
+
+
+@dataclass(frozen=True)
+class InProduction:
+    """A model with a champion, and how it does."""
+
+    model: Model
+    version: ModelVersion | None
+    """None while only its number is known."""
+    move: AliasMove | None
+    monitor: Monitor | None
+    windows: tuple[Window, ...]
+
+
+@dataclass(frozen=True)
+class Seen:
+    """One look at the workspace."""
+
+    at: int
+    alerts: tuple[Alert, ...]
+    pending: tuple[JournalEntry, ...]
+    lately: tuple[JournalEntry, ...]
+    """The newest changes by anybody, newest first."""
+    broken: tuple[Run, ...]
+    production: tuple[InProduction, ...]
+    running: tuple[Run, ...]
+    work: tuple[Request, ...]
+    """What else is asked for or under way: requests that belong to no run."""
+    datasets: bool
+    runs: bool
+    models: bool
+    """Whether there is any."""
+    new: bool
+    """Nothing here is older than a day."""
+    look: int = 0
+    """The how manieth, from 0."""
+
+    @property
+    def fresh(self) -> bool:
+        """Nobody has made anything here yet."""
+        return not (self.datasets or self.runs or self.models)
+
+
+def look(backend: Backend, before: Seen | None = None, early: Callable[[Seen], None] | None = None) -> Seen:
+    """Read what the overview shows: a page of each list at most. What was found at the look before spares a server
+    questions; `early` is given what there is before the details of what is in production have come."""
+    at = now_ms()
+    turn = 0 if before is None else before.look + 1
+    monitors = {m.model: m for m in backend.monitors.page(limit=100).items} if backend.monitors else {}
+    models, (running, latest, some_run) = _asked(
+        backend, lambda: _models(backend), lambda: _runs(backend, before, turn)
+    )
+    champions = tuple(model for model in models if "champion" in model.aliases)
+    pending: tuple[JournalEntry, ...] = ()
+    lately: tuple[JournalEntry, ...] = ()
+    if backend.journal:
+        # A server's moves are written down before and after: what was done says it.
+        newest = backend.journal.page(limit=2 * LATELY).items
+        lately = tuple(each for each in newest if each.outcome is not Outcome.INTENT)[:LATELY]
+        pending = half_done(backend)[:SHOWN]
+    datasets = backend.datasets.page(limit=100).items if backend.datasets else ()
+    found = Seen(
+        at=at,
+        alerts=tuple(by_urgency(backend.monitors.alerts(open_only=True))[:SHOWN]) if backend.monitors else (),
+        pending=pending,
+        lately=lately,
+        broken=latest,
+        production=tuple(InProduction(model, None, None, monitors.get(model.name), ()) for model in champions),
+        running=running,
+        work=tuple(one for one in backend.requests.list(limit=SHOWN) if "run" not in one.payload)
+        if backend.requests
+        else (),
+        datasets=bool(datasets),
+        runs=some_run,
+        models=bool(models),
+        new=all(at - made < RECENT_MS for made in [*(d.created_at for d in datasets), *(m.created_at for m in models)]),
+        look=turn,
+    )
+    if early is not None and champions and backend.features.page_limit:
+        early(found)
+    return replace(found, production=_in_production(backend, champions, monitors))
+
+
+def _asked(backend: Backend, one: Callable[[], Any], other: Callable[[], Any]) -> tuple[Any, Any]:
+    """Of a server at once; an embedded store answers sooner than a thread begins."""
+    return both(one, other) if backend.features.page_limit else (one(), other())
+
+
+def _models(backend: Backend) -> tuple[Model, ...]:
+    return backend.registry.page(limit=100).items if backend.registry else ()
+
+
+def _runs(backend: Backend, before: Seen | None, turn: int) -> tuple[tuple[Run, ...], tuple[Run, ...], bool]:
+    """(under way, failed today, whether there is any). A server is asked two questions: at every second look it tells
+    of what failed, in between whether there are experiments that we do not know."""
+    runs = backend.runs
+    if runs is None:
+        return (), (), False
+    live = In(Key("attribute", "status"), (RunStatus.RUNNING, RunStatus.STOPPING, RunStatus.QUEUED))
+    bad = In(Key("attribute", "status"), (RunStatus.FAILED, RunStatus.LOST))
+    order = (Order(Key("attribute", "created"), descending=True),)
+
+    def failed() -> tuple[Run, ...]:
+        return tuple(runs.page(Query(where=bad, order=order), limit=5).items)
+
+    def others() -> tuple[Run, ...]:
+        if before is None or turn % 2 == 0 or not backend.features.page_limit:
+            return failed()
+        if backend.experiments is not None:
+            backend.experiments.page(limit=1)
+        return before.broken
+
+    running, latest = _asked(backend, lambda: runs.page(Query(where=live, order=order), limit=SHOWN).items, others)
+    some = bool(running or latest or (before is not None and before.runs))
+    if not some and (before is None or turn % 2 or not backend.features.page_limit):
+        some = bool(runs.page(limit=1).items)
+    now = now_ms()
+    broken = tuple(run for run in latest if now - (run.ended_at or run.created_at) < RECENT_MS)
+    return running, broken, some
+
+
+def _in_production(
+    backend: Backend, champions: tuple[Model, ...], monitors: dict[str, Monitor]
+) -> tuple[InProduction, ...]:
+    if not champions:
+        return ()
+    registry = backend.need("registry")
+    versions = registry.holders(champions, "champion")
+    found = []
+    for model in champions:
+        version, monitor = versions.get(model.name), monitors.get(model.name)
+        move: AliasMove | None = None
+        if version is not None:
+            try:
+                move = next(iter(registry.history(model.name, alias="champion", limit=1)), None)
+            except BackendError:
+                move = None  # a registry without a history still has a champion
+        windows = backend.monitors.windows(monitor.name, limit=30) if monitor and backend.monitors else ()
+        found.append(InProduction(model, version, move, monitor, windows))
+    return tuple(found)
+
+
+def now_ms() -> int:
+    import time
+
+    return time.time_ns() // 1_000_000
