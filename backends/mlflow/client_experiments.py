@@ -69,14 +69,15 @@ class MlflowExperiments:
             pass  # whoever needs it asks for himself, and is told
 
     def _renewed(self) -> dict[str, Experiment]:
-        """What changed since the newest change that is known: a few lines, however many experiments there are."""
+        """Asks what changed since the newest change that is known: an answer of one line, mostly. All are read where
+        something did, so that the whole answer is at hand when the server is away."""
         newest = max((each.updated_at for each in self._known.values()), default=0)
-        if not newest:
-            return {each.id: each for each in self._all("")}
         try:
-            return self._known | {each.id: each for each in self._all(f"last_update_time >= {newest}")}
-        except (Invalid, Unsupported):  # an older server cannot say since when
-            return {each.id: each for each in self._all("")}
+            if newest and all(self._known.get(each.id) == each for each in self._all(f"last_update_time >= {newest}")):
+                return self._known
+        except (Invalid, Unsupported):
+            pass  # an older server cannot say since when
+        return {each.id: each for each in self._all("")}
 
     def _all(self, filter_: str) -> Iterable[Experiment]:
         token = ""
@@ -131,12 +132,7 @@ class MlflowExperiments:
 
     def forget(self) -> None:
         with self._lock:
-            self._looked_at = -_WHOLE_S
-
-    def look(self) -> None:
-        """See what changed, where that was not done for half a minute."""
-        if time.monotonic() - self._looked_at > _FRESH_S / 4:
-            self._listed(fresh=True)
+            self._read_at = self._looked_at = -_WHOLE_S
 
     # ------------------------------------------------------------ the contract
 

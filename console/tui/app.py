@@ -51,6 +51,9 @@ T = TypeVar("T")
 
 OPENING = "opening the context"
 
+AWAY = 300.0
+"""Seconds without a key after which nobody seems to be there."""
+
 
 class Opened(Message):
     """A context was opened, or could not be."""
@@ -135,6 +138,7 @@ class ConsoleApp(App[int], inherit_bindings=False):
         self._watch: Watch | None = None
         self._ticking: Any = None
         self._opening = False
+        self._last_input = monotonic()
         self._leaving = False
         self._holding = False
         self._waiters: set[str] = set()
@@ -253,6 +257,8 @@ class ConsoleApp(App[int], inherit_bindings=False):
         self.refresh_frame()
 
     def _tick(self) -> None:
+        if self._watch and monotonic() - self._last_input > AWAY:
+            self._watch.doze(True)
         if self.pane is not None and self.pane.ready and self.app_focus:
             self.pane.tick()
 
@@ -478,6 +484,10 @@ class ConsoleApp(App[int], inherit_bindings=False):
         return True
 
     async def on_event(self, event: events.Event) -> None:
+        if isinstance(event, events.InputEvent):
+            self._last_input = monotonic()
+            if self._watch:
+                self._watch.doze(False)
         if event.is_forwarded or not self.type_ahead.takes(event):
             await super().on_event(event)
 

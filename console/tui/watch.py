@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from console.config import Session
 
 INTERVAL = 0.5
+DOZING = 30.0
+"""Seconds between two looks at a server while nobody has pressed a key for long."""
 AGENT_EVERY = 3.0
 LONGEST_WAIT = 30.0
 
@@ -76,6 +78,7 @@ class Watch(threading.Thread):
         self._halt = threading.Event()
         self._wake = threading.Event()
         self._idle = False
+        self._dozing = False
 
     def stop(self) -> None:
         self._halt.set()
@@ -88,6 +91,19 @@ class Watch(threading.Thread):
     def rest(self, idle: bool) -> None:
         """Look less often while the person looks elsewhere."""
         self._idle = idle
+
+    def doze(self, dozing: bool) -> None:
+        """Look seldom at a server while nobody seems to be there; at once when somebody is."""
+        if self._dozing != dozing:
+            self._dozing = dozing
+            if not dozing:
+                self._wake.set()
+
+    @property
+    def pause(self) -> float:
+        if self._dozing and self.session.backend.features.page_limit:
+            return DOZING
+        return INTERVAL * (6 if self._idle else 1)
 
     def run(self) -> None:
         token: object = None
@@ -103,7 +119,7 @@ class Watch(threading.Thread):
             self._wake.clear()
             if self._halt.is_set():
                 return
-            pause = INTERVAL * (6 if self._idle else 1)
+            pause = self.pause
             at = time.monotonic()
             try:
                 fresh = self.session.backend.changed()
