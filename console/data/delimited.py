@@ -41,15 +41,19 @@ class DelimitedReader:
         check_names(self.names, self._label)
 
     def _head(self, size: int) -> str:
-        with self._stream(None) as stream:
+        with self._stream(None, text=False) as stream:
+            head = stream.read(size).decode("utf-8-sig", "replace").lstrip("\r\n")
+        if "\0" in head.split("\n", 1)[0]:  # no text; what else it may be says the stream that looks
             try:
-                return stream.read(size).decode("utf-8-sig", "replace").lstrip("\r\n")
+                with self._stream(None) as stream:
+                    stream.read(size)
             except TextFault as fault:
                 raise told(fault, self._path, self._label, self._encoding, ",") from fault
+        return head
 
-    def _stream(self, advanced: Callable[[int], None] | None) -> ByteStream:
+    def _stream(self, advanced: Callable[[int], None] | None, *, text: bool = True) -> ByteStream:
         return ByteStream(
-            self._path, text=True, advanced=advanced, label=self._label, encoding=self._encoding, most=self._most
+            self._path, text=text, advanced=advanced, label=self._label, encoding=self._encoding, most=self._most
         )
 
     def guess(self, field: Any) -> Guess:  # noqa: ARG002

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from backends.contract import DatasetStore, Invalid, Mutation
@@ -107,9 +108,7 @@ def _open(origin: Origin, folder: Path, tell: Teller) -> Source:
         return QuerySource(origin.place, origin.sql, folder, origin.columns)
     encoding = check_encoding(origin.encoding)
     delimiter = _delimiter(origin.delimiter)
-    found = _fetched(origin, folder, tell) or find_parts(
-        origin.path, format=origin.format, follow_links=origin.follow_links
-    )
+    found = _fetched(origin, folder, tell) or _here(origin)
     return PartsSource(
         found.parts,
         folder,
@@ -119,6 +118,16 @@ def _open(origin: Origin, folder: Path, tell: Teller) -> Source:
         most=origin.most,
         passed_over=found.passed_over,
     )
+
+
+def _here(origin: Origin) -> Found:
+    """What lies in files of this machine."""
+    if not origin.base:
+        return find_parts(origin.path, format=origin.format, follow_links=origin.follow_links)
+    part = one_part(Path(origin.path), origin.format, Path(origin.base))
+    if origin.mark is not None:
+        part = replace(part, mark=Mark(*origin.mark))
+    return Found((part,), Path(origin.base))
 
 
 def _fetched(origin: Origin, folder: Path, tell: Teller) -> Found | None:

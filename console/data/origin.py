@@ -43,6 +43,10 @@ class Origin(Record, frozen=True, kw_only=True):
     """Bytes that are fetched or unpacked at most."""
     follow_links: bool = False
     """Whether links that lead out of the folder are followed."""
+    base: str = ""
+    """Of one file: the folder below which folders named key=value are columns."""
+    mark: tuple[int, int, int] | None = None
+    """Of one file: inode, size and time as somebody has seen it; another file is refused."""
 
     @property
     def place(self) -> str:

@@ -103,7 +103,25 @@ def one_part(path: Path, format: str = "", base: Path | None = None) -> Part:  #
     """A file by itself; with a `base` its folders below that may be columns."""
     require_file(path)
     below = path.relative_to(base) if base else Path(path.name)
-    return Part(path, str(below), file_format(path, format), Mark.of(path), _keys(below))
+    return Part(path, str(below), file_format(path, format), Mark.of(path), folder_keys(below))
+
+
+def data_files(folder: Path, format: str = "", *, follow_links: bool = False) -> Iterator[Path]:  # noqa: A002
+    """What is called like data below a folder, in reading order, whatever it turns out to be."""
+    found = (
+        path
+        for path in _below(folder, follow_links)
+        if not any(_hidden(part) for part in path.relative_to(folder).parts)
+        and (kind := _data_format(path.name))
+        and (not format or kind == format)
+    )
+    yield from sorted(found, key=lambda path: path.relative_to(folder).parts)
+
+
+def check_link(path: Path, folder: Path, *, follow_links: bool = False) -> None:
+    """Refused where the path leads out of the folder and that is not asked for."""
+    if path.is_symlink() or not path.resolve().is_relative_to(folder.resolve()):
+        _check_link(path, folder, folder.resolve(), follow_links)
 
 
 def _fixed(pattern: str) -> str:
@@ -246,7 +264,8 @@ def _said(keys: list[str]) -> str:
     return f"folders of {', '.join(keys)}" if keys else "no key=value folder"
 
 
-def _keys(below: Path) -> tuple[tuple[str, str | None], ...]:
+def folder_keys(below: Path) -> tuple[tuple[str, str | None], ...]:
+    """The columns that the folders of a path say: `year=2013/a.csv` → year 2013."""
     found: list[tuple[str, str | None]] = []
     for part in below.parts[:-1]:
         key, equals, value = part.partition("=")
