@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import click
+import msgspec
 
 from backends.entities import AliasMove, Model, ModelVersion
 from console.cli.model_text import GATE_COLUMNS, MODEL_COLUMNS, MOVE_COLUMNS, VERSION_COLUMNS, print_version
@@ -77,7 +78,17 @@ def show(invocation: Invocation, name: str, version: str | None) -> None:
         invocation.show(found, human)
         return
     one = _with_package(invocation, registry.version(name, version))
-    invocation.show(one, lambda: print_version(one))
+    moves = _moves_of(invocation, one)
+    document = {**msgspec.to_builtins(one), "history": moves} if invocation.json else {}
+    invocation.show(document, lambda: print_version(one, moves))
+
+
+def _moves_of(invocation: Invocation, version: ModelVersion) -> tuple[AliasMove, ...]:
+    """How aliases came to the version and left it, newest first; none where the registry keeps no history."""
+    if not invocation.backend.features.history:
+        return ()
+    moves = invocation.need("registry").history(version.model)
+    return tuple(move for move in moves if version.version in (move.version, move.previous))
 
 
 def _with_package(invocation: Invocation, version: ModelVersion) -> ModelVersion:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from backends.entities import AliasMove, Column, GateResult, Model, ModelVersion, Package
 from console.cli.output import Col, gap, print_record, print_table
 from console.training.measured import SIDE, in_order
@@ -53,8 +55,8 @@ MOVE_COLUMNS: list[Col[AliasMove]] = [
 ]
 
 
-def print_version(found: ModelVersion) -> None:
-    """Everything that is known of a version."""
+def print_version(found: ModelVersion, moves: Sequence[AliasMove]) -> None:
+    """Everything that is known of a version, and the moves that it had a part in."""
     print_record(
         {
             "version": f"{found.model} v{found.version}",
@@ -80,6 +82,9 @@ def print_version(found: ModelVersion) -> None:
         if columns:
             gap()
             print_table(columns, _signature_columns(title))
+    if moves:
+        gap()
+        print_table(moves, MOVE_COLUMNS)
 
 
 def _signature_columns(title: str) -> list[Col[Column]]:

@@ -11,6 +11,19 @@ from console.tui import ink, state
 from console.tui.lines import Line
 from console.wording import ago, duration, local_time, number, size
 
+MLFLOWS = ("mlflow.", "_mlflow")
+"""How the tags begin that MLflow's clients write for themselves."""
+
+
+def own_tags(tags: Mapping[str, str], *, everything: bool = False) -> tuple[list[tuple[str, str]], int]:
+    """The tags that a person set, by name, and how many of MLflow's own stand behind them; with `everything`, all."""
+    shown = [(name, value) for name, value in sorted(tags.items()) if everything or not name.startswith(MLFLOWS)]
+    return shown, len(tags) - len(shown)
+
+
+def hidden_line(hidden: int) -> Line:
+    return Line([(f" {hidden} of MLflow's own: d shows them", "dim")])
+
 
 def record_lines(record: object) -> list[Line]:
     """A record's fields, empty ones left out, nested ones indented. Every value is the raw one, made safe."""

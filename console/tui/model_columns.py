@@ -53,9 +53,23 @@ def main_metrics(versions: Sequence[ModelVersion], most: int = METRICS) -> list[
 def version_columns(metrics: Sequence[str], moves: Sequence[AliasMove]) -> tuple[Column[ModelVersion], ...]:
     """Version, aliases and since when, metrics, data, run, age, by, note."""
 
+    latest: dict[str, AliasMove] = {}
+    # By version and alias, the newest; moves come newest first.
+    for move in moves:
+        if move.version is not None:
+            latest.setdefault(f"{move.version} {move.alias}", move)
+
+    def arrival(version: ModelVersion) -> AliasMove | None:
+        held = [latest[key] for alias in version.aliases if (key := f"{version.version} {alias}") in latest]
+        return max(held, key=lambda move: move.at, default=None)
+
     def since(version: ModelVersion) -> Millis | None:
-        times = [m.at for m in moves if m.version == version.version and m.alias in version.aliases]
-        return max(times, default=None)
+        found = arrival(version)
+        return found.at if found else None
+
+    def setter(version: ModelVersion) -> str:
+        found = arrival(version)
+        return short_actor(found.actor) if found else NOTHING
 
     return (
         Column("version", "version", lambda v: f"v{v.version}", 7, order=_numeric),
@@ -69,6 +83,7 @@ def version_columns(metrics: Sequence[str], moves: Sequence[AliasMove]) -> tuple
             tone=lambda v: "accent" if v.aliases else "",
         ),
         Column("since", "since", lambda v: age(since(v)), 5, right=True, priority=3, order=since),
+        Column("set", "set by", setter, 8, priority=7, grow=1, most=16),
         *(_metric_column(name, at) for at, name in enumerate(metrics)),
         Column("data", "data", data_cell, 12, priority=4, grow=1, most=24),
         Column("run", "run", lambda v: v.run[:8] or NOTHING, 8, priority=6),

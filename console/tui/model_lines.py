@@ -9,10 +9,12 @@ from console.safe import safe_text
 from console.training.measured import SIDE, in_order
 from console.tui import state
 from console.tui.columns import metric
-from console.tui.describing import field
+from console.tui.describing import field, hidden_line, own_tags
 from console.tui.lines import Line, wrapped
 from console.wording import ago, local_time, plural, size
 
+MOVES = 6
+"""Moves of a version that are shown beside the list."""
 NEEDED = 20
 """Requirements that are shown."""
 
@@ -23,8 +25,8 @@ def head(text: str) -> Line:
     return Line([(f" {text}", "head")])
 
 
-def model_lines(model: Model, champion: ModelVersion | None, width: int) -> list[Line]:
-    """A model: its aliases, its champion's numbers, its note."""
+def model_lines(model: Model, champion: ModelVersion | None, width: int, *, everything: bool = False) -> list[Line]:
+    """A model: its aliases, its champion's numbers, its note; MLflow's own tags only with `everything`."""
     lines = [
         Line(
             [
@@ -42,12 +44,14 @@ def model_lines(model: Model, champion: ModelVersion | None, width: int) -> list
         lines += [BLANK, *wrapped(safe_text(model.note, 2000), width, indent=" ")]
     if champion:
         lines += [BLANK, head(f"champion v{safe_text(champion.version, 20)}"), *_metrics(champion)]
-    return [*lines, *_tags(model.tags)]
+    return [*lines, *tag_lines(model.tags, everything)]
 
 
-def version_lines(version: ModelVersion, moves: Sequence[AliasMove], width: int, unknown: str = "") -> list[Line]:
+def version_lines(
+    version: ModelVersion, moves: Sequence[AliasMove], width: int, unknown: str = "", *, everything: bool = False
+) -> list[Line]:
     """A version: where it comes from, how good it is, what its file holds, where it has stood. `unknown` says why its
-    package could not be read."""
+    package could not be read; MLflow's own tags and a long history only with `everything`."""
     file = version.file
     name = f" {safe_text(version.model, max(8, width - 20))} v{safe_text(version.version, 12)}"
     lines = [Line([(name, "head"), *((f"  {safe_text(alias, 20)}", "accent") for alias in version.aliases)])]
@@ -69,10 +73,10 @@ def version_lines(version: ModelVersion, moves: Sequence[AliasMove], width: int,
         lines.append(field(library, safe_text(number, 20)))
     lines += _package(version.package, file, unknown, width)
     lines += _columns("takes", version.signature.inputs) + _columns("gives", version.signature.outputs)
-    lines += history_lines(version, moves)
+    lines += history_lines(version, moves, everything=everything)
     if version.note:
         lines += [BLANK, *wrapped(safe_text(version.note, 2000), width, indent=" ")]
-    return [*lines, *_tags(version.tags)]
+    return [*lines, *tag_lines(version.tags, everything)]
 
 
 def _package(package: Package | None, file: ModelFile, unknown: str, width: int) -> list[Line]:
@@ -96,25 +100,53 @@ def _package(package: Package | None, file: ModelFile, unknown: str, width: int)
     return lines
 
 
-def history_lines(version: ModelVersion, moves: Sequence[AliasMove]) -> list[Line]:
-    """When the version became what, and when it left, by whom and why."""
+def history_lines(version: ModelVersion, moves: Sequence[AliasMove], *, everything: bool = False) -> list[Line]:
+    """When the version became what, and when it left, by whom, how and why; newest first."""
     mine = [move for move in moves if version.version in (move.version, move.previous)]
-    return [BLANK, head("history"), *(_move(move, version.version) for move in mine[:12])] if mine else []
+    if not mine:
+        return []
+    shown = mine if everything else mine[:MOVES]
+    lines = [BLANK, head("history"), *(line for move in shown for line in _move(move, version.version))]
+    if len(mine) > len(shown):
+        lines.append(Line([(f" {len(mine) - len(shown)} earlier moves: d shows them", "dim")]))
+    return lines
 
 
-def _move(move: AliasMove, version: str) -> Line:
+_HOW = {
+    "promote": "promoted",
+    "rollback": "rolled back",
+    "undo": "undone",
+    "unalias": "taken away",
+    "delete": "deleted",
+    "elsewhere": "moved without a console",
+}
+
+
+def _move(move: AliasMove, version: str) -> list[Line]:
     came = move.version == version
-    word = f"became {safe_text(move.alias, 16)}" if came else f"left {safe_text(move.alias, 16)}"
+    word = f"became {safe_text(move.alias, 24)}" if came else f"left {safe_text(move.alias, 24)}"
     other = move.previous if came else move.version
     rest = f" {'after' if came else 'for'} v{safe_text(other, 12)}" if other else ""
-    why = f"  “{safe_text(move.reason, 60)}”" if move.reason else ""
-    return Line(
-        [
-            (f" {local_time(move.at)[:16]} ", "dim"),
-            (f"{word}{rest}", ""),
-            (f"  {safe_text(move.actor, 24)}{why}", "dim"),
-        ]
-    )
+    return _told(move, f"{word}{rest}")
+
+
+def moves_lines(moves: Sequence[AliasMove]) -> list[Line]:
+    """Every move of a model's aliases, newest first."""
+    lines = [BLANK, head("history")] if moves else []
+    for move in moves:
+        before, after = (f"v{safe_text(each, 12)}" if each else "nothing" for each in (move.previous, move.version))
+        lines += _told(move, f"{safe_text(move.alias, 24)}: {before} → {after}")
+    return lines
+
+
+def _told(move: AliasMove, what: str) -> list[Line]:
+    how = _HOW.get(move.action, safe_text(move.action, 20))
+    entry = f"  journal {safe_text(move.entry[:8])}" if move.entry else ""
+    lines = [
+        Line([(f" {local_time(move.at)[:16]}  ", "dim"), (what, "")]),
+        Line([(f"   {how} by {safe_text(move.actor, 32) or 'somebody'}{entry}", "dim")]),
+    ]
+    return [*lines, Line([(f"   “{safe_text(move.reason, 200)}”", "dim")])] if move.reason else lines
 
 
 def _metrics(version: ModelVersion) -> list[Line]:
@@ -139,11 +171,10 @@ def _typed(column: Column) -> str:
     return f"{column.type}  {safe_text(column.note, 60)}".rstrip()
 
 
-def _tags(tags: dict[str, str]) -> list[Line]:
+def tag_lines(tags: dict[str, str], everything: bool) -> list[Line]:
+    """The tags that a person set; MLflow's own are counted, or with `everything` shown."""
+    shown, hidden = own_tags(tags, everything=everything)
     if not tags:
         return []
-    return [
-        BLANK,
-        head("tags"),
-        *(field(name, safe_text(value, 200), width=24) for name, value in sorted(tags.items())),
-    ]
+    lines = [BLANK, head("tags"), *(field(name, safe_text(value, 200), width=24) for name, value in shown)]
+    return [*lines, hidden_line(hidden)] if hidden else lines

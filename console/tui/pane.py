@@ -137,6 +137,10 @@ class Pane(Widget):
         """Everything about what is selected: shown by `d`, and beside the list where the pane has `.details`."""
         return ()
 
+    async def described(self) -> Sequence[Line] | None:
+        """All of it, where asking tells more than `details`; `d` shows those meanwhile."""
+        return None
+
     def copies(self) -> Sequence[tuple[str, str]]:
         """(label, raw value) that `y` offers; the first is what one means by copying the row."""
         return ()

@@ -57,6 +57,12 @@ class ReadingScreen(ModalScreen[None]):
         self.body.set_lines(self.initial)
         self.body.focus(scroll_visible=False)
 
+    def show(self, lines: Sequence[Line]) -> None:
+        """Other lines in the place of these; nothing where it was left meanwhile."""
+        self.initial = lines
+        for body in self.query("#reading").results(LineList):
+            body.set_lines(lines)
+
     def keys(self) -> ink.Spans:
         return [
             (" esc", "key"),

@@ -10,14 +10,15 @@ from console.safe import safe_lines, safe_text
 from console.training.measured import in_order
 from console.tui import ink, state
 from console.tui.columns import metric
+from console.tui.describing import hidden_line, own_tags
 from console.tui.lines import Line, wrapped
 from console.wording import NOTHING, ago, bar, clock, duration, local_time, plural, size
 
 NAME = 22
 
 
-def run_lines(run: Run, width: int, artifacts: Sequence[Artifact] = ()) -> list[Line]:
-    """State, metrics, parameters, data, code, time, artifacts, tags, note."""
+def run_lines(run: Run, width: int, artifacts: Sequence[Artifact] = (), *, everything: bool = False) -> list[Line]:
+    """State, metrics, parameters, data, code, time, artifacts, tags (MLflow's own only with `everything`), note."""
     now = time.time_ns() // 1_000_000
     lines = [
         Line(
@@ -56,7 +57,10 @@ def run_lines(run: Run, width: int, artifacts: Sequence[Artifact] = ()) -> list[
     lines.append(_fact("id", run.id, width))
     if artifacts:
         lines += _pairs("artifacts", [(one.path, size(one.bytes)) for one in artifacts], width)
-    lines += _pairs("tags", sorted(run.tags.items()), width)
+    tags, hidden = own_tags(run.tags, everything=everything)
+    lines += _pairs("tags", tags, width)
+    if hidden:
+        lines += [hidden_line(hidden)] if tags else [_BLANK, Line([("tags", "head")]), hidden_line(hidden)]
     if run.note:
         lines += [_BLANK, Line([("note", "head")])]
         for text in safe_lines(run.note[:4000]):

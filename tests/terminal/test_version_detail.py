@@ -5,8 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from backends.contract import Backend, Unreachable
-from backends.entities import ModelFile, ModelVersion, Signature
-from tests.terminal.stage import add_run, by, on_stage, press, session, until
+from backends.entities import AliasMove, ModelFile, ModelVersion, Signature
+from console.tui import ink
+from console.tui.model_lines import history_lines
+from tests.terminal.stage import ACTOR, add_run, by, on_stage, press, session, until
 from tests.unit.test_mlmodel import MLMODEL
 
 
@@ -54,3 +56,57 @@ async def test_the_promotion_says_how_the_signatures_differ(tmp_path: Path) -> N
         await press(app, pilot, "p")
         text = await until(app, pilot, "Promote churn v2")
         assert "signature: adds z; removes x" in text
+
+
+async def test_a_version_says_who_moved_which_alias_when_from_where_and_why(tmp_path: Path) -> None:
+    opened = session(tmp_path / "ws")
+    registry = opened.backend.need("registry")
+    for _ in range(2):
+        logged(opened.backend, tmp_path)
+    registry.set_alias("churn", "champion", "1", expected=None, mutation=by("the first"))
+    registry.set_alias("churn", "champion", "2", expected="1", mutation=by("better [/red]"))
+    for at in range(10):
+        registry.set_alias("churn", "canary", "2" if at % 2 else "1", expected=None, mutation=by())
+        registry.set_alias("churn", "canary", None, expected="2" if at % 2 else "1", mutation=by())
+    async with on_stage(opened, size=(140, 70), pane="models", argument="churn") as (app, pilot):
+        text = await until(app, pilot, "history")
+        assert "set by" in text
+        assert "earlier moves: d shows them" in text
+        await press(app, pilot, "d")
+        await press(app, pilot, "end")
+        text = await until(app, pilot, "became champion after v1")
+        for said in (f"promoted by {ACTOR}", "“better [/red]”", "journal "):
+            assert said in text
+        await press(app, pilot, "escape", "escape", "d")
+        text = await until(app, pilot, "canary: v2 → nothing")
+        assert "taken away by" in text
+
+
+async def test_mlflows_own_tags_are_counted_and_d_shows_them(tmp_path: Path) -> None:
+    opened = session(tmp_path / "ws")
+    tags = {"mlflow.sklearn.x": "noise", "_mlflow_y": "noise", "team": "red"}
+    run = add_run(opened.backend, tags=tags)
+    opened.backend.need("registry").register(
+        "churn", run=run.id, file=ModelFile(), signature=Signature(), mutation=by(), tags=tags
+    )
+    for pane, argument in (("models", "churn"), ("runs", "")):
+        async with on_stage(opened, size=(140, 60), pane=pane, argument=argument) as (app, pilot):
+            text = await until(app, pilot, "2 of MLflow's own: d shows them")
+            assert "team" in text
+            assert "noise" not in text
+            await press(app, pilot, "d")
+            await until(app, pilot, "mlflow.sklearn.x")
+    async with on_stage(opened, size=(80, 24), pane="runs") as (app, pilot):  # nothing is read of a run beside the list
+        await until(app, pilot, "flights-hgb")
+        await press(app, pilot, "d", "end")
+        await until(app, pilot, "mlflow.sklearn.x")
+
+
+def test_a_move_that_no_console_made_says_so() -> None:
+    move = AliasMove(
+        model="churn", alias="champion", version="2", previous="1", at=1, actor="somebody else", action="elsewhere"
+    )
+    version = ModelVersion(model="churn", version="1", created_at=1)
+    said = [ink.plain(line.spans) for line in history_lines(version, (move,))]
+    assert "left champion for v2" in said[2]
+    assert "moved without a console by somebody else" in said[3]

@@ -63,3 +63,15 @@ def test_what_callers_cannot_fill_in_is_refused(ask):
 @pytest.mark.parametrize("words", [("show", "churn"), ("promote", "churn", "1"), ("versions", "churn")])
 def test_a_model_is_no_prompt(ask, words):
     assert "is a model" in ask(*words, code=2)
+
+
+def test_a_version_says_how_its_aliases_moved(ask, tmp_path, capsys):
+    ask("promote", "greet", "1", "--alias", "production", "--reason", "the first")
+    ask("promote", "greet", "2")
+    assert main(["model", "show", "greet", "1", "--workspace", str(tmp_path / "ws"), "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert [(move["version"], move["previous"], move["reason"]) for move in found["history"]] == [
+        ("2", "1", ""), ("1", None, "the first"),
+    ]  # fmt: skip
+    assert main(["model", "show", "greet", "1", "--workspace", str(tmp_path / "ws")]) == 0
+    assert "the first" in capsys.readouterr().out

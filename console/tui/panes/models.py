@@ -18,7 +18,7 @@ from console.promotion.prompts import KIND, text_of
 from console.safe import safe_text
 from console.tui import ink
 from console.tui.columns import Column
-from console.tui.lines import Line
+from console.tui.lines import Line, wrapped
 from console.tui.model_columns import (
     main_metrics,
     model_columns,
@@ -26,12 +26,13 @@ from console.tui.model_columns import (
     prompt_version_columns,
     version_columns,
 )
-from console.tui.model_lines import model_lines, version_lines
+from console.tui.model_lines import model_lines, moves_lines, version_lines
 from console.tui.prompt_lines import prompt_lines
 from console.tui.table_pane import MOST, TablePane
 from console.wording import local_time, plural
 
-MOVES = 50
+MOVES = 1_000
+"""Moves that are asked for at once: a version that held an alias long ago says so too."""
 
 NO_PROMPTS = "No prompts yet. MLflow's clients make them: mlflow.genai.register_prompt (mlops-console env says where)"
 
@@ -165,18 +166,37 @@ class ModelsPane(TablePane):
         super().failed(error)
 
     def facts(self, width: int) -> list[Line]:
+        return self._facts(width)
+
+    def details(self) -> Sequence[Line]:
+        return self._facts(max(20, self.size.width - 4), everything=True)
+
+    async def described(self) -> Sequence[Line] | None:
+        """Of a model also how its aliases moved, which its list does not ask for."""
+        found = self.selected()
+        if not isinstance(found, Model):
+            return None
+        known = self.details()
+        try:
+            moves = await self.app.look_up(lambda: self.backend.need("registry").history(found.name, limit=MOVES))
+        except BackendError as error:
+            return [*known, *wrapped(safe_text(f"history: {error}", 400), self.size.width - 4, "warn", " ")]
+        return [*known, *moves_lines(moves)]
+
+    def _facts(self, width: int, *, everything: bool = False) -> list[Line]:
         match self.selected():
             case Model() as model:
-                return model_lines(model, self.champions.get(model.name), width)
+                return model_lines(model, self.champions.get(model.name), width, everything=everything)
             case ModelVersion() as version if self.kind == KIND:
-                return prompt_lines(version, self.history, width)
+                return prompt_lines(version, self.history, width, everything=everything)
             case ModelVersion() as version:
                 said = self.told.get(version.ref)
                 if isinstance(said, ModelVersion):
                     version = msgspec.structs.replace(
                         version, package=said.package, signature=said.signature, file=said.file
                     )
-                return version_lines(version, self.history, width, said if isinstance(said, str) else "")
+                unknown = said if isinstance(said, str) else ""
+                return version_lines(version, self.history, width, unknown, everything=everything)
         return []
 
     def draw_facts(self) -> None:

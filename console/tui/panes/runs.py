@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from textual.app import ComposeResult  # noqa: TC002
 from textual.containers import Container
 
-from backends.contract import START, Page
+from backends.contract import START, BackendError, Page
 from backends.entities import Run
 from backends.query import RUN_FIELDS, Key, Order, Query
 from console.config import Session
@@ -18,7 +18,7 @@ from console.safe import safe_text
 from console.tui import ink
 from console.tui.columns import Column
 from console.tui.frame import OneLine
-from console.tui.lines import Line
+from console.tui.lines import Line, wrapped
 from console.tui.pane import Pane
 from console.tui.rows import PagedRows
 from console.tui.run_columns import METRICS, PARAMS, chosen_metrics, differing_params, run_columns, wanted_keys
@@ -194,7 +194,19 @@ class RunsPane(Pane):
 
     def details(self) -> Sequence[Line]:
         run = self.selected()
-        return run_lines(run, 100) if isinstance(run, Run) else ()
+        return run_lines(run, 100, everything=True) if isinstance(run, Run) else ()
+
+    async def described(self) -> Sequence[Line] | None:
+        """The whole run: a list knows only what it shows. Of a server that is away, what the list knows."""
+        run = self.selected()
+        if not isinstance(run, Run):
+            return None
+        known = self.details()
+        try:
+            whole = await self.app.look_up(lambda: self.backend.need("runs").get(run.id))
+        except BackendError as error:
+            return [*known, *wrapped(safe_text(f"the rest: {error}", 400), 100, "warn")]
+        return run_lines(whole, 100, everything=True)
 
     def copies(self) -> Sequence[tuple[str, str]]:
         run = self.selected()

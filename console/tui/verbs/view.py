@@ -126,7 +126,7 @@ def palette(here: Here) -> None:
     here.app.push_screen(HelpScreen(here, short=True), here.app.perform_chosen)
 
 
-def describe(here: Here) -> None:
+async def describe(here: Here) -> None:
     from console.tui.reading import ReadingScreen
 
     if here.view is None:
@@ -136,7 +136,11 @@ def describe(here: Here) -> None:
         from console.tui.describing import record_lines
 
         lines = record_lines(here.selected)
-    here.app.push_screen(ReadingScreen(" › ".join(here.view.crumbs()), lines))
+    reading = ReadingScreen(" › ".join(here.view.crumbs()), lines)
+    here.app.push_screen(reading)
+    more = await here.view.described()
+    if more is not None:
+        reading.show(more)
 
 
 def show_error(here: Here) -> None:
