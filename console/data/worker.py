@@ -117,6 +117,23 @@ def _suggest(datasets: DatasetStore, args: argparse.Namespace, speaker: Speaker)
     return suggest_checks(datasets, args.ref, target=args.target, progress=speaker.progress)
 
 
+def _transform(datasets: DatasetStore, args: argparse.Namespace, speaker: Speaker) -> Any:
+    from console.data.transform.job import TransformJob
+    from console.data.transform.preview import preview_transform
+    from console.data.transform.run import apply_transform, transform_version
+
+    job = msgspec.json.decode(args.job, type=TransformJob)
+    definitions = args.backend.need("definitions")
+    if job.preview:
+        what = job.use or job.recipe
+        return preview_transform(datasets, definitions, job.ref, what, job.preview, staging=args.staging)
+    mutation = Mutation(actor=args.actor, reason=args.reason, key=args.key)
+    options = {"name": job.name, "staging": args.staging, "progress": speaker.progress}
+    if job.use:
+        return apply_transform(datasets, definitions, job.ref, job.use, mutation, **options)
+    return transform_version(datasets, definitions, job.ref, job.recipe, mutation, **options)
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="console.data.worker")
     parser.add_argument("url")
@@ -139,6 +156,12 @@ def _parser() -> argparse.ArgumentParser:
     bias.set_defaults(work=_bias)
     bias.add_argument("job")
     bias.add_argument("--actor", required=True)
+    transform = verbs.add_parser("transform")
+    transform.set_defaults(work=_transform)
+    transform.add_argument("job")
+    transform.add_argument("--actor", required=True)
+    for option in ("--reason", "--key"):
+        transform.add_argument(option, default="")
     export = verbs.add_parser("export")
     export.set_defaults(work=_export)
     export.add_argument("ref")
