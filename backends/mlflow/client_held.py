@@ -19,7 +19,7 @@ UNENDED: Final = 40
 
 
 class Held:
-    """Runs by id; in the server's order, newest first, when asked."""
+    """Runs by id, in the server's order: newest first."""
 
     NEW: ClassVar[int] = 40
     """Of the newest so many are asked for anew."""
@@ -40,7 +40,7 @@ class Held:
         return time.monotonic() - self._looked < FRESH_S
 
     def newest_first(self) -> list[Run]:
-        return sorted(self._runs.values(), key=lambda run: run.created_at, reverse=True)
+        return list(self._runs.values())
 
     def unsure(self, changed: Iterable[tuple[int, str]]) -> list[str]:
         """Runs that may be others by now: those under way, and those that this console changed since."""
@@ -51,17 +51,16 @@ class Held:
     def take(self, newest: list[Run], more: bool, asked: list[str], found: list[Run], changes: int) -> bool:
         """What the server says of its newest and of those asked for. False where runs have come that it did not tell
         of: more than one question holds."""
-        if more and newest and not any(run.id in self._runs for run in newest):
-            return False
-        oldest = newest[-1].created_at if newest and more else -1
         told = {run.id for run in newest}
-        for run in self.newest_first():
-            if run.created_at <= oldest:
-                break
-            if run.id not in told:
-                del self._runs[run.id]  # taken away, or no longer what the filter means
-        for gone in set(asked) - {run.id for run in found} - told:
-            self._runs.pop(gone, None)
-        self._runs.update((run.id, run) for run in (*found, *newest))
+        places = [place for place, run in enumerate(self._runs) if run in told]
+        if more and newest and not places:
+            return False
+        # What stood among those that are told, and is not told, was taken away or is no longer what the filter means.
+        told_of = (places[-1] + 1 if places else 0) if more else len(self._runs)
+        gone = {run for run in list(self._runs)[:told_of] if run not in told}
+        gone |= set(asked) - {run.id for run in found} - told
+        kept = {run: record for run, record in self._runs.items() if run not in gone and run not in told}
+        kept.update((run.id, run) for run in found if run.id in kept)
+        self._runs = {run.id: run for run in newest} | kept
         self.changes, self._looked = changes, time.monotonic()
         return True

@@ -18,8 +18,8 @@ EXPECTED_S: Final = 2.5
 """A sort that will take longer is not begun."""
 SLOW_S: Final = 0.7
 """A server that takes so long for a plain answer is not asked to sort."""
-FEW: Final = 16
-MANY: Final = 96
+FEW: Final = 4
+MANY: Final = 48
 NOISE_S: Final = 0.03
 REMEMBERED_MS: Final = 24 * 3_600_000
 _FACT: Final = "too slow to sort by a metric"

@@ -40,9 +40,10 @@ def main(folder: Path, runs: int = RUNS) -> None:
         time.sleep(3)
         with tempfile.TemporaryDirectory() as made:
             asyncio.run(_costs(proxy, Path(made), runs))
-            asyncio.run(_idle(proxy, Path(made)))
             proxy.delay = lambda *_: 1.0
             asyncio.run(_slowly(proxy, Path(made), runs))
+            proxy.delay = lambda *_: 0.0
+            asyncio.run(_idle(proxy, Path(made)))
     finally:
         proxy.stop()
         server.stop()
