@@ -231,7 +231,7 @@ def test_the_last_known_rows_stay_while_the_server_is_away(tmp_path: Path) -> No
 
 def test_a_hung_server_holds_nobody_longer_than_its_time(tmp_path: Path) -> None:
     server = start_mlflow(tmp_path)
-    remote = connect("prod", f"mlflow+{server.url}", sidecar=tmp_path / "sidecar", options={"timeout": "1"})
+    remote = connect("prod", f"mlflow+{server.url}", sidecar=tmp_path / "sidecar", options={"timeout": "3"})
     remote.need("runs").page(limit=5)
     server.pause()
     began = time.monotonic()
