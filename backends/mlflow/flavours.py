@@ -180,7 +180,7 @@ def flavour(name: str) -> Flavour:
     if found is None:
         near = difflib.get_close_matches(name, FLAVOURS, n=1, cutoff=0.5)
         raise Invalid(
-            f"there is no flavor {name[:60]}{f'; did you mean {near[0]}?' if near else ''}; there are "
+            f"there is no flavor {name[:60]}{f'; did you mean {near[0]}?' if near else '.'} There are "
             f"{', '.join(sorted(FLAVOURS))}",
             "options.flavor",
         )

@@ -67,7 +67,14 @@ def use(invocation: Invocation, name: str) -> None:
 @click.option("--token-file", default="", metavar="FILE", help="The token is in this file (mode 0600).")
 @click.option("--token-command", default="", metavar="COMMAND", help="This command prints the token.")
 @click.option("--username", default="", help="Basic auth: the token is this user's password.")
-@click.option("--option", "options", multiple=True, metavar="NAME=VALUE", help="flavor=…, workspace=…, ca_file=…")
+@click.option("--flavor", default="", help="Whose MLflow: oss, databricks, unity-catalog, azureml, sagemaker, dagshub.")
+@click.option(
+    "--option",
+    "options",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="workspace=…, profile=…, arn=…, ca_file=…, timeout=…",
+)
 @click.option("--production", is_flag=True, help="Badge on every screen, typed confirmation.")
 @click.option("--note", default="", help="A word about it.")
 @click.option("--use", "use_it", is_flag=True, help="Make it the current context.")
@@ -81,17 +88,27 @@ def add(
     token_file: str,
     token_command: str,
     username: str,
+    flavor: str,
     options: tuple[str, ...],
     production: bool,
     note: str,
     use_it: bool,
     no_test: bool,
 ) -> None:
-    """Add a server, such as mlflow+https://HOST, or a workspace directory, to config.toml.
+    """Add a server, such as https://HOST, or a workspace directory, to config.toml.
+
+    Managed servers by the address that MLflow knows them by: arn:aws:sagemaker:…, databricks://PROFILE,
+    databricks-uc://PROFILE, azureml://…, or their https:// one.
 
     No secret is written down: only the place where it is.
     """
     from console.config import add_context
+
+    told = key_values(options, "--option")
+    if flavor and told.setdefault("flavor", flavor) != flavor:
+        raise click.UsageError(
+            f"--flavor {flavor} and --option flavor={told['flavor']} say two things; give one of them"
+        )
 
     made = Context(
         name=name,
@@ -104,10 +121,9 @@ def add(
         token_file=token_file,
         token_command=token_command,
         username=username,
-        options=key_values(options, "--option"),
+        options=told,
     )
-    if not no_test:
-        _ask(made)
+    _ask(made, ask=not no_test)
     path = add_context(made)
     if use_it:
         use_context(name)
@@ -116,14 +132,18 @@ def add(
 
 
 def _registry(url: str) -> str:
-    """A bare web address is taken for that of an MLflow server; what is no address, for a workspace."""
-    if url.startswith(("http://", "https://")):
+    """An address that MLflow's clients know is taken for an MLflow server's; what is no address, for a workspace."""
+    if url in ("databricks", "databricks-uc"):
+        return f"mlflow+{url}://"
+    if url.startswith(("http://", "https://", "arn:", "databricks://", "databricks-uc://", "azureml://")):
         return f"mlflow+{url}"
+    if url.startswith("mlflow+arn:"):
+        return url
     return url if "://" in url else ""
 
 
-def _ask(made: Context) -> None:
-    """One question, in a place that is thrown away."""
+def _ask(made: Context, *, ask: bool) -> None:
+    """Whether it can be opened, and one question, in a place that is thrown away."""
     import tempfile
 
     from backends.connect import connect
@@ -133,9 +153,12 @@ def _ask(made: Context) -> None:
     with tempfile.TemporaryDirectory() as folder:
         backend = connect(made.name, made.url, sidecar=Path(folder), login=made.login, options=made.options)
         try:
-            begun = time.perf_counter()
-            backend.need("runs").page(limit=1)
-            narrate(f"{backend.url} answers in {duration(time.perf_counter() - begun)}")
+            if ask:
+                begun = time.perf_counter()
+                backend.need("runs").page(limit=1)
+                narrate(f"{backend.url} answers in {duration(time.perf_counter() - begun)}")
+            for what, why in backend.missing.items():
+                narrate(f"without {what}: {why}")
         finally:
             backend.close()
 
@@ -198,9 +221,12 @@ def test(invocation: Invocation, name: str | None) -> None:
             [
                 Col("capability", lambda pair: pair[0]),
                 Col("there", lambda pair: "yes" if pair[1] else "no"),
-                Col("why not", lambda pair: "" if pair[1] else backend.missing.get(pair[0], ""), widest=80),
+                Col("why not", lambda pair: "" if pair[1] else backend.missing.get(pair[0], "")),
             ],
         )
+        for what, why in backend.missing.items():
+            if what not in capabilities:
+                narrate(f"without {what}: {why}")
 
     invocation.show(document, human)
 

@@ -165,6 +165,19 @@ def _a_model(here: Situation) -> str:
     return "" if isinstance(here.selected, ModelVersion | Model | Monitor | Alert) else "select a model first"
 
 
+def _no_aliases(here: Situation) -> str:
+    why = here.backend.missing.get("aliases", "") if here.backend is not None else ""
+    return f"aliases: {why}" if why else ""
+
+
+def _promotable(here: Situation) -> str:
+    return _no_aliases(here) or _a_version(here)
+
+
+def _returnable(here: Situation) -> str:
+    return _no_aliases(here) or _a_model(here)
+
+
 def _an_alert(here: Situation) -> str:
     if not isinstance(here.selected, Alert):
         return "select an alert first"
@@ -361,7 +374,7 @@ ACTIONS: tuple[Action, ...] = (
         "models:promote",
         ("models",),
         Tier.PRODUCTION,
-        _a_version,
+        _promotable,
         ("promote",),
         cli="mlops-console model promote MODEL VERSION",
         footer=11,
@@ -376,7 +389,7 @@ ACTIONS: tuple[Action, ...] = (
         "models:roll_back",
         ("models", "monitor", "overview"),
         Tier.PRODUCTION,
-        _a_model,
+        _returnable,
         ("rollback",),
         cli="mlops-console model rollback MODEL",
         footer=12,
