@@ -250,8 +250,6 @@ class FlavourServer:
             r"(name|run_id) ?= ?'[^']*'", told.get("filter", "")
         ):
             return no(400, "INVALID_PARAMETER_VALUE", "one condition on name or run_id is wanted")
-        if int(told.get("max_results", 1)) > 100:
-            return no(400, "INVALID_PARAMETER_VALUE", "max_results")
         if "name" in told and str(told["name"]).count(".") != 2:
             return no(400, "INVALID_PARAMETER_VALUE", "a name is catalog.schema.model")
         if catalog.endswith(("/rename", "/transition-stage", "/get-latest-versions")):

@@ -27,6 +27,7 @@ from backends.mlflow.client_pages import RunPages
 from backends.mlflow.client_room import Room, check_name, check_unicode, check_value
 from backends.mlflow.client_versions import Versions
 from backends.mlflow.state import clock, now
+from backends.mlflow.transport import PARALLEL
 from backends.mlflow.words import quoted
 from backends.query import Query, select
 from backends.together import Same, both
@@ -35,6 +36,7 @@ _MOST: Final = 10_000
 """Models or versions that are looked at for one list."""
 _ASKED: Final = 50
 """Models or versions that are asked for one by one, where lists do not tell enough."""
+_ASKED_S: Final = 30.0
 _LATELY_S: Final = 1.0
 LISTED: Final = 50
 """A history of more moves is not only looked at, and is read anew."""
@@ -54,6 +56,7 @@ class MlflowRegistry:
         self._artifacts = artifacts
         self._flavour = room.transport.flavour
         self._kept = Versions(room, pages)
+        self._whole_lately: dict[str, tuple[float, int, Model]] = {}
         self._moving = threading.Lock()
         self._lately: dict[str, tuple[float, int, Model]] = {}
         """Models that a list has just told of: what is read of one right after need not ask for it again."""
@@ -80,12 +83,24 @@ class MlflowRegistry:
         return page if self._flavour.whole_lists else self._whole(page)
 
     def _whole(self, page: Page[Model]) -> Page[Model]:
-        """With what only asking for each model tells."""
-        few = page.items[:_ASKED]
-        items = (*(self._get(each.name) for each in few), *page.items[_ASKED:])
-        return msgspec.structs.replace(
-            page, items=items, note=f"aliases of the first {_ASKED}" if page.items[_ASKED:] else page.note
-        )
+        """With what only asking for each model tells: aliases, tags, the newest version."""
+        few, rest = page.items[:_ASKED], page.items[_ASKED:]
+        from concurrent.futures import ThreadPoolExecutor  # only for lists that tell too little
+
+        with ThreadPoolExecutor(PARALLEL, "models") as workers:
+            items = (*workers.map(self._asked_for, [each.name for each in few]), *rest)
+        return msgspec.structs.replace(page, items=items, note=f"aliases of the first {_ASKED}" if rest else page.note)
+
+    def _asked_for(self, name: str) -> Model:
+        """Not more often than twice a minute: there is one question, or two, for each row of a list."""
+        at, changes, told = self._whole_lately.get(name, (0.0, -1, None))
+        if told is None or changes != self._room.changes or time.monotonic() - at > _ASKED_S:
+            told = self._get(name)
+            raw, _ = self._kept.newest(_those_of(name, told.kind), name, _MOST)
+            newest = max((decode.integer(each.get("version")) or 0 for each in raw), default=0)
+            told = msgspec.structs.replace(told, versions=newest, latest=str(newest) if newest else "")
+            self._whole_lately[name] = (time.monotonic(), self._room.changes, told)
+        return told
 
     def _whole_list(self, limit: int) -> bool:
         """Where so many are wanted, or the server sorts by something else, all are read."""

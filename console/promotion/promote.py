@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from backends.contract import Backend, Invalid, Mutation, Refused
+from backends.contract import Backend, Invalid, Mutation, Refused, Unsupported
 from backends.entities import AliasMove, GateResult, ModelVersion, Record
 from console.promotion.gates import failed, gates_against, holder_of, told
 from console.promotion.measures import Measure, measures, primary_of, same_test
@@ -73,6 +73,8 @@ def promote(
     first one's move.
     """
     registry = backend.need("registry")
+    if why := backend.missing.get("aliases"):
+        raise Unsupported(f"aliases: not available in context {backend.name}: {why}. Nothing was changed.")
     done = made_before(backend, model, alias, mutation)
     if done is not None:
         return done

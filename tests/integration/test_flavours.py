@@ -3,6 +3,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import time
 import uuid
 from collections.abc import Iterator
@@ -37,8 +40,6 @@ FLAVOURS = ("sagemaker", "databricks", "unity-catalog", "azureml", "dagshub")
 @pytest.fixture(autouse=True)
 def nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing of a cloud in the environment but what a test puts there."""
-    import os
-
     for name in list(os.environ):
         if name.startswith(("AWS_", "DATABRICKS_")):
             monkeypatch.delenv(name)
@@ -156,7 +157,7 @@ def test_a_service_is_opened_listed_and_promoted_on_or_says_why_not(
             registry.set_alias(seeded.model, alias, "1", expected="1", mutation=ANN)
         assert registry.get(seeded.model).aliases[alias] == "2"
         listed = {model.name: model for model in registry.page(limit=1000).items}[seeded.model]
-        assert listed.aliases[alias] == "2"
+        assert (listed.aliases[alias], listed.latest, listed.versions) == ("2", "2", 2)
         other = opened(service)
         assert [
             (m.actor, m.previous, m.version) for m in other.need("registry").history(seeded.model, alias=alias)
@@ -313,9 +314,89 @@ def test_a_service_principal_gets_a_token_and_a_new_one_when_it_ends(
     backend.close()
 
 
+AS_DATABRICKS = """
+import sys
+from mlflow import MlflowClient
+run, model = sys.argv[1:]
+client = MlflowClient()
+assert open(client.download_artifacts(run, "notes.txt")).read() == "of notes.txt"
+experiment = client.get_run(run).info.experiment_id
+first = client.search_runs([experiment], max_results=2)
+assert len(first) == 2 and len(client.search_runs([experiment], max_results=2, page_token=first.token)) >= 1
+if model:
+    assert model in {each.name for each in client.search_registered_models()}
+    client.set_registered_model_alias(model, "theirs", 2)
+    assert client.get_model_version_by_alias(model, "theirs").version == "2"
+    assert [each.version for each in client.search_model_versions(f"name='{model}'")] == ["2", "1"]
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("flavour", ["databricks", "unity-catalog"])
+def test_mlflows_own_client_takes_the_fake_for_the_service(
+    flavour: str, serve: Any, opened: Any, seeded: Seeded, tmp_path: Path
+) -> None:
+    service = serve(flavour)
+    ours = opened(service).need("registry")
+    unity = flavour == "unity-catalog"
+    ours.get(seeded.model)
+    env = os.environ | {
+        "MLFLOW_TRACKING_URI": "databricks",
+        "MLFLOW_REGISTRY_URI": "databricks-uc" if unity else "databricks",
+        "DATABRICKS_HOST": service.root,
+        "DATABRICKS_TOKEN": BEARER,
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+    }
+    command = [sys.executable, "-c", AS_DATABRICKS, seeded.runs[0], seeded.model if unity else ""]
+    done = subprocess.run(command, env=env, cwd=tmp_path, capture_output=True, text=True, timeout=180, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+    if unity:
+        assert ours.get(seeded.model).aliases["theirs"] == "2"
+        assert [move.actor for move in ours.history(seeded.model, alias="theirs")] == ["somebody else"]
+
+
 def test_the_token_goes_to_no_storage(serve: Any, opened: Any, seeded: Seeded) -> None:
     service = serve("databricks")
     opened(service).need("artifacts").open(seeded.runs[0], "notes.txt")
     stored = [each for each in service.asked if each.path.startswith("/storage/")]
     assert len(stored) == 1
     assert not stored[0].headers.get("authorization")
+
+
+# ---------------------------------------------------------------- from the command line
+
+
+def test_a_server_is_added_tested_and_listed_by_the_command_line(serve: Any, seeded: Seeded, tmp_path: Path) -> None:
+    service = serve("sagemaker")
+    env = os.environ | {
+        "MLOPS_CONSOLE_CONFIG": str(tmp_path / "config.toml"),
+        "XDG_DATA_HOME": str(tmp_path / "data"),
+        "XDG_STATE_HOME": str(tmp_path / "state"),
+        "TERM": "dumb",
+    }
+
+    def console(*words: str, **more: str) -> tuple[int, str, str]:
+        command = [sys.executable, "-m", "console.launch", *words]
+        done = subprocess.run(command, env=env | more, capture_output=True, text=True, timeout=120, check=False)
+        return done.returncode, done.stdout, done.stderr
+
+    add = ("context", "add", "prod", service.url, "--flavor", "sagemaker")
+    code, _, said = console(*add)
+    assert (code, "which SageMaker server" in said) == (2, True)
+    code, _, said = console(*add, "--option", f"arn={ARN}", "--option", "flavor=oss")
+    assert (code, "say two things" in said) == (2, True)
+    code, _, said = console(*add, "--option", f"arn={ARN}", AWS_SECRET_ACCESS_KEY="wr0ng")
+    assert (code, "secret key" in said, "wr0ng" in said) == (4, True, False)
+    assert not (tmp_path / "config.toml").exists()
+    code, _, said = console(*add, "--option", f"arn={ARN}", "--use")
+    assert code == 0, said
+    assert SECRET not in (tmp_path / "config.toml").read_text()
+    code, told, said = console("model", "versions", seeded.model, "--json")
+    assert (code, '"version": "2"' in told or '"version":"2"' in told) == (0, True), said
+    code, told, _ = console("context", "test", "--json")
+    assert (code, '"registry": true' in told or '"registry":true' in told) == (0, True)
+    databricks = serve("databricks")
+    code, _, said = console("context", "add", "db", databricks.url, "--flavor", "databricks", "--token-env", "A_TOKEN")
+    assert (code, "without aliases: " in said, "flavor unity-catalog" in said) == (0, True, True)
+    code, _, said = console("--context", "db", "model", "promote", seeded.model, "1")
+    assert (code, "unity-catalog" in said) == (1, True), said
