@@ -79,8 +79,9 @@ def _text(value: Any, where: Callable[[int], str], row: int) -> str:
             ) from None
     if isinstance(value, dict | list | tuple):
         return json.dumps(value, default=str, ensure_ascii=False)
-    if isinstance(value, dt.datetime | dt.date):
-        return value.isoformat(sep=" ") if isinstance(value, dt.datetime) else value.isoformat()
+    if isinstance(value, float | dt.datetime | dt.date):
+        # as Arrow says them, so that it does not matter whether a batch was typed before it became text
+        return str(cell_array([value], where).cast("string")[0].as_py())
     if isinstance(value, bool):
         return "true" if value else "false"
     return str(value)

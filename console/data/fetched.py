@@ -13,7 +13,7 @@ from urllib.parse import unquote, urlsplit
 
 from backends.contract import BackendError, Invalid, NotFound, Refused, Unauthorized, Unreachable
 from console.data.origin import masked
-from console.data.stream import BLOCK, MOST_BYTES
+from console.data.stream import MOST_BYTES
 
 TRIES = 5
 """How often a fetch that broke off goes on from where it was."""
@@ -104,7 +104,7 @@ class _Fetch:
         if self.total > self.most:
             raise self._too_large(self.total)
         with self.path.open("ab") as out:
-            for data in answer.iter_raw(BLOCK):
+            for data in answer.iter_raw():  # as they come: what came is kept when it breaks off
                 if self.done + len(data) > self.most:
                     raise self._too_large(self.done + len(data))
                 out.write(data)
