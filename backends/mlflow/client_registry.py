@@ -58,6 +58,8 @@ class MlflowRegistry:
         self._kept = Versions(room, pages)
         self._whole_lately: dict[str, tuple[float, int, Model]] = {}
         self._moving = threading.Lock()
+        self._mover = 0
+        """The thread that moves an alias."""
         self._lately: dict[str, tuple[float, int, Model]] = {}
         """Models that a list has just told of: what is read of one right after need not ask for it again."""
         self._same = Same()
@@ -124,18 +126,26 @@ class MlflowRegistry:
 
     def _search_models(self, filter_: str, limit: int, token: str) -> tuple[list[Model], str]:
         params = {"filter": filter_, "max_results": limit, "page_token": token}
+        changes = self._room.changes
         answer = self._room.transport.get("registered-models/search", params)
         raw = answer.get("registered_models", ())
         if raw:
             self._weight = max(len(msgspec.json.encode(answer)) / len(raw), self._weight * 0.9)
-        found = [decode.model(each) for each in raw]
+        found, tells = [decode.model(each) for each in raw], self._tells(changes)
         for model in found:
             self._kinds[model.name] = model.kind
             if not self._flavour.whole_lists:
                 continue
-            self._notice(model)
-            self._lately[model.name] = (time.monotonic(), self._room.changes, model)
+            if tells:
+                self._notice(model)
+            self._lately[model.name] = (time.monotonic(), changes, model)
         return found, str(answer.get("next_page_token", ""))
+
+    def _tells(self, changes: int) -> bool:
+        """Whether an answer tells who moved aliases: not what was asked before this console changed something, nor
+        while it is at it."""
+        at_it = self._moving.locked() and self._mover != threading.get_ident()
+        return not at_it and changes == self._room.changes
 
     def _notice(self, model: Model) -> None:
         """An alias that moved while we looked away was moved by somebody else."""
@@ -156,12 +166,14 @@ class MlflowRegistry:
         return self._same.ask((name, self._room.changes), lambda: self._ask(name))
 
     def _ask(self, name: str) -> Model:
+        changes = self._room.changes
         try:
             found = decode.model(self._room.transport.get("registered-models/get", {"name": name})["registered_model"])
         except NotFound:
             raise NotFound(f"there is no model {name}{self._near(name)}") from None
         self._kinds[name] = found.kind
-        self._notice(found)
+        if self._tells(changes):
+            self._notice(found)
         return found
 
     def _near(self, name: str) -> str:
@@ -404,6 +416,7 @@ class MlflowRegistry:
         check_name("alias", alias, "alias")
         self._room.can("aliases")
         with self._moving, self._room.state.alone():
+            self._mover = threading.get_ident()
             made = self._room.state.made_before("model.alias", mutation)
             if made is not None:
                 return msgspec.json.decode(made, type=AliasMove)

@@ -19,6 +19,7 @@ from backends.entities import Model, ModelVersion, Run
 from backends.mlflow import decode
 from backends.mlflow.client_pages import RunPages
 from backends.mlflow.client_room import Room
+from backends.mlflow.client_sorting import SLOW_S
 from backends.together import together
 
 PAGE: Final = 100
@@ -28,6 +29,7 @@ KEPT_S: Final = 600.0
 RUNS: Final = 50
 """Runs that one question may ask for."""
 FIRST: Final = 40
+FIRST_OF_SLOW: Final = 8
 LATER: Final = 2
 """Holders of aliases that are asked for at a first look at many models, and at each look after it."""
 Raw = dict[str, Any]
@@ -135,7 +137,8 @@ class Versions:
         """The versions that hold an alias: a few unknown ones are asked for at once, the others at later looks."""
         wanted = {model.name: (model.aliases[alias], model) for model in models if alias in model.aliases}
         unknown = [name for name, (number, model) in wanted.items() if self._one(model, number) is None]
-        most = LATER if self._looked else FIRST
+        first = FIRST if self._room.transport.seconds < SLOW_S else FIRST_OF_SLOW
+        most = LATER if self._looked else first
         self._looked = True
         together([partial(self._ask_one, wanted[name][1], wanted[name][0]) for name in unknown[:most]])
         found = [(model, raw) for number, model in wanted.values() if (raw := self._one(model, number)) is not None]

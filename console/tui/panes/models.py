@@ -86,6 +86,7 @@ class ModelsPane(TablePane):
         """Those of which a reason stands there and that are asked again."""
         self._telling = ""
         self._wanted = ""
+        self._going_in = False
         self._shown = ("model", "")
 
     def first_columns(self) -> Sequence[Column[Any]]:
@@ -101,8 +102,8 @@ class ModelsPane(TablePane):
         kind = self.kind
         page = registry.page(self.filter, limit=PAGE if remote else MOST, kind=kind)
         found = Models(page.items, {}, page.next is not None, kind)
-        if kind == KIND:
-            return found
+        if kind == KIND or (remote and (self.inside or self._going_in)):
+            return found  # prompts have no champions worth a look, and who goes into a model waits for none
         if remote and (not self.loaded or self._shown != (kind, "")):
             self.early(replace(found, champions=self.champions))
         return replace(found, champions=registry.holders(page.items[:200], "champion"))
@@ -281,12 +282,16 @@ class ModelsPane(TablePane):
 
     async def _go(self, name: str) -> None:
         registry = self.backend.need("registry")
+        self._going_in = True
         try:
             await self.app.look_up(lambda: registry.get(name))
         except BackendError:
+            self._going_in = False
             self.leave()
             super().go(name)
             return
+        finally:
+            self._going_in = False
         self.enter(name)
 
     async def _tell_what_was(self, name: str, when: str) -> None:
