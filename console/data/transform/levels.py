@@ -18,6 +18,8 @@ from console.wording import number
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+FEW = 64
+"""Values that are looked up one by one."""
 WIDEST = 1_000
 """Columns that a one-hot encoding may make of one."""
 
@@ -30,6 +32,9 @@ class _Encoding(PerColumn):
     kinds = LEVELS
     limit = 0
     _sets: dict[str, Any]
+    """The levels as an Arrow array."""
+    _numbers: dict[str, dict[Any, int]]
+    """The same, each with its place."""
 
     def needs_fit(self) -> bool:
         return not self.step.levels
@@ -65,8 +70,15 @@ class _Encoding(PerColumn):
             )
         return ordered(counts)
 
+    def levels(self, state: dict[str, list[Any]]) -> None:
+        self._sets = {name: value_set(levels, self.types[name]) for name, levels in state.items()}
+        self._numbers = {name: {level: at for at, level in enumerate(levels)} for name, levels in state.items()}
+
     def numbered(self, name: str, array: Any) -> NDArray[np.int64]:
         """shape (n,): the number of each value's level, -1 for one that is none."""
+        if len(array) <= FEW:  # Arrow would lay a table of all levels each time
+            number_of = self._numbers[name].get
+            return np.array([number_of(value, -1) for value in array.to_pylist()], np.int64)
         found = pc.index_in(array, self._sets[name])
         if found.null_count:
             found = pc.fill_null(found, -1)
@@ -103,7 +115,7 @@ class OneHotEncoding(_Encoding):
 
     def load(self, state: Any) -> None:
         self.state = state
-        self._sets = {name: value_set(state[name], self.types[name]) for name in self.every}
+        self.levels({name: state[name] for name in self.every})
         self.opens = False
         known = self._before - (set() if self.step.suffix else set(self.every))
         for name in self.every:
@@ -163,16 +175,16 @@ class OrdinalEncoding(_Encoding):
 
     def load(self, state: Any) -> None:
         self.state = state
-        self._sets = {
-            name: value_set([level for level in state[name] if level is not None], self.types[name])
-            for name in self.names
-        }
+        self.levels({name: [level for level in state[name] if level is not None] for name in self.names})
 
     def type_of(self, name: str) -> Any:  # noqa: ARG002
         return pa.int64()
 
     def one(self, name: str, array: Any) -> Any:
-        found = pc.cast(pc.index_in(array, self._sets[name], skip_nulls=True), pa.int64())
+        if len(array) <= FEW:
+            found = pa.array([self._numbers[name].get(value) for value in array.to_pylist()], pa.int64())
+        else:
+            found = pc.cast(pc.index_in(array, self._sets[name], skip_nulls=True), pa.int64())
         if self.step.unknown == "missing" or found.null_count == array.null_count:
             return found
         if self.step.unknown == "error":
@@ -243,7 +255,7 @@ class TargetEncoding(_Encoding):
 
     def load(self, state: Any) -> None:
         self.state = state
-        self._sets = {name: value_set(state[name]["levels"], self.types[name]) for name in self.names}
+        self.levels({name: state[name]["levels"] for name in self.names})
         self._values = {name: np.array([*state[name]["values"], state[name]["otherwise"]]) for name in self.names}
         self._inner = {
             name: np.array(
