@@ -55,8 +55,8 @@ def run_offloaded(
     """
     with tempfile.TemporaryFile() as errors, _started(module, args, errors, env) as process:
         outcome: dict[str, Any] = {}
-        for line in _lines(process, cancel or (lambda: False)):
-            said = _decoded(line)
+        for line in lines_of(process, cancel or (lambda: False)):
+            said = decoded(line)
             if "progress" in said and on_progress is not None:
                 with contextlib.suppress(msgspec.ValidationError):
                     on_progress(msgspec.convert(said["progress"], Progress))
@@ -64,9 +64,9 @@ def run_offloaded(
                 outcome = said
         code = process.wait()
         if "error" in outcome:
-            raise _error(outcome["error"])
+            raise error_of(outcome["error"])
         if "result" not in outcome:
-            raise BackendError(f"{module} ended without a result ({_ending(code)}): {_last_words(errors)}")
+            raise BackendError(f"{module} ended without a result ({_ending(code)}): {last_words(errors)}")
         return outcome["result"]
 
 
@@ -77,16 +77,27 @@ def _started(module: str, args: Sequence[str], errors: IO[bytes], env: Mapping[s
         stdin=subprocess.PIPE,  # nothing is written to it: that it closes says that we are gone
         stdout=subprocess.PIPE,
         stderr=errors,
-        env={**os.environ, "PYTHONPATH": python_path(), TIED: "1", **(env or {})},
+        env={**environment(), TIED: "1", **(env or {})},
         start_new_session=True,
     )
     try:
         yield process
     finally:
-        _end(process)
+        end(process)
         for pipe in (process.stdin, process.stdout):
             if pipe is not None:
                 pipe.close()
+
+
+def environment() -> dict[str, str]:
+    """Ours, for a child that is to find this very package."""
+    return {**os.environ, "PYTHONPATH": python_path()}
+
+
+def written(process: subprocess.Popen[bytes], line: bytes) -> None:
+    assert process.stdin is not None  # noqa: S101  (asked for when it was started)
+    process.stdin.write(line)
+    process.stdin.flush()
 
 
 def python_path() -> str:
@@ -96,7 +107,7 @@ def python_path() -> str:
     return os.pathsep.join([here, *known])
 
 
-def _lines(process: subprocess.Popen[bytes], cancelled: Callable[[], bool]) -> Any:
+def lines_of(process: subprocess.Popen[bytes], cancelled: Callable[[], bool]) -> Any:
     assert process.stdout is not None  # noqa: S101  (asked for above)
     rest = b""
     with selectors.DefaultSelector() as selector:
@@ -115,7 +126,7 @@ def _lines(process: subprocess.Popen[bytes], cancelled: Callable[[], bool]) -> A
         yield rest
 
 
-def _decoded(line: bytes) -> dict[str, Any]:
+def decoded(line: bytes) -> dict[str, Any]:
     try:
         said = msgspec.json.decode(line)
     except msgspec.DecodeError:
@@ -123,7 +134,7 @@ def _decoded(line: bytes) -> dict[str, Any]:
     return said if isinstance(said, dict) else {}
 
 
-def _end(process: subprocess.Popen[bytes]) -> None:
+def end(process: subprocess.Popen[bytes]) -> None:
     for wish in (signal.SIGTERM, signal.SIGKILL):
         if process.poll() is not None:
             return
@@ -133,7 +144,7 @@ def _end(process: subprocess.Popen[bytes]) -> None:
             process.wait(PATIENCE_S)
 
 
-def _error(said: Any) -> BackendError:
+def error_of(said: Any) -> BackendError:
     fields = said if isinstance(said, dict) else {"message": said}
     kind = getattr(contract, str(fields.get("kind")), BackendError)
     if not (isinstance(kind, type) and issubclass(kind, BackendError)):
@@ -146,7 +157,7 @@ def _ending(code: int) -> str:
     return f"signal {-code}" if code < 0 else f"exit code {code}"
 
 
-def _last_words(errors: IO[bytes]) -> str:
+def last_words(errors: IO[bytes]) -> str:
     errors.seek(0)
     lines = errors.read()[-4000:].decode("utf-8", "replace").strip().splitlines()
     return lines[-1] if lines else "it said nothing"

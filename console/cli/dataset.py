@@ -168,14 +168,22 @@ def _split_column(datasets: Any, text: str) -> tuple[str, str]:
 @click.argument("ref", metavar="NAME[@VERSION]")
 @click.option("--offset", default=0, show_default=True, type=click.IntRange(0), help="First row, counted from 0.")
 @click.option("--limit", default=20, show_default=True, type=click.IntRange(1, 10_000), help="Rows at most.")
+@click.option("--find", default="", metavar="TEXT", help="Only rows that hold this word, or are of this expression.")
 @click.pass_obj
-def rows(invocation: Invocation, ref: str, offset: int, limit: int) -> None:
-    """Some rows of a version."""
-    from console.cli.profile_text import print_rows
+def rows(invocation: Invocation, ref: str, offset: int, limit: int, find: str) -> None:
+    """Some rows of a version: from --offset on, or from there on those that --find finds."""
+    from console.cli.follow import ProgressLine
+    from console.cli.profile_text import print_found, print_rows
     from console.data.offloaded import rows_offloaded
+    from console.data.reading import found_rows
 
-    found = rows_offloaded(invocation.backend, ref, offset, limit)
-    invocation.show(found, lambda: print_rows(found))
+    if not find:
+        found = rows_offloaded(invocation.backend, ref, offset, limit)
+        invocation.show(found, lambda: print_rows(found))
+        return
+    with ProgressLine() as line:
+        hits = found_rows(invocation.backend, ref, find, offset, limit, on_progress=line.follow)
+    invocation.show(hits, lambda: print_found(hits))
 
 
 @dataset.command("lineage")

@@ -7,6 +7,7 @@ from typing import Any
 from backends.entities import Column
 from console.cli.output import Col, gap, narrate, print_record, print_table
 from console.data.profile import ColumnProfile, VersionProfile
+from console.data.reading import Hits
 from console.data.rows import RowPage
 from console.wording import THIN_SPACE, local_time, number, thousands
 
@@ -78,6 +79,18 @@ def print_rows(found: RowPage) -> None:
     print_table(found.rows, columns, empty="no rows there")
     last = found.first + len(found.rows)
     narrate(f"rows {thousands(found.first)} to {thousands(last)} of {thousands(found.total)}")
+
+
+def print_found(found: Hits) -> None:
+    columns: list[Col[tuple[Any, ...]]] = [Col("row", lambda row: row[0], right=True)]
+    columns += [
+        Col(column.name, lambda row, index=index: row[index], right=column.type.numeric)  # type: ignore[misc]
+        for index, column in enumerate(found.columns, start=1)
+    ]
+    rows = [(number, *row) for number, row in zip(found.numbers, found.rows, strict=True)]
+    print_table(rows, columns, empty="no row there holds it")
+    if found.next is not None:
+        narrate(f"more: --offset {found.next}")
 
 
 def _share(count: int, rows: int) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 
 from console.data.digest import ContentDigest
 
-ROW_GROUP_ROWS = 1 << 17
+ROW_GROUP_ROWS = 1 << 16
 ROW_GROUP_BYTES = 48 << 20
 """A row group is written when either is reached: both bound memory and make reading by page quick."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 
@@ -24,18 +25,23 @@ class RowPage(Record, frozen=True, kw_only=True):
 
 def read_rows(datasets: DatasetStore, ref: str, offset: int = 0, limit: int = 100) -> RowPage:
     """Rows `offset` to `offset + limit`; only the row groups that hold them are read."""
+    check_stretch(offset, limit)
+    version = datasets.version(ref)
+    with stored_file(datasets, version) as file:
+        rows = sliced(file, file.read_row_group, offset, limit)
+    return RowPage(columns=version.columns, rows=rows, first=offset, total=version.rows)
+
+
+def check_stretch(offset: int, limit: int) -> None:
     if offset < 0 or not 0 < limit <= MOST_ROWS:
         raise Invalid(
             f"rows {offset} to {offset + limit} were asked for; wanted an offset from 0 and 1 to {MOST_ROWS} rows.",
             "limit",
         )
-    version = datasets.version(ref)
-    with stored_file(datasets, version) as file:
-        rows = _slice(file, offset, limit)
-    return RowPage(columns=version.columns, rows=rows, first=offset, total=version.rows)
 
 
-def _slice(file: Any, offset: int, limit: int) -> tuple[tuple[Any, ...], ...]:
+def sliced(file: Any, read: Callable[[int], Any], offset: int, limit: int) -> tuple[tuple[Any, ...], ...]:
+    """Rows of a `ParquetFile`; `read` gives a row group of it as a table."""
     import pyarrow as pa
 
     pieces: list[Any] = []
@@ -43,9 +49,8 @@ def _slice(file: Any, offset: int, limit: int) -> tuple[tuple[Any, ...], ...]:
     for group in range(file.num_row_groups):
         size = file.metadata.row_group(group).num_rows
         if at < offset + limit and at + size > offset:
-            table = file.read_row_group(group, use_threads=False)
             start = max(offset - at, 0)
-            pieces.append(table.slice(start, min(offset + limit - at, size) - start))
+            pieces.append(read(group).slice(start, min(offset + limit - at, size) - start))
         at += size
     if not pieces:
         return ()

@@ -120,6 +120,16 @@ def _something(here: Situation) -> str:
     return "" if here.selected is not None else "nothing is selected"
 
 
+def _in_rows(here: Situation) -> str:
+    view = getattr(here, "view", None)
+    return "" if getattr(getattr(view, "level", None), "rows", False) else "look at a version's rows first, with v"
+
+
+def _searched(here: Situation) -> str:
+    search = getattr(getattr(here, "view", None), "search", None)
+    return _in_rows(here) or ("" if search is not None and search.text else "look for something first, with /")
+
+
 def _a_run(here: Situation) -> str:
     return "" if isinstance(here.selected, Run) else "select a run first"
 
@@ -365,6 +375,41 @@ ACTIONS: tuple[Action, ...] = (
         cli="mlops-console dataset rows NAME@VERSION",
         footer=11,
         needs="datasets",
+    ),
+    Action(
+        "rows.jump",
+        "number_sign",
+        "go to row",
+        "Go to a row by its number.",
+        "data:go_to_row",
+        ("datasets",),
+        available=_in_rows,
+        command=("row",),
+        argument="number",
+        cli="mlops-console dataset rows NAME@VERSION --offset 0",
+        footer=3,
+    ),
+    Action(
+        "rows.next",
+        "f",
+        "next hit",
+        "The next row that holds what was looked for with /.",
+        "data:next_hit",
+        ("datasets",),
+        available=_searched,
+        command=("find",),
+        argument="text",
+        cli="mlops-console dataset rows NAME@VERSION --find TEXT",
+        footer=2,
+    ),
+    Action(
+        "rows.previous",
+        "F",
+        "hit above",
+        "The row above that holds what was looked for with /.",
+        "data:previous_hit",
+        ("datasets",),
+        available=_searched,
     ),
     Action(
         "promote",

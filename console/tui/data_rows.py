@@ -1,4 +1,4 @@
-"""The rows of a dataset version as a table's source, read by a process of their own."""
+"""The rows of a dataset version as a table's source, read by a process that stays while they are shown."""
 
 from __future__ import annotations
 
@@ -8,12 +8,16 @@ from typing import Any
 
 from backends.contract import END, START, Backend, Count, NotFound, Page
 from backends.entities import ColumnType, DatasetVersion
+from console.data.reading import RowReader
 from console.tui.columns import Column
 
-BLOCK = 1_000
-"""Rows read at once: starting the reader costs more than reading them."""
+BLOCK = 200
+"""Rows read at once."""
 
-KEPT = 8
+KEPT = 40
+
+EXPORTED = 2_000
+"""Rows read at once where all are wanted."""
 
 Row = tuple[Any, ...]
 """The row's number from 0, then its values."""
@@ -26,7 +30,7 @@ class VersionRows:
     frugal = False
 
     def __init__(self, backend: Backend, version: DatasetVersion) -> None:
-        self._backend = backend
+        self._reader = RowReader(backend)
         self._version = version
         self._blocks: OrderedDict[int, tuple[Row, ...]] = OrderedDict()
 
@@ -54,10 +58,15 @@ class VersionRows:
     def forget(self) -> None:
         """A version never changes."""
 
+    def close(self) -> None:
+        """The process that reads them ends; another question starts one."""
+        self._reader.close()
+
     def every(self) -> Iterator[Row]:
-        """All rows, block by block."""
-        for block in range(-(-self._version.rows // BLOCK)):
-            yield from self._block(block)
+        """All rows, in stretches."""
+        for start in range(0, self._version.rows, EXPORTED):
+            page = self._reader.rows(self._version.ref, start, EXPORTED)
+            yield from ((start + at, *values) for at, values in enumerate(page.rows))
 
     def _place(self, at: str, limit: int) -> int:
         if at == START:
@@ -80,12 +89,10 @@ class VersionRows:
         )
 
     def _block(self, block: int) -> tuple[Row, ...]:
-        from console.data.offloaded import rows_offloaded
-
         found = self._blocks.get(block)
         if found is None:
             start = block * BLOCK
-            page = rows_offloaded(self._backend, self._version.ref, start, BLOCK)
+            page = self._reader.rows(self._version.ref, start, BLOCK)
             found = tuple((start + at, *values) for at, values in enumerate(page.rows))
             self._blocks[block] = found
             while len(self._blocks) > KEPT:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from console.config import Session
     from console.tui import ink
     from console.tui.app import ConsoleApp
+    from console.tui.bar import Bar
 
 WIDE = 110
 """From this width on, details stand beside the list."""
@@ -162,6 +163,14 @@ class Pane(Widget):
         """`:runs status=failed`: the pane was asked for with an argument. A filter, unless the pane knows better."""
         if argument:
             self.app.apply_filter(self, argument)
+
+    def filter_bar(self) -> Bar | None:
+        """What `/` lays at the foot of the screen; None where it means nothing."""
+        if self.FIELDS is None:
+            return None
+        from console.tui.filter_bar import FilterBar
+
+        return FilterBar(self)
 
     def apply_query(self, query: Query, text: str) -> None:
         """Show only what the query matches. `text` is how the person wrote it."""

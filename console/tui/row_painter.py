@@ -28,11 +28,23 @@ class RowPainter(Generic[R]):
         self.columns: tuple[Column[R], ...] = tuple(columns)
         self.placed: tuple[Placed[R], ...] = ()
         self._strips: dict[tuple[str, int], tuple[R, Strip]] = {}
+        self.passed = 0
+        """Columns after the first that were scrolled past."""
 
     def lay_out(self, width: int) -> None:
         """Place the columns in so many cells."""
-        self.placed = place(self.columns, width, INDENT)
+        self.passed = max(0, min(self.passed, len(self.columns) - 2))
+        self.placed = place([*self.columns[:1], *self.columns[1 + self.passed :]], width, INDENT)
         self._strips.clear()
+
+    def sideways(self, by: int) -> bool:
+        """Scroll by columns. False where there is none on that side, or the table shows them all."""
+        last = self.placed[-1].column if self.placed else None
+        if by > 0 and (last is None or last == self.columns[-1]):
+            return False
+        before = self.passed
+        self.passed = max(0, min(self.passed + by, len(self.columns) - 2))
+        return self.passed != before
 
     def forget(self) -> None:
         """What was drawn reads differently by now: another theme, a later hour."""

@@ -55,6 +55,8 @@ class BigTable(Drawing, Generic[R], can_focus=True):
         Binding("ctrl+d", "page(0.5)", "Half a page down", show=False, id="table.half-down"),
         Binding("home,g", "home", "First row", show=False, id="table.first"),
         Binding("end,G", "end", "Last row", show=False, id="table.last"),
+        Binding("right", "sideways(1)", "Columns to the right", show=False, id="table.right"),
+        Binding("left", "sideways(-1)", "Columns to the left", show=False, id="table.left"),
     ]
 
     class Told(Message):
@@ -196,7 +198,7 @@ class BigTable(Drawing, Generic[R], can_focus=True):
         self._error = None
         self._asked.clear()
         self.sort, self.descending = "", False
-        self._painter.columns = tuple(columns)
+        self._painter.columns, self._painter.passed = tuple(columns), 0
         self._lay_out()
 
     def show(self, source: RowSource[R], *, at: str = START) -> None:
@@ -340,6 +342,11 @@ class BigTable(Drawing, Generic[R], can_focus=True):
             self._moved()
             return
         self._jump(END)
+
+    def action_sideways(self, by: int) -> None:
+        """The next columns of a table that is wider than the screen; the first one stays."""
+        if self._painter.sideways(by):
+            self._lay_out()
 
     def action_mark(self) -> None:
         row, key = self.cursor_row, self.cursor_key

@@ -23,7 +23,7 @@ from backends.entities import Column
 from backends.local import open_local
 from console.data.inference import column_type
 
-GROUP = 1 << 17
+GROUP = 1 << 16
 ACTOR = Mutation(actor="bench@here")
 
 
@@ -98,6 +98,38 @@ def main(folder: Path, rows: int) -> None:
     for kept in (workspace / "profiles").glob("*"):
         kept.unlink()
     tell(f"profile of {rows:,} × 20", figures(worker(workspace, "profile", "big@1")), "20 s CPU, 1 500 MB")
+    pages(workspace, rows)
+
+
+def pages(workspace: Path, rows: int) -> None:
+    """Pages of 200 rows and searches, by the process that stays."""
+    from console.data.reading import RowReader
+
+    backend = open_local(workspace)
+    reader = RowReader(backend)
+    try:
+        began = time.monotonic()
+        reader.rows("big@1", 0, 200)
+        tell("first page, its process started", f"{(time.monotonic() - began) * 1000:.0f} ms", "")
+        took = []
+        for at in np.random.default_rng(0).integers(0, rows - 200, 40).tolist():
+            began = time.monotonic()
+            reader.rows("big@1", at, 200)
+            took.append((time.monotonic() - began) * 1000)
+        tell("a page anywhere, median and worst of 40", f"{np.median(took):.0f} ms, {max(took):.0f} ms", "100 ms")
+        began = time.monotonic()
+        reader.rows("big@1", rows - 200, 200)
+        tell("the last page", f"{(time.monotonic() - began) * 1000:.0f} ms", "100 ms")
+        began = time.monotonic()
+        reader.rows("big@1", rows - 400, 200)
+        tell("the page before it", f"{(time.monotonic() - began) * 1000:.0f} ms", "100 ms")
+        for text in ("number0 > 0.1 and carrier == 'C99'", "no such word", "-3.5"):
+            began = time.monotonic()
+            found = reader.find("big@1", text, 0)
+            tell(f"search all rows for {text}", f"{time.monotonic() - began:.1f} s, {len(found.rows)} hits", "")
+    finally:
+        reader.close()
+        backend.close()
 
 
 if __name__ == "__main__":

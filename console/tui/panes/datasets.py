@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -17,11 +18,13 @@ from console.data.profile import ColumnProfile, VersionProfile
 from console.offload import Cancelled
 from console.safe import safe_text
 from console.tui import ink
+from console.tui.bar import Bar
 from console.tui.columns import Column
 from console.tui.data_rows import VersionRows, row_columns
 from console.tui.dataset_columns import column_columns, dataset_columns, version_columns
 from console.tui.dataset_lines import column_lines, dataset_lines, version_lines
 from console.tui.lines import Line
+from console.tui.row_search import RowSearch, SearchBar
 from console.tui.table import BigTable
 from console.tui.table_pane import MOST, TablePane
 from console.wording import plural, thousands
@@ -74,6 +77,8 @@ class DatasetsPane(TablePane):
         """By digest, since a version never changes."""
         self._profiling = ""
         self._shown: Level | None = Level()
+        self.search = RowSearch(self)
+        self._rows: VersionRows | None = None
 
     def first_columns(self) -> Sequence[Column[Any]]:
         return dataset_columns()
@@ -185,9 +190,9 @@ class DatasetsPane(TablePane):
     def _show_rows(self) -> None:
         if self.version is None or self._shown == self.level:
             return  # a version never changes
-        backend, version = self.backend, self.version
-        self.table.empty = "reading rows …" if version.rows else "This version has no rows."
-        self.table.show(VersionRows(backend, version), at=START)
+        self.table.empty = "reading rows …" if self.version.rows else "This version has no rows."
+        self._rows = VersionRows(self.backend, self.version)
+        self.table.show(self._rows, at=START)
 
     def failed(self, error: Exception) -> None:
         if self.level.dataset and isinstance(error, NotFound):
@@ -233,7 +238,13 @@ class DatasetsPane(TablePane):
 
     def crumbs(self) -> tuple[str, ...]:
         deeper = [self.level.dataset, f"@{self.level.version}" if self.level.version else ""]
-        return (self.TITLE, *(word for word in deeper if word), *(("rows",) if self.level.rows else ()))
+        return (self.TITLE, *(word for word in deeper if word), *((self._place(),) if self.level.rows else ()))
+
+    def _place(self) -> str:
+        at = self.table.position
+        if at is None or self.version is None:
+            return "rows"
+        return f"row {thousands(at + 1)} of {thousands(self.version.rows)}"
 
     def status(self) -> ink.Spans:
         count = self.table.count
@@ -242,7 +253,8 @@ class DatasetsPane(TablePane):
             if self.level.rows:
                 at = self.table.position
                 place = f"row {thousands(at + 1)} of " if at is not None else ""
-                return (where, (f"{place}{plural(self.version.rows, 'row')}", "dim"))
+                said = f"   {safe_text(self.search.text, 40)}: {self.search.said}" if self.search.said else ""
+                return (where, (f"{place}{plural(self.version.rows, 'row')}", "dim"), (said, ""))
             words = (
                 f"{plural(self.version.rows, 'row')} × {plural(len(self.version.columns), 'column')}   v shows the rows"
             )
@@ -291,11 +303,28 @@ class DatasetsPane(TablePane):
         self.go_level(Level(found.name if isinstance(found, Dataset) else found.dataset, version))
 
     def go_level(self, level: Level, *, onto: str = "") -> None:
+        self._leave_rows()
         self.set_open(False)
         self.level, self._wanted = level, onto
         self.refresh_data()
 
+    def _leave_rows(self) -> None:
+        """The processes that read them are no longer needed."""
+        self.search.close()
+        rows, self._rows = self._rows, None
+        if rows is not None:
+            threading.Thread(target=rows.close, daemon=True).start()  # it may have a question out
+
+    def on_unmount(self) -> None:
+        self._leave_rows()
+
+    def filter_bar(self) -> Bar | None:
+        if not self.level.rows or self.version is None:
+            return super().filter_bar()
+        return SearchBar(self.search, self.version.columns)
+
     def apply_query(self, query: Query, text: str) -> None:
+        self._leave_rows()
         self.level = Level()
         super().apply_query(query, text)
 
@@ -318,6 +347,8 @@ class DatasetsPane(TablePane):
 
     def back(self) -> bool:
         level = self.level
+        if self.search.cancel():
+            return True
         if self.opened:
             return super().back()
         if level.rows:

@@ -141,3 +141,46 @@ def view_rows(here: Here) -> None:
 
     if isinstance(here.view, DatasetsPane):
         here.view.view_rows()
+
+
+async def go_to_row(here: Here) -> None:
+    from console.tui.dialogs import Ask
+    from console.tui.panes.datasets import DatasetsPane
+
+    if not isinstance(here.view, DatasetsPane) or here.view.version is None:
+        return
+    total = here.view.version.rows
+
+    def check(text: str) -> str:
+        number = _row_number(text)
+        return "" if number is not None and 1 <= number <= total else f"a number from 1 to {thousands(total)} is wanted"
+
+    text = here.argument or await here.app.ask(Ask("Go to a row", "row", check=check))
+    if not text:
+        return
+    wrong = check(text)
+    if wrong:
+        here.app.tell(wrong, severity="warning")
+        return
+    here.view.table.go_to(str((_row_number(text) or 1) - 1))
+
+
+def _row_number(text: str) -> int | None:
+    digits = re.sub(r"[\s,._\u2009]", "", text)
+    return int(digits) if digits.isdecimal() and len(digits) < 19 else None
+
+
+def next_hit(here: Here) -> None:
+    from console.tui.panes.datasets import DatasetsPane
+
+    if isinstance(here.view, DatasetsPane):
+        if here.argument:
+            here.view.search.begin(here.argument)
+        here.view.search.go(1)
+
+
+def previous_hit(here: Here) -> None:
+    from console.tui.panes.datasets import DatasetsPane
+
+    if isinstance(here.view, DatasetsPane):
+        here.view.search.go(-1)

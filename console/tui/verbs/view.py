@@ -100,12 +100,11 @@ def welcome(here: Here) -> None:
 
 
 async def filter_rows(here: Here) -> None:
-    from console.tui.filter_bar import FilterBar
-
-    if here.view is None or here.view.FIELDS is None:
+    bar = here.view.filter_bar() if here.view is not None else None
+    if bar is None:
         here.app.tell("this pane has no filter", severity="warning")
         return
-    await here.app.open_bar(FilterBar(here.view))
+    await here.app.open_bar(bar)
 
 
 async def command_bar(here: Here) -> None:
