@@ -22,7 +22,7 @@ def open_mlflow(name: str, url: str, sidecar: Backend, login: Login, options: Ma
     from backends.mlflow.client_experiments import MlflowExperiments
     from backends.mlflow.client_logged_models import MlflowLoggedModels
     from backends.mlflow.client_pages import RunPages
-    from backends.mlflow.client_registry import MlflowRegistry, half_done, reconcile
+    from backends.mlflow.client_registry import MlflowRegistry
     from backends.mlflow.client_room import Room
     from backends.mlflow.client_runs import MlflowRuns
     from backends.mlflow.state import State
@@ -39,11 +39,11 @@ def open_mlflow(name: str, url: str, sidecar: Backend, login: Login, options: Ma
     pages = RunPages(room, experiments)
     registry = MlflowRegistry(room, artifacts, pages)
 
-    entries = half_done(room)
+    entries = registry.aliases.half_done()
 
     def settle() -> None:
         try:
-            reconcile(room, registry, entries)
+            registry.aliases.settle(registry.get, entries)
         except BackendError:
             pass  # the server is away: at the next opening then
 

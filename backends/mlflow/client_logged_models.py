@@ -43,7 +43,7 @@ class MlflowLoggedModels:
         )
 
     def _model(self, found: dict[str, Any]) -> LoggedModel:
-        number = str(found.get("info", {}).get("experiment_id", ""))
+        number = decode.experiment_of(found)
         return decode.logged_model(found, self._experiments.name_of(number))
 
     def get(self, model: str) -> LoggedModel:

@@ -349,7 +349,7 @@ class RunPages:
             self._known(body)[row] = str(token)
 
     def run(self, found: dict[str, Any]) -> Run:
-        made = decode.run(found, self._experiments.name_of(str(found.get("info", {}).get("experiment_id", ""))))
+        made = decode.run(found, self._experiments.name_of(decode.experiment_of(found)))
         self.seen.see(made)
         return made
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
@@ -13,21 +12,20 @@ from backends.contract import START, BackendError, Conflict, Mutation, NotFound,
 from backends.entities import (
     AliasMove,
     DatasetInput,
-    JournalEntry,
     Model,
     ModelFile,
     ModelVersion,
-    Outcome,
     Signature,
 )
 from backends.listing import cut
 from backends.mlflow import decode, names
+from backends.mlflow.client_aliases import MlflowAliases
 from backends.mlflow.client_artifacts import MlflowArtifacts
 from backends.mlflow.client_pages import RunPages
 from backends.mlflow.client_room import Room, check_name, check_unicode, check_value
 from backends.mlflow.client_versions import Versions
-from backends.mlflow.state import clock, now
-from backends.mlflow.transport import PARALLEL
+from backends.mlflow.sending import PARALLEL
+from backends.mlflow.state import now
 from backends.mlflow.words import quoted
 from backends.query import Query, select
 from backends.together import Same, both
@@ -42,8 +40,6 @@ LISTED: Final = 50
 """A history of more moves is not only looked at, and is read anew."""
 HEAVY: Final = 150_000
 """Bytes of one page of models."""
-_MOVES: Final = 20
-"""Moves that a version keeps as tags; older ones are in the journal of whoever made them."""
 _TAG: Final = 5_000
 _PROMPTS: Final = f"tags.`{names.IS_PROMPT}` = 'true'"
 
@@ -57,9 +53,13 @@ class MlflowRegistry:
         self._flavour = room.transport.flavour
         self._kept = Versions(room, pages)
         self._whole_lately: dict[str, tuple[float, int, Model]] = {}
-        self._moving = threading.Lock()
-        self._mover = 0
-        """The thread that moves an alias."""
+        self.aliases = MlflowAliases(
+            room,
+            change=self._change,
+            told=self._told,
+            forget=self._kept.forget,
+            version=lambda model, number: self._version(model, number).version,
+        )
         self._lately: dict[str, tuple[float, int, Model]] = {}
         """Models that a list has just told of: what is read of one right after need not ask for it again."""
         self._same = Same()
@@ -131,27 +131,14 @@ class MlflowRegistry:
         raw = answer.get("registered_models", ())
         if raw:
             self._weight = max(len(msgspec.json.encode(answer)) / len(raw), self._weight * 0.9)
-        found, tells = [decode.model(each) for each in raw], self._tells(changes)
+        found = [decode.model(each) for each in raw]
         for model in found:
             self._kinds[model.name] = model.kind
             if not self._flavour.whole_lists:
                 continue
-            if tells:
-                self._notice(model)
+            self.aliases.notice(model, answer, changes)
             self._lately[model.name] = (time.monotonic(), changes, model)
         return found, str(answer.get("next_page_token", ""))
-
-    def _tells(self, changes: int) -> bool:
-        """Whether an answer tells who moved aliases: not what was asked before this console changed something, nor
-        while it is at it."""
-        at_it = self._moving.locked() and self._mover != threading.get_ident()
-        return not at_it and changes == self._room.changes
-
-    def _notice(self, model: Model) -> None:
-        """An alias that moved while we looked away was moved by somebody else."""
-        if self._room.state.notice(model.name, model.aliases):
-            self._kept.forget(model.name)
-            self._room.touch()
 
     def get(self, name: str) -> Model:
         self._lately.pop(name, None)
@@ -168,12 +155,12 @@ class MlflowRegistry:
     def _ask(self, name: str) -> Model:
         changes = self._room.changes
         try:
-            found = decode.model(self._room.transport.get("registered-models/get", {"name": name})["registered_model"])
+            answer = self._room.transport.get("registered-models/get", {"name": name})
         except NotFound:
             raise NotFound(f"there is no model {name}{self._near(name)}") from None
+        found = decode.model(answer["registered_model"])
         self._kinds[name] = found.kind
-        if self._tells(changes):
-            self._notice(found)
+        self.aliases.notice(found, answer, changes)
         return found
 
     def _near(self, name: str) -> str:
@@ -412,124 +399,25 @@ class MlflowRegistry:
     def set_alias(
         self, model: str, alias: str, version: str | None, *, expected: str | None, mutation: Mutation
     ) -> AliasMove:
-        """Read, compare, set, read back: MLflow itself compares nothing. One at a time of this sidecar's consoles."""
         check_name("alias", alias, "alias")
         self._room.can("aliases")
-        with self._moving, self._room.state.alone():
-            self._mover = threading.get_ident()
-            made = self._room.state.made_before("model.alias", mutation)
-            if made is not None:
-                return msgspec.json.decode(made, type=AliasMove)
-            if version is not None:
-                version = self._version(model, version).version
-            holder = self._get_fresh(model).aliases.get(alias)
-            self._compare(model, alias, holder, version, expected)
-            action = mutation.action or ("model.unalias" if version is None else "model.promote")
-            before = {"model": model, "alias": alias, "version": holder}
-            after = {"model": model, "alias": alias, "version": version}
-            intent = msgspec.structs.replace(mutation, undoes="")
-            self._room.journal.record(action, model, intent, before=before, after=after, outcome=Outcome.INTENT)
-            try:
-                self._point(model, alias, version)
-            except BackendError as error:
-                self._room.journal.record(
-                    action, model, intent, before=before, after=after, outcome=Outcome.FAILED, detail=str(error)
-                )
-                raise
-            seen = self._get_fresh(model).aliases.get(alias)
-            if seen != version:
-                detail = f"somebody else moved it to {_named(seen)} at the same moment"
-                self._room.journal.record(
-                    action, model, intent, before=before, after=after, outcome=Outcome.FAILED, detail=detail
-                )
-                raise Conflict(
-                    f"alias {alias} of {model} changed under you: it is at {_named(seen)}, not at {_named(version)}, "
-                    "because somebody else moved it at the same moment. Look again and repeat."
-                )
-            entry = self._room.record(action, model, mutation, before=before, after=after)
-            move = AliasMove(
-                model=model,
-                alias=alias,
-                version=version,
-                previous=holder,
-                at=now(),
-                actor=mutation.actor,
-                reason=mutation.reason,
-                action=action.removeprefix("model."),
-                entry=entry,
-            )
-            self._room.state.add_move(move)
-            self._room.state.note("model.alias", mutation, msgspec.json.encode(move).decode())
-        self._leave_trail(move)
-        return move
-
-    def _compare(self, model: str, alias: str, holder: str | None, version: str | None, expected: str | None) -> None:
-        if holder != expected:
-            self._kept.forget(model)
-            last = next(iter(self._moves(model, alias)), None)
-            if last is None:
-                raise Conflict(
-                    f"alias {alias} of {model} changed under you: it is at {_named(holder)}, and you saw "
-                    f"{_named(expected)}; nothing was changed. Look again and repeat."
-                )
-            raise Conflict(
-                f"alias {alias} of {model} moved from {_named(last.previous)} to {_named(holder)} by {last.actor} "
-                f"at {clock(last.at)} while you were looking (you saw {_named(expected)}); nothing was changed. "
-                "Look again and repeat."
-            )
-        if holder == version:
-            where = f"at {_named(holder)} already" if holder else "not set already"
-            raise Conflict(f"alias {alias} of {model} is {where}; nothing was changed.")
-
-    def _point(self, model: str, alias: str, version: str | None) -> None:
-        if version is None:
-            self._change("DELETE", "registered-models/alias", {"name": model, "alias": alias}, repeatable=True)
-        else:
-            body = {"name": model, "alias": alias, "version": version}
-            self._change("POST", "registered-models/alias", body, repeatable=True)
-
-    def _get_fresh(self, model: str) -> Model:
-        """As it is on the server now; not what was kept of it."""
-        answer = self._room.transport.get("registered-models/get", {"name": model}, keep=False)
-        return decode.model(answer["registered_model"])
-
-    def _leave_trail(self, move: AliasMove) -> None:
-        """What other consoles on this server read: the move, as a tag of the version that it is about."""
-        version = move.version or move.previous
-        assert version is not None  # noqa: S101 a move has one end at least
-        key = f"{names.MOVE}{move.alias}.{move.at}"
-        said = msgspec.json.encode(msgspec.structs.replace(move, entry="")).decode()
-        body = {"name": move.model, "version": version}
-        if len(said) <= _TAG:
-            self._change("POST", "model-versions/set-tag", {**body, "key": key, "value": said}, repeatable=True)
-        raw = self._room.transport.get("model-versions/get", {**body}, keep=False)["model_version"]
-        old = sorted(each for each in decode.pairs(raw.get("tags", ())) if each.startswith(names.MOVE))
-        for each in sorted(old, key=lambda name: decode.integer(name.rpartition(".")[2]) or 0)[:-_MOVES]:
-            self._change("DELETE", "model-versions/delete-tag", {**body, "key": each}, repeatable=True)
+        return self.aliases.move(model, alias, version, expected=expected, mutation=mutation)
 
     def history(self, model: str, *, alias: str = "", limit: int = 1000) -> tuple[AliasMove, ...]:
         if limit == 1 and (raw := self._kept.raw_holder(model, alias)) is not None:
             # The last move of an alias is a tag of the version that it came to.
-            return tuple(self._moves(model, alias, [raw])[:1])
+            return tuple(self.aliases.moves(model, alias, self._with_tags([raw]))[:1])
         if limit > LISTED:
             self._kept.forget(model)
         if not self._kept.knows(model):
             self._get(model)
-        return tuple(self._moves(model, alias)[:limit])
+        return tuple(self.aliases.moves(model, alias)[:limit])
 
-    def _moves(self, model: str, alias: str = "", among: Sequence[dict[str, Any]] | None = None) -> list[AliasMove]:
-        """Newest first: our own, those that others left as tags, those that we noticed and nobody explains."""
-        found = {(each.alias, each.at, each.version): each for each in self._room.state.moves(model)}
-        if among is None:
-            among = self._kept.kept(_those_of(model, self._kinds.get(model) or self._get(model).kind), model)
-        for raw in self._with_tags(among):
-            for key, text in decode.pairs(raw.get("tags", ())).items():
-                move = decode.json_tag(text, AliasMove) if key.startswith(names.MOVE) else None
-                if move is not None:
-                    told = msgspec.structs.replace(move, model=model, entry="")
-                    found.setdefault((told.alias, told.at, told.version), told)
-        explained = _explained(list(found.values()))
-        return sorted((each for each in explained if alias in ("", each.alias)), key=lambda move: move.at, reverse=True)
+    def _told(self, model: str) -> Iterable[dict[str, Any]]:
+        """The versions of a model with their tags, as the server tells them."""
+        return self._with_tags(
+            self._kept.kept(_those_of(model, self._kinds.get(model) or self._get(model).kind), model)
+        )
 
     def _with_tags(self, versions: Iterable[dict[str, Any]]) -> Iterable[dict[str, Any]]:
         """Where a list does not tell them, each of the newest is asked for."""
@@ -576,59 +464,6 @@ class MlflowRegistry:
         self._room.state.note("model.tag", mutation)
 
 
-_AT_IT_MS: Final = 60_000
-"""So long somebody may still be at what only the intent is written down of."""
-
-
-def half_done(room: Room) -> list[JournalEntry]:
-    """Moves of which only the intent is written down: a process died in between."""
-    page = room.journal.page(limit=200)
-    ended = {(each.key, each.target, str(each.after)) for each in page.items if each.outcome is not Outcome.INTENT}
-    return [
-        entry
-        for entry in page.items
-        if entry.outcome is Outcome.INTENT
-        and (entry.key, entry.target, str(entry.after)) not in ended
-        and entry.after.get("alias")
-        and now() - entry.at > _AT_IT_MS
-    ]
-
-
-def reconcile(room: Room, registry: MlflowRegistry, entries: Sequence[JournalEntry]) -> None:
-    """Write down what became of moves half done, as the server says."""
-    for entry in entries:
-        alias, wanted = str(entry.after["alias"]), entry.after.get("version")
-        try:
-            held = registry.get(entry.target).aliases.get(alias)
-        except NotFound:
-            held = None
-        mutation = Mutation(actor=entry.actor, reason=entry.reason, key=entry.key, action=entry.action)
-        outcome = Outcome.DONE if held == wanted else Outcome.ABANDONED
-        room.journal.record(
-            entry.action,
-            entry.target,
-            mutation,
-            before=entry.before,
-            after=entry.after,
-            outcome=outcome,
-            detail="the console that asked for it died; this is what the server says",
-        )
-
-
-def _explained(moves: list[AliasMove]) -> list[AliasMove]:
-    """Without what we noticed of moves that whoever made them tells better."""
-    told = [each for each in moves if each.action != "elsewhere"]
-    return told + [
-        each
-        for each in moves
-        if each.action == "elsewhere"
-        and not any(
-            other.alias == each.alias and other.version == each.version and 0 <= each.at - other.at < 3_600_000
-            for other in told
-        )
-    ]
-
-
 def _taken(model: str, alias: str, version: str, mutation: Mutation) -> AliasMove:
     return AliasMove(
         model=model,
@@ -654,7 +489,3 @@ def _those_of(model: str, kind: str) -> str:
     """The filter for the versions of a model: a prompt's are left out where nobody asks for prompts."""
     named = f"name = {quoted(model)}"
     return f"{named} and {_PROMPTS}" if kind == "prompt" else named
-
-
-def _named(version: str | None) -> str:
-    return "nothing" if version is None else f"v{version}"

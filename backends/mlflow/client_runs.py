@@ -172,24 +172,36 @@ class MlflowRuns:
             names.STATUS: RunStatus.QUEUED.value,
             names.CREATED: str(at),
             names.PARENT: parent,
+            names.KEY: mutation.key,
             **_source_tags(source),
         }
         given = {key: value for key, value in ours.items() if value} | (tags or {})
-        body = {
-            "experiment_id": self._experiments.ensure(experiment),
-            "run_name": name,
-            "start_time": at,
-            "tags": _pairs(given),
-        }
-        run = str(self._room.change("POST", "runs/create", body)["run"]["info"]["run_id"])
-        self._room.state.note("run.create", mutation, run)
+        number = self._experiments.ensure(experiment)
+        body = {"experiment_id": number, "run_name": name, "start_time": at, "tags": _pairs(given)}
+        run = self._begun(number, mutation.key) if self._room.state.tried_before(mutation) else ""
+        if not run:
+            run = decode.run_id(self._room.change("POST", "runs/create", body)["run"])
         self._update(run, status="SCHEDULED")
         if params:
             self.log_params(run, params)
         if inputs:
             self.add_inputs(run, inputs)
+        self._room.state.note("run.create", mutation, run)  # whole; before, its tag tells what there is of it
         self._room.record("run.create", run, mutation, after={"name": name, "experiment": experiment})
         return self.get(run)
+
+    def _begun(self, experiment: str, key: str) -> str:
+        """The run that an earlier try with this key made, of which no answer came or which it did not finish."""
+        if "'" in key:
+            return ""
+        body = {
+            "experiment_ids": [experiment],
+            "filter": f"tags.`{names.KEY}` = '{key}'",
+            "max_results": 1,
+            "run_view_type": "ALL",
+        }
+        found = self._room.transport.search("runs/search", body, keep=False).get("runs", ())
+        return decode.run_id(found[0]) if found else ""
 
     def start(self, run: str, *, at: Millis | None = None) -> Run:
         found = self.get(run)

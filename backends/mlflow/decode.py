@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
-from typing import Any, Final, TypeVar
+from collections.abc import Callable, Iterable, Mapping
+from functools import wraps
+from typing import Any, Final, ParamSpec, TypeVar
 
 import msgspec
 
+from backends.contract import BackendError
 from backends.entities import (
     Artifact,
     DatasetInput,
@@ -27,6 +29,7 @@ from backends.entities import (
 )
 from backends.mlflow import names
 
+P = ParamSpec("P")
 T = TypeVar("T")
 Json = Mapping[str, Any]
 
@@ -42,6 +45,24 @@ _HIDDEN: Final = frozenset(
 """Tags that are fields of a run."""
 
 
+def _of_the_protocol(read: Callable[P, T]) -> Callable[P, T]:
+    """A reader whose every stumble says that it was given something else than the protocol's JSON."""
+
+    @wraps(read)
+    def reading(*args: P.args, **named: P.kwargs) -> T:
+        try:
+            return read(*args, **named)
+        except (KeyError, TypeError, AttributeError, ValueError, OverflowError, RecursionError):
+            what = read.__name__.replace("_", " ")
+            raise BackendError(
+                f"the server gave {what} in a form that is not MLflow's; see that the context's address is that of an "
+                "MLflow server"
+            ) from None
+
+    return reading
+
+
+@_of_the_protocol
 def pairs(found: Iterable[Json]) -> dict[str, str]:
     return {str(each.get("key", "")): str(each.get("value", "")) for each in found}
 
@@ -67,13 +88,14 @@ def json_tag(text: str, kind: type[T]) -> T | None:
     """A record that one of our consoles wrote into a tag; somebody else's text is passed over."""
     try:
         return msgspec.json.decode(text, type=kind) if text else None
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
 
 
 # ---------------------------------------------------------------- experiments and runs
 
 
+@_of_the_protocol
 def experiment(found: Json) -> Experiment:
     tags = pairs(found.get("tags", ()))
     created = integer(found.get("creation_time")) or 0
@@ -89,6 +111,7 @@ def experiment(found: Json) -> Experiment:
     )
 
 
+@_of_the_protocol
 def points(found: Iterable[Json]) -> tuple[MetricPoint, ...]:
     return tuple(
         MetricPoint(
@@ -101,6 +124,7 @@ def points(found: Iterable[Json]) -> tuple[MetricPoint, ...]:
     )
 
 
+@_of_the_protocol
 def run(found: Json, experiment_name: str) -> Run:
     info, data = found.get("info", {}), found.get("data", {})
     tags = pairs(data.get("tags", ()))
@@ -136,6 +160,17 @@ def run(found: Json, experiment_name: str) -> Run:
     )
 
 
+@_of_the_protocol
+def run_id(found: Json) -> str:
+    return str(found["info"]["run_id"])
+
+
+@_of_the_protocol
+def experiment_of(found: Json) -> str:
+    """The id of a run's experiment."""
+    return str(found.get("info", {}).get("experiment_id", ""))
+
+
 def _status(said: str, ours: str) -> RunStatus:
     """MLflow's five, told apart further by our tag where it does not contradict them."""
     status = names.FROM_MLFLOW.get(said, RunStatus.RUNNING)
@@ -156,6 +191,7 @@ def _source(tags: Mapping[str, str]) -> Source:
     )
 
 
+@_of_the_protocol
 def dataset_input(found: Json) -> DatasetInput:
     tags, dataset = pairs(found.get("tags", ())), found.get("dataset", {})
     digest = str(dataset.get("digest", ""))
@@ -187,6 +223,7 @@ class VersionRecord(msgspec.Struct, frozen=True, kw_only=True):
     inputs: tuple[DatasetInput, ...] = ()
 
 
+@_of_the_protocol
 def model(found: Json, versions: int | None = None) -> Model:
     tags = pairs(found.get("tags", ()))
     created = integer(found.get("creation_timestamp")) or 0
@@ -205,6 +242,7 @@ def model(found: Json, versions: int | None = None) -> Model:
     )
 
 
+@_of_the_protocol
 def version(found: Json, aliases: Mapping[str, str]) -> ModelVersion:
     """`aliases` are those of its model: a list of versions does not tell them."""
     tags = pairs(found.get("tags", ()))
@@ -238,6 +276,7 @@ def version(found: Json, aliases: Mapping[str, str]) -> ModelVersion:
 _MODEL_STATUS: Final = {"LOGGED_MODEL_READY": "ready", "LOGGED_MODEL_UPLOAD_FAILED": "failed"}
 
 
+@_of_the_protocol
 def logged_model(found: Json, experiment_name: str) -> LoggedModel:
     info, data = found.get("info", {}), found.get("data", {})
     return LoggedModel(
@@ -266,6 +305,7 @@ def logged_model(found: Json, experiment_name: str) -> LoggedModel:
     )
 
 
+@_of_the_protocol
 def outputs(found: Json) -> tuple[ModelOutput, ...]:
     return tuple(
         ModelOutput(model=str(each.get("model_id", "")), step=integer(each.get("step")) or 0)
@@ -273,6 +313,7 @@ def outputs(found: Json) -> tuple[ModelOutput, ...]:
     )
 
 
+@_of_the_protocol
 def artifact(owner: str, found: Json) -> Artifact:
     folder = bool(found.get("is_dir"))
     size = 0 if folder else integer(found.get("file_size")) or 0

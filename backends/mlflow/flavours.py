@@ -16,6 +16,7 @@ import msgspec
 
 from backends.contract import Invalid
 from backends.login import Login
+from backends.mlflow.address import checked_address
 
 if TYPE_CHECKING:
     from backends.mlflow.aws import Signer
@@ -206,7 +207,7 @@ def place(url: str, login: Login, options: Mapping[str, str]) -> Place:
         return _sagemaker(found, plain, scheme, login, options)
     if found.files is Files.SIGNED:
         return _databricks(found, plain, scheme, login, options)
-    address = web_address(f"https{plain.removeprefix('azureml')}" if scheme == "azureml" else plain)
+    address = checked_address(f"https{plain.removeprefix('azureml')}" if scheme == "azureml" else plain)
     if found.name == "azureml":
         _check_azureml(address, login)
     if found.name == "dagshub":
@@ -219,27 +220,17 @@ def place(url: str, login: Login, options: Mapping[str, str]) -> Place:
     return Place(flavour=found, address=address, login=login)
 
 
-def web_address(url: str) -> str:
-    """An address that can be asked; credentials in it are refused."""
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise Invalid("a server's address is like mlflow+https://mlflow.example.org, and this is none", "url")
-    if parts.username or parts.password:
-        raise Invalid(
-            "the address holds a user or a password; name the place of the secret instead (token_env, token_file or "
-            "token_command, with username)",
-            "url",
-        )
-    return url.rstrip("/")
-
-
 def _chosen(plain: str, scheme: str, named: str) -> Flavour:
     """The flavour that is named, or that the address tells; never one that the address contradicts."""
-    told = _SCHEMES.get(scheme) or _of_host(urlsplit(plain).hostname or "")
+    try:
+        host = urlsplit(plain).hostname or ""
+    except ValueError:  # half a bracket: who checks the address says so
+        host = ""
+    told = _SCHEMES.get(scheme) or _of_host(host)
     if named and told and named not in told:
         flavour(named)  # a name that is none is told first
         raise Invalid(
-            f"{plain[:80]} is an address of {FLAVOURS[told[0]].title}, and flavor {named} is named; take the flavor "
+            f"the address is one of {FLAVOURS[told[0]].title}, and flavor {named} is named; take the flavor "
             f"out, or say flavor={' or '.join(told)}",
             "options.flavor",
         )
@@ -269,7 +260,7 @@ def _sagemaker(found: Flavour, plain: str, scheme: str, login: Login, options: M
     if scheme == "arn" and options.get("arn", arn) != arn:
         raise Invalid("the address is one ARN and the option arn is another; take the option out", "options.arn")
     told = server(arn)
-    address = told.address if scheme == "arn" else web_address(plain)
+    address = told.address if scheme == "arn" else checked_address(plain)
     return Place(
         flavour=found, address=address, login=login, signer=Signer.of(told, options.get("profile", "")), arn=arn
     )
@@ -285,10 +276,10 @@ def _databricks(found: Flavour, plain: str, scheme: str, login: Login, options: 
         account = find(plain.partition("://")[2].strip("/") or profile)
         return Place(
             flavour=found,
-            address=web_address(account.host),
+            address=checked_address(account.host),
             login=login if login.there else DatabricksLogin(account=account),
         )
-    address = web_address(plain)
+    address = checked_address(plain)
     if login.there:
         return Place(flavour=found, address=address, login=login)
     return Place(flavour=found, address=address, login=DatabricksLogin(account=find(profile, address)))

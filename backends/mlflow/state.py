@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import sqlite3
 import threading
 import time
@@ -18,6 +19,8 @@ from backends.entities import AliasMove, Millis
 KEYS: Final = 100_000
 """Results that are remembered; the oldest go first."""
 MOVES: Final = 50_000
+ALONE_S: Final = 20.0
+_TRIED_MS: Final = 30 * 86_400_000
 
 
 class State:
@@ -25,6 +28,8 @@ class State:
 
     def __init__(self, path: Path) -> None:
         path.touch(mode=0o600)
+        self._alone = path.with_suffix(".lock")
+        self._alone.touch(mode=0o600)
         self._lock = threading.RLock()
         self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=20.0)
         self._db.execute("PRAGMA journal_mode = WAL")
@@ -36,6 +41,9 @@ class State:
             "CREATE TABLE IF NOT EXISTS digests (owner TEXT, path TEXT, sha256 TEXT NOT NULL, "
             "PRIMARY KEY (owner, path))",
             "CREATE TABLE IF NOT EXISTS facts (fact TEXT PRIMARY KEY, at INTEGER NOT NULL)",
+            "CREATE TABLE IF NOT EXISTS owed (model TEXT, alias TEXT, at INTEGER, record TEXT NOT NULL, "
+            "PRIMARY KEY (model, alias, at))",
+            "CREATE TABLE IF NOT EXISTS tries (key TEXT PRIMARY KEY, at INTEGER NOT NULL)",
             "CREATE TABLE IF NOT EXISTS looked (model TEXT PRIMARY KEY, at INTEGER NOT NULL)",
             "CREATE TABLE IF NOT EXISTS moves (model TEXT, alias TEXT, at INTEGER, version TEXT, record TEXT NOT NULL, "
             "PRIMARY KEY (model, alias, at, version))",
@@ -47,16 +55,24 @@ class State:
             self._db.close()
 
     @contextmanager
-    def alone(self) -> Iterator[None]:
-        """One at a time, of all processes of this machine that share the sidecar."""
-        with self._lock:
-            self._db.execute("BEGIN IMMEDIATE")
-            try:
-                yield
-                self._db.execute("COMMIT")
-            finally:
-                if self._db.in_transaction:
-                    self._db.execute("ROLLBACK")
+    def alone(self, wait: float | None = None) -> Iterator[None]:
+        """One at a time, of all processes of this machine that share the sidecar. Others may read and write meanwhile:
+        who holds it asks a server, and that may take long. Conflict where somebody else is still at it after `wait`
+        seconds."""
+        until = time.monotonic() + (ALONE_S if wait is None else wait)
+        with self._alone.open("ab") as file:
+            while True:
+                try:
+                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    break
+                except BlockingIOError:
+                    if time.monotonic() >= until:
+                        raise Conflict(
+                            "another console of this machine is moving an alias and waits for the server; nothing was "
+                            "changed. Look again in a moment, and repeat."
+                        ) from None
+                    time.sleep(0.02)
+            yield
 
     # ------------------------------------------------------------ results by key
 
@@ -83,6 +99,15 @@ class State:
             self._db.execute(
                 "DELETE FROM results WHERE at < (SELECT at FROM results ORDER BY at DESC LIMIT 1 OFFSET ?)", (KEYS,)
             )
+
+    def tried_before(self, mutation: Mutation) -> bool:
+        """Note that it is about to be tried, and say whether it was before: it may have been done unheard then."""
+        if not mutation.key:
+            return False
+        with self._lock:
+            self._db.execute("DELETE FROM tries WHERE at < ?", (now() - _TRIED_MS,))
+            made = self._db.execute("INSERT OR IGNORE INTO tries VALUES (?, ?)", (mutation.key, now()))
+            return made.rowcount == 0
 
     # ------------------------------------------------------------ what was learned of the server
 
@@ -126,6 +151,31 @@ class State:
             rows = self._db.execute("SELECT record FROM moves WHERE model = ?", (model,)).fetchall()
         return [msgspec.json.decode(record, type=AliasMove) for (record,) in rows]
 
+    def owe(self, move: AliasMove) -> None:
+        """A move that the server's other consoles are still to be told."""
+        with self._lock:
+            self._db.execute(
+                "INSERT OR REPLACE INTO owed VALUES (?, ?, ?, ?)",
+                (move.model, move.alias, move.at, msgspec.json.encode(move).decode()),
+            )
+
+    def owed(self, model: str) -> list[AliasMove]:
+        with self._lock:
+            rows = self._db.execute("SELECT record FROM owed WHERE model = ? ORDER BY at", (model,)).fetchall()
+        return [msgspec.json.decode(record, type=AliasMove) for (record,) in rows]
+
+    def told(self, move: AliasMove) -> None:
+        with self._lock:
+            self._db.execute(
+                "DELETE FROM owed WHERE model = ? AND alias = ? AND at = ?", (move.model, move.alias, move.at)
+            )
+
+    def differs(self, model: str, aliases: dict[str, str]) -> bool:
+        """Whether they are not as they were seen last."""
+        with self._lock:
+            rows = self._db.execute("SELECT alias, version FROM seen WHERE model = ? AND version != ''", (model,))
+            return dict(rows.fetchall()) != aliases
+
     def notice(self, model: str, aliases: dict[str, str]) -> list[AliasMove]:
         """Compare with what was seen last; what nobody of this console explains is somebody else's move."""
         at, found = now(), []
@@ -149,7 +199,7 @@ class State:
 
     def renamed(self, model: str, name: str) -> None:
         with self._lock:
-            for table in ("seen", "looked", "moves"):
+            for table in ("seen", "looked", "moves", "owed"):
                 self._db.execute(f"UPDATE OR REPLACE {table} SET model = ? WHERE model = ?", (name, model))
 
     def forget(self, model: str) -> None:

@@ -5,8 +5,10 @@ A server's own text is data: it is cut, and whoever shows it makes it safe.
 
 from __future__ import annotations
 
+import re
 import time
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -22,25 +24,57 @@ from backends.contract import (
 )
 
 _MOST: Final = 600
+_AGAIN: Final = "; try again later"
+_LONGEST_AFTER_S: Final = 300
+
+
+class NotDone(Unreachable):
+    """What was asked for was not carried out: it never reached the server."""
+
+
+class TurnedAway(NotDone):
+    """Not carried out: something before the server, or its door, said no; the message says what to change."""
+
+
+class Broken(Unreachable):
+    """The connection ended before the answer did."""
+
+
+class Uncertain(Unreachable):
+    """A change was asked for, and no answer tells whether it was made."""
+
+
 _KINDS: Final[dict[str, type[BackendError]]] = {
     "RESOURCE_DOES_NOT_EXIST": NotFound,
     "NOT_FOUND": NotFound,
     "RESOURCE_ALREADY_EXISTS": Conflict,
+    "ALREADY_EXISTS": Conflict,
     "RESOURCE_CONFLICT": Conflict,
     "ABORTED": Conflict,
     "INVALID_PARAMETER_VALUE": Invalid,
     "BAD_REQUEST": Invalid,
+    "MALFORMED_REQUEST": Invalid,
     "INVALID_STATE": Refused,
+    "INVALID_STATE_TRANSITION": Refused,
+    "QUOTA_EXCEEDED": Refused,
+    "RESOURCE_LIMIT_EXCEEDED": Refused,
     "PERMISSION_DENIED": Unauthorized,
     "UNAUTHENTICATED": Unauthorized,
     "CUSTOMER_UNAUTHORIZED": Unauthorized,
     "NOT_IMPLEMENTED": Unsupported,
     "ENDPOINT_NOT_FOUND": Unsupported,
     "FEATURE_DISABLED": Unsupported,
-    "RESOURCE_EXHAUSTED": Unreachable,
-    "REQUEST_LIMIT_EXCEEDED": Unreachable,
+    "RESOURCE_EXHAUSTED": NotDone,
+    "REQUEST_LIMIT_EXCEEDED": NotDone,
     "TEMPORARILY_UNAVAILABLE": Unreachable,
+    "SERVICE_UNDER_MAINTENANCE": Unreachable,
+    "WORKSPACE_TEMPORARILY_UNAVAILABLE": Unreachable,
+    "DEADLINE_EXCEEDED": Unreachable,
 }
+_BY_STATUS: Final[dict[int, type[BackendError]]] = {
+    401: Unauthorized, 403: Unauthorized, 404: NotFound, 409: Conflict, 429: NotDone, 501: Unsupported,
+}  # fmt: skip
+"""What an error is whose code is none of MLflow's: gateways and hosted services have their own."""
 
 
 class Stale(Unauthorized):
@@ -56,23 +90,22 @@ def of_answer(status: int, headers: Any, body: bytes, where: str, asked: str) ->
     if said is not None and isinstance(said.get("error_code"), str):
         return _told(status, said, headers, where, asked)
     if "Invalid Host header" in text:
-        return Unreachable(
+        return TurnedAway(
             f"mlflow at {where} does not know itself by this name (host check); ask its admin to start it with "
             "--allowed-hosts, or use its IP address, or a tunnel: ssh -L 5000:127.0.0.1:5000 HOST"
         )
+    if status == 400 and "https" in text.lower() and where.startswith("http://"):
+        return TurnedAway(f"{where} speaks TLS only; name the context's address with mlflow+https:// instead")
     if status == 401:
         return Unauthorized(
             f"mlflow at {where} does not accept who we are (401); see that the context's token or password is right"
         )
-    if status == 403:
-        if "AirTunes" in headers.get("server", "") or "AirPlay" in text:
-            return Unreachable(
-                f"{where} is answered by macOS AirPlay, not by MLflow; start MLflow on a port other than 5000, or turn "
-                "AirPlay Receiver off"
-            )
+    if status == 407:
         return Unauthorized(
-            f"mlflow at {where} forbids it (403): {asked}; ask its admin for the right to it, or use another account"
+            f"the proxy on the way to {where} wants a login (407); name it in HTTPS_PROXY, or go round it with NO_PROXY"
         )
+    if status == 403:
+        return _forbidden(headers, text, where, asked)
     if status == 503 and "workspace" in text.lower():
         return Invalid(
             f"mlflow at {where} has no workspaces; take the option workspace out of the context", "options.workspace"
@@ -82,20 +115,43 @@ def of_answer(status: int, headers: Any, body: bytes, where: str, asked: str) ->
             f"{where} answers {status} to {asked}: it is no MLflow server, an older one, or its address needs a path "
             "(such as /mlflow); see the address in the context"
         )
-    if status in (429, 502, 503, 504) or status >= 500:
-        return Unreachable(
-            f"mlflow at {where} is in trouble ({status}){_quoted(text)}; try again later", retry_at=_after(headers)
+    if status == 413:
+        return Invalid(
+            f"{where} takes nothing as large as this (413): {asked}; nothing was changed. Ask its admin to raise the "
+            "limit of the proxy before it"
         )
-    return BackendError(f"mlflow at {where} answered {status} to {asked}{_quoted(text)}")
+    if status == 429:
+        return NotDone(f"mlflow at {where} is asked too often (429){_AGAIN}", retry_at=_after(headers))
+    if status == 408 or status >= 500:
+        return Unreachable(
+            f"mlflow at {where} is in trouble ({status}){_quoted(text)}{_AGAIN}", retry_at=_after(headers)
+        )
+    return BackendError(
+        f"mlflow at {where} answered {status} to {asked}{_quoted(text)}; see the address in the context, or the "
+        "server's log"
+    )
+
+
+def _forbidden(headers: Any, text: str, where: str, asked: str) -> BackendError:
+    if "AirTunes" in headers.get("server", "") or "AirPlay" in text:
+        return TurnedAway(
+            f"{where} is answered by macOS AirPlay, not by MLflow; start MLflow on a port other than 5000, or turn "
+            "AirPlay Receiver off"
+        )
+    return Unauthorized(
+        f"mlflow at {where} forbids it (403): {asked}; ask its admin for the right to it, or use another account"
+    )
 
 
 def _told(status: int, said: dict[str, Any], headers: Any, where: str, asked: str) -> BackendError:
-    code, message = str(said["error_code"]), str(said.get("message", ""))[:_MOST]
-    kind = _KINDS.get(code)
+    code, message = str(said["error_code"])[:80], str(said.get("message", ""))[:_MOST]
+    kind = _KINDS.get(code) or _BY_STATUS.get(status)
     if "UNIQUE constraint" in message or "duplicate key" in message:  # a store's own words, with its SQL
-        return Conflict(f"mlflow at {where} has it under that name already")
+        return Conflict(f"mlflow at {where} has it under that name already; look again, or take another name")
+    if kind is NotDone:
+        return NotDone(f"mlflow at {where} is asked too often ({code}): {message}{_AGAIN}", retry_at=_after(headers))
     if kind is Unreachable or (kind is None and status >= 500):
-        return Unreachable(f"mlflow at {where} cannot just now ({code}): {message}", retry_at=_after(headers))
+        return Unreachable(f"mlflow at {where} cannot just now ({code}): {message}{_AGAIN}", retry_at=_after(headers))
     if kind is Unauthorized:
         return Unauthorized(f"mlflow at {where} forbids it: {message or asked}; see the context's login and its rights")
     if kind is Unsupported:
@@ -103,62 +159,118 @@ def _told(status: int, said: dict[str, Any], headers: Any, where: str, asked: st
     return (kind or BackendError)(message or f"mlflow at {where} answered {code} to {asked}")
 
 
-def no_json(body: bytes, where: str, asked: str) -> BackendError:
+def no_json(body: bytes, where: str, asked: str) -> Unreachable:
     """A 200 that is not what was asked for."""
-    text = body[:2_000].decode("utf-8", "replace").lstrip().lower()
+    text = body[:2_000].decode("utf-8", "replace").lstrip("\ufeff \t\r\n").lower()
     if text.startswith(("<!doctype", "<html")):
         return Unreachable(
             f"{where} answers {asked} with a web page: a login page or a proxy is in between, or the address is "
             "that of something else; see the address in the context"
         )
-    return Unreachable(f"mlflow at {where} gave half an answer to {asked} (no whole JSON); try again")
+    return Unreachable(f"mlflow at {where} gave half an answer to {asked} (no whole JSON){_AGAIN}")
 
 
-def _moved(location: str, where: str) -> BackendError:
-    to = location.split("?")[0][:200]
-    if where.startswith("http://") and location.startswith("https://"):
-        return Unreachable(
+def odd_shape(where: str, asked: str, missing: str) -> BackendError:
+    """Whole JSON, but not the protocol's."""
+    return BackendError(
+        f"{where} answers {asked} with JSON that is not MLflow's (no {missing}); see that the context's address is "
+        "that of an MLflow server"
+    )
+
+
+def _moved(location: str, where: str) -> TurnedAway:
+    try:
+        parts = urlsplit(location.split("?")[0].split("#")[0][:200] if location.isprintable() else "")
+    except ValueError:  # half a bracket
+        parts = urlsplit("")
+    if where.startswith("http://") and parts.scheme == "https" and _host(parts.netloc) == _host(urlsplit(where).netloc):
+        return TurnedAway(
             f"{where} sends on to https; following would lose the token on the way. Name the context's address with "
-            f"mlflow+https:// instead"
+            "mlflow+https:// instead"
         )
-    return Unreachable(f"{where} sends on to {to}; name that address in the context, if it is the right one")
+    to = f"{parts.scheme}://{_host(parts.netloc)}{parts.path}" if parts.netloc else parts.path or "nowhere"
+    return TurnedAway(
+        f"{where} sends on to {to}, and a token is not taken there unasked; name that address in the context if it is "
+        "the right one, or log in to the proxy that stands before it"
+    )
+
+
+def _host(netloc: str) -> str:
+    """Without a user, a password or a port."""
+    return netloc.rpartition("@")[2].partition(":")[0]
 
 
 def of_failure(error: Exception, where: str) -> Unreachable:
     """The error that a request without an answer is. The cause is left out: it holds the request and its headers."""
-    words = f"{type(error).__name__} {error}".lower()
+    kind, words = type(error).__name__, f"{type(error).__name__} {error}".lower()
+    if "timeout" in words or "timed out" in words:
+        return Unreachable(f"mlflow at {where} does not answer in time{_AGAIN}")
+    if "wrong_version_number" in words or "record layer failure" in words or "http_request" in words:
+        return TurnedAway(f"{where} speaks no TLS; if it shall be so, name it with mlflow+http:// instead")
     if "certificate" in words or "ssl" in words or "tls" in words:
-        return Unreachable(
+        return TurnedAway(
             f"{where} shows a certificate that this machine does not trust; give its authority with the option "
             "ca_file=/path/to/ca.pem, and do not turn the check off"
         )
     if "name or service" in words or "nodename" in words or "getaddrinfo" in words or "name resolution" in words:
-        return Unreachable(
-            f"there is no machine of the name in {where}; see the address in the context, or the network"
-        )
+        return NotDone(f"there is no machine of the name in {where}; see the address in the context, or the network")
     if "refused" in words:
-        return Unreachable(f"nothing listens at {where}: the server is down, or the port is another")
-    if "timeout" in words or "timed out" in words:
-        return Unreachable(f"mlflow at {where} does not answer in time")
-    if "disconnected" in words or "reset" in words or "closed" in words or "incomplete" in words:
-        return Unreachable(f"the connection to mlflow at {where} broke off")
-    return Unreachable(f"mlflow at {where} cannot be reached ({type(error).__name__})")
+        return NotDone(f"nothing listens at {where}: the server is down, or the port is another")
+    if "unreachable" in words or "no route" in words:
+        return NotDone(f"there is no way to {where} from here; see the network, or the tunnel or VPN to it")
+    if kind == "ProxyError":
+        return NotDone(f"the proxy on the way to {where} did not let us through; see HTTPS_PROXY and NO_PROXY")
+    if any(word in words for word in ("disconnected", "reset", "closed", "incomplete", "broken pipe")):
+        return Broken(f"the connection to mlflow at {where} broke off{_AGAIN}")
+    if kind in ("RemoteProtocolError", "DecodingError"):
+        return Unreachable(
+            f"what answers at {where} does not speak HTTP: another program has that port, or it wants "
+            "mlflow+https://; see the address in the context"
+        )
+    return Unreachable(f"mlflow at {where} cannot be reached ({kind}){_AGAIN}")
+
+
+def nothing_done(away: Unreachable) -> NotDone:
+    """Of a change that was not made."""
+    more = "" if isinstance(away, TurnedAway) else ". Try again later"
+    return type(away if isinstance(away, NotDone) else NotDone(""))(
+        f"{str(away).removesuffix(_AGAIN)}; nothing was changed{more}", away.retry_at, away.since
+    )
+
+
+def perhaps_done(away: Unreachable) -> Uncertain:
+    """Of a change of which nobody can say whether it was made."""
+    return Uncertain(
+        f"{str(away).removesuffix(_AGAIN)}; whether the change was made cannot be told. Look again when it is back, "
+        "before you repeat it",
+        away.retry_at,
+        away.since,
+    )
 
 
 def _json(body: bytes) -> dict[str, Any] | None:
     try:
         found = msgspec.json.decode(body)
-    except (msgspec.DecodeError, RecursionError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
     return found if isinstance(found, dict) else None
 
 
 def _quoted(text: str) -> str:
     line = " ".join(text.split())
-    return f": {line[:160]}" if line and not line.startswith("<") else ""
+    return f": {line[:160]}" if line and not line.startswith(("<", "{")) else ""
 
 
 def _after(headers: Any) -> int | None:
-    """When Retry-After says, in milliseconds; at most five minutes away."""
-    said = headers.get("retry-after", "")
-    return int(time.time() * 1000) + min(int(said), 300) * 1000 if said.isdigit() else None
+    """When Retry-After says (seconds, or a date), in milliseconds; at most five minutes away."""
+    said = headers.get("retry-after", "").strip()
+    if re.fullmatch(r"[0-9]{1,9}", said):
+        seconds = float(said)
+    else:
+        from email.utils import parsedate_to_datetime
+
+        try:
+            seconds = parsedate_to_datetime(said).timestamp() - time.time()
+        except (ValueError, TypeError, OverflowError):
+            return None
+    return int((time.time() + min(max(0.0, seconds), _LONGEST_AFTER_S)) * 1000)
