@@ -681,5 +681,7 @@ class LaunchSpec(Record, frozen=True, kw_only=True):
     priority: int = 0
     grace_s: float = 10.0
     """How long a stop waits between SIGTERM and SIGKILL."""
+    control: bool = False
+    """It does no work itself but has others do it: it takes no slot, and waits for none."""
     tracking: bool = False
     """The command logs over the MLflow protocol: it is given address, run and token when it starts."""

@@ -19,6 +19,13 @@ LAUNCH = "run.launch"
 """Kind of the durable request by which a run is started; its payload is {"run": id}."""
 
 ELSEWHERE_S = 30.0
+CONTROL = "run.control"
+"""As `LAUNCH`, of a run that takes no slot."""
+LAUNCHES = (LAUNCH, CONTROL)
+
+
+def kind_of(spec: LaunchSpec) -> str:
+    return CONTROL if spec.control else LAUNCH
 
 
 def launch_key(run: str) -> str:
@@ -47,7 +54,7 @@ class LocalLauncher:
 
     def _request(self, spec: LaunchSpec, actor: str) -> Request:
         return self._requests.add(
-            LAUNCH, {"run": spec.run}, key=launch_key(spec.run), created_by=actor, priority=spec.priority
+            kind_of(spec), {"run": spec.run}, key=launch_key(spec.run), created_by=actor, priority=spec.priority
         )
 
     def cancel(self, run: str, mutation: Mutation) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from backends.contract import Backend, BackendError, NotFound
 from backends.entities import Request, Run, RunStatus
-from backends.local.launcher import LAUNCH
+from backends.local.launcher import CONTROL, LAUNCH
 from backends.local.run_folder import RunExit, RunFolder
 from backends.local.settle import STORE_AWAY, Standing, now, settle, settle_abandoned, standing
 from console.agent.registrations import request_registration
@@ -28,6 +28,8 @@ class Watch:
     folder: RunFolder
     request: str
     """Id of its claimed request, or empty for a run found without one."""
+    control: bool = False
+    """It takes no slot."""
     supervisor: subprocess.Popen[bytes] | None = None
     """None where an earlier agent started it."""
     backoff: Backoff = field(default_factory=Backoff)
@@ -69,7 +71,9 @@ class Launches:
         for run, watch in list(self._watches.items()):
             if watch.backoff.due:
                 self._guarded(run, watch)
-        while len(self._watches) < self._slots:
+        while (request := self._requests.claim(self._me, (CONTROL,))) is not None:
+            self.take(request)
+        while sum(not watch.control for watch in self._watches.values()) < self._slots:
             request = self._requests.claim(self._me, (LAUNCH,))
             if request is None:
                 return
@@ -87,7 +91,7 @@ class Launches:
             self._say(f"launch of {run or '?'} given up: {wrong}")
             self._requests.finish(request.id, error=str(wrong))
             return
-        watch = self._watches[run] = Watch(folder, request.id)
+        watch = self._watches[run] = Watch(folder, request.id, control=request.kind == CONTROL)
         if status.ended:
             self._conclude(run, watch)
         else:
@@ -95,7 +99,9 @@ class Launches:
 
     def adopt(self, run: str) -> None:
         """Follow a run that has begun and has no request."""
-        watch = self._watches[run] = Watch(RunFolder.of(self._workspace, run), "")
+        folder = RunFolder.of(self._workspace, run)
+        spec = folder.spec()
+        watch = self._watches[run] = Watch(folder, "", control=spec is not None and spec.control)
         self._guarded(run, watch)
 
     def _guarded(self, run: str, watch: Watch) -> None:

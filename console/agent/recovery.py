@@ -7,7 +7,7 @@ from pathlib import Path
 
 from backends.contract import Backend, all_pages
 from backends.entities import Run, RunStatus
-from backends.local.launcher import LAUNCH, launch_key
+from backends.local.launcher import LAUNCHES, kind_of, launch_key
 from backends.local.run_folder import RunFolder
 from backends.local.settle import Standing, now, standing
 from backends.query import And, Compare, In, Key, Query
@@ -26,7 +26,8 @@ def take_over_requests(backend: Backend, launches: Launches, say: Callable[[str]
     requests = backend.need("requests")
     for request in requests.list(states=("claimed",), kind=REGISTER, limit=10_000):
         requests.release(request.id)
-    for request in requests.list(states=("claimed",), kind=LAUNCH, limit=10_000):
+    claimed = [each for kind in LAUNCHES for each in requests.list(states=("claimed",), kind=kind, limit=10_000)]
+    for request in claimed:
         run = str(request.payload.get("run", ""))
         say(f"run {run}: taken over from {request.claimed_by}")
         launches.take(request)
@@ -70,7 +71,11 @@ def _reconcile(backend: Backend, folder: RunFolder, run: Run, launches: Launches
         say(f"run {run.id}: stopped before it began")
         return
     request = backend.need("requests").add(
-        LAUNCH, {"run": run.id}, key=launch_key(run.id), created_by=run.created_by or "agent", priority=spec.priority
+        kind_of(spec),
+        {"run": run.id},
+        key=launch_key(run.id),
+        created_by=run.created_by or "agent",
+        priority=spec.priority,
     )
     if request.state not in ("waiting", "claimed"):
         reason = f"never begun, and its launch request is {request.state.value}" + (

@@ -22,6 +22,7 @@ NOUNS: dict[str, str] = {
     "demo": "A living workspace on real data (flights 2013), then the console.",
     "dataset": "Import, look at and compare versions of data.",
     "run": "Start, follow, compare and stop training runs.",
+    "sweep": "Search parameters: many runs of one recipe, the best found.",
     "experiment": "Groups of runs.",
     "model": "Register, promote, roll back model versions.",
     "prompt": "Versions of prompts, and which of them callers get.",

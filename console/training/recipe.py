@@ -19,6 +19,7 @@ import msgspec
 from backends.contract import Invalid, NotFound, Refused
 from backends.entities import Column, Record
 from console.training.audit.rules import AuditRules, wrong_rule
+from console.training.sweep.space import Dimension, SweepPlan, wrong_plan
 
 CLASSIFICATION_METRICS = ("auc", "log_loss", "accuracy", "brier", "f1")
 REGRESSION_METRICS = ("rmse", "mae", "r2")
@@ -99,6 +100,8 @@ class Recipe(Record, frozen=True, kw_only=True, forbid_unknown_fields=True):
     preprocess: Preprocess = Preprocess()
     metrics: MetricChoice = MetricChoice()
     audit: AuditRules = AuditRules()
+    sweep: SweepPlan | None = None
+    """What is searched when the recipe is swept; a single run does not look at it."""
 
     @property
     def time_column(self) -> str:
@@ -129,6 +132,7 @@ _TABLES: dict[str, type[Record]] = {
     "estimator": EstimatorChoice,
     "metrics": MetricChoice,
     "audit": AuditRules,
+    "sweep": SweepPlan,
 }
 
 
@@ -276,8 +280,8 @@ def _plain(message: str, path: str) -> str:
     if not found:
         return f"{message[0].lower()}{message[1:]}."
     table, _, key = path.rpartition(".")
-    kind = next(field.type for field in msgspec.structs.fields(_TABLES[table]) if field.encode_name == key)
-    valid = get_args(kind)
+    fields = msgspec.structs.fields(Dimension if table == "sweep.space" else _TABLES[table])
+    valid = get_args(next(field.type for field in fields if field.encode_name == key))
     return f"{found[1]!r} is not known{did_you_mean(found[1], valid)} Valid: {', '.join(valid)}."
 
 
@@ -316,6 +320,9 @@ def _check_values(recipe: Recipe, place: _Place) -> None:
     trouble = wrong_rule(recipe.audit)
     if trouble is not None:
         raise wrong(f"audit.{trouble[0]}", trouble[1])
+    trouble = wrong_plan(recipe.sweep) if recipe.sweep is not None else None
+    if trouble is not None:
+        raise wrong(f"sweep.{trouble[0]}", trouble[1])
     if recipe.metrics.primary and recipe.metrics.report and recipe.metrics.primary not in recipe.metrics.report:
         raise wrong("metrics.primary", f"{recipe.metrics.primary!r} is not in metrics.report; add it there.")
     if not 0 < recipe.split.test < 1:

@@ -35,6 +35,7 @@ def start_run(
     origin: str = "",
     source: str = "recipe",
     tags: Mapping[str, str] | None = None,
+    parent: str = "",
     override_checks: bool = False,
     on_progress: Callable[[Progress], None] | None = None,
 ) -> Run:
@@ -67,6 +68,7 @@ def start_run(
         tags={key: value for key, value in given.items() if value},
         inputs=[DatasetInput(dataset=version.dataset, version=version.version, digest=version.digest)],
         source=code,
+        parent=parent,
         mutation=mutation,
     )
     if run.status is not RunStatus.QUEUED:

@@ -1,0 +1,202 @@
+"""The process of a sweep: `python -m console.training.sweep.controller` in the folder of the sweep's run.
+
+It keeps `parallel` trials going until the budget is spent, prunes, and ends. Its only state is the store: killed at any
+moment, another one goes on where it was. SIGTERM stops the trials that are running, and then itself.
+"""
+
+from __future__ import annotations
+
+import signal
+import time
+from pathlib import Path
+from types import FrameType
+from typing import Final
+
+import msgspec
+
+from backends.connect import connect
+from backends.contract import Backend, BackendError, Conflict, Mutation
+from backends.entities import Record, Run, RunStatus
+from console.training.channel import Channel
+from console.training.recipe import Recipe, parse_recipe
+from console.training.start import RECIPE, start_run, stop_run
+from console.training.sweep.space import SweepPlan
+from console.training.sweep.trials import NUMBER, PARAMS, PAUSED, PRUNED, Trial, best_of, since_best, trials_of
+
+LOOK_S: Final = 0.25
+FAILURES: Final = 5
+"""So many trials may fail before any finished: then the recipe is at fault, not the parameters."""
+
+
+class SweepJob(Record, frozen=True, kw_only=True):
+    """`sweep.json`: what the controller is told."""
+
+    place: str
+    """URL of the backend."""
+    sweep: str
+    """Id of the sweep's run."""
+    actor: str
+
+
+class Controller:
+    """One sweep, brought to its end."""
+
+    def __init__(self, backend: Backend, job: SweepJob, text: str, channel: Channel) -> None:
+        self.backend = backend
+        self.runs = backend.need("runs")
+        self.job = job
+        self.text = text
+        self.recipe: Recipe = parse_recipe(text, RECIPE)
+        assert self.recipe.sweep is not None  # noqa: S101 checked before it was started
+        self.plan: SweepPlan = self.recipe.sweep
+        self.primary = self.recipe.primary()
+        self.channel = channel
+        self.stopping = False
+        self.began = time.monotonic()
+        self.courses: dict[str, list[float]] = {}
+        self._ended_read: set[str] = set()
+        self._said = -1
+        self._token: object = None
+        self._exhausted = False
+
+    def run(self) -> str:
+        """Until the budget is spent; why it ended, in words."""
+        from console.training.sweep.asking import ask, hopeless
+
+        while True:
+            trials = trials_of(self.backend, self.job.sweep, self.primary)
+            running = [trial for trial in trials if not trial.status.ended]
+            if self.stopping:
+                for trial in running:
+                    self._stop(trial, "the sweep was stopped", "")
+                return "stopped"
+            self._tell(trials)
+            why = self._spent(trials)
+            if why and not running:
+                return why
+            if not why and not self._paused():
+                free = self.plan.parallel - len(running)
+                for number in range(len(trials), min(len(trials) + free, self.plan.trials)):
+                    params = ask(self.plan, self.primary, trials, number)
+                    if params is None:
+                        self._exhausted = True
+                        break
+                    trials.append(self._start(number, params))
+            if self.plan.pruner != "none" and running:
+                self._read_courses(trials)
+                for trial in running:
+                    if not trial.pruned and hopeless(self.plan, self.primary, trials, self.courses, trial):
+                        self._stop(trial, f"pruned: its {self.primary} is behind the others'", PRUNED)
+            self._wait()
+
+    def _spent(self, trials: list[Trial]) -> str:
+        """Why no further trial is begun, or empty."""
+        plan = self.plan
+        if len(trials) >= plan.trials:
+            return f"{plan.trials} trials were tried"
+        if self._exhausted:
+            return f"all {len(trials)} combinations were tried"
+        if plan.max_minutes and time.monotonic() - self.began > plan.max_minutes * 60:
+            return f"{plan.max_minutes:g} minutes are over"
+        if plan.patience and best_of(trials, self.primary) and since_best(trials, self.primary) >= plan.patience:
+            return f"{plan.patience} trials brought nothing better"
+        failed = [trial for trial in trials if trial.status is RunStatus.FAILED]
+        if len(failed) >= FAILURES and best_of(trials, self.primary) is None:
+            reason = self.runs.get(failed[-1].run).reason
+            raise BackendError(f"the first {len(failed)} trials failed, so no more were begun; the last one: {reason}")
+        return ""
+
+    def _start(self, number: int, params: dict[str, str | int | float | bool]) -> Trial:
+        said = ", ".join(f"{name} {_short(value)}" for name, value in params.items())
+        mutation = Mutation(
+            actor=self.job.actor, reason=f"trial {number} of sweep {self.job.sweep[:8]}",
+            key=f"sweep:{self.job.sweep}:{number}",
+        )  # fmt: skip
+        # Encoded as JSON text, so that a text such as "1" stays one.
+        overrides = {name: msgspec.json.encode(value).decode() for name, value in params.items()}
+        run: Run = start_run(
+            self.backend, self.text, mutation, name=f"{self.recipe.name or 'trial'} {number}", overrides=overrides,
+            source=RECIPE, parent=self.job.sweep,
+            tags={NUMBER: str(number), PARAMS: msgspec.json.encode(params).decode(), "console.register": ""},
+        )  # fmt: skip
+        self.channel.note(f"trial {number}: run {run.id[:8]}, {said}")
+        return Trial(number=number, run=run.id, name=run.name, status=run.status, params=params)
+
+    def _stop(self, trial: Trial, why: str, tag: str) -> None:
+        mutation = Mutation(actor=self.job.actor, reason=why, action="sweep.prune" if tag else "run.stop")
+        try:
+            if tag:
+                self.runs.set_tags(trial.run, {tag: "1"}, mutation)
+            stop_run(self.backend, trial.run, mutation)
+        except Conflict:
+            return  # it ended by itself meanwhile
+        self.channel.note(f"trial {trial.number}: {why}")
+
+    def _read_courses(self, trials: list[Trial]) -> None:
+        """How the primary metric went, stage by stage; of an ended trial it is read once."""
+        for trial in trials:
+            if trial.run in self.courses and trial.status.ended and trial.run in self._ended_read:
+                continue
+            points = self.runs.points(trial.run, self.primary, limit=1_000).items
+            self.courses[trial.run] = [point.value for point in points]
+            if trial.status.ended:
+                self._ended_read.add(trial.run)
+
+    def _tell(self, trials: list[Trial]) -> None:
+        """Progress, and the best so far as a metric of the sweep itself."""
+        ended = sum(trial.status.ended for trial in trials)
+        if ended == self._said:
+            return
+        self._said = ended
+        best = best_of(trials, self.primary)
+        words = f"{ended} of {self.plan.trials} trials"
+        if best is not None and best.value is not None:
+            words += f", best {self.primary} {best.value:.5g} in trial {best.number}"
+            self.channel.metrics({self.primary: best.value, "best.trial": float(best.number)}, ended)
+        self.channel.progress(min(ended / self.plan.trials, 1.0), words)
+
+    def _paused(self) -> bool:
+        return PAUSED in self.runs.get(self.job.sweep).tags
+
+    def _wait(self) -> None:
+        """Until something in the store changed, or a while is over: a budget of time may have run out."""
+        until = time.monotonic() + 5.0
+        while not self.stopping and time.monotonic() < until:
+            token = self.backend.changed()
+            if token != self._token:
+                self._token = token
+                time.sleep(0.05)  # what comes together is looked at together
+                return
+            time.sleep(LOOK_S)
+
+
+def _short(value: object) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def main() -> int:
+    channel = Channel()
+    folder = Path.cwd()
+    job = msgspec.json.decode((folder / "sweep.json").read_bytes(), type=SweepJob)
+    backend = connect("sweep", job.place)
+    try:
+        controller = Controller(backend, job, (folder / RECIPE).read_text(encoding="utf-8"), channel)
+
+        def stop(_signal: int, _frame: FrameType | None) -> None:
+            controller.stopping = True
+
+        signal.signal(signal.SIGTERM, stop)
+        signal.signal(signal.SIGINT, stop)
+        why = controller.run()
+        channel.note(why)
+        channel.progress(1.0, why)
+    except BackendError as error:
+        channel.say(fail=" ".join(str(error).split()))
+        return 1
+    finally:
+        backend.close()
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,29 @@
+"""Which parameters of a sweep mattered, worked out in a process of its own: optuna and a forest take a second."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import msgspec
+
+from console.offload import Speaker, run_offloaded
+from console.training.sweep.begin import SweepState
+
+
+def importance_offloaded(state: SweepState) -> dict[str, float]:
+    """As `asking.importance`."""
+    with TemporaryDirectory() as folder:
+        file = Path(folder) / "sweep.json"  # a thousand trials are too long for a command line
+        file.write_bytes(msgspec.json.encode(state))
+        found: dict[str, float] = run_offloaded("console.training.sweep.importance", [str(file)])
+    return dict(sorted(found.items(), key=lambda pair: -pair[1]))
+
+
+if __name__ == "__main__":
+    from console.training.sweep.asking import importance
+
+    speaker = Speaker()
+    told = msgspec.json.decode(Path(sys.argv[1]).read_bytes(), type=SweepState)
+    speaker.result(importance(told.plan, told.primary, told.trials))
