@@ -188,6 +188,10 @@ def _returnable(here: Situation) -> str:
     return _no_aliases(here) or _a_model(here)
 
 
+def _a_dataset(here: Situation) -> str:
+    return "" if isinstance(here.selected, Dataset | DatasetVersion) else "select a dataset or a version first"
+
+
 def _an_alert(here: Situation) -> str:
     if not isinstance(here.selected, Alert):
         return "select an alert first"
@@ -362,6 +366,22 @@ ACTIONS: tuple[Action, ...] = (
         ("stop-import",),
         mutates=True,
         needs="datasets",
+    ),
+    Action(
+        "transform",
+        "f",
+        "transform",
+        "Make new versions of the selected one by a recipe of steps, after a look at a sample.",
+        "transforms:transform",
+        ("datasets",),
+        Tier.REVERSIBLE,
+        _a_dataset,
+        ("transform",),
+        "file",
+        "mlops-console dataset transform NAME@VERSION --recipe FILE",
+        footer=12,
+        mutates=True,
+        needs="definitions",
     ),
     Action(
         "rows",
