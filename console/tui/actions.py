@@ -369,7 +369,7 @@ ACTIONS: tuple[Action, ...] = (
     ),
     Action(
         "transform",
-        "f",
+        "T",
         "transform",
         "Make new versions of the selected one by a recipe of steps, after a look at a sample.",
         "transforms:transform",

@@ -31,9 +31,9 @@ async def test_a_preview_comes_before_the_versions_and_escape_keeps_nothing(
     async with on_stage(session(tmp_path / "w")) as (app, pilot):
         await press(app, pilot, "2", "i", *"old.csv", "ctrl+s")
         await until(app, pilot, "old@1", timeout=20.0)
-        await press(app, pilot, "f", *"absent.toml", "ctrl+s")
+        await press(app, pilot, "T", *"absent.toml", "ctrl+s")
         assert "no such file" in screen(app)
-        await press(app, pilot, "escape", "f", "down")
+        await press(app, pilot, "escape", "T", "down")
         assert "scale.toml" in screen(app)
         await press(app, pilot, "ctrl+s")
         await until(app, pilot, "normalise", timeout=20.0)
@@ -45,7 +45,7 @@ async def test_a_preview_comes_before_the_versions_and_escape_keeps_nothing(
         assert app.session is not None
         datasets = app.session.backend.need("datasets")
         assert [each.name for each in datasets.page().items] == ["old"]
-        await press(app, pilot, "f", "down", "ctrl+s")
+        await press(app, pilot, "T", "down", "ctrl+s")
         await until(app, pilot, "normalise", timeout=20.0)
         await press(app, pilot, "y")
         await until(app, pilot, "old-scale-held", timeout=20.0)
