@@ -364,6 +364,8 @@ class ModelFile(Record, frozen=True, kw_only=True):
     """Artifact path within the run."""
     untrusted: tuple[str, ...] = ()
     """Types in the file that the console's allow-list does not hold."""
+    inspected: bool = False
+    """Somebody looked for such types; else that `untrusted` is empty says nothing."""
     libraries: dict[str, str] = {}
     owner: str = ""
     """Id of the logged model that keeps the file, where it is not the version's run."""

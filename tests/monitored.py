@@ -95,7 +95,9 @@ def register(
     version: ModelVersion = registry.register(
         model,
         run=run.id,
-        file=ModelFile(sha256=file.sha256, bytes=file.bytes, format=file.format, path="model/model.skops"),
+        file=ModelFile(
+            sha256=file.sha256, bytes=file.bytes, format=file.format, path="model/model.skops", inspected=True
+        ),
         signature=Signature(inputs=columns),
         mutation=WHO,
     )

@@ -107,6 +107,10 @@ def types_gate(version: ModelVersion) -> GateResult:
         return _result(
             "types", WARN, file.format, rule, f"{file.format} files run code when loaded and cannot be inspected"
         )
+    if file.format == "skops" and not file.inspected:
+        return _result(
+            "types", WARN, "not inspected", rule, "logged by other code; its types are looked at before it is loaded"
+        )
     return _result("types", PASS, file.format, rule)
 
 

@@ -92,6 +92,7 @@ def save_model(model: Any, path: Path) -> ModelFile:
         format=FORMAT,
         path="/".join(path.parts[-2:]),
         untrusted=untrusted_types(path),
+        inspected=True,
         libraries=library_versions(),
     )
 

@@ -46,7 +46,11 @@ def add_run(backend: Backend, name: str = "flights-hgb", status: RunStatus = Run
 
 def add_version(backend: Backend, model: str, run: Run) -> ModelVersion:
     return backend.need("registry").register(
-        model, run=run.id, file=ModelFile(sha256="ab" * 32, format="skops"), signature=Signature(), mutation=by()
+        model,
+        run=run.id,
+        file=ModelFile(sha256="ab" * 32, format="skops", inspected=True),
+        signature=Signature(),
+        mutation=by(),
     )
 
 

@@ -58,7 +58,14 @@ def finished_run(
         "features": [],
         "signature": msgspec.to_builtins(Signature(inputs=columns, outputs=outputs)),
         "file": msgspec.to_builtins(
-            ModelFile(sha256=sha256, bytes=len(content), format="skops", path="model/model.skops", untrusted=untrusted)
+            ModelFile(
+                sha256=sha256,
+                bytes=len(content),
+                format="skops",
+                path="model/model.skops",
+                untrusted=untrusted,
+                inspected=True,
+            )
         ),
         "test": {"dataset": "flights", "version": "1", "digest": digest, "rows": 100, "rows_sha256": rows},
     }

@@ -5,12 +5,13 @@ from __future__ import annotations
 import threading
 import time
 
+import msgspec
 import pytest
 
 from backends.contract import Conflict, Invalid, Mutation, NotFound, Refused
 from backends.entities import Column, ColumnType, GateStatus, ModelFile, RunStatus, Signature
 from console.promotion.at import version_at
-from console.promotion.gates import evaluate_gates
+from console.promotion.gates import evaluate_gates, types_gate
 from console.promotion.promote import case_for, promote
 from console.promotion.register import register_run
 from console.promotion.rollback import rollback, rollback_target
@@ -130,6 +131,13 @@ def test_a_damaged_model_file_fails(backend, tmp_path):
     version = version_of(backend, tmp_path)
     damage(backend, version)
     assert gate(backend, version, "artifact").status is GateStatus.FAIL
+
+
+def test_a_file_that_nobody_looked_into_is_not_called_safe(backend, tmp_path):
+    known = version_of(backend, tmp_path)
+    unseen = msgspec.structs.replace(known, file=msgspec.structs.replace(known.file, inspected=False))
+    found = types_gate(unseen)
+    assert (found.status, found.value) == (GateStatus.WARN, "not inspected")
 
 
 def test_untrusted_types_fail_and_are_named(backend, tmp_path):
