@@ -6,7 +6,7 @@ from pathlib import Path
 
 from textual.suggester import Suggester
 
-ENDINGS = (".csv", ".tsv", ".txt", ".jsonl", ".ndjson", ".json", ".parquet", ".gz")
+ENDINGS = (".csv", ".tsv", ".txt", ".jsonl", ".ndjson", ".json", ".parquet", ".pq", ".gz", ".zst")
 """What an import reads."""
 
 LOOKED_AT = 2000

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 from console.tui.file_names import complete_file, data_files
@@ -51,3 +53,50 @@ async def test_a_file_that_is_not_there_is_told_with_the_one_that_is(
     async with on_stage(session(tmp_path / "w")) as (app, pilot):
         await press(app, pilot, "2", "i", *"big", "ctrl+s")
         assert "did you mean big.csv?" in screen(app)
+
+
+async def test_a_folder_and_a_query_come_in_by_the_same_form(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for month in (1, 2):
+        (tmp_path / f"flights/month={month}").mkdir(parents=True)
+        (tmp_path / f"flights/month={month}/a.csv").write_text(f"a\n{month}\n")
+    with closing(sqlite3.connect(tmp_path / "f.db")) as connection:
+        connection.execute("CREATE TABLE f (id INTEGER)")
+        connection.executemany("INSERT INTO f VALUES (?)", [(number,) for number in range(7)])
+        connection.commit()
+    async with on_stage(session(tmp_path / "w"), size=(120, 30)) as (app, pilot):
+        await press(app, pilot, "2", "i", *"flights", "ctrl+s")
+        await until(app, pilot, "flights@1: 2 rows, 2 columns. 2 files", timeout=30.0)
+        await press(app, pilot, "i", *"sqlite:///f.db", "tab", *"rows", "ctrl+s")
+        assert "this is a database: write the query" in screen(app)
+        await press(app, pilot, "tab", "tab", *"SELECT id FROM f ORDER BY id", "enter")
+        await until(app, pilot, "rows@1: 7 rows", timeout=30.0)
+        assert app.session is not None
+        assert "SELECT id FROM f" in app.session.backend.need("datasets").version("rows@1").source
+
+
+async def test_a_password_is_not_taken_from_the_form(tmp_path: Path) -> None:
+    async with on_stage(session(tmp_path / "w"), size=(120, 30)) as (app, pilot):
+        await press(app, pilot, "2", "i", *"postgresql://ann:geheim@db/f", "tab", *"x", "ctrl+s")
+        assert "$NAME" in screen(app)
+        await press(app, pilot, "escape", "i", *"$NO_SUCH_URL", "tab", *"x", "ctrl+s")
+        assert "NO_SUCH_URL, which is not set" in screen(app)
+
+
+async def test_an_import_under_way_is_stopped_by_its_key_and_a_yes(tmp_path: Path) -> None:
+    long = tmp_path / "long.csv"
+    long.write_text("a,b\n" + "".join(f"{number},{number}\n" for number in range(3_000_000)))
+    async with on_stage(session(tmp_path / "w"), size=(120, 30)) as (app, pilot):
+        await press(app, pilot, "2", "x")
+        assert "no import is under way" in screen(app)
+        await press(app, pilot, "i", *str(long), "ctrl+s")
+        shown = await until(app, pilot, "x stops", timeout=30.0)
+        assert "importing long.csv" in shown
+        assert "eta" in shown
+        await press(app, pilot, "x")
+        assert "Stop importing long.csv" in screen(app)
+        await press(app, pilot, "y")
+        await until(app, pilot, "nothing of it was kept", timeout=30.0)
+        assert app.session is not None
+        assert not app.session.backend.need("datasets").page().items
+        assert not list((tmp_path / "w" / "tmp").iterdir())
