@@ -174,6 +174,7 @@ class Correlation(OfNumbers):
         super().__init__(check, source)
         self.reads = () if self.trouble else check.columns
         self._n = 0
+        self._origin: tuple[float, float] | None = None
         self._mean = (0.0, 0.0)
         self._sums = (0.0, 0.0, 0.0)
 
@@ -193,6 +194,10 @@ class Correlation(OfNumbers):
         n = len(x)
         if not n:
             return
+        if self._origin is None:
+            self._origin = (float(x[0]), float(y[0]))
+        # From a value of its own: the digits of a large number that hardly varies would else be lost in the sums.
+        x, y = x - self._origin[0], y - self._origin[1]
         mx, my = float(x.mean()), float(y.mean())
         x, y = x - mx, y - my
         dx, dy = mx - self._mean[0], my - self._mean[1]
