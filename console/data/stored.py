@@ -24,7 +24,11 @@ def dictionary_file(datasets: DatasetStore, version: DatasetVersion, texts: Sequ
     import pyarrow.parquet as pq
 
     path = datasets.path(version.ref)
-    with told_if_damaged(version.ref, path), pq.ParquetFile(path, read_dictionary=list(texts) or None) as file:
+    # Without a buffer for all that is to come: who reads batch by batch would hold the whole file by the end.
+    with (
+        told_if_damaged(version.ref, path),
+        pq.ParquetFile(path, read_dictionary=list(texts) or None, pre_buffer=False) as file,
+    ):
         yield file
 
 

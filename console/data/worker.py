@@ -99,7 +99,9 @@ def _bias(_datasets: DatasetStore, args: argparse.Namespace, speaker: Speaker) -
 
 def _check(_datasets: DatasetStore, args: argparse.Namespace, speaker: Speaker) -> Any:
     from console.data.checks.asked import check_as_asked
+    from console.data.lean import spare_pandas
 
+    spare_pandas()
     return check_as_asked(
         args.backend,
         args.ref,
@@ -112,6 +114,9 @@ def _check(_datasets: DatasetStore, args: argparse.Namespace, speaker: Speaker) 
 
 
 def _suggest(datasets: DatasetStore, args: argparse.Namespace, speaker: Speaker) -> Any:
+    from console.data.lean import spare_pandas
+
+    spare_pandas()
     from console.data.checks.suggest import suggest_checks
 
     return suggest_checks(datasets, args.ref, target=args.target, progress=speaker.progress)

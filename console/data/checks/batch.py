@@ -13,6 +13,9 @@ import msgspec
 from console.data.checks.hashing import MISSING, fold, hash_numbers, hash_texts
 from console.data.rows import plain
 
+NEAR = 4096
+"""Whole numbers that span less are coded by their distance from the least, without sorting."""
+
 
 class Rows:
     """`batch` is a pyarrow RecordBatch; `first` the number of its first row in the version, from 0."""
@@ -53,11 +56,8 @@ class Rows:
         """uint64 a row over these columns, in this order."""
         key = ("hashes", "\0".join(names))
         if key not in self._known:
-            found = None
-            for name in names:
-                words = self._once("hash", name, lambda _, name=name: self._hash(name))
-                found = words if found is None else fold(found, words)
-            self._known[key] = found
+            each = [self._once("hash", name, lambda _, name=name: self._hash(name)) for name in names]
+            self._known[key] = fold(*each) if len(each) > 1 else each[0]
         return self._known[key]
 
     def codes(self, name: str) -> tuple[list[str], Any]:
@@ -65,7 +65,7 @@ class Rows:
         import numpy as np
 
         if self.kind(name) in ("number", "time"):
-            values, at = np.unique(self.numbers(name), return_inverse=True)
+            values, at = _coded(self.numbers(name))
             words = [shown(value.item()) for value in values]
             if self.array(name).type == "bool":
                 words = [("false", "true")[int(value)] for value in values]
@@ -183,6 +183,17 @@ def _filled(values: Any) -> Any:
     if isinstance(values, pa.ChunkedArray):
         values = values.combine_chunks()
     return pc.fill_null(values, "") if values.null_count else values
+
+
+def _coded(values: Any) -> tuple[Any, Any]:
+    """As `np.unique` with its inverse; values that may not occur are among them where whole numbers lie close."""
+    import numpy as np
+
+    if values.dtype.kind == "i" and len(values):
+        low, high = int(values.min()), int(values.max())
+        if high - low < NEAR:
+            return np.arange(low, high + 1), values - low
+    return np.unique(values, return_inverse=True)
 
 
 def _missing(array: Any) -> Any:

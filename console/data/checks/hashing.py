@@ -10,27 +10,24 @@ from __future__ import annotations
 from typing import Any
 
 _ODD = 0x9E3779B97F4A7C15
-_MIX_1 = 0xBF58476D1CE4E5B9
-_MIX_2 = 0x94D049BB133111EB
+_MIX = 0xBF58476D1CE4E5B9
 _EXACT = 2**53
 MISSING = 0x5851F42D4C957F2D
 """What stands for a missing value: missing equals missing, as people mean it when they look for repeated rows."""
 
 
 def mix(words: Any) -> Any:
-    """The finaliser of splitmix64 on each of an array of uint64, in place: every bit depends on every other."""
+    """Stirs each of an array of uint64, in place. One to one: different words stay different."""
     import numpy as np
 
-    words ^= words >> np.uint64(30)
-    words *= np.uint64(_MIX_1)
-    words ^= words >> np.uint64(27)
-    words *= np.uint64(_MIX_2)
-    words ^= words >> np.uint64(31)
+    words ^= words >> np.uint64(32)
+    words *= np.uint64(_MIX)
+    words ^= words >> np.uint64(29)
     return words
 
 
 def hash_numbers(values: Any) -> Any:
-    """uint64 of an int64 or float64 array. The same number hashes alike as int and as float; so do 0 and -0."""
+    """uint64 of an int64 or float64 array, one to one. A number hashes alike as int and as float; so do 0, -0."""
     import numpy as np
 
     if values.dtype.kind == "f":
@@ -77,10 +74,13 @@ def _of_length(data: Any, starts: Any, length: int) -> Any:
     return mix(words)
 
 
-def fold(hashes: Any, more: Any) -> Any:
-    """The hash of (what `hashes` stands for, then `more`): order counts."""
+def fold(hashes: Any, *others: Any) -> Any:
+    """The hash of (what `hashes` stands for, then the others): order counts. A new array."""
     import numpy as np
 
-    words = hashes * np.uint64(_ODD)
-    words ^= more
-    return mix(words)
+    words = hashes.copy()
+    for more in others:
+        words *= np.uint64(_ODD)
+        words ^= words >> np.uint64(31)
+        words += more
+    return words

@@ -31,9 +31,10 @@ class Leakage(Examiner):
         self._parts: dict[str, list[Any]] = {name: [] for name in self.reads}
 
     def add(self, rows: Rows) -> None:
+        import numpy as np
         import pyarrow as pa
 
-        at = pa.array(range((-rows.first) % self._step, len(rows), self._step), pa.int32()) if self._step > 1 else None
+        at = pa.array(np.arange((-rows.first) % self._step, len(rows), self._step)) if self._step > 1 else None
         for name in self.reads:
             array = rows.array(name)
             if pa.types.is_dictionary(array.type):
@@ -109,16 +110,14 @@ class Label:
             values[feature.is_null().to_numpy()] = np.nan
             missing = np.isnan(values)
             ways = [np.where(missing, fill, values) for fill in ((-np.inf, np.inf) if missing.any() else (0.0,))]
-            codes = _bins(values)
+            ranks = [_ranks(way) for way in ways]
+            codes = np.where(missing, BINS, ((ranks[0] - 0.5) * BINS / len(values)).astype(np.int64))
         else:
-            ways, codes = [], _codes(feature)
+            ways, ranks, codes = [], [], _codes(feature)
         if self._values is not None:
-            found = [_r_squared(way, self._values) for way in ways] + [
-                _r_squared(self._told(codes, self._values), self._values)
-            ]
-            return max(found)
+            told = self._told(codes, self._values)
+            return max(_r_squared(way, self._values) for way in [*ways, told])
         best = 0.0
-        ranks = [_ranks(way) for way in ways]
         for wanted in self._classes:
             of_bins = _ranks(self._told(codes, wanted.astype(np.float64)))
             for each in [*ranks, of_bins]:
@@ -132,14 +131,13 @@ class Label:
         import numpy as np
 
         told = np.empty(len(codes))
-        half = np.arange(len(codes)) % 2
         size = int(codes.max()) + 1 if len(codes) else 0
         for side in (0, 1):
-            other = half != side
-            overall = label[other].mean() if other.any() else 0.0
-            counts = np.bincount(codes[other], minlength=size)
-            sums = np.bincount(codes[other], weights=label[other], minlength=size)
-            told[half == side] = ((sums + overall) / (counts + 1))[codes[half == side]]
+            theirs, said = codes[1 - side :: 2], label[1 - side :: 2]
+            overall = said.mean() if len(said) else 0.0
+            counts = np.bincount(theirs, minlength=size)
+            sums = np.bincount(theirs, weights=said, minlength=size)
+            told[side::2] = ((sums + overall) / (counts + 1))[codes[side::2]]
         return told
 
 
@@ -167,19 +165,8 @@ def _r_squared(x: Any, y: Any) -> float:
     if len(x) < 3:
         return 0.0
     x, y = x - x.mean(), y - y.mean()
-    spread = float(x @ x) * float(y @ y)
-    return float(x @ y) ** 2 / spread if spread else 0.0
-
-
-def _bins(values: Any) -> Any:
-    """Codes by 64 quantile bins; missing ones have a bin of their own."""
-    import numpy as np
-
-    there = values[np.isfinite(values)]
-    edges = np.unique(np.quantile(there, np.linspace(0, 1, BINS + 1)[1:-1])) if len(there) else np.empty(0)
-    codes = np.searchsorted(edges, values, side="left")
-    codes[np.isnan(values)] = len(edges) + 1
-    return codes
+    spread = float((x * x).sum()) * float((y * y).sum())
+    return float((x * y).sum()) ** 2 / spread if spread else 0.0
 
 
 def _codes(texts: Any) -> Any:

@@ -179,5 +179,5 @@ def _correlation(x: Any, y: Any) -> float:
     if len(x) < 50:
         return 0.0
     x, y = x - x.mean(), y - y.mean()
-    spread = math.sqrt(float(x @ x)) * math.sqrt(float(y @ y))
-    return float(x @ y) / spread if spread else 0.0
+    spread = math.sqrt(float((x * x).sum())) * math.sqrt(float((y * y).sum()))
+    return float((x * y).sum()) / spread if spread else 0.0

@@ -14,7 +14,7 @@ from console.data.stored import stored_file
 
 BATCH_ROWS = 1 << 16
 """What the arrays of a few columns of so many rows need fits into a core's cache."""
-FEW_TEXTS = 1_000
+FEW_TEXTS = 10_000
 """Texts that have at most so many different values in the first rows are read as a dictionary and indices."""
 
 
@@ -82,9 +82,10 @@ class Source:
         path = self.datasets.path(self.version.ref)
         first = 0
         with told_if_damaged(self.version.ref, path):
-            with pq.ParquetFile(path) as file:
+            # Without a buffer for all that is to come: it would hold the whole file by the end.
+            with pq.ParquetFile(path, pre_buffer=False) as file:
                 few = self._few_texts(file, [name for name in names if name not in plain])
-            with pq.ParquetFile(path, read_dictionary=few) as file:
+            with pq.ParquetFile(path, read_dictionary=few, pre_buffer=False) as file:
                 for batch in file.iter_batches(batch_size=BATCH_ROWS, columns=list(names), use_threads=False):
                     yield Rows(batch, first)
                     first += batch.num_rows
@@ -117,9 +118,10 @@ class Source:
         """The numbers of a column that are there, as a new float64 array."""
         import numpy as np
 
-        column = self.whole(name)
-        values = numbers(column.drop_null()).astype(np.float64)
-        return values[~np.isnan(values)]
+        values = numbers(self.whole(name).drop_null())
+        values = values.astype(np.float64)  # a copy in any case: who asks may sort it in place
+        missing = np.isnan(values)
+        return values[~missing] if missing.any() else values
 
     def counts(self, name: str) -> dict[str, int]:
         """How often each value of a column comes, as text; missing left out."""

@@ -183,13 +183,10 @@ class Correlation(OfNumbers):
             return
         import numpy as np
 
-        x, y = (rows.numbers(name).astype(np.float64) for name in self.check.columns)
-        both = ~(np.isnan(x) | np.isnan(y))
-        for name in self.check.columns:
-            missing = rows.missing(name)
-            if missing is not None:
-                both &= ~missing
-        if not both.all():
+        x, y = (rows.numbers(name).astype(np.float64, copy=False) for name in self.check.columns)
+        lacking = [missing for name in self.check.columns if (missing := rows.missing(name)) is not None]
+        if lacking:
+            both = ~np.logical_or.reduce(lacking)
             x, y = x[both], y[both]
         n = len(x)
         if not n:
@@ -203,7 +200,12 @@ class Correlation(OfNumbers):
         dx, dy = mx - self._mean[0], my - self._mean[1]
         total = self._n + n
         part = self._n * n / total
-        fresh = (float(x @ x) + dx * dx * part, float(y @ y) + dy * dy * part, float(x @ y) + dx * dy * part)
+        # Not `x @ x`: BLAS would set idle cores spinning for so little.
+        fresh = (
+            float((x * x).sum()) + dx * dx * part,
+            float((y * y).sum()) + dy * dy * part,
+            float((x * y).sum()) + dx * dy * part,
+        )
         self._sums = (self._sums[0] + fresh[0], self._sums[1] + fresh[1], self._sums[2] + fresh[2])
         self._mean = (self._mean[0] + dx * n / total, self._mean[1] + dy * n / total)
         self._n = total

@@ -82,6 +82,32 @@ class Hashes:
         return whole
 
 
+class Places:
+    """Which row of the version the n-th row that was kept is, where rows with a missing value were left out."""
+
+    def __init__(self) -> None:
+        self._kept: list[int] = []
+        self._firsts: list[int] = []
+        self._skips: list[Any] = []
+
+    def add(self, rows: Rows, missing: Any) -> None:
+        import numpy as np
+
+        self._firsts.append(rows.first)
+        self._skips.append(None if missing is None else np.packbits(missing))
+        self._kept.append(len(rows) - (0 if missing is None else int(np.count_nonzero(missing))))
+
+    def row(self, place: int) -> int:
+        """The number of the row in the version."""
+        import numpy as np
+
+        for first, kept, skip in zip(self._firsts, self._kept, self._skips, strict=True):
+            if place < kept:
+                return first + (place if skip is None else int(np.flatnonzero(np.unpackbits(skip) == 0)[place]))
+            place -= kept
+        raise IndexError(place)
+
+
 def repeated(hashes: Any) -> tuple[int, Any]:
     """(rows that repeat an earlier one, the hashes that come more than once, sorted)."""
     import numpy as np
@@ -154,16 +180,12 @@ class Unique(OfRows):
 
     def __init__(self, check: spec.Unique, source: Source) -> None:
         super().__init__(check, source, (check.column,))
-        self._numbers: list[Any] = []
-        """The row numbers of those that are there, where some are missing."""
+        self._place = Places()
 
     def add(self, rows: Rows) -> None:
-        import numpy as np
-
         hashes, missing = rows.hashes(self.columns), rows.missing(self.check.column)
-        at = np.arange(len(rows)) if missing is None else np.flatnonzero(~missing)
-        self.hashes.add(hashes if missing is None else hashes[at])
-        self._numbers.append((rows.first, at))
+        self._place.add(rows, missing)
+        self.hashes.add(hashes if missing is None else hashes[~missing])
 
     def found(self) -> Finding:
         hashes = self.hashes.all()
@@ -177,10 +199,9 @@ class Unique(OfRows):
         )  # fmt: skip
 
     def _examples(self, hashes: Any, twice: Any) -> tuple[str, ...]:
-        import numpy as np
-
-        place = np.concatenate([first + at for first, at in self._numbers])
-        pairs = [(int(place[row]), int(place[earlier])) for row, earlier in later_rows(hashes, twice, EXAMPLES)]
+        pairs = [
+            (self._place.row(later), self._place.row(earlier)) for later, earlier in later_rows(hashes, twice, EXAMPLES)
+        ]
         values = self.source.values([row for row, _ in pairs], self.columns)
         return tuple(f"row {row}: {shown[0]} as row {at}" for (row, at), shown in zip(pairs, values, strict=True))
 
@@ -230,23 +251,16 @@ class Contradictions(OfRows):
         self.told = told
         self.reads = (*self.columns, told)
         self._pairs = Hashes()
+        self._place = Places()
 
     def add(self, rows: Rows) -> None:
-        import numpy as np
-
         groups, said = rows.hashes(self.columns), rows.hashes((self.told,))
         missing = rows.missing(self.told)
+        self._place.add(rows, missing)
         if missing is not None:  # a missing one says nothing
             groups, said = groups[~missing], said[~missing]
-            self._where(rows.first + np.flatnonzero(~missing))
-        else:
-            self._where(rows.first + np.arange(len(rows)))
         self.hashes.add(groups)
         self._pairs.add(fold(groups, said))
-
-    def _where(self, at: Any) -> None:
-        self._rows = getattr(self, "_rows", [])
-        self._rows.append(at)
 
     def found(self) -> Finding:
         import numpy as np
@@ -281,16 +295,13 @@ class Contradictions(OfRows):
         return inside - agreed
 
     def _torn(self, inside: Any, groups: Any, pairs: Any) -> tuple[str, ...]:
-        import numpy as np
-
-        place = np.concatenate(self._rows)
         first: dict[int, tuple[int, int]] = {}
         found: list[tuple[int, int]] = []
         for at, group, pair in zip(inside.tolist(), groups.tolist(), pairs.tolist(), strict=True):
             if group not in first:
                 first[group] = (at, pair)
             elif first[group][1] != pair:
-                found.append((int(place[at]), int(place[first[group][0]])))
+                found.append((self._place.row(at), self._place.row(first[group][0])))
                 if len(found) == EXAMPLES:
                     break
         rows = [row for pair in found for row in pair]
