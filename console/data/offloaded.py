@@ -12,6 +12,7 @@ from backends.connect import place_of
 from backends.contract import Backend, Mutation, Refused
 from backends.entities import Progress, Report
 from console.data.bias.examine import BiasJob
+from console.data.diff import VersionDiff
 from console.data.importing import Imported
 from console.data.kept import kept_profile
 from console.data.origin import ORIGIN, Origin, check_no_secret
@@ -63,6 +64,20 @@ def profile_offloaded(
     if found is not None:
         return found
     return msgspec.convert(_run(backend, ["profile", "--", ref], on_progress, cancel), VersionProfile)
+
+
+def diff_offloaded(
+    backend: Backend,
+    before: str,
+    after: str,
+    *,
+    key: tuple[str, ...] = (),
+    on_progress: Callable[[Progress], None] | None = None,
+    cancel: Callable[[], bool] | None = None,
+) -> VersionDiff:
+    """As `diff.diff_versions`."""
+    args = ["diff", *(f"--by={name}" for name in key), "--", before, after]
+    return msgspec.convert(_run(backend, args, on_progress, cancel), VersionDiff)
 
 
 def rows_offloaded(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 from backends.entities import Column
@@ -40,22 +41,38 @@ def profile_texts(file: Any, encoded: Any, column: Column, chosen: list[int], ro
     return _listed(encoded, column, chosen) or _hashed(file, column, chosen, room)
 
 
-def _listed(file: Any, column: Column, chosen: list[int]) -> ColumnProfile | None:
-    """None where too many texts are distinct."""
+@dataclass(frozen=True)
+class Counts:
+    """How often each text is there."""
+
+    counts: dict[str, int]
+    missing: int
+    rows: int
+    measured: bool
+    """They are texts; else what a person would read."""
+
+
+def count_texts(file: Any, name: str, samples: Samples | None = None) -> Counts | None:
+    """Every text of a column, in the order of first appearance; None where more than `LISTED` are distinct.
+
+    Quick where the file was opened with the column as a dictionary.
+    """
     import numpy as np
     import pyarrow as pa
-    import pyarrow.compute as pc
 
     numbers: dict[str, int] = {}
     counts = np.zeros(1024, np.int64)
-    missing = 0
-    samples = Samples(chosen)
+    missing = rows = 0
     measured = False
-    for piece in pieces(file, column.name):
-        samples.look(piece)
+    for piece in pieces(file, name):
+        if samples is not None:
+            samples.look(piece)
         missing += piece.null_count
+        rows += len(piece)
         for chunk in piece.chunks:
             measured |= is_text(chunk.type)
+            if pa.types.is_boolean(chunk.type):
+                chunk = chunk.cast(pa.string())
             if not pa.types.is_dictionary(chunk.type):
                 chunk = as_text(chunk).dictionary_encode()
             if len(chunk.dictionary) > LISTED:
@@ -67,22 +84,35 @@ def _listed(file: Any, column: Column, chosen: list[int]) -> ColumnProfile | Non
                 counts = np.concatenate([counts, np.zeros(max(len(counts), len(numbers)), np.int64)])
             codes = chunk.indices.drop_null().to_numpy(zero_copy_only=False)
             counts[places] += np.bincount(codes, minlength=len(places))
-    texts = list(numbers)
-    counts = counts[: len(texts)]
+    found = {text: int(counts[at]) for text, at in numbers.items() if counts[at]}
+    return Counts(found, missing, rows, measured)
+
+
+def _listed(file: Any, column: Column, chosen: list[int]) -> ColumnProfile | None:
+    """None where too many texts are distinct."""
+    import numpy as np
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    samples = Samples(chosen)
+    found = count_texts(file, column.name, samples)
+    if found is None:
+        return None
+    texts = list(found.counts)
+    counts = np.array(list(found.counts.values()), np.int64)
     lengths = np.empty(0, int)
-    if measured and texts:
+    if found.measured and texts:
         lengths = pc.utf8_length(pa.array(texts, pa.large_string())).to_numpy()
-        lengths, weights = lengths[counts > 0], counts[counts > 0]
-    order = sorted((at for at in most_tied(counts) if counts[at]), key=lambda at: (-counts[at], texts[at]))[:TOP]
+    order = sorted(most_tied(counts), key=lambda at: (-counts[at], texts[at]))[:TOP]
     return ColumnProfile(
         name=column.name,
         type=column.type,
-        missing=missing,
-        distinct=int((counts > 0).sum()),
+        missing=found.missing,
+        distinct=len(texts),
         top=tuple((texts[at], int(counts[at])) for at in order),
         shortest=int(lengths.min()) if len(lengths) else None,
         longest=int(lengths.max()) if len(lengths) else None,
-        mean_length=float(np.average(lengths, weights=weights)) if len(lengths) else None,
+        mean_length=float(np.average(lengths, weights=counts)) if len(lengths) else None,
         samples=samples.texts(),
     )
 

@@ -70,6 +70,12 @@ def _profile(datasets: DatasetStore, args: argparse.Namespace, speaker: Speaker)
     return profile_kept(datasets, args.backend.home, args.ref, progress=speaker.progress)
 
 
+def _diff(datasets: DatasetStore, args: argparse.Namespace, speaker: Speaker) -> Any:
+    from console.data.diff import diff_versions
+
+    return diff_versions(datasets, args.before, args.after, key=tuple(args.by), progress=speaker.progress)
+
+
 def _rows(datasets: DatasetStore, args: argparse.Namespace, _speaker: Speaker) -> Any:
     from console.data.rows import read_rows
 
@@ -152,6 +158,11 @@ def _parser() -> argparse.ArgumentParser:
     profile = verbs.add_parser("profile")
     profile.set_defaults(work=_profile)
     profile.add_argument("ref")
+    diff = verbs.add_parser("diff")
+    diff.set_defaults(work=_diff)
+    diff.add_argument("before")
+    diff.add_argument("after")
+    diff.add_argument("--by", action="append", default=[])
     rows = verbs.add_parser("rows")
     rows.set_defaults(work=_rows)
     rows.add_argument("ref")

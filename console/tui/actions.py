@@ -162,6 +162,11 @@ def _ended_runs(here: Situation) -> str:
     return f"{live[0].name} is {live[0].status}; stop it first" if live else ""
 
 
+def _two_versions(here: Situation) -> str:
+    versions = [row for row in here.marked if isinstance(row, DatasetVersion)]
+    return "" if len(versions) == 2 else "mark two versions with space first"
+
+
 def _two_runs(here: Situation) -> str:
     runs = [row for row in here.marked if isinstance(row, Run)]
     return "" if len(runs) >= 2 else "mark at least two runs with space first"
@@ -324,6 +329,19 @@ ACTIONS: tuple[Action, ...] = (
         footer=12,
     ),
     Action(
+        "diff",
+        "c",
+        "compare",
+        "What changed between the two marked versions: columns, rows, distributions.",
+        "data:compare_versions",
+        ("datasets",),
+        available=_two_versions,
+        command=("diff",),
+        cli="mlops-console dataset diff NAME@1 NAME@2",
+        footer=12,
+        needs="datasets",
+    ),
+    Action(
         "register",
         "r",
         "register",
@@ -407,7 +425,7 @@ ACTIONS: tuple[Action, ...] = (
         command=("row",),
         argument="number",
         cli="mlops-console dataset rows NAME@VERSION --offset 0",
-        footer=3,
+        footer=25,
     ),
     Action(
         "rows.next",
@@ -420,7 +438,7 @@ ACTIONS: tuple[Action, ...] = (
         command=("find",),
         argument="text",
         cli="mlops-console dataset rows NAME@VERSION --find TEXT",
-        footer=2,
+        footer=24,
     ),
     Action(
         "rows.previous",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from textual.strip import Strip  # noqa: TC002
 
@@ -32,6 +32,7 @@ class Histogram(Drawing):
         self._edges: tuple[float, ...] = ()
         self._reference: tuple[float, ...] = ()
         self._current: tuple[float, ...] = ()
+        self._text: Callable[[float], str] = number
 
     def show_bins(
         self,
@@ -41,9 +42,11 @@ class Histogram(Drawing):
         *,
         title: str = "",
         names: tuple[str, str] = ("reference", "current"),
+        text: Callable[[float], str] = lambda edge: number(edge, 3),
     ) -> None:
         """A number: counts or shares of shape (bins,) each, edges of shape (bins + 1,); infinite outer edges are
-        fine."""
+        fine. `text` says an edge."""
+        self._text = text
         self._set(title, names, (), tuple(edges), tuple(reference), tuple(current))
 
     def show_levels(
@@ -117,7 +120,7 @@ class Histogram(Drawing):
             strips.append(self.ink.strip(spans, width))
         shown = min(width, each * len(reference))
         strips.append(self.ink.strip([("─" * shown, "dim")], width))
-        strips.append(self.ink.strip([(_edge_labels(self._edges, shown), "dim")], width))
+        strips.append(self.ink.strip([(_edge_labels(self._edges, shown, self._text), "dim")], width))
         return strips
 
     def _levels(self, width: int, height: int) -> list[Strip]:
@@ -165,11 +168,11 @@ def _squeezed(values: Sequence[float], width: int) -> list[float]:
     return found
 
 
-def _edge_labels(edges: Sequence[float], cells: int) -> str:
+def _edge_labels(edges: Sequence[float], cells: int, text: Callable[[float], str]) -> str:
     finite = [e for e in edges if math.isfinite(e)]
     if len(finite) < 2:
         return ""
-    first, middle, last = number(finite[0], 3), number(finite[len(finite) // 2], 3), number(finite[-1], 3)
+    first, middle, last = text(finite[0]), text(finite[len(finite) // 2]), text(finite[-1])
     if len(first) + len(middle) + len(last) + 2 > cells:
         return first + last.rjust(max(0, cells - len(first)))
     at = (cells - len(middle)) // 2

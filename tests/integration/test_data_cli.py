@@ -47,3 +47,33 @@ def test_an_unknown_column_is_told_with_the_nearest(workspace: Path, capsys: pyt
     assert "did you mean carrier?" in capsys.readouterr().err
     assert main(["dataset", "column", "my.trips.nothing", "--unit", "km"]) == 2
     assert main(["dataset", "column", "my.trips.day"]) == 2
+
+
+def test_the_difference_of_two_versions_is_told_and_given_as_json(
+    workspace: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = [f"{n % 7},{n * 1.5 + 900},{'WN' if n % 3 else 'UA'},1" for n in range(150)]
+    (workspace / "next.csv").write_text("day,dep.delay,carrier,extra\n" + "\n".join(rows) + "\n")
+    said(capsys, "dataset", "import", str(workspace / "next.csv"), "my.trips")
+    found = json.loads(said(capsys, "dataset", "diff", "my.trips@1", "my.trips@2", "--json"))
+    assert (found["rows"], found["added"], found["rows_added"], found["rows_removed"]) == (
+        [200, 150],
+        ["extra"],
+        150,
+        200,
+    )
+    assert found["moved"][0]["name"] in ("dep.delay", "carrier")
+    carrier = next(move for move in found["moved"] if move["name"] == "carrier")
+    assert (carrier["new"], carrier["lost"]) == (["WN"], ["AA"])
+    told = said(capsys, "dataset", "diff", "my.trips@1", "my.trips")
+    assert "moved far" in told
+    assert main(["dataset", "diff", "my.trips@1", "my.trips@9"]) == 2
+
+
+def test_rows_are_found_on_the_command_line(workspace: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["dataset", "rows", "my.trips", "--find", "day == 3 and carrier == 'UA'", "--limit", "2", "--json"]
+    first = json.loads(said(capsys, *words))
+    assert first["numbers"] == [3, 24]
+    onward = json.loads(said(capsys, *words, "--offset", str(first["next"])))
+    assert onward["numbers"][0] == 45
+    assert main(["dataset", "rows", "my.trips", "--find", "day >"]) == 2

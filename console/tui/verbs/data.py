@@ -184,3 +184,26 @@ def previous_hit(here: Here) -> None:
 
     if isinstance(here.view, DatasetsPane):
         here.view.search.go(-1)
+
+
+async def compare_versions(here: Here) -> None:
+    """The older of the two marked versions is what the other one is held against."""
+    from console.data.offloaded import diff_offloaded
+    from console.offload import Cancelled
+    from console.tui.diff_screen import DiffScreen
+
+    old, new = sorted(
+        (row for row in here.marked if isinstance(row, DatasetVersion)), key=lambda version: version.created_at
+    )
+    progress = here.app.report(f"comparing {safe_text(old.ref, 24)} and {safe_text(new.ref, 24)}")
+    gone = threading.Event()
+    try:
+        found = await here.app.look_up(
+            lambda: diff_offloaded(here.backend, old.ref, new.ref, on_progress=progress, cancel=gone.is_set)
+        )
+    except Cancelled:
+        return
+    finally:
+        gone.set()
+        here.app.say_work(())
+    here.app.push_screen(DiffScreen(found))
