@@ -65,6 +65,8 @@ def version_lines(
     lines.append(field("sha256", safe_text(file.sha256[:16], 20) or "none recorded"))
     if file.untrusted:
         lines.append(field("untrusted", [(safe_text(", ".join(file.untrusted), 200), "bad")]))
+    elif file.format == "skops" and not file.inspected:
+        lines.append(field("types", [state.span("warn", "not looked into")]))
     elif file.format in ("skops", "onnx"):
         lines.append(field("types", [state.span("ok", "all on the allow-list")]))
     elif file.format:
