@@ -246,6 +246,7 @@ def delete(invocation: Invocation, name: str, confirm: str | None, reason: str, 
 # The noun's further verbs, which are written on it.
 from console.cli import dataset_bias as _bias  # noqa: E402, F401
 from console.cli import dataset_diff as _diff  # noqa: E402, F401
+from console.cli import dataset_features as _features  # noqa: E402, F401
 from console.cli import dataset_import as _import  # noqa: E402, F401
 from console.cli import dataset_transform as _transform  # noqa: E402, F401
 from console.cli import dataset_watch as _watch  # noqa: E402, F401

@@ -117,3 +117,31 @@ def _terms(places: Hashes, octets: NDArray[np.uint8], key: np.uint64) -> Hashes:
 def shares_of(hashes: Hashes) -> NDArray[Any]:
     """shape (n,): the hash as a number from 0 up to 1, uniform."""
     return (hashes >> np.uint64(11)) * float(2.0**-53)
+
+
+class KeyIndex:
+    """The different keys among some rows, and where to find each. Keys are told apart by 128 bits."""
+
+    def __init__(self, arrays: Sequence[Any], rows: int) -> None:
+        high, low = hash_rows(arrays, rows, 1), hash_rows(arrays, rows, 2)
+        order = np.lexsort((low, high))
+        sorted_high, sorted_low = high[order], low[order]
+        fresh = np.ones(rows, np.bool_)
+        fresh[1:] = (sorted_high[1:] != sorted_high[:-1]) | (sorted_low[1:] != sorted_low[:-1])
+        self._high, self._low = sorted_high[fresh], sorted_low[fresh]
+        self.codes = np.empty(rows, np.int64)
+        """shape (rows,): the number of each row's key."""
+        self.codes[order] = np.cumsum(fresh) - 1
+
+    def __len__(self) -> int:
+        return len(self._high)
+
+    def find(self, arrays: Sequence[Any], rows: int) -> NDArray[np.int64]:
+        """shape (rows,): the number of each row's key, -1 where it is none of these."""
+        if not len(self):
+            return np.full(rows, -1, np.int64)
+        high, low = hash_rows(arrays, rows, 1), hash_rows(arrays, rows, 2)
+        last = len(self) - 1
+        at = np.minimum(np.searchsorted(self._high, high), last)
+        at = np.minimum(at + ((self._high[at] == high) & (self._low[at] < low)), last)  # two may share 64 of the bits
+        return np.where((self._high[at] == high) & (self._low[at] == low), at, -1)

@@ -145,6 +145,30 @@ def _transform(datasets: DatasetStore, args: argparse.Namespace, speaker: Speake
     return transform_version(datasets, definitions, job.ref, job.recipe, mutation, **options)
 
 
+def _define(datasets: DatasetStore, args: argparse.Namespace, _speaker: Speaker) -> Any:
+    from console.data.features.apply import define_features
+    from console.data.features.grammar import load_features
+
+    mutation = Mutation(actor=args.actor, reason=args.reason, key=args.key)
+    features = load_features(Path(args.path))
+    definition, created = define_features(datasets, args.backend.need("definitions"), features, mutation)
+    return {"definition": definition, "created": created}
+
+
+def _features(datasets: DatasetStore, args: argparse.Namespace, speaker: Speaker) -> Any:
+    from console.data.features.apply import apply_features
+    from console.data.features.grammar import AppliedTo
+
+    return apply_features(
+        datasets,
+        args.backend.need("definitions"),
+        msgspec.json.decode(args.job, type=AppliedTo),
+        Mutation(actor=args.actor, reason=args.reason, key=args.key),
+        staging=args.staging,
+        progress=speaker.progress,
+    )
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="console.data.worker")
     parser.add_argument("url")
@@ -172,12 +196,15 @@ def _parser() -> argparse.ArgumentParser:
     bias.set_defaults(work=_bias)
     bias.add_argument("job")
     bias.add_argument("--actor", required=True)
-    transform = verbs.add_parser("transform")
-    transform.set_defaults(work=_transform)
-    transform.add_argument("job")
-    transform.add_argument("--actor", required=True)
-    for option in ("--reason", "--key"):
-        transform.add_argument(option, default="")
+    for verb, work, what in (
+        ("transform", _transform, "job"), ("define", _define, "path"), ("features", _features, "job"),
+    ):  # fmt: skip
+        made = verbs.add_parser(verb)
+        made.set_defaults(work=work)
+        made.add_argument(what)
+        made.add_argument("--actor", required=True)
+        for option in ("--reason", "--key"):
+            made.add_argument(option, default="")
     export = verbs.add_parser("export")
     export.set_defaults(work=_export)
     export.add_argument("ref")

@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 from backends.contract import Refused
 from backends.entities import ColumnType
 from console.data.inference import column_type
-from console.data.row_hash import hash_rows
+from console.data.row_hash import KeyIndex
 from console.data.transform.operation import Operation
 from console.data.transform.rows import Flow, Rows, Schema
 from console.wording import size, thousands
@@ -90,12 +90,13 @@ class Joining(Operation):
         keys = [columns[name] for name in self._keys_there]
         there = _present(keys)
         places = np.flatnonzero(there)
-        high, low = (hash_rows(keys, len(there), seed)[places] for seed in (1, 2))
-        order = np.lexsort((low, high))
-        self._high, self._low, self._places = high[order], low[order], places[order]
-        same = (self._high[1:] == self._high[:-1]) & (self._low[1:] == self._low[:-1])
-        self._firsts = np.flatnonzero(np.concatenate([[True], ~same])) if len(order) else np.zeros(0, np.int64)
-        self._counts = np.diff(np.append(self._firsts, len(order)))
+        taken = [pc.filter(array, pa.array(there)) for array in keys]
+        self._known = KeyIndex(taken, len(places))
+        order = np.argsort(self._known.codes, kind="stable")
+        self._places, codes = places[order], self._known.codes[order]
+        same = codes[1:] == codes[:-1]
+        self._firsts = np.searchsorted(codes, np.arange(len(self._known)))
+        self._counts = np.bincount(codes, minlength=len(self._known))
         if same.any() and not self.step.many:
             at = int(self._places[int(np.argmax(same))])
             value = ", ".join(f"{name} = {columns[name][at].as_py()!r}" for name in self._keys_there)
@@ -130,13 +131,7 @@ class Joining(Operation):
 
     def _found(self, keys: list[Any], rows: int) -> NDArray[np.int64]:
         """shape (rows,): which of the keys there, -1 for none."""
-        if not len(self._firsts):
-            return np.full(rows, -1, np.int64)
-        high, low = hash_rows(keys, rows, 1), hash_rows(keys, rows, 2)
-        known = self._high[self._firsts]
-        at = np.minimum(np.searchsorted(known, high), len(known) - 1)
-        good = (known[at] == high) & (self._low[self._firsts][at] == low) & _present(keys)
-        return np.where(good, at, -1)
+        return np.where(_present(keys), self._known.find(keys, rows), -1)
 
     def _brought_to(self, rows: Rows, at: NDArray[np.int64], matched: NDArray[np.bool_]) -> Rows:
         indices = pa.array(at, mask=~matched) if not matched.all() else pa.array(at)

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import datetime
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-
-from backends.contract import DatasetStore, Invalid
+from backends.contract import DatasetStore
 from backends.entities import Definition
 from console.data.rows import plain
 from console.data.transform.choosing import Deduping
@@ -18,6 +15,7 @@ from console.data.transform.grammar import parse_recipe
 from console.data.transform.operation import Context
 from console.data.transform.plan import Plan
 from console.data.transform.rows import Flow, Rows, Schema
+from console.data.transform.values import array_of
 
 _LATER = Flow(later=True)
 
@@ -39,7 +37,7 @@ class RecordTransform:
         context = Context(Path(), opener(datasets, pinned(recipe, state)))
         plan = Plan(recipe, Schema(types, absent), context)
         plan.load(state.steps)
-        self._name = definition.ref
+        self._name = f"transform {definition.ref}"
         self._types = {name: kind for name, kind in types.items() if name not in absent}
         self.inputs = tuple(self._types)
         self.outputs = tuple(plan.schema.present)
@@ -58,32 +56,9 @@ class RecordTransform:
 
     def rows(self, records: Collection[Mapping[str, Any]]) -> Rows:
         """What becomes of several, as Arrow columns. Invalid names the field that lacks or does not fit."""
-        rows = Rows({name: self._array(name, kind, records) for name, kind in self._types.items()}, len(records))
+        rows = Rows(
+            {name: array_of(name, kind, records, self._name) for name, kind in self._types.items()}, len(records)
+        )
         for operation in self._line:
             rows = operation.apply(rows, _LATER)
         return rows
-
-    def _array(self, name: str, kind: Any, records: Collection[Mapping[str, Any]]) -> Any:
-        try:
-            values = [record[name] for record in records]
-        except KeyError:
-            raise Invalid(
-                f"the record has no {name!r}, which transform {self._name} takes; null says that it is missing.", name
-            ) from None
-        try:
-            if pa.types.is_temporal(kind):
-                values = [_moment(value, kind) if isinstance(value, str) else value for value in values]
-            return pa.array([None if value != value else value for value in values], kind)
-        except (pa.ArrowInvalid, pa.ArrowTypeError, ValueError, OverflowError):
-            raise Invalid(f"{name!r} is {str(values[0])[:80]!r}; transform {self._name} takes {kind}.", name) from None
-
-
-def _moment(text: str, kind: Any) -> Any:
-    if pa.types.is_date(kind):
-        return datetime.date.fromisoformat(text)
-    at = datetime.datetime.fromisoformat(text)
-    if at.tzinfo is not None and kind.tz is None:
-        at = at.astimezone(datetime.UTC).replace(tzinfo=None)
-    elif at.tzinfo is None and kind.tz is not None:
-        at = at.replace(tzinfo=datetime.UTC)
-    return at
