@@ -190,12 +190,12 @@ def rows(invocation: Invocation, ref: str, offset: int, limit: int, find: str) -
 @click.argument("ref", metavar="NAME[@VERSION]")
 @click.pass_obj
 def lineage(invocation: Invocation, ref: str) -> None:
-    """What a version was made from, back to its first source."""
-    datasets = invocation.need("datasets")
-    chain: list[DatasetVersion] = [datasets.version(ref)]
-    while chain[-1].parent and all(chain[-1].parent != seen.ref for seen in chain):
-        chain.append(datasets.version(chain[-1].parent))
-    invocation.show_items(chain, VERSION_COLUMNS, empty="")
+    """Where a version comes from, and which versions, runs and models were made from it."""
+    from console.cli.lineage import print_lineage
+    from console.lineage import lineage as followed
+
+    found = followed(invocation.backend, f"dataset:{ref}")
+    invocation.show(found, lambda: print_lineage(found, up=True, down=True))
 
 
 @dataset.command("export")

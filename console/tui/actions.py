@@ -162,6 +162,11 @@ def _ended_runs(here: Situation) -> str:
     return f"{live[0].name} is {live[0].status}; stop it first" if live else ""
 
 
+def _traceable(here: Situation) -> str:
+    traced = isinstance(here.selected, Run | ModelVersion | Model | Dataset | DatasetVersion)
+    return "" if traced else "select a dataset version, a run or a model version first"
+
+
 def _two_versions(here: Situation) -> str:
     versions = [row for row in here.marked if isinstance(row, DatasetVersion)]
     return "" if len(versions) == 2 else "mark two versions with space first"
@@ -530,6 +535,19 @@ ACTIONS: tuple[Action, ...] = (
         "view:describe",
         available=_something,
         footer=20,
+    ),
+    Action(
+        "lineage",
+        "o",
+        "origin",
+        "Where the selected thing comes from, and what was made from it.",
+        "lineage:show_lineage",
+        ("datasets", "runs", "models"),
+        available=_traceable,
+        command=("lineage", "origin"),
+        argument="name",
+        cli="mlops-console lineage REF",
+        footer=26,
     ),
     Action(
         "mark",
