@@ -130,6 +130,10 @@ def _searched(here: Situation) -> str:
     return _in_rows(here) or ("" if search is not None and search.text else "look for something first, with /")
 
 
+def _audited(here: Situation) -> str:
+    return "" if isinstance(here.selected, Run | ModelVersion) else "select a run or a version first"
+
+
 def _a_run(here: Situation) -> str:
     return "" if isinstance(here.selected, Run) else "select a run first"
 
@@ -344,6 +348,30 @@ ACTIONS: tuple[Action, ...] = (
         command=("diff",),
         cli="mlops-console dataset diff NAME@1 NAME@2",
         footer=12,
+        needs="datasets",
+    ),
+    Action(
+        "audit",
+        "A",
+        "audit",
+        "The tests that the training of the selected run or version stood: overfit, leakage, slices, speed.",
+        "judging:audit",
+        ("runs", "models"),
+        available=_audited,
+        command=("audit",),
+        cli="mlops-console run audit RUN",
+        needs="artifacts",
+    ),
+    Action(
+        "bias",
+        "B",
+        "bias",
+        "Compare groups: how often labelled, how often and how rightly predicted, with how much certainty.",
+        "judging:bias",
+        ("datasets", "models"),
+        available=_something,
+        command=("bias",),
+        cli="mlops-console dataset bias NAME@VERSION --by COLUMN --label COLUMN",
         needs="datasets",
     ),
     Action(
