@@ -87,6 +87,8 @@ class Recipe(Record, frozen=True, kw_only=True, forbid_unknown_fields=True):
     experiment: str = "default"
     positive: str | int | bool | None = None
     """The class that scores are the probability of."""
+    features: str = ""
+    """`name` or `name@version` of a feature set: its features are learned from, and nothing else."""
     columns: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
     time: str = ""
@@ -221,7 +223,7 @@ def flat_params(recipe: Recipe) -> dict[str, str]:
         elif value not in (None, "", [], ()):
             params[prefix] = _param_text(value)
 
-    for key in ("target", "task", "positive", "columns", "exclude", "time", "seed", "split", "preprocess"):
+    for key in ("target", "task", "positive", "features", "columns", "exclude", "time", "seed", "split", "preprocess"):
         put(key, plain[key])
     params["estimator"] = recipe.estimator.class_
     for key, value in recipe.estimator.params.items():

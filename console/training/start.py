@@ -15,6 +15,7 @@ from backends.entities import DatasetInput, LaunchSpec, Progress, Run, RunStatus
 from console.offload import python_path
 from console.training.admit import OVERRIDDEN_TAG, admit, note_override
 from console.training.command import command_of, keep_texts, start_command
+from console.training.feature_set import pin_features
 from console.training.job import Job
 from console.training.measured import PRIMARY_TAG
 from console.training.origin import DIFF, capture_origin
@@ -49,7 +50,7 @@ def start_run(
     call's run.
     """
     runs, launcher, datasets = backend.need("runs"), backend.need("launcher"), backend.need("datasets")
-    text = override_recipe(recipe_text, overrides or {}, source)
+    text = pin_features(backend, override_recipe(recipe_text, overrides or {}, source), source)
     recipe = parse_recipe(text, source)
     version = datasets.version(recipe.dataset)
     check_columns(recipe, version.columns, version.ref)

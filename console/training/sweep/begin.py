@@ -13,6 +13,7 @@ from backends.contract import Backend, BackendError, Conflict, Invalid, Mutation
 from backends.entities import DatasetInput, LaunchSpec, Record, Run, RunStatus
 from console.training.admit import admit
 from console.training.command import keep_texts
+from console.training.feature_set import pin_features
 from console.training.measured import PRIMARY_TAG
 from console.training.recipe import LOWER_IS_BETTER, check_columns, flat_params, override_recipe, parse_recipe
 from console.training.start import RECIPE, recipe_of, worker_environment
@@ -48,7 +49,7 @@ def start_sweep(
 ) -> Run:
     """A sweep over the space in the recipe's `[sweep]` table, under a run of its own."""
     runs, launcher, datasets = backend.need("runs"), backend.need("launcher"), backend.need("datasets")
-    text = override_recipe(recipe_text, overrides or {}, source)
+    text = pin_features(backend, override_recipe(recipe_text, overrides or {}, source), source)
     recipe = parse_recipe(text, source)
     if recipe.sweep is None:
         raise Invalid(f"{source}: there is no [sweep] in it; say what is searched under [sweep.space.NAME].", "sweep")
