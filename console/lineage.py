@@ -11,6 +11,7 @@ from typing import Any
 from backends.contract import Backend, BackendError, NotFound, Unsupported, all_pages
 from backends.entities import DatasetInput, DatasetVersion, ModelVersion, Record, Run
 from backends.query import Compare, Key, Query
+from console.wording import plural
 
 DEPTH = 8
 BREADTH = 20
@@ -114,7 +115,7 @@ class _Walk:
     def node(self, thing: Any, children: tuple[Node, ...] = ()) -> Node:
         match thing:
             case DatasetVersion():
-                return Node(kind="dataset", name=thing.ref, detail=f"{thing.rows:,} rows", children=children)
+                return Node(kind="dataset", name=thing.ref, detail=plural(thing.rows, "row"), children=children)
             case Run():
                 named = f"{thing.name} {thing.id[:8]}".strip()
                 return Node(kind="run", name=named, detail=str(thing.status), children=children)
