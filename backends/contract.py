@@ -235,7 +235,12 @@ class DatasetStore(Protocol):
         """Of a version (`name@version`), or of the dataset itself (`name`)."""
         ...
 
-    def delete(self, name: str, mutation: Mutation) -> None: ...
+    def delete(self, ref: str, mutation: Mutation) -> int:
+        """The dataset with all its versions (`name`), or one version (`name@version`), whose number is not used again.
+
+        Gives the bytes of stored files that nothing names any more; a clean-up of the store gives them back.
+        """
+        ...
 
 
 class DefinitionStore(Protocol):

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import msgspec
 
-from backends.contract import START, Invalid, Mutation, NotFound, Page
+from backends.contract import START, Invalid, Mutation, NotFound, Page, Refused
 from backends.entities import Column, Dataset, DatasetVersion
 from backends.listing import cut
 from backends.local import idempotency, journal
@@ -200,23 +200,68 @@ class LocalDatasets:
                 journal.append(connection, "dataset.note", ref, mutation, before={"note": before}, after={"note": note})
             idempotency.note(connection, "dataset.note", mutation)
 
-    def delete(self, name: str, mutation: Mutation) -> None:
-        """The dataset and its versions; runs keep the digests that they read."""
+    def delete(self, ref: str, mutation: Mutation) -> int:
+        """The dataset (`name`) or one version of it; runs keep the digests that they read. Bytes nothing names now."""
+        name, at, number = ref.rpartition("@")
         with self._database.write(durable=True) as connection:
             if idempotency.made_before(connection, "dataset.delete", mutation) is not None:
-                return
-            before = _dataset(connection, name)
-            connection.execute("DELETE FROM dataset_versions WHERE dataset = ?", (name,))
-            connection.execute("DELETE FROM datasets WHERE name = ?", (name,))
-            connection.execute("DELETE FROM column_notes WHERE dataset = ?", (name,))
-            gone = {"versions": before.versions, "rows": before.rows}
-            journal.append(connection, "dataset.delete", name, mutation, before=gone)
+                return 0
+            if at:
+                gone, before = _delete_version(connection, name, number)
+            else:
+                dataset = _dataset(connection, ref)
+                gone = _all_versions(connection, ref)
+                before = {"versions": dataset.versions, "rows": dataset.rows}
+                connection.execute("DELETE FROM dataset_versions WHERE dataset = ?", (ref,))
+                connection.execute("DELETE FROM datasets WHERE name = ?", (ref,))
+                connection.execute("DELETE FROM column_notes WHERE dataset = ?", (ref,))
+            freed = _unnamed_bytes(connection, gone)
+            journal.append(connection, "dataset.delete", ref, mutation, before=before, after={"bytes": freed})
             idempotency.note(connection, "dataset.delete", mutation)
+        return freed
+
+
+def _delete_version(
+    connection: sqlite3.Connection, name: str, number: str
+) -> tuple[list[DatasetVersion], dict[str, object]]:
+    version = _numbered(connection, name, number)
+    if version is None:
+        raise absent(connection, "dataset", f"{name}@{number}")
+    left = [each for each in _all_versions(connection, name) if each.version != number]
+    if not left:
+        raise Refused(
+            f"{version.ref} is the only version of {name}; nothing was changed. Delete {name} itself instead."
+        )
+    connection.execute("DELETE FROM dataset_versions WHERE dataset = ? AND version = ?", (name, int(number)))
+    # `versions` stays: the next number is made from it, and none is used twice
+    latest = max(left, key=lambda each: int(each.version))
+    connection.execute("UPDATE datasets SET latest = ?, rows = ? WHERE name = ?", (latest.version, latest.rows, name))
+    return [version], {"digest": version.digest, "rows": version.rows, "source": version.source}
+
+
+def _all_versions(connection: sqlite3.Connection, name: str) -> list[DatasetVersion]:
+    rows = connection.execute("SELECT record FROM dataset_versions WHERE dataset = ?", (name,))
+    return [_version(row[0]) for row in rows]
+
+
+def _unnamed_bytes(connection: sqlite3.Connection, gone: list[DatasetVersion]) -> int:
+    """Of the stored files of these deleted versions those that nothing else names, each once."""
+    files = {version.object: version.bytes for version in gone}
+    for sha256 in list(files):
+        row = connection.execute(
+            "SELECT EXISTS (SELECT 1 FROM dataset_versions WHERE object = ?1) "
+            "OR EXISTS (SELECT 1 FROM artifacts WHERE sha256 = ?1)",
+            (sha256,),
+        ).fetchone()
+        if row[0]:
+            del files[sha256]
+    return sum(files.values())
 
 
 def _datasets(connection: sqlite3.Connection, name: str | None = None) -> list[Dataset]:
     rows = connection.execute(
-        "SELECT name, created_at, created_by, updated_at, versions, latest, rows, note, tags FROM datasets "
+        "SELECT name, created_at, created_by, updated_at, "
+        "(SELECT COUNT(*) FROM dataset_versions WHERE dataset = datasets.name), latest, rows, note, tags FROM datasets "
         "WHERE ?1 IS NULL OR name = ?1 ORDER BY name",
         (name,),
     )

@@ -230,17 +230,25 @@ def note(invocation: Invocation, ref: str, text: str, reason: str, key: str) -> 
 
 
 @dataset.command("delete")
-@click.argument("name")
-@click.option("--confirm", metavar="NAME", help="The name again: deleting cannot be undone.")
+@click.argument("ref", metavar="NAME[@VERSION]")
+@click.option("--confirm", metavar="REF", help="The same again: deleting cannot be undone.")
+@click.option("--override", is_flag=True, help="Although a model with an alias was trained on it; wants --reason.")
 @reason_option
 @click.pass_obj
-def delete(invocation: Invocation, name: str, confirm: str | None, reason: str, key: str) -> None:
-    """Delete a dataset with all its versions."""
-    datasets = invocation.need("datasets")
-    found = datasets.get(name)
-    invocation.confirm(found.name, confirm, deed=f"delete dataset {found.name}", production_only=False)
-    datasets.delete(found.name, invocation.mutation(reason, key))
-    invocation.show({"deleted": found.name}, lambda: narrate(f"{found.name}: deleted"))
+def delete(invocation: Invocation, ref: str, confirm: str | None, override: bool, reason: str, key: str) -> None:
+    """Delete a version of a dataset, or without @VERSION all of it.
+
+    Refused while a model that an alias names was trained on it.
+    """
+    from console.data.deletion import delete_data, versions_of
+
+    versions_of(invocation.need("datasets"), ref)
+    invocation.confirm(ref, confirm, deed=f"delete dataset {ref}", production_only=False)
+    freed = delete_data(invocation.backend, ref, invocation.mutation(reason, key), override=override)
+    invocation.show(
+        {"deleted": ref, "bytes": freed},
+        lambda: narrate(f"{ref}: deleted; {size(freed)} of files that nothing names any more"),
+    )
 
 
 # The noun's further verbs, which are written on it.
