@@ -15,6 +15,8 @@ from console.data.reader import check_names
 from console.data.stream import BLOCK, MOST_BYTES, UTF8, ByteStream, TextFault
 
 DELIMITERS = ",;\t|"
+BYTES_A_COLUMN, MOST_BLOCK = 4096, 64 << 20
+"""A wide table is read in larger blocks: each costs the same for every column, however few rows it holds."""
 
 
 class DelimitedReader:
@@ -39,6 +41,7 @@ class DelimitedReader:
             raise Invalid(f"{self._label}: the first line is no header: it has no column names.", "columns")
         self.names = [name.strip() or f"column_{at + 1}" for at, name in enumerate(self._header)]
         check_names(self.names, self._label)
+        self._block = max(BLOCK, min(len(self.names) * BYTES_A_COLUMN, MOST_BLOCK))
 
     def _head(self, size: int) -> str:
         with self._stream(None, text=False) as stream:
@@ -75,7 +78,7 @@ class DelimitedReader:
             try:
                 reader = pv.open_csv(
                     pa.PythonFile(stream, mode="r"),
-                    read_options=pv.ReadOptions(block_size=BLOCK, use_threads=False),
+                    read_options=pv.ReadOptions(block_size=self._block, use_threads=False),
                     parse_options=pv.ParseOptions(
                         delimiter=self._delimiter, newlines_in_values=True, invalid_row_handler=on_ragged
                     ),
@@ -112,7 +115,7 @@ class DelimitedReader:
             return utf8_fault(self._path, self._label, self._delimiter, self.names)
         if "straddling" in message:
             return Invalid(
-                f"{self._label}: one row is longer than {BLOCK >> 20} MB; most likely a double quote is opened "
+                f"{self._label}: one row is longer than {self._block >> 20} MB; most likely a double quote is opened "
                 "and never closed. Close it, or double it inside quoted text.",
                 "rows",
             )

@@ -131,11 +131,17 @@ class PartsSource:
         return batch
 
     def _check_wanted(self, had: set[str]) -> None:
-        """At once where there is but one file, or none of the columns is in this one."""
+        """At once where there is but one file, or this one has nothing that is wanted."""
         known = {*had, *self._keys}
         missing = [name for name in self._wanted if name not in known]
-        if missing and (len(self.parts) == 1 or len(missing) == len(self._wanted)):
+        if missing and len(self.parts) == 1:
             raise self._absent(missing[0], known)
+        if missing and len(missing) == len(self._wanted):
+            raise Invalid(
+                f"{self._at.label} has none of the columns {', '.join(missing[:20])}; leave the file out, or name a "
+                "column that it has.",
+                "columns",
+            )
 
     def _check_all_wanted(self) -> None:
         known = frozenset(self._keys).union(*self._had)

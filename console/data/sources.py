@@ -61,7 +61,8 @@ class ParquetReader:
         check_names(self.names, self._label)
         if not self.names:
             raise Invalid(f"{self._label} has no columns.", "columns")
-        self._wanted = [name for name in columns if name in self.names] if columns else None
+        # at least one, because without any column nobody knows how many rows there are
+        self._wanted = ([name for name in columns if name in self.names] or self.names[:1]) if columns else None
 
     def guess(self, field: Any) -> Guess:
         return TypedGuess(field.type)

@@ -141,6 +141,13 @@ CASES: list[Case] = [
         Invalid,
         ["column 'bb'", "did you mean b?"],
     ),
+    (
+        "a file without any column that is wanted",
+        {"1.parquet": parquet(a=[1], b=[2]), "2.parquet": parquet(b=[3])},
+        {"columns": ("a",)},
+        Invalid,
+        ["2.parquet has none of the columns a"],
+    ),
     ("a delimiter of two letters", {"a.csv": CSV}, {"delimiter": "::"}, Invalid, ["one character"]),
     ("cut short gzip", {"c.csv.gz": gzip.compress(LONG)[:-9]}, {}, Invalid, ["c.csv.gz", "gzip data is damaged"]),
     (

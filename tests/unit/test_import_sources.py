@@ -76,6 +76,8 @@ def test_key_value_folders_become_typed_columns(backend: Backend, tmp_path: Path
         {"a": 2, "year": 2013, "month": 2},
         {"a": 3, "year": 2014, "month": None},
     ]
+    keys = take(backend, folder, "keys", columns=("year",))
+    assert [row["year"] for row in rows(backend, keys)] == [2013, 2013, 2014]
     only = take(backend, f"{folder}/year=2013/*/p.csv", "only", columns=("month", "a"))
     assert rows(backend, only) == [{"month": 1, "a": 1}, {"month": 2, "a": 2}]
 
