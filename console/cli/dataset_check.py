@@ -22,6 +22,14 @@ RESULT_COLUMNS: list[Col[CheckResult]] = [
 ]
 
 
+def _print_kinds(ctx: click.Context, _param: click.Parameter, wanted: bool) -> None:
+    if wanted and not ctx.resilient_parsing:
+        from console.data.checks.spec import described
+
+        print_lines("\n".join(described()))
+        ctx.exit()
+
+
 @click.command("check", cls=Verb)
 @click.argument("ref", metavar="NAME[@VERSION]")
 @click.option(
@@ -33,6 +41,14 @@ RESULT_COLUMNS: list[Col[CheckResult]] = [
 @click.option("--target", default="", metavar="COLUMN", help="With --suggest: the label; else that of the last run.")
 @click.option("--write", type=click.Path(path_type=Path), default=None, metavar="TOML", help="Write what is suggested.")
 @click.option("--show", is_flag=True, help="Print the kept checks, or the latest report with --report.")
+@click.option(
+    "--kinds",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_print_kinds,
+    help="Print every kind of check with its keys, and leave.",
+)
 @click.option("--report", is_flag=True, help="With --show: the latest report; nothing is run.")
 @reason_option
 @click.pass_obj

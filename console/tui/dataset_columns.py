@@ -6,8 +6,11 @@ from collections.abc import Mapping
 
 from backends.entities import Column as DataColumn
 from backends.entities import ColumnType, Dataset, DatasetVersion
+from console.data.checks.standing import Standing
 from console.data.profile import ColumnProfile
-from console.tui.columns import Column
+from console.tui import state
+from console.tui.check_lines import standing_words
+from console.tui.columns import Column, Tone
 from console.tui.run_columns import short_actor
 from console.tui.sparkline import sparkline
 from console.wording import NOTHING, age, local_time, number, size, thousands
@@ -29,7 +32,19 @@ def dataset_columns() -> tuple[Column[Dataset], ...]:
     )
 
 
-def version_columns() -> tuple[Column[DatasetVersion], ...]:
+def version_columns(standings: Mapping[str, Standing] | None = None) -> tuple[Column[DatasetVersion], ...]:
+    """`standings` says by `name@version` how it stands with its checks; the column is left out where none does."""
+    known = standings or {}
+
+    def checks(version: DatasetVersion) -> str:
+        standing = known.get(version.ref)
+        return state.span(standing.word, standing_words(standing))[0] if standing and standing.word else NOTHING
+
+    def tone(version: DatasetVersion) -> Tone:
+        standing = known.get(version.ref)
+        return {"fail": "bad", "warn": "warn", "not run": "dim"}.get(standing.word if standing else "", "")  # type: ignore[return-value]
+
+    shown = any(standing.word for standing in known.values())
     return (
         Column("version", "version", lambda v: f"@{v.version}", 8, order=_numeric),
         Column("rows", "rows", lambda v: thousands(v.rows), 12, right=True, order=lambda v: v.rows),
@@ -37,7 +52,8 @@ def version_columns() -> tuple[Column[DatasetVersion], ...]:
             "columns", "columns", lambda v: len(v.columns), 7, right=True, priority=2, order=lambda v: len(v.columns)
         ),
         Column("bytes", "size", lambda v: size(v.bytes), 8, right=True, priority=3, order=lambda v: v.bytes),
-        Column("digest", "digest", lambda v: v.digest[:8], 8, priority=1),
+        *((Column("checks", "checks", checks, 9, priority=1, tone=tone),) if shown else ()),
+        Column("digest", "digest", lambda v: v.digest[:8], 8, priority=2),
         Column("created", "age", lambda v: age(v.created_at), 5, right=True, priority=2, order=lambda v: v.created_at),
         Column("source", "from", lambda v: v.source, 14, priority=4, grow=3, most=60),
         Column("user", "by", lambda v: short_actor(v.created_by), 8, priority=5, grow=1, most=16),

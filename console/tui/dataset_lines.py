@@ -6,9 +6,11 @@ from collections.abc import Sequence
 
 from backends.entities import Column as DataColumn
 from backends.entities import Dataset, DatasetVersion, Run
+from console.data.checks.standing import Standing
 from console.data.profile import ColumnProfile
 from console.safe import safe_text
 from console.tui import ink, state
+from console.tui.check_lines import standing_lines
 from console.tui.dataset_columns import percent, shown
 from console.tui.describing import field
 from console.tui.lines import Line, wrapped
@@ -36,7 +38,9 @@ def dataset_lines(dataset: Dataset, width: int) -> list[Line]:
     return [*lines, BLANK, Line([(" enter: its versions · v: rows of the latest", "dim")])]
 
 
-def version_lines(version: DatasetVersion, users: Sequence[Run], width: int) -> list[Line]:
+def version_lines(
+    version: DatasetVersion, users: Sequence[Run], width: int, standing: Standing | None = None
+) -> list[Line]:
     """A version: what it holds, where it came from, what was made from it."""
     lines = [
         Line([(f" {safe_text(version.ref, max(8, width - 4))}", "head")]),
@@ -51,7 +55,7 @@ def version_lines(version: DatasetVersion, users: Sequence[Run], width: int) -> 
         lines.append(field("made from", safe_text(version.parent, 60)))
     if version.note:
         lines += [BLANK, *wrapped(safe_text(version.note, 2000), width, indent=" ")]
-    lines += [BLANK, head("used by")]
+    lines += [BLANK, *standing_lines(standing, width), BLANK, head("used by")]
     if not users:
         lines.append(Line([("   no run yet: press t to train on it", "dim")]))
     for run in users:

@@ -41,6 +41,8 @@ STATES: dict[str, State] = {
     "pass": OK,
     "warn": WARN,
     "fail": FAILED,
+    # checks
+    "not run": QUIET,
     # monitors and alerts
     "ok": OK,
     "firing": FIRING,

@@ -103,3 +103,9 @@ def test_training_is_refused_from_the_command_line_until_a_reason_is_given(
     assert "range id" in err
     assert "--override-checks" in err
     assert said(capsys, "run", "start", "r.toml", "--override-checks")[0] == 2
+
+
+def test_every_kind_is_told_with_its_keys(capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, _ = said(capsys, "dataset", "check", "--kinds")
+    assert code == 0
+    assert "range           column [min] [max] [tolerance]: Numbers, dates or times lie within bounds" in out

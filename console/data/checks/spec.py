@@ -389,3 +389,17 @@ def default_name(check: Check) -> str:
         words.append(check.expression[:60])
     against = getattr(check, "against", "")
     return " ".join([*words, *(["against", against] if against else [])])
+
+
+def described() -> list[str]:
+    """A line a kind: its name, the keys it takes, what it asks."""
+    lines = []
+    for name, kind in KINDS.items():
+        keys = [
+            field.name if field.required else f"[{field.name}]"
+            for field in msgspec.structs.fields(kind)
+            if field.name not in ("name", "severity", "owner", "note")
+        ]
+        sentence = " ".join((kind.__doc__ or "").split())
+        lines.append(f"{name:<15} {' '.join(keys)}: {sentence}")
+    return lines

@@ -57,6 +57,9 @@ def standing_of(backend: Backend, version: DatasetVersion) -> Standing:
     if backend.reports is None:
         return Standing()
     definition = checks_of(backend, version.dataset)
+    last = backend.reports.latest(CHECKS, version.ref)
+    if last is not None and last.digest == version.digest and definition and last.definition == definition.ref:
+        return Standing(definition, last)
     found = [
         report
         for report in backend.reports.page(CHECKS, version.ref, limit=100).items

@@ -14,6 +14,7 @@ from backends.entities import Column as DataColumn
 from backends.entities import Dataset, DatasetVersion, Run
 from backends.query import DATASET_FIELDS, Compare, In, Key, Query
 from console.config import Session
+from console.data.checks.standing import Standing, standing_of
 from console.data.profile import ColumnProfile, VersionProfile
 from console.offload import Cancelled
 from console.safe import safe_text
@@ -30,7 +31,7 @@ from console.tui.table_pane import MOST, TablePane
 from console.wording import plural, thousands
 
 USERS = 20
-"""Runs that are named as users of a version."""
+"""Runs that are named as users of a version; versions whose users and checks are looked up."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +57,8 @@ class Answer:
     version: DatasetVersion | None = None
     users: dict[str, tuple[Run, ...]] | None = None
     profile: VersionProfile | None = None
+    standings: dict[str, Standing] | None = None
+    """By `name@version` how it stands with its checks."""
 
 
 class DatasetsPane(TablePane):
@@ -71,6 +74,7 @@ class DatasetsPane(TablePane):
         self.level = Level()
         self.version: DatasetVersion | None = None
         self.users: dict[str, tuple[Run, ...]] = {}
+        self.standings: dict[str, Standing] = {}
         self.more = False
         self._wanted = ""
         self._profiles: dict[str, VersionProfile] = {}
@@ -94,7 +98,8 @@ class DatasetsPane(TablePane):
         if not level.version:
             page = store.versions(level.dataset, limit=MOST)
             users = self._users_of(page.items[:USERS])
-            return Answer(level, page.items, page.next is not None, users=users)
+            standings = {each.ref: standing_of(self.backend, each) for each in page.items[:USERS]}
+            return Answer(level, page.items, page.next is not None, users=users, standings=standings)
         version = store.version(level.ref)
         return Answer(level, version.columns, version=version, users={version.ref: self._users(version)})
 
@@ -121,6 +126,7 @@ class DatasetsPane(TablePane):
         if answer.level != self.level:
             return  # asked before the person went elsewhere; the answer for here is on its way
         self.version, self.more, self.users = answer.version, answer.more, answer.users or {}
+        self.standings = answer.standings or {}
         if self._shown != self.level:
             self.table.restart(self._columns())
         if self.level.rows:
@@ -129,6 +135,7 @@ class DatasetsPane(TablePane):
             self._show_columns(answer.version)
         elif self.level.dataset:
             self.table.empty = f"{safe_text(self.level.dataset)} has no versions."
+            self.table.set_columns(version_columns(self.standings))
             self.table.show_list(answer.items, lambda version: version.version)
         else:
             self.table.empty = "No dataset matches the filter." if self.query_text else self.EMPTY
@@ -144,7 +151,7 @@ class DatasetsPane(TablePane):
             return row_columns(self.version)
         if self.level.version and self.version:
             return column_columns(self.version, {})
-        return version_columns() if self.level.dataset else dataset_columns()
+        return version_columns(self.standings) if self.level.dataset else dataset_columns()
 
     def _show_columns(self, version: DatasetVersion) -> None:
         profile = self._profiles.get(version.digest)
@@ -217,7 +224,7 @@ class DatasetsPane(TablePane):
             case Dataset() as dataset:
                 return dataset_lines(dataset, width)
             case DatasetVersion() as version:
-                return version_lines(version, self.users.get(version.ref, ()), width)
+                return version_lines(version, self.users.get(version.ref, ()), width, self.standings.get(version.ref))
             case DataColumn() as column if self.version is not None:
                 found = self._profile_of(column.name)
                 return column_lines(self.version, column, found, width, waiting=bool(self._profiling))

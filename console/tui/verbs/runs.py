@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any
 from backends.contract import Invalid
 from backends.entities import Dataset, DatasetVersion, Run
 from console.safe import safe_text
-from console.tui import ink
+from console.tui import ink, state
 from console.tui.dialogs import Choose, Confirm, Field, Form, sentences
 from console.tui.lines import Line
 
 if TYPE_CHECKING:
+    from console.training.admit import ChecksFailed
     from console.tui.here import Here
 
 RECIPE_FOLDERS = (".", "recipes")
@@ -233,19 +234,59 @@ async def _start(here: Here, text: str, name: str, changed: dict[str, Any], orig
 
     assert here.session is not None  # noqa: S101 the action needs a launcher, so there is a session
     session = here.session
-    mutation = session.mutation(key=uuid.uuid4().hex)
+    progress = here.app.report("checking the data")
 
-    def begin() -> Run:
-        run = start_run(session.backend, text, mutation, name=name, overrides=changed, origin=origin, source=source)
+    def begin(reason: str = "", override: bool = False) -> Run:
+        run = start_run(
+            session.backend,
+            text,
+            session.mutation(reason, uuid.uuid4().hex),
+            name=name,
+            overrides=changed,
+            origin=origin,
+            source=source,
+            override_checks=override,
+            on_progress=progress,
+        )
         if session.workspace is not None:
             from console.agent import ensure_agent
 
             ensure_agent(session.workspace)
         return run
 
-    run = await here.app.carry_out(begin)
+    from console.training.admit import ChecksFailed
+
+    try:
+        run = await here.app.carry_out(begin)
+    except ChecksFailed as failed:
+        yes = await here.app.ask(_in_spite(failed))
+        if yes is None:
+            return
+        reason = yes.reason
+        run = await here.app.carry_out(lambda: begin(reason, override=True))
+    finally:
+        here.app.say_work(())
     here.app.welcome = False
     here.app.tell(f"{run.name} {run.id[:4]} is {run.status}; l follows its log")
+
+
+def _in_spite(failed: ChecksFailed) -> Confirm:
+    """The data fail their checks: what fails, and whether to train all the same, for a reason."""
+    lines = sentences("Nothing was started. What the checks of the data found:")
+    for gate in failed.gates[:8]:
+        lines.append(Line([state.span(gate.status), (f"  {safe_text(gate.gate, 60)}", "")]))
+        lines.append(Line([(f"          {safe_text(gate.value or gate.detail, 60)}", "dim")]))
+    if len(failed.gates) > 8:
+        lines.append(Line([(f"and {len(failed.gates) - 8} more", "dim")]))
+    return Confirm(
+        "The data do not pass their checks",
+        lines,
+        "train",
+        reason=True,
+        refused="training waits for data that pass; o trains all the same, for a reason that the journal keeps",
+        overridable=True,
+        more=sentences(str(failed)),
+    )
 
 
 async def stop(here: Here) -> None:
