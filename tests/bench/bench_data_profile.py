@@ -98,6 +98,8 @@ def main(folder: Path, rows: int) -> None:
     for kept in (workspace / "profiles").glob("*"):
         kept.unlink()
     tell(f"profile of {rows:,} × 20", figures(worker(workspace, "profile", "big@1")), "20 s CPU, 1 500 MB")
+    tell("the same again, kept", figures(worker(workspace, "profile", "big@1")), "at once")
+    tell(f"difference of two of {rows:,} × 20", figures(worker(workspace, "diff", "big@1", "big@2")), "1 500 MB")
     pages(workspace, rows)
 
 

@@ -14,6 +14,8 @@ from backends.readonly import CHANGING, READING, read_only
 
 PROTOCOLS = {
     "datasets": contract.DatasetStore,
+    "definitions": contract.DefinitionStore,
+    "reports": contract.ReportStore,
     "experiments": contract.ExperimentStore,
     "runs": contract.RunStore,
     "logged_models": contract.LoggedModelStore,
