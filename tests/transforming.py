@@ -17,8 +17,8 @@ from backends.entities import DatasetVersion
 from backends.local import open_local
 from console.data.importing import import_file
 from console.data.transform.fitting import Fitted
-from console.data.transform.grammar import parse_recipe
 from console.data.transform.preview import preview_transform
+from console.data.transform.reading import parse_recipe
 from console.data.transform.result import Preview, Transformed
 from console.data.transform.run import apply_transform, transform_version
 

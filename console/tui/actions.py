@@ -113,7 +113,7 @@ class Action:
 
 
 def _an_import(here: Situation) -> str:
-    return "" if getattr(getattr(here, "app", None), "imports", None) else "no import is under way"
+    return "" if getattr(getattr(here, "app", None), "imports", None) else "no import or transform is under way"
 
 
 def _something(here: Situation) -> str:
@@ -408,8 +408,8 @@ ACTIONS: tuple[Action, ...] = (
     Action(
         "import.stop",
         "x",
-        "stop import",
-        "Stop the import that is under way; nothing of it is kept.",
+        "stop it",
+        "Stop the import or transform that is under way; nothing of it is kept.",
         "data:stop_import",
         ("datasets",),
         Tier.REVERSIBLE,

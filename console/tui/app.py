@@ -132,7 +132,7 @@ class ConsoleApp(App[int], inherit_bindings=False):
         self.changing = 0
         """Mutations under way."""
         self.imports: dict[str, threading.Event] = {}
-        """What is being imported, with what stops it."""
+        """What is being imported or transformed, with what stops it."""
         self._first = (pane if pane in PANE_BY_ID else "overview", argument)
         self._panes: dict[str, Pane] = {}
         self._watch: Watch | None = None

@@ -85,7 +85,7 @@ def work(verb: str, folder: Path) -> None:
     from backends.contract import Mutation
     from backends.local import open_local
     from console.data.importing import import_file
-    from console.data.transform.grammar import parse_recipe
+    from console.data.transform.reading import parse_recipe
     from console.data.transform.run import apply_transform, transform_version
 
     backend = open_local(folder / "workspace")

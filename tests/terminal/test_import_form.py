@@ -88,7 +88,7 @@ async def test_an_import_under_way_is_stopped_by_its_key_and_a_yes(tmp_path: Pat
     long.write_text("a,b\n" + "".join(f"{number},{number}\n" for number in range(3_000_000)))
     async with on_stage(session(tmp_path / "w"), size=(120, 30)) as (app, pilot):
         await press(app, pilot, "2", "x")
-        assert "no import is under way" in screen(app)
+        assert "no import or transform is under way" in screen(app)
         await press(app, pilot, "i", *str(long), "ctrl+s")
         shown = await until(app, pilot, "x stops", timeout=30.0)
         assert "importing long.csv" in shown

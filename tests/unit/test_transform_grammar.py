@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from backends.contract import Invalid
-from console.data.transform.grammar import Impute, Split, parse_recipe
+from console.data.transform.grammar import Impute, Split
+from console.data.transform.reading import parse_recipe
 
 SPLIT = '[[step]]\ndo = "split"\n'
 

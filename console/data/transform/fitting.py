@@ -14,9 +14,10 @@ import pyarrow as pa
 from backends.contract import DatasetStore, Invalid
 from backends.entities import DatasetVersion, Definition, Progress
 from console.data.stored import stored_file
-from console.data.transform.grammar import Join, Recipe, parse_recipe
+from console.data.transform.grammar import Join, Recipe
 from console.data.transform.operation import Context
 from console.data.transform.plan import Plan
+from console.data.transform.reading import parse_recipe
 from console.data.transform.rows import Rows
 from console.data.transform.source import Source
 from console.wording import thousands

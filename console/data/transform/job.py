@@ -11,7 +11,7 @@ import msgspec
 from backends.connect import place_of
 from backends.contract import Backend, Invalid, Mutation, Refused
 from backends.entities import Progress, Record
-from console.data.transform.grammar import load_recipe
+from console.data.transform.reading import load_recipe
 from console.data.transform.result import Preview, Transformed
 from console.offload import run_offloaded
 

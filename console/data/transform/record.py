@@ -11,9 +11,9 @@ from backends.entities import Definition
 from console.data.rows import plain
 from console.data.transform.choosing import Deduping
 from console.data.transform.fitting import fitted_state, opener, pinned
-from console.data.transform.grammar import parse_recipe
 from console.data.transform.operation import Context
 from console.data.transform.plan import Plan
+from console.data.transform.reading import parse_recipe
 from console.data.transform.rows import Flow, Rows, Schema
 from console.data.transform.values import array_of
 

@@ -62,9 +62,10 @@ async def import_file(here: Here) -> None:
 
     origin = _origin(values)
     mutation = session.mutation(key=uuid.uuid4().hex)
-    progress = here.app.report(f"importing {origin.short}", stop="import.stop")
+    work = f"importing {origin.short}"
+    progress = here.app.report(work, stop="import.stop")
     end = threading.Event()
-    here.app.imports[origin.short] = end
+    here.app.imports[work] = end
     try:
         done = await here.app.carry_out(
             lambda: import_offloaded(
@@ -78,7 +79,7 @@ async def import_file(here: Here) -> None:
             )
         )
     finally:
-        here.app.imports.pop(origin.short, None)
+        here.app.imports.pop(work, None)
         here.app.say_work(())
     here.app.welcome = False
     version = done.version
@@ -92,12 +93,12 @@ async def import_file(here: Here) -> None:
 
 
 async def stop_import(here: Here) -> None:
-    """End the latest import that is under way."""
+    """End the latest import or transform that is under way."""
     name, end = next(reversed(here.app.imports.items()))
     yes = await here.app.ask(
         Confirm(
-            f"Stop importing {safe_text(name, 40)}",
-            sentences("What it has read so far is thrown away, and no version is made. i begins it again."),
+            f"Stop {safe_text(name, 50)}",
+            sentences("What it has done so far is thrown away, and no version is made. It can be begun again."),
             "stop",
         )
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -63,12 +64,16 @@ async def transform(here: Here) -> None:
     if yes is None:
         return
     mutation = session.mutation(yes.reason, uuid.uuid4().hex)
-    progress = here.app.report(f"transforming {ref}")
+    work = f"transforming {ref}"
+    progress = here.app.report(work, stop="import.stop")
+    end = threading.Event()
+    here.app.imports[work] = end
     try:
         made = await here.app.carry_out(
-            lambda: transform_offloaded(session.backend, job, mutation, on_progress=progress)
+            lambda: transform_offloaded(session.backend, job, mutation, on_progress=progress, cancel=end.is_set)
         )
     finally:
+        here.app.imports.pop(work, None)
         here.app.say_work(())
     parts = [
         f"{part.version.ref}: {plural(part.version.rows, 'row')}" + ("" if part.created else ", there already")
