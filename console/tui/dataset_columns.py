@@ -105,7 +105,7 @@ def column_columns(version: DatasetVersion, profiles: Mapping[str, ColumnProfile
         Column("type", "type", lambda c: c.type, 8, priority=1),
         *([Column("unit", "unit", lambda c: c.unit, 6, priority=4, most=12)] if any(c.unit for c in known) else []),
         Column("missing", "missing", missing, 8, right=True, order=share, tone=lambda c: "warn" if share(c) else ""),
-        Column("distinct", "distinct", distinct, 9, right=True, priority=3),
+        Column("distinct", "distinct", distinct, 11, right=True, priority=3),
         Column("minimum", "least", lambda c: value("minimum", c), 10, right=True, priority=5),
         Column("median", "median", lambda c: value("median", c), 10, right=True, priority=4),
         Column("maximum", "most", lambda c: value("maximum", c), 10, right=True, priority=5),
