@@ -24,12 +24,13 @@ class Rows:
         self.batch = batch
         self.first = first
         self._known: dict[tuple[str, str], Any] = {}
+        self._arrays = dict(zip(batch.schema.names, batch.columns, strict=True))
 
     def __len__(self) -> int:
         return int(self.batch.num_rows)
 
     def array(self, name: str) -> Any:
-        return self.batch.column(self.batch.schema.get_field_index(name))
+        return self._arrays[name]
 
     def kind(self, name: str) -> str:
         """`number`, `time`, `text` or `other`."""

@@ -78,9 +78,10 @@ def fold(hashes: Any, *others: Any) -> Any:
     """The hash of (what `hashes` stands for, then the others): order counts. A new array."""
     import numpy as np
 
-    words = hashes.copy()
+    words, spare = hashes.copy(), np.empty_like(hashes)
     for more in others:
         words *= np.uint64(_ODD)
-        words ^= words >> np.uint64(31)
+        np.right_shift(words, np.uint64(31), out=spare)
+        words ^= spare
         words += more
     return words

@@ -26,6 +26,7 @@ class Source:
         self.version = version
         self.now = now
         self._others: dict[str, Source | None] = {}
+        self._columns = {column.name: column for column in version.columns}
         self._kinds: dict[str, str] = {}
         self._held: tuple[str, Any] = ("", None)
 
@@ -38,7 +39,7 @@ class Source:
         return [column.name for column in self.version.columns]
 
     def column(self, name: str) -> Column | None:
-        return next((column for column in self.version.columns if column.name == name), None)
+        return self._columns.get(name)
 
     def kind(self, name: str) -> str:
         """`number`, `time`, `text`, `other`, or empty for no such column."""
@@ -84,13 +85,13 @@ class Source:
         with told_if_damaged(self.version.ref, path):
             # Without a buffer for all that is to come: it would hold the whole file by the end.
             with pq.ParquetFile(path, pre_buffer=False) as file:
-                few = self._few_texts(file, [name for name in names if name not in plain])
+                few = self._few_texts(file, frozenset(names).difference(plain))
             with pq.ParquetFile(path, read_dictionary=few, pre_buffer=False) as file:
                 for batch in file.iter_batches(batch_size=BATCH_ROWS, columns=list(names), use_threads=False):
                     yield Rows(batch, first)
                     first += batch.num_rows
 
-    def _few_texts(self, file: Any, names: Sequence[str]) -> list[str]:
+    def _few_texts(self, file: Any, names: frozenset[str]) -> list[str]:
         import pyarrow.compute as pc
 
         wanted = [

@@ -29,7 +29,8 @@ class Required(Examiner):
 
     def found(self) -> Finding:
         names = self.source.names
-        absent = [name for name in self.check.columns if name not in names]
+        known = frozenset(names)
+        absent = [name for name in self.check.columns if name not in known]
         told = [f"{name} is not there{nearest(name, names)}" for name in absent]
         there = len(self.check.columns) - len(absent)
         return Finding(
@@ -43,14 +44,15 @@ class Strict(Examiner):
 
     def found(self) -> Finding:
         names = self.source.names
-        extra = [name for name in names if name not in self.check.columns]
+        expected, there = frozenset(self.check.columns), frozenset(names)
+        extra = [name for name in names if name not in expected]
         rule = ("these columns in this order: " if self.check.ordered else "no other columns than ") + _some(
             self.check.columns
         )
         if extra:
             return Finding(False, f"{len(extra)} more", rule, f"not expected: {_some(extra, 20)}")
         if self.check.ordered:
-            known = [name for name in self.check.columns if name in names]
+            known = [name for name in self.check.columns if name in there]
             for place, (has, wanted) in enumerate(zip(names, known, strict=False), 1):
                 if has != wanted:
                     return Finding(False, "another order", rule, f"column {place} is {has}, wanted {wanted}")
