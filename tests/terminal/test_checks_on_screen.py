@@ -144,3 +144,32 @@ async def test_training_on_failing_data_wants_a_reason(opened: Session, tmp_path
     from console.agent.control import stop_agent
 
     stop_agent(opened.workspace)
+
+
+def test_the_editor_has_the_terminal_to_itself_and_gives_it_back(tmp_path: Path) -> None:
+    from tests.terminal.terminal import Terminal
+
+    found = session(tmp_path / "w")
+    table = tmp_path / "t.csv"
+    table.write_text("x\n1\n2\n")
+    import_file(found.backend.need("datasets"), table, "t", by())
+    script = tmp_path / "editor"
+    script.write_text('#!/bin/sh\nprintf "IN THE EDITOR\\n"; read answer; printf "[columns.x]\\nmax = 99\\n" > "$1"\n')
+    script.chmod(0o755)
+    env = {
+        "MLOPS_CONSOLE_WORKSPACE": str(tmp_path / "w"),
+        "MLOPS_CONSOLE_CONFIG": str(tmp_path / "config.toml"),
+        "XDG_CACHE_HOME": str(tmp_path / "cache"),
+        "EDITOR": str(script),
+        "VISUAL": "",
+    }
+    with Terminal("datasets", env=env) as terminal:
+        terminal.wait("@1")
+        terminal.press("E")
+        terminal.wait("IN THE EDITOR")
+        terminal.press("done\r")
+        terminal.wait("kept as checks t@1")
+        terminal.press("q")
+        assert terminal.end() == 0
+    assert found.backend.need("definitions").get("checks", "t").text == "[columns.x]\nmax = 99\n"
+    found.backend.close()
