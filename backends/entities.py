@@ -687,3 +687,9 @@ class LaunchSpec(Record, frozen=True, kw_only=True):
     """It does no work itself but has others do it: it takes no slot, and waits for none."""
     tracking: bool = False
     """The command logs over the MLflow protocol: it is given address, run and token when it starts."""
+    max_seconds: float = 0.0
+    """After so long it is stopped, and has failed; 0 for no limit."""
+    max_memory: int = 0
+    """Bytes of resident memory that its processes may take together; 0 for no limit."""
+    nice: int = 0
+    """0 to 19: how far it stands back behind other processes."""

@@ -35,6 +35,16 @@ class Ended(Record, frozen=True):
     cpu_s: float
     max_rss: int
 
+    @property
+    def words(self) -> str:
+        """`exit code 3`, `killed by SIGSEGV (signal 11)`."""
+        if self.signal is None:
+            return f"exit code {self.code}"
+        try:
+            return f"killed by {signal.Signals(self.signal).name} (signal {self.signal})"
+        except ValueError:
+            return f"killed by signal {self.signal}"
+
 
 class CommandProcess:
     """A started command and the reading ends of its output and progress pipes."""
@@ -117,6 +127,8 @@ def start_command(
 
     def prepare() -> None:
         mortal()
+        if spec.nice:
+            os.nice(spec.nice)
         os.dup2(progress_end, PROGRESS_NUMBER)
 
     try:

@@ -24,6 +24,8 @@ from backends.local.run_folder import RunFolder
 
 BATCH = 1024 * 1024
 """Bytes of the spool that one round takes at most."""
+MOST_KEYS = 10_000
+"""Distinct metric names of one run; what comes under a further one is counted and not kept."""
 SHRINK = 8 * 1024 * 1024
 """A spool of this size that is wholly in the store begins anew."""
 
@@ -59,6 +61,7 @@ class ProgressIntake:
         self._skip = self._already_stored()
         self._todo: list[Callable[[], None]] = []
         self._kept: dict[str, tuple[int, int]] = {}
+        self._told_beyond = False
 
     def _read_cursor(self) -> _Cursor:
         try:
@@ -163,12 +166,23 @@ class ProgressIntake:
     def _points(self, at: int, report: Report) -> list[MetricPoint]:
         points = []
         for key, value in report.metrics.items():
+            if key not in self._cursor.points and len(self._cursor.points) >= MOST_KEYS:
+                self._pass_over(key)
+                continue
             self._cursor.points[key] = self._cursor.points.get(key, 0) + 1
             if self._skip[key] > 0:
                 self._skip[key] -= 1
             else:
                 points.append(MetricPoint(key=key, value=value, step=report.step, at=at))
         return points
+
+    def _pass_over(self, key: str) -> None:
+        if not self._told_beyond:
+            self._told_beyond = True
+            self._note(
+                f"metric {key[:80]!r} not kept: the run has {MOST_KEYS:,} metrics, the most there may be; "
+                "further names are passed over. Put what varies into the step, not into the name"
+            )
 
     def _log_points(self, points: list[MetricPoint]) -> None:
         """Together; where a name or a value is refused, each metric by itself."""
@@ -196,13 +210,18 @@ class ProgressIntake:
         self._runs.set_tags(self._folder.run, tags, Mutation("supervisor", "said by the run", f"tags:{key}"))
 
     def keep_artifact(self, path: str) -> None:
-        """Keep one file of artifacts/ by its content; what is not there or leads outside is noted."""
+        """Keep one file by its content, of artifacts/ or else of the folder that the command runs in; what is not there
+        or leads outside is noted."""
         root = self._folder.artifacts.resolve()
         file = Path(os.path.normpath(root / path))
+        spec = self._folder.spec()
+        if spec is not None and spec.cwd and not file.is_file():
+            root = Path(spec.cwd).resolve()
+            file = Path(os.path.normpath(root / path))
         if not file.is_relative_to(root) or not file.resolve().is_relative_to(root):
-            self._note(f"artifact {path!r} not kept: it leads out of the run's artifacts folder")
+            self._note(f"artifact {path!r} not kept: it leads out of the run's folders")
         elif not file.is_file():
-            self._note(f"artifact {path!r} not kept: there is no such file under artifacts/")
+            self._note(f"artifact {path!r} not kept: there is no such file")
         else:
             name, state = file.relative_to(root).as_posix(), file.stat()
             known = (state.st_size, state.st_mtime_ns)

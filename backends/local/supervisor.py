@@ -26,6 +26,7 @@ from backends.local.progress_intake import passes_by_itself
 from backends.local.progress_lines import LineSplitter, parse_report
 from backends.local.progress_spool import SpoolWriter
 from backends.local.run_folder import RunExit, RunFolder, RunMeta
+from backends.local.run_limits import LimitWatch
 from backends.local.run_log import LogWriter
 from backends.local.settle import STORE_AWAY, Standing, now, settle, settle_abandoned, standing
 from backends.local.store_thread import StoreThread
@@ -63,6 +64,7 @@ class Supervision:
         self.lines = LineSplitter()
         self.bad_lines = 0
         self.fail = ""
+        self.limits = LimitWatch(spec)
         self.stopping_since: float | None = None
         self.told_by_signal = ""
         self.killed = False
@@ -97,6 +99,7 @@ class Supervision:
             return
         try:
             self._write_meta(command)
+            self.limits.begin()
             self._listen(command)
             store.start()
             self._serve(command, store)
@@ -234,7 +237,7 @@ class Supervision:
                 until = until or self._linger_until()
                 if not self.open or time.monotonic() > until:
                     break
-            elif self.stopping_since is None and (store.stop_wanted or self.told_by_signal):
+            elif self.stopping_since is None and (store.stop_wanted or self.told_by_signal or self.limits.exceeded()):
                 self._begin_stop(command)
             elif self.stopping_since is not None and not self.killed:
                 self._kill_when_due(command)
@@ -252,7 +255,9 @@ class Supervision:
             return max(until - time.monotonic(), 0.0) + 0.01
         if self.stopping_since is not None:
             return 1.0 if self.killed else max(self.stopping_since + self.spec.grace_s - time.monotonic(), 0.0) + 0.01
-        return 1.0 if waiting else None
+        return min(
+            (each for each in (1.0 if waiting else None, self.limits.patience) if each is not None), default=None
+        )
 
     def _hold_back(self, pipe: int, hold: bool) -> None:
         """Let the command wait at its progress pipe while a full disk lets nothing be kept."""
@@ -307,6 +312,8 @@ class Supervision:
         """(final status, why in one line)."""
         if self.bad_lines > NAMED_BAD_LINES:
             self.log.note(f"{self.bad_lines:,} progress lines were not understood")
+        if self.limits.over:
+            return RunStatus.FAILED, self.limits.over
         if self.stopping_since is not None:
             return RunStatus.STOPPED, self._stop_reason()
         if ended.code == 0:
@@ -314,10 +321,11 @@ class Supervision:
         if self.fail:
             return RunStatus.FAILED, self.fail
         last = self.log.last_line()
-        how = f"exit code {ended.code}" if ended.signal is None else f"killed by {_signal_name(ended.signal)}"
-        return RunStatus.FAILED, f"{how}: {last}" if last else how
+        return RunStatus.FAILED, f"{ended.words}: {last}" if last else ended.words
 
     def _stop_reason(self) -> str:
+        if self.limits.over:
+            return self.limits.over
         stop = self.folder.stop()
         if stop is not None:
             return f"stopped by {stop.actor}" + (f": {stop.reason}" if stop.reason else "")
@@ -347,13 +355,6 @@ class Supervision:
                 time.sleep(1.0)
             else:
                 return
-
-
-def _signal_name(number: int) -> str:
-    try:
-        return f"{signal.Signals(number).name} (signal {number})"
-    except ValueError:
-        return f"signal {number}"
 
 
 def supervise(folder: RunFolder) -> int:

@@ -172,7 +172,25 @@ def start(
 ) -> None:
     """Start a run from RECIPE (TOML), or of any COMMAND after --. It goes on when you log out.
 
+    A recipe names an estimator, or a command with typed parameters; --set lr=0.2 gives one another value:
+
+    \b
+        command = "python train.py --lr {lr}"
+        [params.lr]
+        default = 0.1
+        [limits]
+        minutes = 10
+
     A command that logs with MLflow logs to its run: mlops-console run start -- python train.py --lr 0.1
+
+    Any other reports by JSON lines on the descriptor whose number is in MLOPS_PROGRESS_FD, or not at all:
+
+    \b
+        echo '{"metrics": {"loss": 0.2}, "step": 3}' >&$MLOPS_PROGRESS_FD
+        {"progress": 0.4, "stage": "epoch 4 of 10"}
+        {"params": {"depth": 3}}    {"tags": {"team": "red"}}
+        {"artifact": "model.bin"}   a file under its folder
+        {"fail": "no rows"}         why it is about to fail
     """
     invocation = ctx.find_object(Invocation)
     assert invocation is not None  # noqa: S101
@@ -200,14 +218,16 @@ def start(
     if experiment or tags or variables:
         raise click.UsageError("--experiment, --tag and --env go with a command; a recipe names its own")
     from console.cli.follow import ProgressLine
+    from console.training.command_recipe import is_command
     from console.training.recipe import read_recipe
     from console.training.start import start_run
 
+    text = read_recipe(recipe)
     changes = key_values(overrides, "--set")
     with ProgressLine() as line:
         started = start_run(
             invocation.backend,
-            read_recipe(recipe),
+            text,
             invocation.mutation(reason, key),
             name=name,
             overrides=changes,
@@ -216,7 +236,7 @@ def start(
             override_checks=override_checks,
             on_progress=line.follow,
         )
-    wake_agent(invocation)
+    ready_to_track(invocation) if is_command(text) else wake_agent(invocation)
     _answer(invocation, started, wait)
 
 
@@ -238,6 +258,7 @@ def retry(
 ) -> None:
     """Start the same again, as a new run."""
     from console.cli.follow import ProgressLine
+    from console.training.command import command_of
     from console.training.start import retry_run
 
     found = find_run(invocation.need("runs"), run_id)
@@ -250,7 +271,7 @@ def retry(
             override_checks=override_checks,
             on_progress=line.follow,
         )
-    wake_agent(invocation)
+    ready_to_track(invocation) if command_of(invocation.backend, found) else wake_agent(invocation)
     _answer(invocation, started, wait)
 
 

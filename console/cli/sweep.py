@@ -64,6 +64,8 @@ def start(
         low = 0.01
         high = 0.3
         log = true
+
+    A recipe of a command says which of the metrics that it logs counts: metric = "loss", direction = "minimize".
     """
     from console.training.recipe import read_recipe
 
@@ -76,6 +78,7 @@ def start(
         overrides=changes,
         source=str(recipe),
         name=name,
+        origin=str(recipe.absolute()),
     )
     ready_to_track(invocation)
     _answer(invocation, begun, wait)

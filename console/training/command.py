@@ -13,7 +13,7 @@ from typing import Final
 import msgspec
 
 from backends.contract import Backend, BackendError, Invalid, Mutation, NotFound
-from backends.entities import LaunchSpec, Run, RunStatus
+from backends.entities import DatasetInput, LaunchSpec, Run, RunStatus
 from console.training.origin import DIFF, capture_origin
 
 COMMAND: Final = "command.json"
@@ -23,6 +23,8 @@ INHERITED: Final = (
     "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "TZ", "CUDA_VISIBLE_DEVICES",
 )  # fmt: skip
 """Variables that say where programs and libraries are: the agent's own may be another login's."""
+THREADS: Final = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "LOKY_MAX_CPU_COUNT")
+"""Variables by which numeric libraries are told how many threads to use."""
 _SECRET: Final = re.compile(r"(TOKEN|SECRET|PASSWORD|PASSWD|API_?KEY|CREDENTIAL|PRIVATE)", re.IGNORECASE)
 
 
@@ -32,6 +34,14 @@ class Command(msgspec.Struct, frozen=True, kw_only=True):
     argv: tuple[str, ...]
     cwd: str
     env: dict[str, str] = {}
+    params: dict[str, str] = {}
+    """Logged as parameters of the run."""
+    max_seconds: float = 0.0
+    max_memory: int = 0
+    """Bytes; 0 for no limit, as with the seconds."""
+    nice: int = 0
+    retries: int = 0
+    """How often it is started again when it failed."""
 
 
 def command_here(
@@ -45,15 +55,11 @@ def command_here(
     if not argv:
         raise Invalid("a command is wanted after --, such as: run start -- python train.py", "command")
     cwd = Path.cwd()
-    program = shutil.which(argv[0], path=found.get("PATH"))
-    if program is None:
-        raise Invalid(
-            f"there is no program {argv[0]} in the PATH, and none at that path; nothing was started", "command"
-        )
-    env = {name: found[name] for name in INHERITED if name in found}
+    found_at = program(argv[0], str(cwd), found.get("PATH"))
+    env = inherited(found)
     for variable in variables:
         name, equals, value = variable.partition("=")
-        if _SECRET.search(name):
+        if looks_secret(name):
             raise Invalid(
                 f"--env {name}: it looks like a secret, and what is passed is kept with the run; let the command read "
                 "it from a file or a key ring",
@@ -62,8 +68,36 @@ def command_here(
         if not equals and name not in found:
             raise Invalid(f"--env {name}: it is not set here; give it as {name}=VALUE", "env")
         env[name] = value if equals else found[name]
-    # Not resolved: the python of a virtual environment is a link, and is told by where the link lies.
-    return Command(argv=(str(Path(program).absolute()), *argv[1:]), cwd=str(cwd), env=env)
+    return Command(argv=(found_at, *argv[1:]), cwd=str(cwd), env=env)
+
+
+def looks_secret(name: str) -> bool:
+    """Whether a variable of this name would hold what must not be kept."""
+    return _SECRET.search(name) is not None
+
+
+def inherited(environ: Mapping[str, str]) -> dict[str, str]:
+    return {name: environ[name] for name in INHERITED if name in environ}
+
+
+def program(word: str, folder: str, path: str | None) -> str:
+    """Where the program of a command is that runs in `folder`; Invalid says why there is none."""
+    if os.sep in word:
+        # Not resolved: the python of a virtual environment is a link, and is told by where the link lies.
+        file = Path(os.path.normpath(Path(folder, word).expanduser()))
+        if file.is_dir():
+            raise Invalid(f"{file} is a folder, and a program is wanted; nothing was started", "command")
+        if not file.exists():
+            raise Invalid(f"there is no program {file}; nothing was started", "command")
+        if not os.access(file, os.X_OK):
+            raise Invalid(f"{file} is not executable; chmod u+x it, or name its interpreter before it", "command")
+        return str(file)
+    found = shutil.which(word, path=path)
+    if found is None:
+        here = Path(folder, word)
+        way = f"; {here} is there: write ./{word}" if here.is_file() else ", and none at that path"
+        raise Invalid(f"there is no program {word} in the PATH{way}; nothing was started", "command")
+    return str(Path(found).absolute())
 
 
 def start_command(
@@ -74,10 +108,16 @@ def start_command(
     name: str = "",
     experiment: str = "default",
     tags: Mapping[str, str] | None = None,
+    params: Mapping[str, str] | None = None,
+    inputs: Sequence[DatasetInput] = (),
+    parent: str = "",
+    texts: Mapping[str, str] | None = None,
+    note: str = "",
 ) -> Run:
     """A new run of this command, queued with the backend's launcher; its end is the command's exit code.
 
-    The command is given where to log over the MLflow protocol; whether it does is its own affair.
+    The command is given where to log over the MLflow protocol; whether it does is its own affair. `texts` are kept as
+    artifacts of the run.
     """
     runs, launcher = backend.need("runs"), backend.need("launcher")
     source, diff = capture_origin(_script(command) or command.cwd)
@@ -87,17 +127,28 @@ def start_command(
         name=name or default_name(command),
         experiment=experiment,
         mutation=mutation,
+        params=dict(command.params if params is None else params),
         tags=dict(tags or {}),
+        inputs=list(inputs),
         source=source,
+        parent=parent,
     )
     if run.status is not RunStatus.QUEUED:
         return run  # the same key came again
     try:
         kept = {COMMAND: msgspec.json.format(msgspec.json.encode(command)).decode()}
-        keep_texts(backend, run.id, kept | ({DIFF: diff} if diff else {}))
+        keep_texts(backend, run.id, {**kept, **(texts or {}), **({DIFF: diff} if diff else {})})
+        if note:
+            runs.set_note(
+                run.id, note, msgspec.structs.replace(mutation, key=f"{mutation.key}:note" * bool(mutation.key))
+            )
         launcher.submit(
-            LaunchSpec(run=run.id, argv=command.argv, cwd=command.cwd, env=command.env, tracking=True), mutation
-        )
+            LaunchSpec(
+                run=run.id, argv=command.argv, cwd=command.cwd, env=command.env, tracking=True,
+                max_seconds=command.max_seconds, max_memory=command.max_memory, nice=command.nice,
+            ),
+            mutation,
+        )  # fmt: skip
     except BackendError as error:
         runs.end(run.id, RunStatus.FAILED, reason=f"it could not be launched: {error}")
         raise

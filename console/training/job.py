@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from backends.entities import Record
+
+RECIPE: Final = "recipe.toml"
+"""File in the run's folder, and artifact of the run: the recipe it was started with."""
 
 
 class Job(Record, frozen=True, kw_only=True):

@@ -20,6 +20,7 @@ from backends.contract import Invalid, NotFound, Refused
 from backends.entities import Column, Record
 from console.training.audit.rules import AuditRules, wrong_rule
 from console.training.sweep.space import Dimension, SweepPlan, wrong_plan
+from console.training.toml_text import param_text, to_toml, toml_value
 
 CLASSIFICATION_METRICS = ("auc", "log_loss", "accuracy", "brier", "f1")
 REGRESSION_METRICS = ("rmse", "mae", "r2")
@@ -180,7 +181,7 @@ def override_recipe(text: str, overrides: Mapping[str, Any], source: str = "reci
             here = here.setdefault(part, {})
             if not isinstance(here, dict):
                 raise Invalid(f"{key}: {part} is a value, not a table, so nothing can be set in it.", key)
-        here[path[-1]] = _value(value) if isinstance(value, str) else value
+        here[path[-1]] = toml_value(value) if isinstance(value, str) else value
     recipe_from(table, _Place(source, ""))
     return to_toml(table)
 
@@ -221,7 +222,7 @@ def flat_params(recipe: Recipe) -> dict[str, str]:
             for key, inner in value.items():
                 put(f"{prefix}.{key}" if prefix else key, inner)
         elif value not in (None, "", [], ()):
-            params[prefix] = _param_text(value)
+            params[prefix] = param_text(value)
 
     for key in ("target", "task", "positive", "features", "columns", "exclude", "time", "seed", "split", "preprocess"):
         put(key, plain[key])
@@ -325,6 +326,8 @@ def _check_values(recipe: Recipe, place: _Place) -> None:
     trouble = wrong_plan(recipe.sweep) if recipe.sweep is not None else None
     if trouble is not None:
         raise wrong(f"sweep.{trouble[0]}", trouble[1])
+    if recipe.sweep is not None and (recipe.sweep.metric or recipe.sweep.direction):
+        raise wrong("sweep.metric", "goes with a command; with an estimator say metrics.primary.")
     if recipe.metrics.primary and recipe.metrics.report and recipe.metrics.primary not in recipe.metrics.report:
         raise wrong("metrics.primary", f"{recipe.metrics.primary!r} is not in metrics.report; add it there.")
     if not 0 < recipe.split.test < 1:
@@ -358,58 +361,5 @@ def _table(text: str, source: str) -> dict[str, Any]:
         raise Invalid(f"{where}: not valid TOML: {message[: found.start()] if found else message}.", "recipe") from None
 
 
-def _value(text: str) -> Any:
-    try:
-        return tomllib.loads(f"value = {text}")["value"]
-    except (tomllib.TOMLDecodeError, KeyError):
-        return text
-
-
-def _param_text(value: Any) -> str:
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, list | tuple):
-        return ", ".join(_param_text(item) for item in value)
-    return str(value)
-
-
 def _some(names: list[str], most: int = 12) -> str:
     return ", ".join(names[:most]) + (", …" if len(names) > most else "")
-
-
-def to_toml(table: Mapping[str, Any], path: str = "") -> str:
-    """TOML text of plain values, arrays and tables: values first, then each table under its header."""
-    lines = [f"{_toml_key(key)} = {_toml_value(value)}" for key, value in table.items() if not isinstance(value, dict)]
-    text = "\n".join(lines) + ("\n" if lines else "")
-    for key, value in table.items():
-        if isinstance(value, dict):
-            full = f"{path}.{_toml_key(key)}" if path else _toml_key(key)
-            text += f"\n[{full}]\n" + to_toml(value, full)
-    return text
-
-
-def _toml_key(key: str) -> str:
-    return key if re.fullmatch(r"[A-Za-z0-9_-]+", key) else _toml_text(key)
-
-
-def _toml_text(text: str) -> str:
-    return '"' + "".join(
-        {"\\": "\\\\", '"': '\\"', "\n": "\\n", "\t": "\\t", "\r": "\\r"}.get(char, char)
-        if char.isprintable() or char in "\n\t\r"
-        else (f"\\u{ord(char):04x}" if ord(char) < 0x10000 else f"\\U{ord(char):08x}")
-        for char in text
-    ) + '"'  # fmt: skip
-
-
-def _toml_value(value: Any) -> str:
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, str):
-        return _toml_text(value)
-    if isinstance(value, list | tuple):
-        return "[" + ", ".join(_toml_value(item) for item in value) + "]"
-    if isinstance(value, dict):
-        return "{" + ", ".join(f"{_toml_key(key)} = {_toml_value(inner)}" for key, inner in value.items()) + "}"
-    if value is None:
-        raise Invalid("TOML has no empty value; leave the key out instead.")
-    return value.isoformat() if hasattr(value, "isoformat") else repr(value)

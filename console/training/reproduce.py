@@ -19,6 +19,7 @@ import msgspec
 from backends.contract import Backend, Invalid, Mutation, NotFound, Refused
 from backends.entities import CheckResult, GateStatus, Record, Report, Run, RunStatus
 from console.training.command import Command, command_of, start_command
+from console.training.command_run import texts_of
 from console.training.origin import DIFF
 from console.training.start import recipe_of, start_run
 
@@ -78,7 +79,10 @@ def reproduce_run(backend: Backend, run: Run, mutation: Mutation) -> Run:
     command = command_of(backend, run)
     if command is not None:
         restored = _restored(backend, run, command)
-        return start_command(backend, restored, mutation, name=run.name, experiment=run.experiment, tags=tags)
+        return start_command(
+            backend, restored, mutation, name=run.name, experiment=run.experiment, tags=tags,
+            inputs=[each for each in run.inputs if not each.source_type], texts=texts_of(backend, run),
+        )  # fmt: skip
     (data,) = run.inputs[:1]
     version = backend.need("datasets").version(data.digest)
     return start_run(

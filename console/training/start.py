@@ -14,16 +14,16 @@ from backends.contract import Backend, BackendError, Conflict, Invalid, Mutation
 from backends.entities import DatasetInput, LaunchSpec, Progress, Run, RunStatus
 from console.offload import python_path
 from console.training.admit import OVERRIDDEN_TAG, admit, note_override
-from console.training.command import command_of, keep_texts, start_command
+from console.training.command import THREADS, command_of, keep_texts, start_command
+from console.training.command_recipe import is_command, parse_command_recipe
+from console.training.command_run import RETRY_TAG, start_recipe, texts_of
 from console.training.feature_set import pin_features
-from console.training.job import Job
+from console.training.job import RECIPE, Job
 from console.training.measured import PRIMARY_TAG
 from console.training.origin import DIFF, capture_origin
 from console.training.recipe import check_columns, flat_params, override_recipe, parse_recipe
 
-RECIPE = "recipe.toml"
 REGISTER_TAG = "console.register"
-RETRY_TAG = "console.retry_of"
 
 
 def start_run(
@@ -39,8 +39,11 @@ def start_run(
     parent: str = "",
     override_checks: bool = False,
     on_progress: Callable[[Progress], None] | None = None,
+    environ: Mapping[str, str] | None = None,
 ) -> Run:
     """A new run of this recipe, queued with the backend's launcher.
+
+    A recipe that holds a command is `command_run.start_recipe`'s; `environ` is for that one.
 
     Checked before anything is made: the recipe's keys and values, that its dataset is there, that its columns are,
     and that the version passes its checks (`admit.ChecksFailed`; `override_checks` needs the mutation's reason, which
@@ -49,6 +52,11 @@ def start_run(
     recorded; `source` names the recipe in error messages. With the mutation's key, a second call gives the first
     call's run.
     """
+    if is_command(recipe_text):
+        return start_recipe(
+            backend, recipe_text, mutation, name=name, overrides=overrides, origin=origin, source=source, tags=tags,
+            parent=parent, override_checks=override_checks, on_progress=on_progress, environ=environ,
+        )  # fmt: skip
     runs, launcher, datasets = backend.need("runs"), backend.need("launcher"), backend.need("datasets")
     text = pin_features(backend, override_recipe(recipe_text, overrides or {}, source), source)
     recipe = parse_recipe(text, source)
@@ -119,14 +127,17 @@ def retry_run(
     """A new run of another run's recipe on the same dataset version, with some keys or parameters set anew."""
     found: Run = backend.need("runs").get(run)
     command = command_of(backend, found)
-    if command is not None:
+    changed = dict(overrides or {})
+    kept = texts_of(backend, found)
+    if command is not None and not kept:
         if overrides:
             raise Invalid("a run of a command has no recipe to change; start the command again as you want it", "set")
         tags = {RETRY_TAG: found.id}
         return start_command(backend, command, mutation, name=found.name, experiment=found.experiment, tags=tags)
     text = recipe_of(backend, found)
-    changed = dict(overrides or {})
-    if "dataset" not in changed and found.inputs:
+    if command is not None and parse_command_recipe(text).dataset == "":
+        pass  # what it logged itself as its data is no key of its recipe
+    elif "dataset" not in changed and found.inputs:
         changed["dataset"] = f"{found.inputs[0].dataset}@{found.inputs[0].version}"
     return start_run(
         backend,
@@ -138,6 +149,7 @@ def retry_run(
         tags={RETRY_TAG: found.id},
         override_checks=override_checks,
         on_progress=on_progress,
+        environ=command.env if command is not None else None,
     )
 
 
@@ -156,8 +168,7 @@ def recipe_of(backend: Backend, run: Run) -> str:
 def worker_environment(slots: int, seed: int) -> dict[str, str]:
     """Each of `slots` parallel runs gets its share of the cores: threads beyond them only fight for the same ones."""
     threads = str(max(1, (os.cpu_count() or 1) // max(slots, 1)))
-    names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "LOKY_MAX_CPU_COUNT")
-    env = dict.fromkeys(names, threads)
+    env = dict.fromkeys(THREADS, threads)
     # threads that wait must sleep: spinning ones slow each other down tenfold where a box is shared
     env["OMP_WAIT_POLICY"] = "PASSIVE"
     return env | {"PYTHONPATH": python_path(), "PYTHONUNBUFFERED": "1", "PYTHONHASHSEED": str(seed % 4294967296)}

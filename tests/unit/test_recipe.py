@@ -19,8 +19,8 @@ from console.training.recipe import (
     load_recipe,
     override_recipe,
     parse_recipe,
-    to_toml,
 )
+from console.training.toml_text import to_toml
 
 TEXT = """name = "late flights"
 dataset = "flights@3"

@@ -14,7 +14,7 @@ from typing import Any
 
 import optuna
 
-from console.training.recipe import LOWER_IS_BETTER
+from console.training.sweep.goal import lower_is_better
 from console.training.sweep.space import Dimension, SweepPlan, Value, applies, grid_of
 from console.training.sweep.trials import Trial
 
@@ -60,7 +60,7 @@ def _study(
     number: int,
     courses: Mapping[str, Sequence[float]] | None = None,
 ) -> Any:
-    direction = "minimize" if primary in LOWER_IS_BETTER else "maximize"
+    direction = "minimize" if lower_is_better(plan, primary) else "maximize"
     study = optuna.create_study(direction=direction, sampler=_sampler(plan, number), pruner=_pruner(plan))
     states = optuna.trial.TrialState
     for trial in trials:

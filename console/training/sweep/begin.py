@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Mapping
 from typing import Any
@@ -12,14 +13,19 @@ from backends.connect import place_of
 from backends.contract import Backend, BackendError, Conflict, Invalid, Mutation
 from backends.entities import DatasetInput, LaunchSpec, Record, Run, RunStatus
 from console.training.admit import admit
-from console.training.command import keep_texts
+from console.training.command import inherited, keep_texts
+from console.training.command_recipe import CommandRecipe, is_command
+from console.training.command_run import program_of, settled
 from console.training.feature_set import pin_features
+from console.training.job import RECIPE
 from console.training.measured import PRIMARY_TAG
-from console.training.recipe import LOWER_IS_BETTER, check_columns, flat_params, override_recipe, parse_recipe
-from console.training.start import RECIPE, recipe_of, worker_environment
+from console.training.recipe import check_columns, flat_params
+from console.training.start import recipe_of, worker_environment
 from console.training.sweep.controller import SweepJob
+from console.training.sweep.goal import any_recipe, lower_is_better, override_any
 from console.training.sweep.space import SweepPlan
 from console.training.sweep.trials import PAUSED, SWEEP, Trial, best_of, trials_of
+from console.training.toml_text import param_text
 
 RESUMES = "console.resumes"
 
@@ -45,27 +51,41 @@ def start_sweep(
     overrides: Mapping[str, Any] | None = None,
     source: str = "recipe",
     name: str = "",
+    origin: str = "",
     resumes: Run | None = None,
 ) -> Run:
-    """A sweep over the space in the recipe's `[sweep]` table, under a run of its own."""
-    runs, launcher, datasets = backend.need("runs"), backend.need("launcher"), backend.need("datasets")
-    text = pin_features(backend, override_recipe(recipe_text, overrides or {}, source), source)
-    recipe = parse_recipe(text, source)
+    """A sweep over the space in the recipe's `[sweep]` table, under a run of its own. `origin` is the recipe's file."""
+    runs, launcher = backend.need("runs"), backend.need("launcher")
+    text = override_any(recipe_text, overrides or {}, source)
+    if not is_command(text):
+        text = pin_features(backend, text, source)
+    recipe = any_recipe(text, source)
     if recipe.sweep is None:
         raise Invalid(f"{source}: there is no [sweep] in it; say what is searched under [sweep.space.NAME].", "sweep")
     for key in recipe.sweep.space:
         _first_value(text, recipe.sweep, key, source)
-    version = datasets.version(recipe.dataset)
-    check_columns(recipe, version.columns, version.ref)
-    admit(backend, version, mutation)
-    # Every trial trains on the very version that was there when the sweep began.
-    text = override_recipe(text, {"dataset": version.ref, "register": ""}, source)
+    version = backend.need("datasets").version(recipe.dataset) if recipe.dataset else None
+    if version is not None:
+        if not isinstance(recipe, CommandRecipe):
+            check_columns(recipe, version.columns, version.ref)
+        admit(backend, version, mutation)
+        # Every trial trains on the very version that was there when the sweep began.
+        text = override_any(text, {"dataset": version.ref}, source)
+    text = override_any(text, {"register": ""}, source)
+    if isinstance(recipe, CommandRecipe):
+        text = settled(text, origin, source)
+        program_of(text, source)
+        params = {key: param_text(each.default) for key, each in recipe.params.items() if each.default is not None}
+    else:
+        params = flat_params(recipe)
     run: Run = runs.create(
-        name=name or f"{recipe.name or version.dataset} sweep",
+        name=name or f"{recipe.name or (version.dataset if version else 'command')} sweep",
         experiment=recipe.experiment,
-        params={key: value for key, value in flat_params(recipe).items() if key not in recipe.sweep.space},
+        params={key: value for key, value in params.items() if key not in recipe.sweep.space},
         tags={SWEEP: "1", PRIMARY_TAG: recipe.primary(), **({RESUMES: resumes.id} if resumes else {})},
-        inputs=[DatasetInput(dataset=version.dataset, version=version.version, digest=version.digest)],
+        inputs=[]
+        if version is None
+        else [DatasetInput(dataset=version.dataset, version=version.version, digest=version.digest)],
         mutation=mutation,
     )
     if run.status is not RunStatus.QUEUED:
@@ -75,7 +95,7 @@ def start_sweep(
             runs.set_parent(trial.run, run.id)
     try:
         keep_texts(backend, run.id, {RECIPE: text})
-        job = SweepJob(place=place_of(backend), sweep=run.id, actor=mutation.actor)
+        job = SweepJob(place=place_of(backend), sweep=run.id, actor=mutation.actor, environ=inherited(os.environ))
         launcher.submit(
             LaunchSpec(
                 run=run.id,
@@ -98,7 +118,7 @@ def _first_value(text: str, plan: SweepPlan, key: str, source: str) -> None:
     """Invalid where a parameter of the space cannot be set in the recipe."""
     each = plan.space[key]
     value = each.choices[0] if each.choices else each.low
-    override_recipe(text, {key: msgspec.json.encode(value).decode()}, f"{source}: sweep.space.{key}")
+    override_any(text, {key: msgspec.json.encode(value).decode()}, f"{source}: sweep.space.{key}")
 
 
 def resume_sweep(backend: Backend, sweep: Run, mutation: Mutation, *, trials: int | None = None) -> Run:
@@ -136,17 +156,17 @@ def pause_sweep(backend: Backend, sweep: Run, mutation: Mutation) -> Run:
 def sweep_state(backend: Backend, sweep: Run) -> SweepState:
     """What it tried, the best first."""
     _is_sweep(sweep)
-    recipe = parse_recipe(recipe_of(backend, sweep), f"recipe of sweep {sweep.id[:4]}")
+    recipe = any_recipe(recipe_of(backend, sweep), f"recipe of sweep {sweep.id[:4]}")
     plan = recipe.sweep or SweepPlan()
     primary = recipe.primary()
     trials = trials_of(backend, sweep.id, primary)
-    lower = primary in LOWER_IS_BETTER
+    lower = lower_is_better(plan, primary)
     ordered = sorted(
         trials, key=lambda t: (t.value is None, (t.value or 0.0) if lower else -(t.value or 0.0), t.number)
     )
     return SweepState(
         run=sweep, plan=plan, primary=primary, lower_is_better=lower, trials=tuple(ordered),
-        best=best_of(trials, primary), paused=PAUSED in sweep.tags,
+        best=best_of(trials, primary, plan), paused=PAUSED in sweep.tags,
     )  # fmt: skip
 
 

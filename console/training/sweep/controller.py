@@ -18,12 +18,14 @@ from backends.connect import connect
 from backends.contract import Backend, BackendError, Conflict, Mutation
 from backends.entities import Record, Run, RunStatus
 from console.training.channel import Channel
-from console.training.recipe import Recipe, parse_recipe
-from console.training.start import RECIPE, start_run, stop_run
+from console.training.job import RECIPE
+from console.training.start import start_run, stop_run
+from console.training.sweep.goal import any_recipe
 from console.training.sweep.space import SweepPlan
 from console.training.sweep.trials import NUMBER, PARAMS, PAUSED, PRUNED, Trial, best_of, since_best, trials_of
 
 LOOK_S: Final = 0.25
+RETRY_S: Final = 3.0
 FAILURES: Final = 5
 """So many trials may fail before any finished: then the recipe is at fault, not the parameters."""
 
@@ -36,6 +38,8 @@ class SweepJob(Record, frozen=True, kw_only=True):
     sweep: str
     """Id of the sweep's run."""
     actor: str
+    environ: dict[str, str] = msgspec.field(default_factory=dict)
+    """Of a command: what whoever began the sweep had it inherit."""
 
 
 class Controller:
@@ -46,7 +50,7 @@ class Controller:
         self.runs = backend.need("runs")
         self.job = job
         self.text = text
-        self.recipe: Recipe = parse_recipe(text, RECIPE)
+        self.recipe = any_recipe(text, RECIPE)
         assert self.recipe.sweep is not None  # noqa: S101 checked before it was started
         self.plan: SweepPlan = self.recipe.sweep
         self.primary = self.recipe.primary()
@@ -58,6 +62,7 @@ class Controller:
         self._said = -1
         self._token: object = None
         self._exhausted = False
+        self._lingered = False
 
     def run(self) -> str:
         """Until the budget is spent; why it ended, in words."""
@@ -73,7 +78,9 @@ class Controller:
             self._tell(trials)
             why = self._spent(trials)
             if why and not running:
-                return why
+                if not self._lets_retry():
+                    return why
+                continue
             if not why and not self._paused():
                 free = self.plan.parallel - len(running)
                 for number in range(len(trials), min(len(trials) + free, self.plan.trials)):
@@ -89,6 +96,14 @@ class Controller:
                         self._stop(trial, f"pruned: its {self.primary} is behind the others'", PRUNED)
             self._wait()
 
+    def _lets_retry(self) -> bool:
+        """Once, before the end: whether the agent was given the time to begin a retry of a trial that failed last."""
+        if self._lingered or not getattr(self.recipe, "retries", 0):
+            return False
+        self._lingered = True
+        time.sleep(RETRY_S)
+        return True
+
     def _spent(self, trials: list[Trial]) -> str:
         """Why no further trial is begun, or empty."""
         plan = self.plan
@@ -98,10 +113,14 @@ class Controller:
             return f"all {len(trials)} combinations were tried"
         if plan.max_minutes and time.monotonic() - self.began > plan.max_minutes * 60:
             return f"{plan.max_minutes:g} minutes are over"
-        if plan.patience and best_of(trials, self.primary) and since_best(trials, self.primary) >= plan.patience:
+        if (
+            plan.patience
+            and best_of(trials, self.primary, self.plan)
+            and since_best(trials, self.primary, self.plan) >= plan.patience
+        ):
             return f"{plan.patience} trials brought nothing better"
         failed = [trial for trial in trials if trial.status is RunStatus.FAILED]
-        if len(failed) >= FAILURES and best_of(trials, self.primary) is None:
+        if len(failed) >= FAILURES and best_of(trials, self.primary, self.plan) is None:
             reason = self.runs.get(failed[-1].run).reason
             raise BackendError(f"the first {len(failed)} trials failed, so no more were begun; the last one: {reason}")
         return ""
@@ -116,7 +135,7 @@ class Controller:
         overrides = {name: msgspec.json.encode(value).decode() for name, value in params.items()}
         run: Run = start_run(
             self.backend, self.text, mutation, name=f"{self.recipe.name or 'trial'} {number}", overrides=overrides,
-            source=RECIPE, parent=self.job.sweep,
+            source=RECIPE, parent=self.job.sweep, environ=self.job.environ,
             tags={NUMBER: str(number), PARAMS: msgspec.json.encode(params).decode(), "console.register": ""},
         )  # fmt: skip
         self.channel.note(f"trial {number}: run {run.id[:8]}, {said}")
@@ -148,7 +167,7 @@ class Controller:
         if ended == self._said:
             return
         self._said = ended
-        best = best_of(trials, self.primary)
+        best = best_of(trials, self.primary, self.plan)
         words = f"{ended} of {self.plan.trials} trials"
         if best is not None and best.value is not None:
             words += f", best {self.primary} {best.value:.5g} in trial {best.number}"

@@ -50,6 +50,9 @@ class SweepPlan(Record, frozen=True, kw_only=True, forbid_unknown_fields=True):
     seed: int = 0
     patience: int = 0
     max_minutes: float = 0.0
+    metric: str = ""
+    """Of a command: the metric it logs by which trials are judged; an estimator's recipe says `metrics.primary`."""
+    direction: Literal["", "maximize", "minimize"] = ""
 
 
 def wrong_plan(plan: SweepPlan) -> tuple[str, str] | None:

@@ -10,8 +10,8 @@ import msgspec
 from backends.contract import Backend, all_pages
 from backends.entities import Record, Run, RunStatus
 from backends.query import Compare, Key, Query
-from console.training.recipe import LOWER_IS_BETTER
-from console.training.sweep.space import Value
+from console.training.sweep.goal import lower_is_better
+from console.training.sweep.space import SweepPlan, Value
 
 NUMBER: Final = "console.trial"
 PARAMS: Final = "console.trial.params"
@@ -39,12 +39,13 @@ class Trial(Record, frozen=True, kw_only=True):
 
 
 def trials_of(backend: Backend, sweep: str, primary: str) -> list[Trial]:
-    """By number. A run that was deleted was not tried."""
+    """By number. A run that was deleted was not tried; of a trial that failed and was tried again, the last counts."""
     runs = backend.need("runs")
     children = Query(where=Compare(Key("attribute", "parent"), "=", sweep))
     columns = [f"metrics.{primary}", f"tags.{NUMBER}", f"tags.{PARAMS}", f"tags.{PRUNED}"]
     found = all_pages(lambda at: runs.page(children, at=at, limit=1_000, columns=columns))
-    return sorted((_trial(run, primary) for run in found if NUMBER in run.tags), key=lambda trial: trial.number)
+    last = {run.tags[NUMBER]: run for run in sorted(found, key=lambda run: run.created_at) if NUMBER in run.tags}
+    return sorted((_trial(run, primary) for run in last.values()), key=lambda trial: trial.number)
 
 
 def _trial(run: Run, primary: str) -> Trial:
@@ -63,14 +64,14 @@ def _trial(run: Run, primary: str) -> Trial:
     )
 
 
-def best_of(trials: list[Trial], primary: str) -> Trial | None:
+def best_of(trials: list[Trial], primary: str, plan: SweepPlan | None = None) -> Trial | None:
     """The first of the best."""
     done = [trial for trial in trials if trial.complete]
-    sign = 1 if primary in LOWER_IS_BETTER else -1
+    sign = 1 if lower_is_better(plan, primary) else -1
     return min(done, key=lambda trial: (sign * (trial.value or 0.0), trial.number), default=None)
 
 
-def since_best(trials: list[Trial], primary: str) -> int:
+def since_best(trials: list[Trial], primary: str, plan: SweepPlan | None = None) -> int:
     """Trials that have ended after the best one, by number."""
-    best = best_of(trials, primary)
+    best = best_of(trials, primary, plan)
     return sum(trial.status.ended and (best is None or trial.number > best.number) for trial in trials)

@@ -176,7 +176,7 @@ async def _from_form(here: Here) -> None:
 
 def recipe_text(dataset: str, target: str, values: dict[str, str]) -> str:
     """The recipe that a filled form means."""
-    from console.training.recipe import to_toml
+    from console.training.toml_text import to_toml
 
     table: dict[str, Any] = {
         "dataset": dataset,
