@@ -18,10 +18,17 @@ from console.wording import NOTHING
 @click.option("--key", "keys", multiple=True, metavar="COLUMN", help="Rows are the same where this is; repeatable.")
 @click.pass_obj
 def diff(invocation: Invocation, before: str, after: str, keys: tuple[str, ...]) -> None:
-    """What changed from BEFORE to AFTER: columns, rows, and which distributions moved, worst first."""
+    """What changed from BEFORE to AFTER: columns, rows, and which distributions moved, worst first.
+
+    Of two versions of a feature set: which features were added, removed and changed.
+    """
+    from console.cli.dataset_features import are_sets, show_difference
     from console.cli.follow import ProgressLine
     from console.data.offloaded import diff_offloaded
 
+    if are_sets(invocation, before, after):
+        show_difference(invocation, before, after)
+        return
     with ProgressLine() as line:
         found = diff_offloaded(invocation.backend, before, after, key=keys, on_progress=line.follow)
     invocation.show(found, lambda: print_diff(found))

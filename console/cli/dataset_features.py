@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from backends.contract import NotFound
 from backends.entities import Definition
 from console.cli.dataset import dataset
 from console.cli.output import Col, gap, narrate, print_record, print_table
@@ -109,11 +110,32 @@ def show(invocation: Invocation, ref: str) -> None:
 @click.pass_obj
 def diff(invocation: Invocation, before: str, after: str | None) -> None:
     """Features added, removed and changed between two versions; without AFTER, to the latest."""
+    show_difference(invocation, before, after or before.partition("@")[0])
+
+
+def show_difference(invocation: Invocation, before: str, after: str) -> None:
     definitions = invocation.need("definitions")
-    old, new = definitions.get(KIND, before), definitions.get(KIND, after or before.partition("@")[0])
+    old, new = definitions.get(KIND, before), definitions.get(KIND, after)
     invocation.show_items(
         diff_features(_set(old), _set(new)), CHANGE_COLUMNS, empty=f"{old.ref} and {new.ref} define the same features"
     )
+
+
+def are_sets(invocation: Invocation, *refs: str) -> bool:
+    """Each is a feature set, and no dataset has its name."""
+    if invocation.backend.definitions is None:
+        return False
+    for ref in refs:
+        try:
+            invocation.need("datasets").version(ref)
+        except NotFound:
+            try:
+                invocation.need("definitions").get(KIND, ref)
+            except NotFound:
+                return False
+        else:
+            return False
+    return True
 
 
 @features.command("apply")

@@ -44,6 +44,7 @@ def test_define_look_at_apply_and_compare(tmp_path: Path) -> None:
     assert run(tmp_path, "features", "define", "trip.toml")[0] == 0
     changes = json.loads(run(tmp_path, "features", "diff", "trip@1", "--json")[1])["items"]
     assert [(each["name"], each["change"]) for each in changes] == [("speed", "expression")]
+    assert json.loads(run(tmp_path, "diff", "trip@1", "trip@2", "--json")[1])["items"] == changes
     assert [item["version"] for item in json.loads(run(tmp_path, "features", "list", "--json")[1])["items"]] == ["2"]
     shown = json.loads(run(tmp_path, "features", "show", "trip@1", "--json")[1])
     assert shown["features"][0]["as"] == "miles / hours"
