@@ -36,7 +36,7 @@ _ASKED: Final = 50
 """Models or versions that are asked for one by one, where lists do not tell enough."""
 _ASKED_S: Final = 30.0
 _LATELY_S: Final = 1.0
-LISTED: Final = 50
+LISTED: Final = 1_000
 """A history of more moves is not only looked at, and is read anew."""
 HEAVY: Final = 150_000
 """Bytes of one page of models."""
