@@ -2,6 +2,22 @@
 
 from __future__ import annotations
 
-from console.agent.control import AgentStatus, agent_log, agent_status, ensure_agent, ensure_protocol, stop_agent
+from console.agent.control import (
+    AgentStatus,
+    agent_log,
+    agent_status,
+    ensure_agent,
+    ensure_protocol,
+    ensure_tracking,
+    stop_agent,
+)
 
-__all__ = ["AgentStatus", "agent_log", "agent_status", "ensure_agent", "ensure_protocol", "stop_agent"]
+__all__ = [
+    "AgentStatus",
+    "agent_log",
+    "agent_status",
+    "ensure_agent",
+    "ensure_protocol",
+    "ensure_tracking",
+    "stop_agent",
+]

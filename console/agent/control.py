@@ -112,6 +112,16 @@ def ensure_protocol(workspace: Path) -> None:
         time.sleep(0.02)
 
 
+def ensure_tracking(workspace: Path) -> None:
+    """The agent runs, and serves the MLflow protocol where it is what commands log to."""
+    from backends.connect import remote_of
+
+    if remote_of(workspace) is None:
+        ensure_protocol(workspace)
+    else:
+        ensure_agent(workspace)
+
+
 def _spawn(workspace: Path, slots: int | None) -> subprocess.Popen[bytes]:
     """Detached: its own session, no terminal, nothing of the caller's that could hold it back or take it along."""
     environment = {key: value for key, value in os.environ.items() if key not in (RUN_MARK, PROGRESS_FD)}

@@ -478,14 +478,9 @@ def wake_agent(invocation: Invocation) -> None:
 
 def ready_to_track(invocation: Invocation) -> None:
     """The agent runs, and serves the protocol where it is what commands log to."""
-    from backends.connect import remote_of
-    from console.agent import ensure_agent, ensure_protocol
+    from console.agent import ensure_tracking
 
-    workspace = invocation.home()
-    if remote_of(workspace) is None:
-        ensure_protocol(workspace)
-    else:
-        ensure_agent(workspace)
+    ensure_tracking(invocation.home())
 
 
 def _answer(invocation: Invocation, started: Run, wait: bool) -> None:

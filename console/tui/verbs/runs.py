@@ -54,8 +54,11 @@ async def train(here: Here) -> None:
         return
     if picked == "again" and isinstance(chosen, Run):
         from console.training.start import recipe_of
+        from console.tui.verbs.commands import command_again
 
         run = chosen
+        if await command_again(here, run):
+            return
         text = await here.app.look_up(lambda: recipe_of(here.backend, run))
         await _from_text(here, text, f"recipe of {run.name}", pinned=run)
     elif picked == "form":
@@ -73,14 +76,22 @@ def _recipe_files() -> list[Path]:
                 head = path.read_text(encoding="utf-8")[:20_000]
             except (OSError, UnicodeDecodeError):
                 continue
-            if "[estimator]" in head:
+            if "[estimator]" in head or any(line.startswith("command") for line in head.splitlines()):
                 found.append(path)
     return found[:MOST_RECIPES]
 
 
 async def _from_text(here: Here, text: str, source: str, *, origin: str = "", pinned: Run | None = None) -> None:
+    from console.training.command_recipe import is_command
     from console.training.recipe import override_recipe, parse_recipe
 
+    if is_command(text):
+        from console.tui.verbs.commands import ask_parameters
+
+        told = await ask_parameters(here, text, source, pinned)
+        if told is not None:
+            await _start(here, text, *told, origin or source if not pinned else "", source)
+        return
     recipe = parse_recipe(text, source)
     dataset = recipe.dataset
     if pinned is not None and pinned.inputs and "@" not in dataset:
@@ -108,7 +119,7 @@ async def _from_text(here: Here, text: str, source: str, *, origin: str = "", pi
             for field in fields
             if field.name not in ("name", "more") and values[field.name] != field.value
         }
-        found.update(_pairs(values["more"]))
+        found.update(pairs(values["more"]))
         if pinned is not None:
             found.setdefault("dataset", dataset)
         return found
@@ -217,7 +228,7 @@ def dataset_names(backend: Any) -> tuple[str, ...]:
     return tuple(dataset.name for dataset in backend.need("datasets").page(limit=200).items)
 
 
-def _pairs(text: str) -> dict[str, str]:
+def pairs(text: str) -> dict[str, str]:
     import shlex
 
     found: dict[str, str] = {}
@@ -249,9 +260,10 @@ async def _start(here: Here, text: str, name: str, changed: dict[str, Any], orig
             on_progress=progress,
         )
         if session.workspace is not None:
-            from console.agent import ensure_agent
+            from console.agent import ensure_agent, ensure_tracking
+            from console.training.command_recipe import is_command
 
-            ensure_agent(session.workspace)
+            (ensure_tracking if is_command(text) else ensure_agent)(session.workspace)
         return run
 
     from console.training.admit import ChecksFailed
