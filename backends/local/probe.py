@@ -158,27 +158,66 @@ def _named(database: Database) -> set[str]:
     return {sha256 for (sha256,) in rows}
 
 
+class Leftover(Record, frozen=True, kw_only=True):
+    """What nothing names any more, or nobody finished."""
+
+    path: str
+    """Within the workspace."""
+    bytes: int
+    why: str
+
+
+def leftovers(home: Path, *, idle_s: float = IDLE_S) -> tuple[Leftover, ...]:
+    """What `clean` would remove: objects that no version and no run names, drafts that nobody finished. What was
+    written to within `idle_s` is left alone: somebody may be about to name it."""
+    database = Database(home / DATABASE, create=False)
+    try:
+        named = _named(database)
+        found = [
+            Leftover(path=str(file.relative_to(home)), bytes=_bytes(file), why="named by nothing")
+            for sha256, file in ObjectStore(home).all()
+            if sha256 not in named and _idle(file) > idle_s
+        ]
+        for draft in sorted((home / "tmp").glob("*")):
+            files = [draft, *draft.rglob("*")] if draft.is_dir() else [draft]
+            if min(map(_idle, files)) > idle_s:
+                size = sum(_bytes(file) for file in files)
+                found.append(Leftover(path=str(draft.relative_to(home)), bytes=size, why="never finished"))
+    except OSError as error:
+        raise file_trouble(error, f"look through {home}") from error
+    finally:
+        database.close()
+    return tuple(found)
+
+
 def clean(home: Path, *, idle_s: float = IDLE_S) -> int:
-    """Remove objects that nothing names and drafts that nobody finished, and shrink the database; bytes given back."""
+    """Remove what is left over, and shrink the database; bytes given back."""
+    freed = 0
+    for each in leftovers(home, idle_s=idle_s):
+        path = home / each.path
+        freed += each.bytes
+        try:
+            if path.is_dir():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                path.unlink(missing_ok=True)
+        except OSError as error:
+            raise file_trouble(error, f"remove {path}") from error
     before = _size(home)
     database = Database(home / DATABASE, create=False)
     try:
-        objects = ObjectStore(home)
-        named = _named(database)
-        left = [file for sha256, file in objects.all() if sha256 not in named]
-        left += [file for file in (home / "tmp").glob("*") if file.is_file()]
-        for file in left:
-            if _idle(file) > idle_s:
-                file.unlink(missing_ok=True)
-        for folder in (home / "tmp").glob("*/"):
-            if min(map(_idle, [folder, *folder.rglob("*")])) > idle_s:
-                shutil.rmtree(folder, ignore_errors=True)
         database.shrink()
-    except OSError as error:
-        raise file_trouble(error, f"clean up {home}") from error
     finally:
         database.close()
-    return max(0, before - _size(home))
+    return freed + max(0, before - _size(home))
+
+
+def _bytes(file: Path) -> int:
+    try:
+        found = file.lstat()
+    except FileNotFoundError:
+        return 0
+    return found.st_size if not file.is_dir() else 0
 
 
 def _idle(file: Path) -> float:
@@ -190,5 +229,5 @@ def _idle(file: Path) -> float:
 
 
 def _size(home: Path) -> int:
-    files = [home / DATABASE, home / f"{DATABASE}-wal", *(home / "tmp").rglob("*"), *(home / "objects").glob("*/*")]
-    return sum(file.stat().st_size for file in files if file.is_file())
+    """Bytes of the database."""
+    return sum(_bytes(file) for file in (home / DATABASE, home / f"{DATABASE}-wal"))

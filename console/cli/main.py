@@ -34,6 +34,7 @@ NOUNS: dict[str, str] = {
     "agent": "The background process of a workspace.",
     "env": "Let notebooks and scripts of this shell log here, by MLflow's protocol.",
     "doctor": "Check this machine, terminal and workspace, and say what to do.",
+    "clean": "Give back the disk space of what nothing names any more.",
     "backup": "Copy the workspace while it is in use, check a copy, go back to one.",
     "keys": "The cheat-sheet of the console's keys.",
     "completion": "Print shell completion for bash, zsh or fish.",
