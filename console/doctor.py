@@ -29,7 +29,6 @@ WANTED_PACKAGES = (
     "pyarrow",
     "skops",
     "sqlite-utils",
-    "plotext",
     "msgspec",
     "psutil",
 )

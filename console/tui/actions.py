@@ -181,6 +181,11 @@ def _two_runs(here: Situation) -> str:
     return "" if len(runs) >= 2 else "mark at least two runs with space first"
 
 
+def _a_chart(here: Situation) -> str:
+    charts = getattr(getattr(here, "view", None), "charts", None)
+    return "" if charts is not None else "open a run first, with enter"
+
+
 def _a_version(here: Situation) -> str:
     return "" if isinstance(here.selected, ModelVersion | Model) else "select a model version first"
 
@@ -336,6 +341,110 @@ ACTIONS: tuple[Action, ...] = (
         command=("compare",),
         cli="mlops-console run compare RUN RUN",
         footer=12,
+    ),
+    Action(
+        "chart.metric",
+        "m",
+        "metric",
+        "Chart the next metric of the run.",
+        "charts:metric",
+        ("runs",),
+        available=_a_chart,
+        command=("metric",),
+        footer=26,
+    ),
+    Action(
+        "chart.crosshair",
+        "i",
+        "read values",
+        "Read the values under a crosshair: arrows move it, esc leaves.",
+        "charts:crosshair",
+        ("runs",),
+        available=_a_chart,
+        command=("crosshair",),
+        footer=27,
+    ),
+    Action(
+        "chart.smooth",
+        "E",
+        "smooth",
+        "Smooth the chart by a moving average: off, 0.6, 0.9, 0.99.",
+        "charts:smooth",
+        ("runs",),
+        available=_a_chart,
+        command=("smooth",),
+        footer=28,
+    ),
+    Action(
+        "chart.log",
+        "L",
+        "log axis",
+        "Logarithmic y axis, or linear.",
+        "charts:log",
+        ("runs",),
+        available=_a_chart,
+        command=("log-axis",),
+        footer=29,
+    ),
+    Action(
+        "chart.time",
+        "T",
+        "time axis",
+        "Steps along x, or the time since the run began.",
+        "charts:time",
+        ("runs",),
+        available=_a_chart,
+        command=("time-axis",),
+    ),
+    Action(
+        "chart.in",
+        "plus,equals_sign",
+        "zoom in",
+        "Half of the stretch in sight, around the crosshair or the middle.",
+        "charts:zoom_in",
+        ("runs",),
+        available=_a_chart,
+        command=("zoom-in",),
+    ),
+    Action(
+        "chart.out",
+        "minus",
+        "zoom out",
+        "Twice the stretch in sight.",
+        "charts:zoom_out",
+        ("runs",),
+        available=_a_chart,
+        command=("zoom-out",),
+    ),
+    Action(
+        "chart.left",
+        "left_square_bracket",
+        "pan left",
+        "Move the zoomed chart to earlier.",
+        "charts:left",
+        ("runs",),
+        available=_a_chart,
+        command=("pan-left",),
+    ),
+    Action(
+        "chart.right",
+        "right_square_bracket",
+        "pan right",
+        "Move the zoomed chart to later.",
+        "charts:right",
+        ("runs",),
+        available=_a_chart,
+        command=("pan-right",),
+    ),
+    Action(
+        "chart.whole",
+        "0",
+        "zoom off",
+        "Show the whole course again.",
+        "charts:whole",
+        ("runs",),
+        available=_a_chart,
+        command=("zoom-off",),
     ),
     Action(
         "diff",
@@ -799,6 +908,7 @@ COMMANDS: dict[str, Action] = {word: action for action in ACTIONS for word in ac
 _KEY_NAMES = {
     "question_mark": "?", "slash": "/", "colon": ":", "escape": "esc", "space": "space", "enter": "enter", "comma": ",",
     "full_stop": ".", "plus": "+", "minus": "-",
+    "equals_sign": "=", "left_square_bracket": "[", "right_square_bracket": "]",
 }  # fmt: skip
 
 

@@ -1,24 +1,31 @@
-"""Courses of metrics as lines over steps or time."""
+"""Courses of metrics as lines over steps or time, with a legend and a crosshair."""
 
 from __future__ import annotations
 
-import math
 import zlib
 from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, ClassVar
 
+from rich.color import Color
 from rich.segment import Segment
 from rich.style import Style
+from textual.binding import Binding, BindingType
 from textual.strip import Strip
 
-from console.safe import cell_length, cut, safe_text
-from console.tui import trace
-from console.tui.decimate import Point, extremes, segments
+from console.safe import cut, safe_text
+from console.tui.axes import Across, x_text
+from console.tui.chart_view import Extent, View
+from console.tui.course import Series
+from console.tui.decimate import MOST
 from console.tui.drawing import Drawing
-from console.tui.fetch import Answer, Fetcher
 from console.tui.glyphs import drawn, utf8_screen
-from console.wording import number, thousands
+from console.tui.picture import ASCII_MARKERS, Level, columns_of, picture
+from console.tui.trace import Cell
+from console.wording import NOTHING, number
+
+if TYPE_CHECKING:
+    from textual.widget import Widget
 
 COLORS = {
     "console-dark": ("#6cb6ff", "#e2b24a", "#b48ead", "#5fc98f", "#e88f5a", "#4fc3c7", "#e57fbd", "#a3b36b"),
@@ -28,68 +35,87 @@ COLORS = {
 }
 """Hues of series. They mean nothing but which is which; the legend says it in words."""
 
-ASCII_MARKERS = "*+o#%@"
+FAINT = 0.4
+"""How much of its hue what lies behind a smoothed line keeps."""
 
-BLANK, LEVEL, NAME = -1, -2, -3
-"""Who owns a cell, where it is none of the series: nobody, a level, the name of one."""
-
-
-@dataclass(frozen=True)
-class Series:
-    """One line: points in order of x. NaN is a gap."""
-
-    name: str
-    points: tuple[Point, ...]
-    id: str = ""
-    """What its colour belongs to: a run's id. The name, where there is none."""
-
-
-@dataclass(frozen=True)
-class Level:
-    """A horizontal line to compare with: a threshold, a reference."""
-
-    value: float
-    name: str
+LEGEND_ROWS = 3
+ENTRY = (20, 36)
+"""Cells of a name in a legend of several rows, with its reading: at least and at most."""
+READING = 10
 
 
 def color_numbers(ids: Sequence[str], colors: int) -> list[int]:
-    """A colour for each id: its own by hash, so that a run is drawn alike everywhere; where two share it, the
-    later one takes the next that is free."""
+    """A colour for each id: its own by hash, so that a run is drawn alike everywhere and for ever. Where two share it,
+    the one whose id is later takes the next that is free, in whatever order they were marked."""
     taken: set[int] = set()
-    found = []
-    for identity in ids:
+    found: dict[str, int] = {}
+    for identity in sorted(set(ids)):
         number_ = zlib.crc32(identity.encode("utf-8", "surrogatepass")) % colors
         if len(taken) < colors:
             while number_ in taken:
                 number_ = (number_ + 1) % colors
         taken.add(number_)
-        found.append(number_)
-    return found
+        found[identity] = number_
+    return [found[identity] for identity in ids]
 
 
-class Chart(Drawing):
-    """Lines with a y axis, drawn anew only when `plot` brings other data."""
+@dataclass(frozen=True)
+class Plot:
+    """All that a picture is made of."""
+
+    series: tuple[Series, ...] = ()
+    levels: tuple[Level, ...] = ()
+    title: str = ""
+    view: View = field(default_factory=View)
+    chosen: bool = True
+
+
+class Chart(Drawing, can_focus=True):
+    """Lines with a y axis, drawn anew only when `plot` brings other data. It takes the keyboard only while its
+    crosshair is out."""
 
     DEFAULT_CSS = """
     Chart { height: 12; width: 1fr; }
     """
 
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("left,h", "read(-1)", "left", id="crosshair.left", show=False, tooltip="To the measurement before."),
+        Binding("right,l", "read(1)", "right", id="crosshair.right", show=False, tooltip="To the next measurement."),
+        Binding(
+            "shift+left,H", "read(-10)", "far left", id="crosshair.far_left", show=False, tooltip="Ten columns back."
+        ),
+        Binding(
+            "shift+right", "read(10)", "far right", id="crosshair.far_right", show=False, tooltip="Ten columns on."
+        ),
+        Binding("home,g", "edge(0)", "first", id="crosshair.first", show=False, tooltip="To the first measurement."),
+        Binding("end,G", "edge(-1)", "last", id="crosshair.last", show=False, tooltip="To the last measurement."),
+        Binding("escape,enter", "leave", "leave", id="crosshair.leave", show=False, tooltip="Put the crosshair away."),
+    ]
+
     def __init__(self, *, id: str | None = None, classes: str | None = None) -> None:  # noqa: A002
         super().__init__(id=id, classes=classes)
-        self._series: tuple[Series, ...] = ()
-        self._levels: tuple[Level, ...] = ()
-        self._title = ""
-        self._log = False
-        self._times = False
-        self._error = ""
-        self._loader = Fetcher(self, "plotext")
-        self._loading = False
-        self._traced: dict[tuple[object, ...], list[str]] = {}
+        self._plot = Plot()
+        self.crosshair: float | None = None
+        """The x whose values are read, or None."""
+        self.traced: dict[tuple[object, ...], list[Cell]] = {}
         """Lines of the last picture: those whose dots are where they were are not traced again."""
+        self.can_focus = False
+        self._before: Widget | None = None
+        """Who had the keyboard before the crosshair."""
+
+    @property
+    def plotted(self) -> Plot:
+        return self._plot
 
     @property
     def series(self) -> tuple[Series, ...]:
-        return self._series
+        return self._plot.series
+
+    @property
+    def extent(self) -> Extent | None:
+        """First and last x of what was plotted."""
+        ends = [(s.points[0][0], s.points[-1][0]) for s in self.series if s.points]
+        return (min(low for low, _ in ends), max(high for _, high in ends)) if ends else None
 
     def plot(
         self,
@@ -97,183 +123,163 @@ class Chart(Drawing):
         *,
         title: str = "",
         levels: Sequence[Level] = (),
-        log: bool = False,
+        view: View | None = None,
         times: bool = False,
+        chosen: bool = True,
     ) -> None:
-        """Show these lines. `log` makes the y axis logarithmic where there is anything above zero; `times` says
-        that x is in milliseconds of UTC."""
-        wanted = (tuple(series), tuple(levels), title, log, times)
-        if wanted == (self._series, self._levels, self._title, self._log, self._times):
+        """Show these lines. `times` says that x is in milliseconds of UTC; one that is not `chosen` has a dim title."""
+        looked = view or View(across=Across.CLOCK if times else Across.STEP)
+        wanted = Plot(tuple(series), tuple(levels), title, looked, chosen)
+        if wanted == self._plot:
             return
-        self._series, self._levels, self._title, self._log, self._times = wanted
+        if looked.across is not self._plot.view.across:
+            self.crosshair = None if self.crosshair is None else self._middle(wanted)
+        self._plot = wanted
         self.paint()
 
     def on_mount(self) -> None:
         self.paint()
 
-    def on_unmount(self) -> None:
-        self._loader.close()
+    # ------------------------------------------------------------ crosshair
 
-    def on_answer(self, answer: Answer) -> None:
-        answer.question.settle()
-
-    def drawn_lines(self, width: int, height: int) -> Sequence[Strip]:
-        if self._error:
-            return [self.ink.strip([(safe_text(self._error), "bad")], width)]
-        if not any(s.points for s in self._series):
-            return [self._heading(width), self.ink.strip([("no points yet", "dim")], width)]
-        if not trace.ready():
-            self._load()
-            return [self._heading(width)]
-        return picture(self, width, height)
-
-    def _load(self) -> None:
-        if self._loading:
+    def read(self) -> None:
+        """Take the crosshair out, in the middle, with the keyboard; or put it away."""
+        if self.crosshair is not None:
+            self.action_leave()
             return
-        self._loading = True
-
-        def taken(_: object, error: Exception | None) -> None:
-            if error is not None:
-                self._error = f"the chart cannot be drawn: plotext does not load: {error}"
+        self.crosshair = self._middle(self._plot)
+        if self.crosshair is not None:
+            self.can_focus = True
+            self._before = self.screen.focused
+            self.focus(scroll_visible=False)
             self.paint()
 
-        self._loader.ask(trace.load, taken)
+    def _middle(self, plot: Plot) -> float | None:
+        places = self._places(plot)
+        return places[len(places) // 2] if places else None
 
-    def _heading(self, width: int) -> Strip:
-        """Title, then the name of each line in its colour."""
-        parts = [Segment(safe_text(self._title, width), self.ink.style("head"))] if self._title else []
-        left = width - sum(part.cell_length for part in parts)
-        if len(self._series) > 1:
-            for at, (series, style) in enumerate(zip(self._series, self.styles_of_series(), strict=True)):
-                sign = "━" if utf8_screen() else ASCII_MARKERS[at % len(ASCII_MARKERS)]
-                text = cut(drawn(f"  {sign} {safe_text(series.name, 24)}"), max(0, left))
+    def _places(self, plot: Plot) -> list[float]:
+        """Every x in sight where something was measured."""
+        found = {x for series in plot.series for x, _ in series.readings or series.points}
+        low, high = plot.view.window or (float("-inf"), float("inf"))
+        return sorted(x for x in found if low <= x <= high)
+
+    def action_read(self, columns: int) -> None:
+        """To the first measurement that lies so many columns further, or to the next one where that is further."""
+        places = self._places(self._plot)
+        if self.crosshair is None or not places:
+            return
+        shown = self._plot.view.window or (places[0], places[-1])
+        width = (shown[1] - shown[0]) / max(1, columns_of(self, self.size.width))
+        here = self.crosshair
+        if columns > 0:
+            further = [x for x in places if x > here]
+            self.crosshair = next((x for x in further if x >= here + columns * width), places[-1])
+        else:
+            before = [x for x in reversed(places) if x < here]
+            self.crosshair = next((x for x in before if x <= here + columns * width), places[0])
+        self.paint()
+
+    def action_edge(self, place: int) -> None:
+        places = self._places(self._plot)
+        if places:
+            self.crosshair = places[place]
+            self.paint()
+
+    def action_leave(self) -> None:
+        self.crosshair = None
+        before, self._before = self._before, None
+        if self.has_focus:
+            self.screen.set_focus(before if before is not None and before.is_attached else None, scroll_visible=False)
+        self.can_focus = False
+        self.paint()
+
+    # ------------------------------------------------------------ drawing
+
+    def drawn_lines(self, width: int, height: int) -> Sequence[Strip]:
+        if not any(s.points for s in self.series):
+            return [*self.heading(width), self.ink.strip([("no points yet", "dim")], width)]
+        return picture(self, width, height)
+
+    def heading(self, width: int) -> list[Strip]:
+        """Title, what is special in the view, what the crosshair reads; the legend beside it or in rows below."""
+        plot = self._plot
+        parts: list[Segment] = []
+        left = width
+
+        def add(text: str, style: Style) -> None:
+            nonlocal left
+            text = cut(drawn(text), max(0, left))
+            if text:
                 parts.append(Segment(text, style))
                 left -= parts[-1].cell_length
-        parts.append(Segment(" " * max(0, left), self.ink.style()))
-        return Strip(parts).adjust_cell_length(width)
+
+        add(safe_text(plot.title, width), self.ink.style("head" if plot.chosen else "dim"))
+        if said := plot.view.said():
+            add(f"  {said}", self.ink.style("dim"))
+        if self.crosshair is not None:
+            add(f"  {_place(self.crosshair, plot.view)}", self.ink.style("accent"))
+            if len(self.series) == 1:
+                add(f"  {_reading(self.series[0], self.crosshair)}", self.ink.style())
+        rows = self._legend(width, left) if len(self.series) > 1 else []
+        if rows and rows[0] and sum(each.cell_length for each in rows[0]) <= left and len(rows) == 1:
+            parts += rows.pop()
+        strips = [Strip(parts).adjust_cell_length(width, self.ink.style())]
+        return strips + [Strip(row).adjust_cell_length(width, self.ink.style()) for row in rows]
+
+    def _legend(self, width: int, left: int) -> list[list[Segment]]:
+        """The name of each line in its colour, in the room beside the title or in columns."""
+        entries = list(zip(self.series, self.styles_of_series(), strict=True))
+        names = [safe_text(series.name, 24) for series, _ in entries]
+        readable = any(series.readings for series, _ in entries)
+        signs = ["━" if utf8_screen() else ASCII_MARKERS[at % len(ASCII_MARKERS)] for at in range(len(entries))]
+        extra = READING if readable else 0
+        one_row = [Segment(drawn(f"  {signs[at]} {name}"), entries[at][1]) for at, name in enumerate(names)]
+        if sum(each.cell_length for each in one_row) + extra * len(names) <= left:
+            if self.crosshair is None:
+                return [one_row]
+            parts = []
+            for (series, _), segment in zip(entries, one_row, strict=True):
+                parts += [segment, Segment(f" {_reading(series, self.crosshair)}", self.ink.style())]
+            return [parts]
+        longest = max(Segment(name).cell_length for name in names)
+        cells = min(width, max(ENTRY[0], min(ENTRY[1], longest + 3 + extra)))
+        beside = max(1, width // cells)
+        rows: list[list[Segment]] = []
+        most = beside * LEGEND_ROWS
+        for at, (series, style) in enumerate(entries):
+            if at % beside == 0:
+                rows.append([])
+            if at == most - 1 and len(entries) > most:
+                rows[-1].append(Segment(f" and {len(entries) - at} more", self.ink.style("dim")))
+                break
+            name = Segment(drawn(f"{signs[at]} {cut(names[at], cells - 3 - extra)}"), style)
+            said = "" if self.crosshair is None else f" {_reading(series, self.crosshair)}"
+            rest = cells - name.cell_length
+            rows[-1] += [name, Segment(cut(said, rest).ljust(rest), self.ink.style())]
+        return rows
 
     def styles_of_series(self) -> list[Style]:
         hues = COLORS[self.ink.theme]
         ground = self.ink.style().bgcolor
-        numbers = color_numbers([s.id or s.name for s in self._series], len(hues))
+        numbers = color_numbers([s.id or s.name for s in self.series], len(hues))
         return [Style(color=hues[n], bgcolor=None if ground is None else ground.name) for n in numbers]
 
-
-def picture(chart: Chart, width: int, height: int) -> list[Strip]:
-    """Heading, canvas with y axis, x axis."""
-    lines = [segments(s.points) for s in chart._series]
-    ys = [y for line in lines for part in line for _, y in part]
-    xs = [x for line in lines for part in line for x, _ in part]
-    log = chart._log and any(y > 0 for y in ys)
-    if log:
-        lines = [[[(x, math.log10(y)) for x, y in part if y > 0] for part in line] for line in lines]
-        ys = [math.log10(y) for y in ys if y > 0]
-    if not ys:
-        return [chart._heading(width), chart.ink.strip([("no finite points yet", "dim")], width)]
-    levels = [(math.log10(v.value) if log else v.value, v.name) for v in chart._levels if not log or v.value > 0]
-    low, high = padded(min(ys + [v for v, _ in levels]), max(ys + [v for v, _ in levels]))
-    left, right = min(xs), max(xs)
-    rows = height - 3
-    ticks = y_ticks(low, high, rows, log)
-    margin = max((len(text) for text in ticks.values()), default=0)
-    columns = width - margin - 1
-    if rows < 2 or columns < 8:
-        return [chart._heading(width), chart.ink.strip([("too small for a chart", "dim")], width)]
-
-    right_dot, top_dot = trace.DOTS_X * columns - 1, trace.DOTS_Y * rows - 1
-    span_x = right - left
-
-    def dot(point: Point) -> Point:
-        x = (point[0] - left) / span_x * right_dot if span_x > 0 else right_dot / 2
-        return x, (point[1] - low) / (high - low) * top_dot
-
-    cells: list[list[tuple[str, int]]] = [[(" ", BLANK)] * columns for _ in range(rows)]
-    for value, name in levels:
-        y = rows - 1 - int((value - low) / (high - low) * top_dot) // trace.DOTS_Y
-        label = drawn(safe_text(name, columns // 2))
-        cells[y] = [(drawn("╌"), LEVEL)] * columns
-        if label and cell_length(label) == len(
-            label
-        ):  # a name in wide letters has no cell for each: the line goes bare
-            cells[y][columns - len(label) :] = [(character, NAME) for character in label]
-    kept: dict[tuple[object, ...], list[str]] = {}
-    for at, line in enumerate(lines):
-        dots = [[dot(p) for p in extremes(part, left, right, columns)] for part in line if part]
-        marker = "braille" if utf8_screen() else ASCII_MARKERS[at % len(ASCII_MARKERS)]
-        drawing = (tuple(map(tuple, dots)), columns, rows, marker)
-        kept[drawing] = chart._traced.get(drawing) or trace.trace(dots, columns, rows, marker=marker)
-        for y, row in enumerate(kept[drawing]):
-            for x, character in enumerate(row):
-                if (
-                    character != " " and cells[y][x][1] != NAME
-                ):  # a later line covers an earlier one, so that colours never mix in a cell
-                    cells[y][x] = (character, at)
-    chart._traced = kept
-    styles = [*chart.styles_of_series(), chart.ink.style("warn"), chart.ink.style("warn"), chart.ink.style()]
-    dim = chart.ink.style("dim")
-    strips = [chart._heading(width)]
-    for y in range(rows):
-        text = drawn(f"{ticks.get(y, ''):>{margin}}" + ("┤" if y in ticks else "│"))
-        strips.append(Strip([Segment(text, dim), *_runs(cells[y], styles)], width))
-    strips.append(chart.ink.strip([(" " * margin + "└" + "─" * columns, "dim")], width))
-    strips.append(chart.ink.strip([(" " * (margin + 1) + x_labels(left, right, columns, chart._times), "dim")], width))
-    return strips
+    def faint(self, style: Style) -> Style:
+        """The hue, nearly lost in the ground; where a terminal names its own colours, its grey."""
+        ground, hue = self.ink.style().bgcolor, style.color
+        if ground is None or hue is None or ground.triplet is None or hue.triplet is None:
+            return self.ink.style("dim")
+        mixed = [round(b + (h - b) * FAINT) for h, b in zip(hue.triplet, ground.triplet, strict=True)]
+        return Style(color=Color.from_rgb(*mixed), bgcolor=ground.name)
 
 
-def _runs(cells: Sequence[tuple[str, int]], styles: Sequence[Style]) -> list[Segment]:
-    """Neighbours of one colour as one segment; a blank takes the colour of what is before it, which nobody sees."""
-    found: list[Segment] = []
-    text, color = "", BLANK
-    for character, wanted in cells:
-        if character == " " or wanted == color or not text.strip():
-            color = color if character == " " else wanted
-            text += character
-        else:
-            found.append(Segment(text, styles[color]))
-            text, color = character, wanted
-    if text:
-        found.append(Segment(text, styles[color]))
-    return found
+def _place(x: float, view: View) -> str:
+    return f"{'step ' if view.across is Across.STEP else 'at '}{x_text(x, view.across)}"
 
 
-def padded(low: float, high: float) -> tuple[float, float]:
-    """A range that is never empty and leaves a little air."""
-    if high <= low:
-        pad = abs(low) * 0.1 or 1.0
-        return low - pad, high + pad
-    pad = (high - low) * 0.03
-    return low - pad, high + pad
-
-
-def y_ticks(low: float, high: float, rows: int, log: bool) -> dict[int, str]:
-    """Labels by row, three to five of them, with the digits that tell them apart."""
-    wanted = max(2, min(5, rows // 3 + 1))
-    places = {round(i * (rows - 1) / (wanted - 1)) for i in range(wanted)} if rows > 1 else {0}
-    values = {row: high - (row + 0.5) / rows * (high - low) for row in places}
-    if log:
-        return {row: number(10**value, 3) for row, value in values.items()}
-    step = (high - low) / max(1, wanted - 1)
-    digits = max(0, min(8, 1 - math.floor(math.log10(step)))) if step > 0 else 2
-    largest = max(abs(low), abs(high))
-    if largest >= 1e5 or (largest and largest < 1e-4):
-        return {row: f"{value:.2e}" for row, value in values.items()}
-    return {row: f"{value:.{digits}f}" for row, value in values.items()}
-
-
-def x_labels(left: float, right: float, columns: int, times: bool) -> str:
-    """First, middle and last x under the axis."""
-    if times:
-        day = right - left >= 36 * 3_600_000
-        form = "%d %b" if day else "%H:%M"
-        names = [datetime.fromtimestamp(x / 1000).strftime(form) for x in (left, (left + right) / 2, right)]
-    else:
-        whole = left == int(left) and right == int(right)
-        middle_x = (left + right) // 2 if whole and right - left > 1 else (left + right) / 2
-        names = [thousands(int(x)) if x == int(x) else number(x) for x in (left, middle_x, right)]
-    if right <= left:
-        return names[0].center(columns)
-    first, middle, last = names
-    if len(first) + len(middle) + len(last) + 4 > columns:
-        return first + last.rjust(columns - len(first))
-    at = (columns - len(middle)) // 2
-    return (first.ljust(at) + middle).ljust(columns - len(last)) + last
+def _reading(series: Series, x: float) -> str:
+    value = series.at(x)
+    if value is None:
+        return NOTHING
+    return number(value, 4) if abs(value) <= MOST else "NaN" if value != value else f"{value:g}"

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import math
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
-
-from backends.entities import MetricSeries
 
 Point = tuple[float, float]
 
@@ -58,16 +57,17 @@ def _pair(least: Point, least_at: int, most: Point, most_at: int) -> tuple[Point
     return (least, most) if least_at < most_at else (most, least)
 
 
-def series_points(series: MetricSeries) -> list[Point]:
-    """The course of a metric as points: a bucket of several measurements is its lowest and its highest, the one
-    nearer to its last measurement last."""
-    found: list[Point] = []
-    for bucket in series.buckets:
-        if bucket.count <= 1 or bucket.low == bucket.high or not math.isfinite(bucket.last):
-            found.append((float(bucket.last_step), bucket.last))
-            continue
-        rising = bucket.high - bucket.last <= bucket.last - bucket.low
-        first, last = (bucket.low, bucket.high) if rising else (bucket.high, bucket.low)
-        found.append((float(bucket.first_step), first))
-        found.append((float(bucket.last_step), last))
+def within(points: Sequence[Point], low: float, high: float) -> list[Point]:
+    """The points in [low, high], and where the line from or to the nearest one outside crosses its edge."""
+    first, last = bisect_left(points, (low, -math.inf)), bisect_right(points, (high, math.inf))
+    found = list(points[first:last])
+    if 0 < first < len(points) and (not found or found[0][0] > low):
+        found.insert(0, _crossing(points[first - 1], points[first], low))
+    if 0 < last < len(points) and found[-1:] and found[-1][0] < high:
+        found.append(_crossing(points[last - 1], points[last], high))
     return found
+
+
+def _crossing(one: Point, other: Point, x: float) -> Point:
+    share = (x - one[0]) / (other[0] - one[0])
+    return x, one[1] + share * (other[1] - one[1])

@@ -1,60 +1,78 @@
-"""Lines on a canvas of characters, drawn by plotext.
+"""Lines on a canvas of characters: two by four dots to a braille cell.
 
-plotext gets finite numbers only, as dots of the canvas, and a fixed range: a NaN among its points ends the whole
-process (`std::bad_alloc` in its kernel, 6.1.0), and it spends 12 ms on a thousand points. Axes, labels and colours
-are ours. Its figure is one for the process: draw on the event loop only.
+Our own, because a plotting library costs 0.2 s to import and 5 ms a line: more than a redraw of eight runs may take in
+all. Coordinates are dots of the canvas from the lower left.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 DOTS_X = 2
 DOTS_Y = 4
 """Dots of a braille character."""
 
-_figure: Any = None
+Cell = tuple[int, int, str]
+"""Row from above, column, character."""
 
+_LEFT = (0x40, 0x04, 0x02, 0x01)
+_RIGHT = (0x80, 0x20, 0x10, 0x08)
+"""Bits of a braille character, from its lowest dot."""
 
-def ready() -> bool:
-    """Whether plotext is loaded; its import takes 0.2 s and belongs into a thread."""
-    return _figure is not None
-
-
-def load() -> None:
-    """Import plotext, in whatever thread."""
-    global _figure
-    import plotext  # 0.2 s: only once something is drawn
-
-    _figure = plotext.figure
+_BRAILLE = tuple(
+    chr(
+        0x2800
+        + sum(_LEFT[i] for i in range(4) if bits >> i & 1)
+        + sum(_RIGHT[i] for i in range(4) if bits >> 4 + i & 1)
+    )
+    for bits in range(256)
+)
 
 
 def trace(
     lines: Sequence[Sequence[tuple[float, float]]], columns: int, rows: int, *, marker: str = "braille"
-) -> list[str]:
-    """`rows` strings of `columns` characters with the lines on them, blanks elsewhere.
+) -> list[Cell]:
+    """The cells that the lines touch; each line is in order of x.
 
-    Coordinates are dots of the canvas, 0 … 2·columns-1 and 0 … 4·rows-1 from the lower left; others are moved to
-    its edge.
+    Coordinates are 0 … 2·columns-1 and 0 … 4·rows-1; others are moved to the edge. Any other marker than `braille` is
+    the character that stands in each cell.
     """
     right, top = DOTS_X * columns - 1, DOTS_Y * rows - 1
-    figure = _figure
-    figure.clear()
-    figure.plot_size(columns, rows)
-    figure.axes(False)
-    for axis, limit in (("x", right), ("y", top)):
-        for side in (0, 1):
-            figure.ruler(axis, side).ticks([])
-        figure.ruler(axis).lim(0, limit)
+    dots = [0] * (right + 1)
+    """For each column of dots the rows that are set, as bits."""
     for line in lines:
-        xs = [min(right, max(0.0, x)) for x, _ in line]
-        ys = [min(top, max(0.0, y)) for _, y in line]
-        if len(xs) == 1:  # a lone point would be one dot: make it visible
-            xs, ys = [xs[0], xs[0]], [max(0.0, ys[0] - 1), min(top, ys[0] + 1)]
-        signal = figure.signal(xs, ys, marker=marker)
-        signal.lines(True)
-        figure.draw(signal)
-    text = figure.build().string(colorless=True) if lines else ""
-    found = [row[:columns].ljust(columns) for row in text.split("\n")[:rows]]
-    return [row.replace("\u2800", " ") for row in found] + [" " * columns] * (rows - len(found))
+        last_x, last_y = -1, 0.0
+        for at_x, at_y in line:
+            x = 0 if at_x < 0 else right if at_x > right else int(at_x + 0.5)
+            y = 0.0 if at_y < 0 else float(top) if at_y > top else at_y
+            if last_x < 0:
+                if len(line) == 1:  # a lone point would be one dot: make it visible
+                    _stroke(dots, x, max(0.0, y - 1), min(float(top), y + 1))
+            elif x <= last_x:
+                _stroke(dots, x, last_y, y)
+            else:
+                # Each column takes the stretch of the line from half a dot before it to half a dot behind.
+                slope = (y - last_y) / (x - last_x)
+                upto = last_y
+                for here in range(last_x, x):
+                    since, upto = upto, last_y + slope * (here + 0.5 - last_x)
+                    _stroke(dots, here, since, upto)
+                _stroke(dots, x, upto, y)
+            last_x, last_y = x, y
+    found: list[Cell] = []
+    for column in range(columns):
+        first, second = dots[2 * column], dots[2 * column + 1]
+        row = rows - 1
+        while first or second:
+            bits = first & 15 | (second & 15) << 4
+            if bits:
+                found.append((row, column, _BRAILLE[bits] if marker == "braille" else marker))
+            first >>= 4
+            second >>= 4
+            row -= 1
+    return found
+
+
+def _stroke(dots: list[int], x: int, one: float, other: float) -> None:
+    low, high = (int(one + 0.5), int(other + 0.5)) if one <= other else (int(other + 0.5), int(one + 0.5))
+    dots[x] |= (2 << high) - (1 << low)

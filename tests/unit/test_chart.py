@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-import asyncio
 import math
 import subprocess
 import sys
-import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import pytest
 from textual.app import App, ComposeResult
 
-from console.tui import trace
-from console.tui.chart import Chart, Level, Series, color_numbers, y_ticks
+from console.tui.axes import y_ticks
+from console.tui.chart import Chart, color_numbers
+from console.tui.chart_view import View
+from console.tui.course import Series
 from console.tui.drawing import Drawing
 from console.tui.glyphs import utf8_screen
 from console.tui.histogram import Histogram
+from console.tui.picture import Level
 from console.tui.sparkline import sparkline
+from console.tui.trace import trace
 from tests.hostile import HOSTILE
 
 
@@ -49,10 +51,6 @@ def text_of(drawing: Drawing) -> list[str]:
 
 
 async def drawn(chart: Chart) -> list[str]:
-    end = time.monotonic() + 10
-    while not trace.ready():
-        assert time.monotonic() < end
-        await asyncio.sleep(0.01)
     chart.paint()
     return text_of(chart)
 
@@ -91,7 +89,7 @@ async def test_gap_stays_empty() -> None:
         assert not any(columns[23:29])
 
 
-async def test_plotext_never_sees_a_number_that_is_not_finite() -> None:
+async def test_numbers_that_are_not_finite_are_drawn_as_gaps() -> None:
     async with bench() as app:
         chart = app.query_one(Chart)
         for values in (
@@ -104,7 +102,7 @@ async def test_plotext_never_sees_a_number_that_is_not_finite() -> None:
             [],
         ):
             for log in (False, True):
-                chart.plot([course(values, str(values))], log=log)
+                chart.plot([course(values, str(values))], view=View(log=log))
                 assert await drawn(chart)
 
 
@@ -121,7 +119,7 @@ async def test_level_and_several_runs_are_named() -> None:
 async def test_log_axis_labels_powers() -> None:
     async with bench() as app:
         chart = app.query_one(Chart)
-        chart.plot([course([10.0**-x for x in range(7)])], log=True)
+        chart.plot([course([10.0**-x for x in range(7)])], view=View(log=True))
         lines = await drawn(chart)
         assert dots([lines[1]])
         assert any("e-0" in line for line in lines)
@@ -200,6 +198,94 @@ def test_sparkline_has_its_width_and_leaves_gaps() -> None:
     assert sparkline([0.5], 1, low=0, high=1) == "▄"
 
 
-def test_plotext_is_not_imported_with_the_chart() -> None:
+def test_no_plotting_library_is_imported_with_the_chart() -> None:
     code = "import sys, console.tui.chart, console.tui.table; sys.exit(bool({'plotext', 'numpy'} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def measured(values: list[float], name: str) -> Series:
+    points = tuple((float(x), y) for x, y in enumerate(values))
+    return Series(name, points, readings=points)
+
+
+async def test_crosshair_reads_every_line_and_leaves_the_keyboard_where_it_was() -> None:
+    app = Bench()
+    async with app.run_test(size=(60, 24)) as pilot:
+        chart = app.query_one(Chart)
+        chart.plot([measured([1.0, 2.125, 3.0], "one"), measured([5.0, math.nan, 7.25], "two")], title="auc")
+        assert not chart.can_focus
+        chart.read()
+        await pilot.pause()
+        assert "step 1" in text_of(chart)[0]
+        assert "one" in "".join(text_of(chart)[:2])
+        assert "2.12" in "".join(text_of(chart)[:2])
+        assert "NaN" in "".join(text_of(chart)[:2])
+        await pilot.press("right")
+        assert "step 2" in text_of(chart)[0]
+        assert "7.25" in "".join(text_of(chart)[:2])
+        await pilot.press("right")
+        assert "step 2" in text_of(chart)[0]
+        await pilot.press("home")
+        assert "step 0" in text_of(chart)[0]
+        await pilot.press("escape")
+        assert chart.crosshair is None
+        assert "step" not in text_of(chart)[0]
+        assert app.focused is None
+
+
+async def test_zoom_draws_the_stretch_and_says_so() -> None:
+    async with bench() as app:
+        chart = app.query_one(Chart)
+        chart.plot([course([0.0] * 50 + [1.0] * 50)], view=View(window=(60.0, 80.0)))
+        lines = await drawn(chart)
+        assert "60 … 80" in lines[0]
+        assert lines[-1].split() == ["60", "70", "80"]
+        assert dots(lines) > 20
+        chart.plot([course([0.0] * 50)], view=View(window=(60.0, 80.0)))
+        assert "nothing was measured in this stretch" in "".join(await drawn(chart))
+
+
+async def test_smoothed_line_covers_the_raw_one_only_where_they_meet() -> None:
+    async with bench() as app:
+        chart = app.query_one(Chart)
+        raw = tuple((float(x), float(x % 2)) for x in range(40))
+        flat = tuple((x, 0.5) for x, _ in raw)
+        chart.plot([Series("run", raw, smooth=flat)], view=View(smoothing=0.9))
+        await drawn(chart)
+        colors = {s.style.color for y in range(2, 8) for s in chart.render_line(y) if dots([s.text]) and s.style}
+        assert len(colors) == 2
+        chart.plot([Series("run", raw, smooth=flat), Series("two", raw, smooth=flat)], view=View(smoothing=0.9))
+        assert dots([(await drawn(chart))[1]]) == 0  # of several runs only the smoothed lines are drawn
+
+
+async def test_what_is_not_above_zero_is_a_gap_on_a_log_axis() -> None:
+    async with bench() as app:
+        chart = app.query_one(Chart)
+        chart.plot([course([1.0] * 40 + [0.0] * 20 + [1.0] * 40)], view=View(log=True))
+        lines = await drawn(chart)
+        body = [line.ljust(60)[8:] for line in lines[1:-2]]
+        assert not any(dots([line[23:29]]) for line in body)
+
+
+async def test_legend_of_many_runs_takes_rows_and_says_what_it_leaves_out() -> None:
+    async with bench() as app:
+        chart = app.query_one(Chart)
+        chart.plot([measured([1.0, 2.0], f"a-long-name-of-run-{n}") for n in range(8)], title="auc")
+        lines = await drawn(chart)
+        assert "a-long-name" in lines[1]
+        assert any("more" in line for line in lines[1:4]) or sum("a-long" in line for line in lines) >= 2
+
+
+def test_colours_do_not_depend_on_the_order_of_the_marks() -> None:
+    ids = [f"run-{n}" for n in range(8)]
+    there = dict(zip(ids, color_numbers(ids, 8), strict=True))
+    back = dict(zip(ids[::-1], color_numbers(ids[::-1], 8), strict=True))
+    assert there == back
+
+
+def test_line_touches_every_column_between_its_ends() -> None:
+    cells = trace([[(0.0, 0.0), (99.0, 39.0)]], 50, 10)
+    assert {x for _, x, _ in cells} == set(range(50))
+    assert {y for y, _, _ in cells} == set(range(10))
+    assert trace([[(0.0, 0.0)]], 4, 2) == [(1, 0, "⡄")]
+    assert trace([], 4, 2) == []

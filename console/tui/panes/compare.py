@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
-from textual.binding import Binding, BindingType
+from textual.binding import Binding, BindingsMap
 from textual.widget import Widget
 
 from backends.contract import Backend, BackendError
 from backends.entities import MetricSeries, Run
 from console.training.measured import shared_order
-from console.tui.chart import Chart, Series
-from console.tui.decimate import series_points
+from console.tui.actions import ACTIONS, shown_key
+from console.tui.chart import Chart
+from console.tui.chart_view import Extent, View
+from console.tui.charting import turn
+from console.tui.course import Series, course, steps_of
 from console.tui.fetch import Answer, Fetcher
 from console.tui.lines import Line
 from console.tui.reading import ReadingScreen
@@ -22,11 +25,31 @@ if TYPE_CHECKING:
     from textual.app import ComposeResult
 
     from console.tui import ink
+    from console.tui.axes import Across
 
-BUCKETS = 400
+BUCKETS = 80
+"""At least; else one a column, with its lowest and its highest."""
+
+DRAWN = 8
+"""Runs over each other: as many as there are colours."""
+
+Courses = tuple[tuple[Run, MetricSeries], ...]
 
 LOOKED_AT = 12
 """Metrics that are tried for a course before the chart is given up."""
+
+
+CHART_KEYS = "chart."
+
+SHOWN = (
+    ("metric", "metric"),
+    ("log", "log"),
+    ("smooth", "smooth"),
+    ("time", "time"),
+    ("in out left right whole", "zoom"),
+    ("crosshair", "read"),
+)
+"""Chart keys in the line at the foot, with their shortest names."""
 
 
 class Overlay(Widget):
@@ -34,18 +57,21 @@ class Overlay(Widget):
 
     DEFAULT_CSS = """
     Overlay { height: 13; width: 1fr; }
-    Overlay > Chart { height: 13; }
+    Overlay > Chart { height: 1fr; }
     """
 
     def __init__(self, backend: Backend, runs: Sequence[Run]) -> None:
         super().__init__(id="compare-overlay")
         self._backend = backend
-        self._runs = tuple(runs)
+        self._runs = tuple(runs[:DRAWN])
+        self._left_out = len(runs) - len(self._runs)
         main = shared_order(runs)
         self._metrics = [*main, *sorted({key for run in runs for key in run.metrics} - set(main))]
         self._at = -1
-        self._log = False
-        self._series: tuple[tuple[Run, MetricSeries], ...] = ()
+        self.views: dict[str, View] = {}
+        self._courses: Courses = ()
+        self._closer: tuple[View, Courses] | None = None
+        """The stretch in sight, finer than the whole courses have it."""
         self._fetcher = Fetcher(self, "compare")
 
     def compose(self) -> ComposeResult:
@@ -60,6 +86,19 @@ class Overlay(Widget):
     def on_answer(self, answer: Answer) -> None:
         answer.question.settle()
 
+    # ------------------------------------------------------------ what the chart keys ask
+
+    def charted(self) -> tuple[str, Chart] | None:
+        return (self._courses[0][1].key, self.query_one(Chart)) if self._courses else None
+
+    def chart_extent(self) -> Extent | None:
+        found = self.charted()
+        if found is None:
+            return None
+        lines = self._lines(self._courses, self.views.get(found[0], View()))
+        ends = [(line.points[0][0], line.points[-1][0]) for line in lines if line.points]
+        return (min(low for low, _ in ends), max(high for _, high in ends)) if ends else None
+
     def next_metric(self, *, first: bool = False) -> None:
         """The next metric; at the first showing, the first that has a course."""
         if not self._metrics or self._backend.runs is None or not self._backend.features.metric_history:
@@ -70,63 +109,123 @@ class Overlay(Widget):
 
         def take(found: Any, error: Exception | None) -> None:
             if isinstance(error, BackendError | OSError) or found is None:
-                self.display = not first and bool(self._series)
+                self.display = not first and bool(self._courses)
                 return
             if error is not None:
                 raise error
-            name, self._series = found
+            name, self._courses = found
+            self._closer = None
             self._at = self._metrics.index(name)
             self.display = True
-            self._draw()
+            self.redraw()
+            self.look_closer()
 
-        self._fetcher.ask(lambda: read_courses(self._backend, self._runs, tried, asked=not first), take)
+        buckets = max(BUCKETS, self.size.width)
+        self._fetcher.ask(
+            lambda: read_courses(self._backend, self._runs, tried, asked=not first, buckets=buckets), take
+        )
 
-    def turn_log(self) -> None:
-        self._log = not self._log
-        self._draw()
+    def look_closer(self) -> None:
+        found = self.charted()
+        view = self.views.get(found[0], View()) if found else View()
+        if found is None or view.window is None or self._backend.features.page_limit:
+            return  # a server sends whole courses
+        courses, window = self._courses, view.window
 
-    def _draw(self) -> None:
-        lines = [
-            Series(f"{run.name or run.id[:8]} {run.id[:4]}", tuple(series_points(series)), run.id)
-            for run, series in self._series
-        ]
-        key = self._series[0][1].key if self._series else ""
-        self.query_one(Chart).plot(lines, title=key + (" (log)" if self._log else ""), log=self._log)
+        def take(closer: Any, error: Exception | None) -> None:
+            if isinstance(error, BackendError | OSError):
+                return  # what is drawn is true, only coarse
+            if error is not None:
+                raise error
+            if self._courses is courses:
+                self._closer = (view, closer)
+                self.redraw()
+
+        buckets = max(BUCKETS, self.size.width)
+        self._fetcher.ask(lambda: read_closer(self._backend, courses, window, view.across, buckets=buckets), take)
+
+    def redraw(self) -> None:
+        if not self._courses:
+            return
+        key = self._courses[0][1].key
+        view = self.views.get(key, View())
+        courses = self._courses
+        if self._closer is not None:
+            looked, closer = self._closer
+            if (looked.window, looked.across) == (view.window, view.across):
+                courses = closer
+        more = f"  first {len(self._runs)} of {len(self._runs) + self._left_out} runs" if self._left_out else ""
+        self.query_one(Chart).plot(self._lines(courses, view), title=key + more, view=view)
+
+    def _lines(self, courses: Courses, view: View) -> list[Series]:
+        return [
+            course(series, run, name=f"{run.name or run.id[:8]} {run.id[:4]}", across=view.across,
+                   smoothing=view.smoothing)
+            for run, series in courses
+        ]  # fmt: skip
 
 
 class CompareScreen(ReadingScreen):
-    """`m` takes the next metric, `L` a logarithmic axis; the rest is reading."""
-
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("m", "metric", "metric", id="compare.metric", tooltip="Chart the next metric."),
-        Binding("L", "log_axis", "log axis", id="compare.log_axis", tooltip="Logarithmic y axis, or linear."),
-    ]
+    """The keys of charts are those of the runs; the rest is reading."""
 
     def __init__(self, backend: Backend, runs: Sequence[Run], lines: Sequence[Line]) -> None:
         super().__init__(f"Compare {len(runs)} runs", lines)
         self._overlay = Overlay(backend, runs)
+        keys = self.app.keymap.keys
+        for action in ACTIONS:
+            if action.id.startswith(CHART_KEYS) and keys[action.id]:
+                self._bindings = BindingsMap.merge(
+                    (
+                        self._bindings,
+                        BindingsMap(
+                            [
+                                Binding(
+                                    keys[action.id],
+                                    f"chart('{action.id.removeprefix(CHART_KEYS)}')",
+                                    action.label,
+                                    id=f"compare.{action.id}",
+                                    tooltip=action.help,
+                                )
+                            ]
+                        ),
+                    )
+                )
 
     def on_mount(self) -> None:
         super().on_mount()
         self.mount(self._overlay, before="#reading")
 
     def keys(self) -> ink.Spans:
-        return [*super().keys(), ("   m", "key"), (" metric   ", "dim"), ("L", "key"), (" log axis", "dim")]
+        spans = [*super().keys()[:-2]]
+        keys = self.app.keymap.keys
+        for name, said in SHOWN:
+            shown = "".join(shown_key(keys[CHART_KEYS + each].split(",")[0]) for each in name.split())
+            spans += [(shown, "key"), (f" {said}  ", "dim")]
+        return spans
 
-    def action_metric(self) -> None:
-        self._overlay.next_metric()
-
-    def action_log_axis(self) -> None:
-        self._overlay.turn_log()
+    def action_chart(self, what: str) -> None:
+        turn(self._overlay, what)
 
 
 def read_courses(
-    backend: Backend, runs: Sequence[Run], metrics: Sequence[str], *, asked: bool
-) -> tuple[str, tuple[tuple[Run, MetricSeries], ...]] | None:
+    backend: Backend, runs: Sequence[Run], metrics: Sequence[str], *, asked: bool, buckets: int = BUCKETS
+) -> tuple[str, Courses] | None:
     """The first of the metrics that has a course in some run (any, where it was `asked` for). Blocks."""
     store = backend.need("runs")
     for name in metrics:
-        found = tuple((run, store.series(run.id, name, buckets=BUCKETS)) for run in runs if name in run.metrics)
+        found = tuple((run, store.series(run.id, name, buckets=buckets)) for run in runs if name in run.metrics)
         if found and (asked or any(series.count > 1 for _, series in found)):
             return name, found
     return None
+
+
+def read_closer(
+    backend: Backend, courses: Courses, window: Extent, across: Across, *, buckets: int = BUCKETS
+) -> Courses:
+    """The same courses, read anew where they are in the stretch. Blocks."""
+    store = backend.need("runs")
+    found = []
+    for run, series in courses:
+        first, last = steps_of(series, run, window, across)
+        found.append((run, store.series(run.id, series.key, buckets=buckets, first_step=first, last_step=last)))
+    return tuple(found)

@@ -16,13 +16,15 @@ from console.monitoring.read import Feature, MonitorView, course, histogram, mon
 from console.monitoring.severity import by_urgency
 from console.safe import safe_text
 from console.tui import ink, state
-from console.tui.chart import Chart, Level, Series
+from console.tui.chart import Chart
 from console.tui.columns import Column
+from console.tui.course import Series
 from console.tui.frame import OneLine
 from console.tui.histogram import Histogram
 from console.tui.lines import Line, LineList, wrapped
 from console.tui.monitor_columns import feature_columns, monitor_columns
 from console.tui.monitor_lines import batch_lines, feature_lines, monitor_lines, prediction_feature, quality_line
+from console.tui.picture import Level
 from console.tui.table_pane import MOST, TablePane
 from console.wording import number, plural
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 from textual.app import ComposeResult  # noqa: TC002
@@ -14,9 +14,10 @@ from textual.widget import Widget
 from backends.contract import Backend, Unsupported
 from backends.entities import Artifact, MetricSeries, Run
 from console.training.measured import in_order
-from console.tui.chart import Chart, Series
+from console.tui.chart import Chart
+from console.tui.chart_view import Extent, View
+from console.tui.course import course, steps_of
 from console.tui.courses import WIDTHS, Courses
-from console.tui.decimate import series_points
 from console.tui.fetch import Answer, Fetcher
 from console.tui.lines import LineList
 from console.tui.log_view import LogView
@@ -47,12 +48,15 @@ class Look:
         series: Sequence[MetricSeries],
         artifacts: Sequence[Artifact],
         courses: Courses | None = None,
+        closer: dict[str, tuple[View, MetricSeries]] | None = None,
     ) -> None:
         self.run = run
         self.series = tuple(series)
         self.artifacts = tuple(artifacts)
         self.courses = courses
         """What a server was asked for: the next look asks for what changed."""
+        self.closer = closer or {}
+        """The stretch in sight of what is zoomed into, finer than the whole course has it."""
 
 
 class Row(Horizontal):
@@ -80,8 +84,6 @@ class RunDetail(Widget):
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("m", "metric", "metric", id="run.metric", show=False, tooltip="Chart the next metric."),
-        Binding("L", "log_axis", "log axis", id="run.log_axis", show=False, tooltip="Logarithmic y axis, or linear."),
         Binding("tab", "other", "facts, log", id="run.other", show=False, tooltip="Between the facts and the log."),
     ]
 
@@ -91,7 +93,7 @@ class RunDetail(Widget):
         self._run: Run | None = None
         self._look: Look | None = None
         self._metric = ""
-        self._log = False
+        self.views: dict[str, View] = {}
         self._full = False
         self._asking = False
         self._again = False
@@ -191,6 +193,7 @@ class RunDetail(Widget):
             return
         self._asking = True
         backend, metric, full, known = self._backend, self._metric, self._full, self._look
+        zoomed = {key: view for key, view in self.views.items() if view.window is not None}
         beside = max(1, min(CHARTS, self.size.width // CHART_CELLS)) if full else 1
         buckets = max(CHART_CELLS, self.size.width // beside)  # one a column: its lowest and its highest
 
@@ -206,7 +209,9 @@ class RunDetail(Widget):
                 self._again = False
                 self._read()
 
-        self._fetcher.ask(lambda: read_run(backend, run, metric, CHARTS if full else 1, buckets, full, known), take)
+        self._fetcher.ask(
+            lambda: read_run(backend, run, metric, CHARTS if full else 1, buckets, full, known, zoomed), take
+        )
 
     def _follow(self) -> None:
         """Open the log only where it is seen."""
@@ -258,13 +263,28 @@ class RunDetail(Widget):
             chart = self.query_one(f"#run-chart-{at}", Chart)
             if at < len(look.series):
                 series = look.series[at]
-                course = Series(look.run.name or look.run.id[:8], tuple(series_points(series)), look.run.id)
-                scale = " (log)" if self._log else ""
-                chart.plot([course], title=f"{series.key}{scale}", log=self._log)
+                view = self.views.get(series.key, View())
+                closer = look.closer.get(series.key)
+                if closer is not None and (closer[0].window, closer[0].across) == (view.window, view.across):
+                    series = closer[1]
+                line = course(series, look.run, across=view.across, smoothing=view.smoothing)
+                chart.plot([line], title=series.key, view=view, chosen=at == 0 or not self._full)
 
     # ------------------------------------------------------------ keys
 
-    def action_metric(self) -> None:
+    def charted(self) -> tuple[str, Chart] | None:
+        if self._look is None or not self._look.series:
+            return None
+        return self._look.series[0].key, self.query_one("#run-chart-0", Chart)
+
+    def chart_extent(self) -> Extent | None:
+        if self._look is None or not self._look.series:
+            return None
+        series = self._look.series[0]
+        line = course(series, self._look.run, across=self.views.get(series.key, View()).across)
+        return (line.points[0][0], line.points[-1][0]) if line.points else None
+
+    def next_metric(self) -> None:
         if self._run is None or not self._run.metrics:
             return
         names = in_order(self._run)
@@ -272,9 +292,12 @@ class RunDetail(Widget):
         self._metric = names[(names.index(shown) + 1) % len(names)] if shown in names else names[0]
         self._read()
 
-    def action_log_axis(self) -> None:
-        self._log = not self._log
+    def redraw(self) -> None:
         self._draw_charts()
+
+    def look_closer(self) -> None:
+        if not self._backend.features.page_limit:  # a server sends whole courses
+            self._read()
 
     def action_other(self) -> None:
         if not self._full:
@@ -287,7 +310,14 @@ class RunDetail(Widget):
 
 
 def read_run(
-    backend: Backend, run: Run, metric: str, charts: int, buckets: int, full: bool, known: Look | None = None
+    backend: Backend,
+    run: Run,
+    metric: str,
+    charts: int,
+    buckets: int,
+    full: bool,
+    known: Look | None = None,
+    zoomed: Mapping[str, View] | None = None,
 ) -> Look:
     """The run as it is now, the courses worth a chart, and its artifacts where they are shown. Blocks."""
     if backend.runs is None:
@@ -309,8 +339,17 @@ def read_run(
                 found.append(one)
             if len(found) >= charts:
                 break
+    closer = {}
+    for one in found:
+        view = (zoomed or {}).get(one.key)
+        if view is not None and view.window is not None:
+            first, last = steps_of(one, fresh, view.window, view.across)
+            closer[one.key] = (
+                view,
+                backend.runs.series(fresh.id, one.key, buckets=buckets, first_step=first, last_step=last),
+            )
     listed = backend.artifacts.list(fresh.id) if full and backend.artifacts is not None else ()
-    return Look(fresh, found, listed)
+    return Look(fresh, found, listed, closer=closer)
 
 
 def _names(run: Run, metric: str) -> list[str]:

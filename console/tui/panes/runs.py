@@ -100,6 +100,11 @@ class RunsPane(Pane):
             self.query_one("#run-place").mount(self._detail)
         return self._detail
 
+    @property
+    def charts(self) -> RunDetail | None:
+        """What the chart keys are about, where a chart is in sight."""
+        return self._detail if self.opened or self.has_class("-wide") or self.has_class("-tall") else None
+
     # ------------------------------------------------------------ asking
 
     @property
