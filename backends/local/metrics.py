@@ -135,8 +135,8 @@ class _Chunk:
         self._connection = connection
         self._chunk, self.first, self.last, self.count, self._summary = row
 
-    def summary(self) -> list[Cell]:
-        return unpack_cells(self._summary)
+    def summary(self) -> bytes:
+        return self._summary
 
     def cells(self) -> list[Cell]:
         row = self._connection.execute("SELECT pyramid FROM metric_points WHERE chunk = ?", (self._chunk,)).fetchone()
@@ -202,6 +202,7 @@ def series(
     )
     loose: list[Points] = []
     found: list[Cell] = []
+    summaries: list[bytes] = []
     total = sum(chunk.count for chunk in chunks) + tail.size
     reached = low
     for place, chunk in enumerate(chunks):
@@ -213,10 +214,11 @@ def series(
         elif total < most * CHUNK:
             found += chunk.cells()
         else:
-            found += chunk.summary()
+            summaries.append(chunk.summary())
+    found += unpack_cells(b"".join(summaries))
     points = join((*loose, tail)).between(first_step, last_step)
     # A quarter of a bucket is fine enough to share out.
-    width = max(1, min(points.size // (4 * most), STRETCH))
+    width = max(1, min(total // (4 * most), STRETCH))
     found += cells(points, width)
     found.sort(key=lambda cell: cell.first)
     return MetricSeries(

@@ -104,7 +104,9 @@ def cells(points: Points, width: int = STRETCH) -> list[Cell]:
 
 def _cell(points: Points) -> Cell:
     steps, times, values = points
-    gaps = [step for step, value in zip(steps, values, strict=True) if value != value]
+    total = sum(values)
+    # A sum that is a number has no NaN in it, which most have not; one of both infinities is looked at closely.
+    gaps = [] if total == total else [step for step, value in zip(steps, values, strict=True) if value != value]
     first_gap, last_gap = (gaps[0], gaps[-1]) if gaps else (0, 0)
     if gaps:
         kept = [row for row, value in enumerate(values) if value == value]
@@ -130,16 +132,19 @@ def _cell(points: Points) -> Cell:
 
 def over(found: Sequence[Cell]) -> Cell:
     """One cell over several that follow each other."""
+    if len(found) == 1:
+        return found[0]
     full = [cell for cell in found if cell.filled]
     gaps = [cell for cell in found if cell.gaps]
     some = full or found
+    firsts, lasts, lows, highs, _, filled, *_ = zip(*some, strict=True)
     return Cell(
-        first=some[0].first,
-        last=max(cell.last for cell in some),
-        low=min((cell.low for cell in full), default=math.nan),
-        high=max((cell.high for cell in full), default=math.nan),
+        first=firsts[0],
+        last=max(lasts),
+        low=min(lows) if full else math.nan,
+        high=max(highs) if full else math.nan,
         value=full[-1].value if full else math.nan,
-        filled=sum(cell.filled for cell in full),
+        filled=sum(filled) if full else 0,
         at=some[-1].at,
         gaps=sum(cell.gaps for cell in gaps),
         first_gap=min((cell.first_gap for cell in gaps), default=0),

@@ -98,7 +98,7 @@ async def test_chart_keys_say_why_not_where_no_chart_is_in_sight(tmp_path: Path)
 async def test_runs_over_each_other_are_named_and_read(tmp_path: Path) -> None:
     here = session(tmp_path)
     for at in range(3):
-        trained(here.backend, f"run-{at}", at + 0.25, steps=300)
+        trained(here.backend, f"run-{at}", at + 0.25, steps=30)
     async with on_stage(here, (80, 24)) as (app, pilot):
         await press(app, pilot, "3")
         await app.idle()
@@ -112,6 +112,6 @@ async def test_runs_over_each_other_are_named_and_read(tmp_path: Path) -> None:
         for value in ("1.25", "2.25", "3.25"):
             assert value in said
         await press(app, pilot, "escape", "T", "plus")
-        await until(app, pilot, "time · 1:15 … 3:44")
+        await until(app, pilot, "time · 0:07 …")
         await press(app, pilot, "escape")
         assert not isinstance(app.screen, CompareScreen)
