@@ -54,6 +54,7 @@ from backends.entities import (
     Report,
     Request,
     Run,
+    RunQueue,
     RunStatus,
     Signature,
     Source,
@@ -698,6 +699,10 @@ class RequestQueue(Protocol):
         """True when it was still waiting."""
         ...
 
+    def prioritise(self, request: str, priority: int) -> bool:
+        """True when it was still waiting, and so has its new place."""
+        ...
+
     def list(
         self, *, states: Sequence[str] = ("waiting", "claimed"), kind: str = "", limit: int = 200
     ) -> tuple[Request, ...]: ...
@@ -719,6 +724,22 @@ class Launcher(Protocol):
         ...
 
     def capacity(self) -> Capacity: ...
+
+    def queue(self) -> RunQueue:
+        """What waits and why, in the order in which it will begin."""
+        ...
+
+    def prioritise(self, run: str, priority: int, mutation: Mutation) -> None:
+        """Move a waiting run: the higher goes first. Conflict when it has begun."""
+        ...
+
+    def pause(self, mutation: Mutation) -> None:
+        """Begin nothing further until `resume`. Conflict when it is paused."""
+        ...
+
+    def resume(self, mutation: Mutation) -> None:
+        """Conflict when it is not paused."""
+        ...
 
 
 class Backend(msgspec.Struct, frozen=True, kw_only=True):

@@ -670,6 +670,39 @@ class Capacity(Record, frozen=True, kw_only=True):
     queued: int
 
 
+class QueuePause(Record, frozen=True, kw_only=True):
+    """Who let nothing further begin, and why."""
+
+    actor: str
+    at: Millis
+    reason: str = ""
+
+
+class WaitingRun(Record, frozen=True, kw_only=True):
+    """A run that has not begun."""
+
+    run: str
+    priority: int
+    """The higher goes first; of the same, the older."""
+    since: Millis
+    by: str
+    why: str
+    """What it waits for, as a sentence."""
+
+
+class RunQueue(Record, frozen=True, kw_only=True):
+    """What an engine runs, and what waits, in the order in which it will begin."""
+
+    slots: int
+    running: tuple[str, ...]
+    waiting: tuple[WaitingRun, ...]
+    paused: QueuePause | None = None
+
+    def why(self, run: str) -> str:
+        """What a run waits for, or empty."""
+        return next((each.why for each in self.waiting if each.run == run), "")
+
+
 class LaunchSpec(Record, frozen=True, kw_only=True):
     """A command to run on an engine, under an existing run's id."""
 

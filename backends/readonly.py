@@ -21,7 +21,7 @@ READING: Final[dict[str, frozenset[str]]] = {
     "journal": frozenset({"page", "get", "verify"}),
     "monitors": frozenset({"page", "get", "windows", "batches", "alerts"}),
     "requests": frozenset({"list"}),
-    "launcher": frozenset({"log", "capacity"}),
+    "launcher": frozenset({"log", "capacity", "queue"}),
 }
 CHANGING: Final[dict[str, frozenset[str]]] = {
     "datasets": frozenset({"add", "set_note", "set_column", "delete"}),
@@ -55,8 +55,8 @@ CHANGING: Final[dict[str, frozenset[str]]] = {
     ),
     "journal": frozenset({"record"}),
     "monitors": frozenset({"put", "delete", "add_window", "add_batch", "put_alert", "ack_alert"}),
-    "requests": frozenset({"add", "claim", "finish", "release", "cancel"}),
-    "launcher": frozenset({"submit", "cancel"}),
+    "requests": frozenset({"add", "claim", "finish", "release", "cancel", "prioritise"}),
+    "launcher": frozenset({"submit", "cancel", "prioritise", "pause", "resume"}),
 }
 
 

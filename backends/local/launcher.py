@@ -8,15 +8,14 @@ import time
 from pathlib import Path
 
 from backends.contract import Conflict, Invalid, Journal, Mutation, NotFound, Refused, RequestQueue, RunStore
-from backends.entities import Capacity, LaunchSpec, LogChunk, Request, Run, RunStatus
+from backends.entities import Capacity, LaunchSpec, LogChunk, Request, Run, RunQueue, RunStatus
+from backends.local import run_queue
 from backends.local.agent_presence import living_agent
 from backends.local.process_identity import send_signal
 from backends.local.run_folder import RunFolder, StopRequest
 from backends.local.run_log import read_log
+from backends.local.run_queue import LAUNCH
 from backends.local.settle import Standing, now, standing
-
-LAUNCH = "run.launch"
-"""Kind of the durable request by which a run is started; its payload is {"run": id}."""
 
 ELSEWHERE_S = 30.0
 CONTROL = "run.control"
@@ -142,9 +141,44 @@ class LocalLauncher:
     def capacity(self) -> Capacity:
         claimed = self._requests.list(states=("claimed",), kind=LAUNCH, limit=10_000)
         waiting = self._requests.list(states=("waiting",), kind=LAUNCH, limit=10_000)
+        return Capacity(slots=self._slots(), running=len(claimed), queued=len(waiting))
+
+    def _slots(self) -> int:
         agent = living_agent(self._workspace)
-        slots = default_slots() if agent is None else agent.slots
-        return Capacity(slots=slots, running=len(claimed), queued=len(waiting))
+        return default_slots() if agent is None else agent.slots
+
+    def queue(self) -> RunQueue:
+        """What waits and why, in the order in which it will begin."""
+        return run_queue.queue(self._workspace, self._requests, self._slots())
+
+    def prioritise(self, run: str, priority: int, mutation: Mutation) -> None:
+        """Move a waiting run: the higher goes first, within -1000 to 1000. Conflict when it has begun."""
+        if priority not in run_queue.PRIORITIES:
+            raise Invalid(f"priority {priority}: wanted -1000 to 1000; 0 is what a run has by itself", "priority")
+        found = self._runs.get(run)
+        waiting = self._requests.list(states=("waiting",), kind=LAUNCH, limit=run_queue.MOST)
+        request = next((each for each in waiting if each.payload.get("run") == found.id), None)
+        if request is None or not self._requests.prioritise(request.id, priority):
+            raise Conflict(
+                f"run {found.name} ({found.id[:4]}) is {found.status.value} and does not wait in the queue; "
+                "nothing was changed."
+            )
+        if self._journal is not None:
+            self._journal.record(
+                mutation.action or "run.prioritise",
+                found.id,
+                mutation,
+                before={"priority": request.priority},
+                after={"priority": priority},
+            )
+
+    def pause(self, mutation: Mutation) -> None:
+        """Begin nothing further until `resume`; what runs goes on."""
+        run_queue.pause(self._workspace, self._journal, mutation)
+
+    def resume(self, mutation: Mutation) -> None:
+        """Begin what waits again."""
+        run_queue.resume(self._workspace, self._journal, mutation)
 
 
 def default_slots() -> int:

@@ -106,6 +106,14 @@ class LocalRequests:
             )
             return done.rowcount == 1
 
+    def prioritise(self, request: str, priority: int) -> bool:
+        with self._database.write() as connection:
+            self._state(connection, request)
+            done = connection.execute(
+                "UPDATE requests SET priority = ? WHERE id = ? AND state = 'waiting'", (priority, request)
+            )
+            return done.rowcount == 1
+
     def list(
         self, *, states: Sequence[str] = ("waiting", "claimed"), kind: str = "", limit: int = 200
     ) -> tuple[Request, ...]:

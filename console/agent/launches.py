@@ -11,8 +11,9 @@ from pathlib import Path
 
 from backends.contract import Backend, BackendError, NotFound
 from backends.entities import Request, Run, RunStatus
-from backends.local.launcher import CONTROL, LAUNCH
+from backends.local.launcher import CONTROL
 from backends.local.run_folder import RunExit, RunFolder
+from backends.local.run_queue import LAUNCH, pause_of
 from backends.local.settle import STORE_AWAY, Standing, now, settle, settle_abandoned, standing
 from console.agent.registrations import request_registration
 from console.agent.retry import Backoff
@@ -64,6 +65,8 @@ class Launches:
             for watch in self._watches.values()
             if watch.backoff.failures or watch.supervisor is None
         ]
+        if pause_of(self._workspace) is not None:  # it is resumed by a file, which the store's token does not tell
+            waits.append(1.0)
         return min(waits, default=None)
 
     def step(self) -> None:
@@ -73,7 +76,10 @@ class Launches:
                 self._guarded(run, watch)
         while (request := self._requests.claim(self._me, (CONTROL,))) is not None:
             self.take(request)
-        while sum(not watch.control for watch in self._watches.values()) < self._slots:
+        while (
+            pause_of(self._workspace) is None
+            and sum(not watch.control for watch in self._watches.values()) < self._slots
+        ):
             request = self._requests.claim(self._me, (LAUNCH,))
             if request is None:
                 return

@@ -12,8 +12,8 @@ from pathlib import Path
 
 from backends.contract import Backend
 from backends.local.agent_presence import AgentPresence, presence_path, write_presence
-from backends.local.launcher import LAUNCH
 from backends.local.process_identity import own_identity
+from backends.local.run_queue import LAUNCH
 from backends.local.settle import now
 from console.agent.control import own_version
 from console.agent.launches import Launches

@@ -506,4 +506,5 @@ def _say_started(started: Run) -> None:
 
 # The noun's further verbs, which are written on it.
 from console.cli import run_audit as _audit  # noqa: E402, F401
+from console.cli import run_queue as _queue  # noqa: E402, F401
 from console.cli import run_reproduce as _reproduce  # noqa: E402, F401

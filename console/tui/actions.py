@@ -12,7 +12,7 @@ from enum import StrEnum
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Protocol
 
-from backends.entities import Alert, AlertState, Dataset, DatasetVersion, Model, ModelVersion, Monitor, Run
+from backends.entities import Alert, AlertState, Dataset, DatasetVersion, Model, ModelVersion, Monitor, Run, RunStatus
 
 if TYPE_CHECKING:
     from backends.contract import Backend
@@ -146,6 +146,12 @@ def _a_live_run(here: Situation) -> str:
     if not isinstance(here.selected, Run):
         return "select a run first"
     return f"the run has already {here.selected.status}" if here.selected.status.ended else ""
+
+
+def _a_waiting_run(here: Situation) -> str:
+    if not isinstance(here.selected, Run):
+        return "select a run first"
+    return "" if here.selected.status is RunStatus.QUEUED else f"the run is {here.selected.status}, and does not wait"
 
 
 def _an_ended_run(here: Situation) -> str:
@@ -314,6 +320,34 @@ ACTIONS: tuple[Action, ...] = (
         cli="mlops-console run artifacts RUN",
         footer=23,
         needs="artifacts",
+    ),
+    Action(
+        "priority",
+        "",
+        "priority",
+        "Give the selected waiting run another place in the queue: the higher begins first.",
+        "queue:priority",
+        ("overview", "runs"),
+        Tier.REVERSIBLE,
+        _a_waiting_run,
+        ("priority",),
+        argument="number",
+        cli="mlops-console run priority RUN 5",
+        mutates=True,
+        needs="launcher",
+    ),
+    Action(
+        "queue",
+        "",
+        "queue",
+        "Show what waits and why; let nothing further begin, or go on.",
+        "queue:show",
+        ("overview", "runs"),
+        Tier.REVERSIBLE,
+        command=("queue",),
+        cli="mlops-console run queue --pause",
+        mutates=True,
+        needs="launcher",
     ),
     Action(
         "delete",

@@ -17,7 +17,9 @@ from console.wording import NOTHING, ago, bar, clock, duration, local_time, plur
 NAME = 22
 
 
-def run_lines(run: Run, width: int, artifacts: Sequence[Artifact] = (), *, everything: bool = False) -> list[Line]:
+def run_lines(
+    run: Run, width: int, artifacts: Sequence[Artifact] = (), *, everything: bool = False, waits: str = ""
+) -> list[Line]:
     """State, metrics, parameters, data, code, time, artifacts, tags (MLflow's own only with `everything`), note."""
     now = time.time_ns() // 1_000_000
     lines = [
@@ -30,6 +32,8 @@ def run_lines(run: Run, width: int, artifacts: Sequence[Artifact] = (), *, every
         )
     ]
     lines += [Line(spans) for spans in progress_spans(run, width)]
+    if waits and run.status is RunStatus.QUEUED:
+        lines += wrapped(safe_text(f"waits: {waits}", 500), width, "dim")
     if run.reason:
         lines += wrapped(safe_text(run.reason, 2000), width, "" if run.status is RunStatus.FINISHED else "bad")
     lines += _pairs("metrics", [(name, metric(run.metrics[name])) for name in in_order(run)], width)

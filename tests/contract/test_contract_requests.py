@@ -86,6 +86,19 @@ def test_only_a_waiting_request_is_cancelled(queue: RequestQueue) -> None:
         queue.cancel("none")
 
 
+def test_a_waiting_request_is_moved_and_a_claimed_one_is_not(queue: RequestQueue) -> None:
+    first, second = (queue.add("a", {}, key=key, created_by="x").id for key in "12")
+    assert queue.prioritise(second, 3)
+    claimed = queue.claim("agent")
+    assert claimed is not None
+    assert (claimed.id, claimed.priority) == (second, 3)
+    assert not queue.prioritise(second, 9)
+    assert queue.prioritise(first, -2)
+    assert [each.priority for each in queue.list()] == [-2, 3]
+    with pytest.raises(NotFound):
+        queue.prioritise("none", 1)
+
+
 def test_each_request_is_claimed_by_one_agent_alone(queue: RequestQueue) -> None:
     for number in range(40):
         queue.add("a", {}, key=str(number), created_by="x")

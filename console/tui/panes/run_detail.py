@@ -12,7 +12,7 @@ from textual.containers import Horizontal
 from textual.widget import Widget
 
 from backends.contract import Backend, Unsupported
-from backends.entities import Artifact, MetricSeries, Run
+from backends.entities import Artifact, MetricSeries, Run, RunStatus
 from console.training.measured import in_order
 from console.tui.chart import Chart
 from console.tui.chart_view import Extent, View
@@ -49,10 +49,13 @@ class Look:
         artifacts: Sequence[Artifact],
         courses: Courses | None = None,
         closer: dict[str, tuple[View, MetricSeries]] | None = None,
+        waits: str = "",
     ) -> None:
         self.run = run
         self.series = tuple(series)
         self.artifacts = tuple(artifacts)
+        self.waits = waits
+        """Why a queued run has not begun."""
         self.courses = courses
         """What a server was asked for: the next look asks for what changed."""
         self.closer = closer or {}
@@ -251,7 +254,8 @@ class RunDetail(Widget):
         if self._run is not None and self._stands:
             artifacts = self._look.artifacts if self._look else ()
             width = max(20, (self.facts.size.width or self.size.width) - 1)
-            self.facts.set_lines(run_lines(self._run, width, artifacts))
+            waits = self._look.waits if self._look and self._look.run.id == self._run.id else ""
+            self.facts.set_lines(run_lines(self._run, width, artifacts, waits=waits))
 
     def _draw_charts(self) -> None:
         look = self._look
@@ -349,7 +353,9 @@ def read_run(
                 backend.runs.series(fresh.id, one.key, buckets=buckets, first_step=first, last_step=last),
             )
     listed = backend.artifacts.list(fresh.id) if full and backend.artifacts is not None else ()
-    return Look(fresh, found, listed, closer=closer)
+    launcher = backend.launcher if fresh.status is RunStatus.QUEUED else None
+    waits = launcher.queue().why(fresh.id) if launcher is not None else ""
+    return Look(fresh, found, listed, closer=closer, waits=waits)
 
 
 def _names(run: Run, metric: str) -> list[str]:

@@ -1,0 +1,86 @@
+"""The queue for real: its order, why something waits, and a pause that outlives the agent."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from backends.contract import Backend, Conflict, Invalid, Mutation
+from backends.entities import LaunchSpec, RunStatus
+from backends.local import open_local
+from console.agent import ensure_agent, stop_agent
+
+ME = Mutation("someone@somewhere", "the night is for others")
+
+
+@pytest.fixture
+def backend(tmp_path: Path) -> Iterator[Backend]:
+    backend = open_local(tmp_path)
+    yield backend
+    for run in backend.need("runs").page(limit=100).items:
+        if not run.status.ended:
+            backend.need("launcher").cancel(run.id, ME)
+    stop_agent(tmp_path)
+    backend.close()
+
+
+def submit(backend: Backend, script: str) -> str:
+    run: str = backend.need("runs").create(name="a run", mutation=ME).id
+    backend.need("launcher").submit(LaunchSpec(run=run, argv=("sh", "-c", script), grace_s=1.0), ME)
+    return run
+
+
+def until(holds: Callable[[], object]) -> None:
+    end = time.monotonic() + 30
+    while not holds():
+        assert time.monotonic() < end, "it did not come to pass"
+        time.sleep(0.05)
+
+
+def test_what_waits_says_why_and_the_higher_priority_begins_first(backend: Backend, tmp_path: Path) -> None:
+    launcher, runs = backend.need("launcher"), backend.need("runs")
+    gate = tmp_path / "gate"
+    held = submit(backend, f"while [ ! -e {gate} ]; do sleep 0.05; done")
+    assert launcher.queue().why(held) == "no agent runs to begin it: mlops-console agent start"
+    ensure_agent(tmp_path, slots=1)
+    until(lambda: runs.get(held).status is RunStatus.RUNNING)
+    early, late = (submit(backend, f"echo {name} >> {tmp_path}/order") for name in ("early", "late"))
+    launcher.prioritise(late, 5, ME)
+    queue = launcher.queue()
+    assert (queue.running, [each.run for each in queue.waiting]) == ((held,), [late, early])
+    assert queue.why(late) == "the one slot is taken; it is next"
+    assert queue.why(early) == "the one slot is taken; 1 goes before it, 1 by a higher priority"
+    gate.touch()
+    until(lambda: runs.get(early).status.ended)
+    assert (tmp_path / "order").read_text() == "late\nearly\n"
+    with pytest.raises(Conflict, match="does not wait in the queue"):
+        launcher.prioritise(early, 1, ME)
+    with pytest.raises(Invalid, match="wanted -1000 to 1000"):
+        launcher.prioritise(early, 10_000, ME)
+
+
+def test_a_pause_outlives_the_agent_and_lets_what_runs_go_on(backend: Backend, tmp_path: Path) -> None:
+    launcher, runs = backend.need("launcher"), backend.need("runs")
+    ensure_agent(tmp_path, slots=2)
+    running = submit(backend, "sleep 3")
+    until(lambda: runs.get(running).status is RunStatus.RUNNING)
+    launcher.pause(ME)
+    with pytest.raises(Conflict, match="paused already, by someone@somewhere"):
+        launcher.pause(ME)
+    waiting = submit(backend, "true")
+    stop_agent(tmp_path)
+    ensure_agent(tmp_path, slots=2)
+    until(lambda: runs.get(running).status.ended)
+    time.sleep(1.5)
+    assert runs.get(running).status is RunStatus.FINISHED
+    assert runs.get(waiting).status is RunStatus.QUEUED
+    assert launcher.queue().why(waiting) == "the queue is paused by someone@somewhere: the night is for others"
+    launcher.resume(ME)
+    until(lambda: runs.get(waiting).status is RunStatus.FINISHED)
+    with pytest.raises(Conflict, match="is not paused"):
+        launcher.resume(ME)
+    actions = [entry.action for entry in backend.need("journal").page(limit=50).items]
+    assert {"queue.pause", "queue.resume"} <= set(actions)
