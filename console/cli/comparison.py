@@ -10,7 +10,10 @@ from console.wording import number
 
 
 def print_comparison(found: Comparison, *, everything: bool) -> None:
-    """A column a run; only rows that differ, unless everything is asked for. `*` is the best."""
+    """A column a run; only rows that differ, unless everything is asked for.
+
+    `*` is the best; in brackets stands the difference to the baseline.
+    """
     names = [f"{name} {run[:4]}" for name, run in zip(found.names, found.runs, strict=True)]
     parts: list[tuple[str, list[tuple[str, list[str]]]]] = [
         ("metric", [(row.key, _metric(row)) for row in found.metrics if everything or len(set(row.values)) > 1]),
@@ -38,7 +41,11 @@ def print_comparison(found: Comparison, *, everything: bool) -> None:
 
 
 def _metric(row: MetricRow) -> list[str]:
-    return [number(value) + (" *" if at in row.best else "  ") for at, value in enumerate(row.values)]
+    cells = []
+    for at, (value, off) in enumerate(zip(row.values, row.differences, strict=True)):
+        moved = f" ({off:+.3g})" if off else ""
+        cells.append(number(value) + moved + (" *" if at in row.best else "  "))
+    return cells
 
 
 def _or_none(value: str | None) -> str:

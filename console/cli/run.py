@@ -454,17 +454,34 @@ def export(invocation: Invocation, run_id: str, directory: Path) -> None:
 @run.command("compare")
 @click.argument("run_ids", metavar="RUN RUN...", nargs=-1, required=True)
 @click.option("--all", "everything", is_flag=True, help="Also what is the same in all of them.")
+@click.option("--baseline", metavar="RUN", default="", help="Hold the others against this one; else against the first.")
+@click.option(
+    "--format", "form", type=click.Choice(["text", "csv", "json", "md"]), default="text", help="Text shows differences."
+)
 @click.pass_obj
-def compare(invocation: Invocation, run_ids: tuple[str, ...], everything: bool) -> None:
-    """What differs between runs: parameters, data, code, metrics."""
+def compare(invocation: Invocation, run_ids: tuple[str, ...], everything: bool, baseline: str, form: str) -> None:
+    """What differs between runs: parameters, data, code, metrics. csv, json and md have every row."""
     if len(run_ids) < 2:
         raise click.UsageError("compare wants at least two runs")
     from console.cli.comparison import print_comparison
     from console.training.compare import compare as compare_runs
 
     runs = invocation.need("runs")
-    compared = compare_runs([find_run(runs, run_id) for run_id in run_ids])
+    found = [find_run(runs, run_id) for run_id in run_ids]
+    held = [item.id for item in found].index(_held(found, find_run(runs, baseline))) if baseline else 0
+    compared = compare_runs(found, baseline=held)
+    if form != "text":
+        from console.training.comparison_text import comparison_text
+
+        click.echo(comparison_text(compared, form), nl=False)
+        return
     invocation.show(compared, lambda: print_comparison(compared, everything=everything))
+
+
+def _held(found: list[Run], chosen: Run) -> str:
+    if chosen.id not in [item.id for item in found]:
+        raise click.UsageError(f"--baseline {chosen.id[:8]} is none of the runs compared; name it among them")
+    return chosen.id
 
 
 def wake_agent(invocation: Invocation) -> None:

@@ -28,6 +28,8 @@ class MetricRow(Record, frozen=True, kw_only=True):
     best: tuple[int, ...] = ()
     """Positions of the best runs; empty where better has no direction, or there is nothing to compare."""
     higher_is_better: bool | None = None
+    differences: tuple[float | None, ...] = ()
+    """Each value less that of the baseline; None where either is missing or not finite."""
 
 
 class Comparison(Record, frozen=True, kw_only=True):
@@ -39,9 +41,11 @@ class Comparison(Record, frozen=True, kw_only=True):
     params: tuple[ValueRow, ...]
     metrics: tuple[MetricRow, ...]
     primary: str = ""
+    baseline: int = 0
+    """Position of the run that the others are held against."""
 
 
-def compare(runs: Sequence[Run]) -> Comparison:
+def compare(runs: Sequence[Run], *, baseline: int = 0) -> Comparison:
     """Compare runs by facts (status, data, code), parameters and metrics; the runs' own primary metric comes first."""
     params = _rows([run.params for run in runs])
     primary = next((run.tags["console.primary"] for run in runs if "console.primary" in run.tags), "")
@@ -51,8 +55,9 @@ def compare(runs: Sequence[Run]) -> Comparison:
         names=tuple(run.name for run in runs),
         facts=_rows([_facts(run) for run in runs], ordered=True),
         params=params,
-        metrics=tuple(_metric(key, runs) for key in keys),
+        metrics=tuple(_metric(key, runs, baseline) for key in keys),
         primary=primary,
+        baseline=baseline,
     )
 
 
@@ -70,7 +75,11 @@ def _facts(run: Run) -> dict[str, str]:
     found = {
         "status": run.status.value,
         "data": ", ".join(f"{each.dataset}@{each.version}" for each in run.inputs),
+        "digest": ", ".join(each.digest[:12] for each in run.inputs if each.digest),
         "commit": run.source.commit[:12] + (" with changes" if run.source.dirty else ""),
+        "changes": run.source.diff,
+        "branch": run.source.branch,
+        "entry": run.source.entry,
         "engine": run.engine,
         "by": run.created_by,
     }
@@ -86,7 +95,7 @@ def _rows(tables: Sequence[dict[str, str]], *, ordered: bool = False) -> tuple[V
     return tuple(rows) if ordered else tuple(sorted(rows, key=lambda row: not row.differs))
 
 
-def _metric(key: str, runs: Sequence[Run]) -> MetricRow:
+def _metric(key: str, runs: Sequence[Run], baseline: int) -> MetricRow:
     values = tuple(run.metrics.get(key) for run in runs)
     direction = None if key.startswith(("baseline.", "train.", "cv_sd.", "fold.")) else higher_is_better(key)
     known = [value for value in values if value is not None and not math.isnan(value)]
@@ -94,7 +103,15 @@ def _metric(key: str, runs: Sequence[Run]) -> MetricRow:
     if direction is not None and len(known) > 1 and len(set(known)) > 1:
         top = max(known) if direction else min(known)
         best = tuple(at for at, value in enumerate(values) if value == top)
-    return MetricRow(key=key, values=values, best=best, higher_is_better=direction)
+    held = values[baseline] if values else None
+    differences = tuple(_difference(value, held) for value in values)
+    return MetricRow(key=key, values=values, best=best, higher_is_better=direction, differences=differences)
+
+
+def _difference(value: float | None, held: float | None) -> float | None:
+    if value is None or held is None or not math.isfinite(value) or not math.isfinite(held):
+        return None
+    return value - held
 
 
 def _order(key: str, primary: str) -> tuple[bool, bool, str]:

@@ -9,11 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from backends.contract import Invalid
+from console.training.comparison_text import comparison_text
 from console.wording import thousands
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
+    from console.training.compare import Comparison
     from console.tui.pane import Pane
 
 
@@ -22,21 +24,39 @@ def export_rows(pane: Pane, target: str) -> str:
     name, columns, rows = pane.exported()
     if not columns:
         raise Invalid(f"{name}: this pane has no rows to export")
+    path = _free(target, (".csv", ".json", ".jsonl"))
+    count = _whole(path, lambda part: _write(part, path.suffix.lower(), columns, rows))
+    return f"{thousands(count)} rows in {path}"
+
+
+def export_comparison(found: Comparison, target: str) -> str:
+    """Write a comparison and say where. An existing file is not touched."""
+    path = _free(target, (".csv", ".json", ".md"))
+    text = comparison_text(found, path.suffix.lower()[1:])
+    _whole(path, lambda part: part.write_text(text, encoding="utf-8", errors="surrogateescape"))
+    return f"{len(found.runs)} runs compared in {path}"
+
+
+def _free(target: str, endings: tuple[str, ...]) -> Path:
     path = Path(target).expanduser()
-    kind = path.suffix.lower()
-    if kind not in (".csv", ".json", ".jsonl"):
-        raise Invalid(f"{path}: the name must end in .csv, .json or .jsonl", "file")
+    if path.suffix.lower() not in endings:
+        raise Invalid(f"{path}: the name must end in {', '.join(endings[:-1])} or {endings[-1]}", "file")
     if path.exists():
         raise Invalid(f"{path}: is there already; choose another name", "file")
+    return path
+
+
+def _whole(path: Path, write: Callable[[Path], int]) -> int:
+    """The file is there with all that belongs in it, or not at all."""
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        count = _write(part, kind, columns, rows)
+        count = write(part)
         os.link(part, path)  # fails where somebody made the file meanwhile
     except FileExistsError as error:
         raise Invalid(f"{path}: is there already; choose another name", "file") from error
     finally:
         part.unlink(missing_ok=True)
-    return f"{thousands(count)} rows in {path}"
+    return count
 
 
 def _write(part: Path, kind: str, columns: Sequence[str], rows: Iterator[Sequence[object]]) -> int:

@@ -93,6 +93,7 @@ async def charts(folder: Path, ids: list[str], points: int) -> None:
         show(measure("redraw, nothing moved", "10 CPU", lambda: again(View())))
         chart.crosshair = points / 2
         show(measure("redraw, crosshair moved", "10 CPU", lambda: chart.action_read(1)))
+        chart.crosshair = None
 
         def zoom() -> None:
             turns[0] += 1

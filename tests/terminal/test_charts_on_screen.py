@@ -115,3 +115,24 @@ async def test_runs_over_each_other_are_named_and_read(tmp_path: Path) -> None:
         await until(app, pilot, "time · 0:07 …")
         await press(app, pilot, "escape")
         assert not isinstance(app.screen, CompareScreen)
+
+
+async def test_baseline_is_chosen_by_key_and_the_comparison_goes_to_a_file(tmp_path: Path) -> None:
+    here = session(tmp_path)
+    for at in range(3):
+        trained(here.backend, f"run-{at}", float(at), steps=3)
+    async with on_stage(here, (100, 40)) as (app, pilot):
+        await press(app, pilot, "3")
+        await app.idle()
+        await press(app, pilot, "space", "space", "space", "c")
+        await until(app, pilot, "Compare 3 runs")
+        await until(app, pilot, "METRICS")
+        assert " -1" in screen(app), screen(app)
+        await press(app, pilot, "b")
+        await until(app, pilot, "+1")
+        target = tmp_path / "found.csv"
+        await press(app, pilot, "e")
+        await until(app, pilot, "Export the comparison")
+        await press(app, pilot, "ctrl+u", *str(target), "enter")
+        await until(app, pilot, "3 runs compared")
+        assert "difference,loss,yes" in target.read_text()

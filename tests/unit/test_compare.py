@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import csv
+import io
+import json
 import math
 
 from backends.entities import DatasetInput, Run, RunStatus, Source
 from console.training.compare import compare, higher_is_better
+from console.training.comparison_text import comparison_text
 
 
 def run(name: str, params: dict[str, str], metrics: dict[str, float], **more: object) -> Run:
@@ -71,3 +75,33 @@ def test_directions() -> None:
     assert higher_is_better("val_loss") is False
     assert higher_is_better("rmse") is False
     assert higher_is_better("temperature") is None
+
+
+def test_differences_are_to_the_baseline_and_none_where_either_is_no_number() -> None:
+    runs = [run("a", {}, {"auc": 0.75}), run("b", {}, {"auc": 0.5}), run("c", {}, {"auc": math.nan}), run("d", {}, {})]
+    assert compare(runs).metrics[0].differences == (0.0, -0.25, None, None)
+    held = compare(runs, baseline=1)
+    assert held.baseline == 1
+    assert held.metrics[0].differences == (0.25, 0.0, None, None)
+    assert compare(runs, baseline=3).metrics[0].differences == (None, None, None, None)
+
+
+def test_exports_hold_every_row_raw_and_in_one_piece() -> None:
+    runs = [
+        run("a", {"lr": "1|2", "same": "x"}, {"auc": 0.75}),
+        run("b", {"lr": "3\nnext", "same": "x"}, {"auc": 0.5}),
+    ]
+    found = compare(runs)
+    rows = list(csv.reader(io.StringIO(comparison_text(found, "csv"))))
+    assert rows[0] == ["kind", "key", "differs", "best", "a a", "b b"]
+    assert ["metric", "auc", "yes", "a", "0.75", "0.5"] in rows
+    assert ["difference", "auc", "yes", "", "0.0", "-0.25"] in rows
+    assert ["parameter", "lr", "yes", "", "1|2", "3\nnext"] in rows
+    assert [row[1] for row in rows if row[0] == "parameter"] == ["lr", "same"]
+    document = json.loads(comparison_text(found, "json"))
+    assert document["metrics"][0]["differences"] == [0.0, -0.25]
+    text = comparison_text(found, "md")
+    assert "**0.7500** | 0.5000 (-0.25)" in text or "**0.75** | 0.5 (-0.25)" in text
+    assert "1\\|2" in text
+    tables = [line for line in text.splitlines() if line.startswith("|")]
+    assert all(line.replace("\\|", "").count("|") in (3, 4) for line in tables)

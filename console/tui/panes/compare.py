@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from textual.binding import Binding, BindingsMap
+from textual import work
+from textual.binding import Binding, BindingsMap, BindingType
 from textual.widget import Widget
 
 from backends.contract import Backend, BackendError
 from backends.entities import MetricSeries, Run
+from console.training.compare import compare
 from console.training.measured import shared_order
 from console.tui.actions import ACTIONS, shown_key
 from console.tui.chart import Chart
 from console.tui.chart_view import Extent, View
 from console.tui.charting import turn
+from console.tui.comparing import comparison_lines
 from console.tui.course import Series, course, steps_of
 from console.tui.fetch import Answer, Fetcher
-from console.tui.lines import Line
 from console.tui.reading import ReadingScreen
 
 if TYPE_CHECKING:
@@ -42,9 +44,9 @@ LOOKED_AT = 12
 CHART_KEYS = "chart."
 
 SHOWN = (
-    ("metric", "metric"),
+    ("metric", "next"),
     ("log", "log"),
-    ("smooth", "smooth"),
+    ("smooth", "ema"),
     ("time", "time"),
     ("in out left right whole", "zoom"),
     ("crosshair", "read"),
@@ -168,8 +170,19 @@ class Overlay(Widget):
 class CompareScreen(ReadingScreen):
     """The keys of charts are those of the runs; the rest is reading."""
 
-    def __init__(self, backend: Backend, runs: Sequence[Run], lines: Sequence[Line]) -> None:
-        super().__init__(f"Compare {len(runs)} runs", lines)
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("e", "export", "export", id="compare.export", tooltip="Write the comparison to a file."),
+        Binding("b", "baseline(1)", "baseline", id="compare.baseline", tooltip="Hold the others against the next run."),
+        Binding("B", "baseline(-1)", "baseline", id="compare.baseline_back", tooltip="Against the run before."),
+        Binding("right", "sideways(1)", "right", id="compare.right", tooltip="The runs further right."),
+        Binding("left", "sideways(-1)", "left", id="compare.left", tooltip="The runs further left."),
+    ]
+
+    def __init__(self, backend: Backend, runs: Sequence[Run]) -> None:
+        self._runs = list(runs)
+        self._compared = compare(runs)
+        self._first = 0
+        super().__init__(f"Compare {len(runs)} runs", comparison_lines(self._compared, self._runs))
         self._overlay = Overlay(backend, runs)
         keys = self.app.keymap.keys
         for action in ACTIONS:
@@ -196,12 +209,35 @@ class CompareScreen(ReadingScreen):
         self.mount(self._overlay, before="#reading")
 
     def keys(self) -> ink.Spans:
-        spans = [*super().keys()[:-2]]
+        spans: list[ink.Span] = [(" esc", "key"), (" back  ", "dim"), ("e", "key"), (" export  ", "dim")]
+        spans += [("b", "key"), (" base  ", "dim")]
         keys = self.app.keymap.keys
         for name, said in SHOWN:
             shown = "".join(shown_key(keys[CHART_KEYS + each].split(",")[0]) for each in name.split())
             spans += [(shown, "key"), (f" {said}  ", "dim")]
         return spans
+
+    def action_baseline(self, by: int) -> None:
+        self._compared = compare(self._runs, baseline=(self._compared.baseline + by) % len(self._runs))
+        self.show(comparison_lines(self._compared, self._runs, self._first))
+
+    def action_sideways(self, by: int) -> None:
+        self._first = max(0, min(len(self._runs) - 2, self._first + by))
+        self.show(comparison_lines(self._compared, self._runs, self._first))
+
+    @work
+    async def action_export(self) -> None:
+        from console.tui.dialogs import Ask
+        from console.tui.exporting import export_comparison
+
+        target = await self.app.ask(Ask("Export the comparison", "file (.csv, .json or .md)", "comparison.md"))
+        if not target:
+            return
+        compared = self._compared
+        try:
+            self.app.tell(await self.app.look_up(lambda: export_comparison(compared, target)))
+        except (BackendError, OSError) as error:
+            self.app.tell(f"export: {error}", severity="warning")
 
     def action_chart(self, what: str) -> None:
         turn(self._overlay, what)

@@ -339,13 +339,11 @@ async def logs(here: Here) -> None:
 
 
 async def compare_marked(here: Here) -> None:
-    from console.training.compare import compare
-    from console.tui.comparing import comparison_lines
     from console.tui.panes.compare import CompareScreen
 
     ids = [run.id for run in here.marked if isinstance(run, Run)]
     runs = await here.app.look_up(lambda: [here.backend.need("runs").get(each) for each in ids])
-    here.app.push_screen(CompareScreen(here.backend, runs, comparison_lines(compare(runs), runs)))
+    here.app.push_screen(CompareScreen(here.backend, runs))
 
 
 async def delete_or_restore(here: Here) -> None:
