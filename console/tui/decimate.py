@@ -14,6 +14,12 @@ MOST = 1e150
 
 def segments(points: Iterable[Point]) -> list[list[Point]]:
     """The points in unbroken stretches: what is not a finite number, or beyond `MOST`, is a gap and never a line."""
+    points = list(points)
+    ys = [y for _, y in points]
+    total = sum(ys)
+    # Nearly always there is no gap, and then no point is looked at by itself.
+    if ys and total == total and min(ys) >= -MOST and max(ys) <= MOST and all(math.isfinite(x) for x, _ in points):
+        return [points]
     found: list[list[Point]] = []
     current: list[Point] = []
     for x, y in points:

@@ -53,11 +53,15 @@ def trace(
             else:
                 # Each column takes the stretch of the line from half a dot before it to half a dot behind.
                 slope = (y - last_y) / (x - last_x)
-                upto = last_y
+                since = int(last_y + 0.5)
+                upto = last_y + slope / 2 + 0.5
                 for here in range(last_x, x):
-                    since, upto = upto, last_y + slope * (here + 0.5 - last_x)
-                    _stroke(dots, here, since, upto)
-                _stroke(dots, x, upto, y)
+                    until = int(upto)
+                    # Written out: this is where all the time of a picture goes.
+                    dots[here] |= (2 << until) - (1 << since) if since <= until else (2 << since) - (1 << until)
+                    since = until
+                    upto += slope
+                _stroke(dots, x, since, y)
             last_x, last_y = x, y
     found: list[Cell] = []
     for column in range(columns):
