@@ -29,6 +29,7 @@ WANTED_PACKAGES = (
     "pyarrow",
     "skops",
     "sqlite-utils",
+    "plotext",
     "msgspec",
     "psutil",
 )

@@ -304,9 +304,12 @@ def logs(invocation: Invocation, run_id: str, follow: bool, tail: int) -> None:
 @click.argument("run_id", metavar="RUN")
 @click.argument("key", required=False)
 @click.option("--buckets", default=100, show_default=True, type=click.IntRange(1, 100_000), help="Points at most.")
+@click.option("--chart", is_flag=True, help="Draw the course of KEY as text.")
 @click.pass_obj
-def metrics(invocation: Invocation, run_id: str, key: str | None, buckets: int) -> None:
+def metrics(invocation: Invocation, run_id: str, key: str | None, buckets: int, chart: bool) -> None:
     """The latest metrics of a run, or the course of one KEY."""
+    if chart and key is None:
+        raise click.UsageError("--chart draws the course of one metric: name its KEY")
     runs = invocation.need("runs")
     found = find_run(runs, run_id)
     if key is None:
@@ -332,6 +335,11 @@ def metrics(invocation: Invocation, run_id: str, key: str | None, buckets: int) 
         Col("high", lambda item: number(item.high, 6), right=True),
         Col("points", lambda item: item.count, right=True),
     ]
+    if chart and not invocation.json:
+        from console.cli.chart_text import print_chart
+
+        print_chart([(f"{found.name} {key}", series)])
+        return
     invocation.show(series, lambda: print_table(series.buckets, columns))
 
 
