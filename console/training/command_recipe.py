@@ -26,7 +26,7 @@ import msgspec
 
 from backends.contract import Invalid
 from backends.entities import Record
-from console.data.toml_form import Places, check_keys, convert, did_you_mean, parse_toml
+from console.toml_form import Places, check_keys, convert, did_you_mean, parse_toml
 from console.training.command import looks_secret
 from console.training.sweep.space import Dimension, SweepPlan, wrong_plan
 from console.training.toml_text import param_text, to_toml, toml_value

@@ -8,7 +8,8 @@ import inspect
 from typing import Any
 
 from backends.contract import Invalid
-from console.training.recipe import EstimatorChoice, did_you_mean
+from console.toml_form import did_you_mean
+from console.training.recipe import EstimatorChoice
 
 
 def make_estimator(choice: EstimatorChoice, task: str, seed: int) -> Any:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from backends.contract import Backend, Invalid, NotFound
 from backends.entities import DatasetVersion, Definition
 from console.data.features.grammar import KIND, parse_features
-from console.training.recipe import Recipe, did_you_mean, override_recipe, parse_recipe
+from console.toml_form import did_you_mean
+from console.training.recipe import Recipe, override_recipe, parse_recipe
 
 FARTHEST = 50
 """Versions back that are looked at for the one the set made."""

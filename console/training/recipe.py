@@ -7,17 +7,16 @@ worker.
 
 from __future__ import annotations
 
-import difflib
 import re
-import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Literal, get_args
 
 import msgspec
 
-from backends.contract import Invalid, NotFound, Refused
+from backends.contract import Invalid
 from backends.entities import Column, Record
+from console.toml_form import did_you_mean, parse_toml, read_toml
 from console.training.audit.rules import AuditRules, wrong_rule
 from console.training.sweep.space import Dimension, SweepPlan, wrong_plan
 from console.training.toml_text import param_text, to_toml, toml_value
@@ -145,21 +144,12 @@ def load_recipe(path: Path) -> Recipe:
 
 def read_recipe(path: Path) -> str:
     """The text of a recipe file."""
-    try:
-        return path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        raise NotFound(f"there is no recipe file {path}; check the path.") from None
-    except IsADirectoryError:
-        raise Invalid(f"{path} is a folder; name the recipe file in it.", "recipe") from None
-    except PermissionError:
-        raise Refused(f"no permission to read {path}; `chmod u+r` it, then start again.") from None
-    except UnicodeDecodeError as error:
-        raise Invalid(f"{path}: byte {error.start} is not UTF-8; a recipe is TOML in UTF-8.", "recipe") from None
+    return read_toml(path, "recipe file")
 
 
 def parse_recipe(text: str, source: str = "recipe") -> Recipe:
     """The recipe in this TOML text. Invalid names the file, line and key, and the nearest valid key."""
-    return recipe_from(_table(text, source), _Place(source, text))
+    return recipe_from(parse_toml(text, source), _Place(source, text))
 
 
 def override_recipe(text: str, overrides: Mapping[str, Any], source: str = "recipe") -> str:
@@ -171,7 +161,7 @@ def override_recipe(text: str, overrides: Mapping[str, Any], source: str = "reci
     """
     if not overrides:
         return text
-    table = _table(text, source)
+    table = parse_toml(text, source)
     for key, value in overrides.items():
         path = key.split(".")
         if len(path) == 1 and key not in _keys(""):
@@ -202,14 +192,6 @@ def check_columns(recipe: Recipe, columns: Iterable[Column], dataset: str) -> No
                 f"It has {len(names)} columns: {_some(names)}.",
                 field,
             )
-
-
-def did_you_mean(word: str, valid: Iterable[str]) -> str:
-    """`; did you mean 'x'?`, or a full stop where nothing is near."""
-    choices = list(valid)
-    folded = {choice.casefold(): choice for choice in reversed(choices)}
-    near = difflib.get_close_matches(word.casefold(), folded, 1, 0.6)
-    return f"; did you mean {folded[near[0]]!r}?" if near else "."
 
 
 def flat_params(recipe: Recipe) -> dict[str, str]:
@@ -349,16 +331,6 @@ def _check_values(recipe: Recipe, place: _Place) -> None:
             "estimator.class",
             f'is {recipe.estimator.class_!r}, wanted an import path such as "sklearn.linear_model.LogisticRegression".',
         )
-
-
-def _table(text: str, source: str) -> dict[str, Any]:
-    try:
-        return tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        message = str(error)
-        found = re.search(r" \(at line (\d+), column (\d+)\)$", message)
-        where = f"{source}:{found[1]}:{found[2]}" if found else source
-        raise Invalid(f"{where}: not valid TOML: {message[: found.start()] if found else message}.", "recipe") from None
 
 
 def _some(names: list[str], most: int = 12) -> str:

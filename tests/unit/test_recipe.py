@@ -77,8 +77,8 @@ def test_a_recipe_is_read_with_its_defaults() -> None:
         ('primary = "auc"', 'primary = "f1"', "metrics.primary", ["not in metrics.report"]),
         ("seed = 7", "seed = -7", "seed", ["r.toml:5", "whole number from 0"]),
         ("seed = 7", 'columns = ["late", "a"]', "columns", ["told the answer"]),
-        ("seed = 7", "seed = = 7", "recipe", ["r.toml:5:8", "not valid TOML"]),
-        ("[split]", "[split", "recipe", ["r.toml:8", "not valid TOML"]),
+        ("seed = 7", "seed = = 7", "toml", ["r.toml:5:8", "not valid TOML"]),
+        ("[split]", "[split", "toml", ["r.toml:8", "not valid TOML"]),
         ("[split]\n", "split = 1\n[other]\n", "split", ["split is a table"]),
     ],
 )

@@ -28,17 +28,17 @@ from __future__ import annotations
 
 import datetime
 import re
-import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from backends.contract import Invalid, NotFound, Refused
+from backends.contract import Invalid
 from backends.entities import ColumnType
 from console.config import nearest
 from console.data.checks.spec import KINDS, Check, CheckSet, default_name
+from console.toml_form import parse_toml, read_toml
 
 TOP = ("severity", "owner", "table", "columns", "check")
 TABLE = ("strict", "rows", "key", "duplicates", "severity", "owner", "note")
@@ -54,27 +54,12 @@ _SECONDS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
 
 def read_checks(path: Path) -> str:
     """The text of a file of checks."""
-    try:
-        return path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        raise NotFound(f"there is no file of checks {path}; check the path.") from None
-    except IsADirectoryError:
-        raise Invalid(f"{path} is a folder; name the file of checks in it.", "checks") from None
-    except PermissionError:
-        raise Refused(f"no permission to read {path}; `chmod u+r` it, then check again.") from None
-    except UnicodeDecodeError as error:
-        raise Invalid(f"{path}: byte {error.start} is not UTF-8; checks are TOML in UTF-8.", "checks") from None
+    return read_toml(path, "file of checks")
 
 
 def parse_checks(text: str, source: str = "checks") -> CheckSet:
     """The checks in this TOML text, in the order: table, columns, checks. Invalid names `source:line` and the key."""
-    try:
-        table = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        line = re.search(r" \(at line (\d+), column (\d+)\)$", str(error))
-        where = f"{source}:{line[1]}:{line[2]}" if line else source
-        told = str(error)[: line.start()] if line else str(error)
-        raise Invalid(f"{where}: not valid TOML: {told}.", "checks") from None
+    table = parse_toml(text, source)
     place = _Place(source, text)
     _known(table, TOP, place, (), "in a file of checks")
     shared: dict[str, Any] = {key: table[key] for key in ("severity", "owner") if key in table}

@@ -19,12 +19,12 @@ from console.data.parquet_out import ParquetOut
 from console.data.row_hash import KeyIndex
 from console.data.staging import own_folder
 from console.data.stored import stored_file
-from console.data.toml_form import did_you_mean
 from console.data.transform.fitting import Tell, Teller
 from console.data.transform.result import MadePart
 from console.data.transform.rows import Rows
 from console.data.transform.source import Source
 from console.data.transform.splitting import ordinals
+from console.toml_form import did_you_mean
 from console.wording import size
 
 MOST_BYTES = 512 << 20

@@ -16,9 +16,9 @@ from console.data.expression.evaluate import arrow_type
 from console.data.features.grammar import FeatureSet, parse_features
 from console.data.inference import column_type
 from console.data.rows import plain
-from console.data.toml_form import did_you_mean
 from console.data.transform.rows import Rows, no_nan
 from console.data.transform.values import array_of
+from console.toml_form import did_you_mean
 
 _WIDENED = {(ColumnType.INT, ColumnType.FLOAT), (ColumnType.DATE, ColumnType.DATETIME)}
 

@@ -24,7 +24,7 @@ import msgspec
 
 from backends.contract import Invalid
 from backends.entities import ColumnType, Record
-from console.data.toml_form import Places, check_keys, convert, did_you_mean, parse_toml, read_toml
+from console.toml_form import Places, check_keys, convert, did_you_mean, parse_toml, read_toml
 
 KIND = "features"
 _COMPARED = (("as_", "expression"), ("type", "type"), ("owner", "owner"), ("unit", "unit"), ("note", "note"))

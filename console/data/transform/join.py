@@ -38,7 +38,7 @@ class Joining(Operation):
         types = {column.name: column.type for column in self._version.columns}
         for there in [*here.values(), *step.columns]:
             if there not in types:
-                from console.data.toml_form import did_you_mean
+                from console.toml_form import did_you_mean
 
                 key = "columns" if there in step.columns else "on"
                 raise self.wrong(key, f"{there!r} is not a column of {self._version.ref}{did_you_mean(there, types)}")

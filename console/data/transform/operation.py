@@ -9,10 +9,10 @@ from typing import Any
 from backends.contract import Invalid
 from backends.entities import ColumnType
 from console.data.inference import column_type
-from console.data.toml_form import did_you_mean
 from console.data.transform.grammar import SELECTORS, ColumnStep, Recipe
 from console.data.transform.learners import Learner
 from console.data.transform.rows import Flow, Rows, Schema
+from console.toml_form import did_you_mean
 
 NUMBERS = frozenset({ColumnType.INT, ColumnType.FLOAT})
 AMOUNTS = NUMBERS | {ColumnType.BOOL}

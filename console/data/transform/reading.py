@@ -7,7 +7,6 @@ from typing import Any
 
 from backends.contract import Invalid
 from backends.entities import Record
-from console.data.toml_form import Places, check_keys, convert, did_you_mean, parse_toml, read_toml
 from console.data.transform.grammar import (
     KINDS,
     AnyStep,
@@ -23,6 +22,7 @@ from console.data.transform.grammar import (
     Target,
     learns,
 )
+from console.toml_form import Places, check_keys, convert, did_you_mean, parse_toml, read_toml
 
 
 class _Head(Record, frozen=True, kw_only=True):
