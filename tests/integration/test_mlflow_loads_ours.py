@@ -81,7 +81,8 @@ def registered(own: OwnServer, ran: Ran, leaving_out: tuple[str, ...] = ()) -> M
 
 def loaded(own: OwnServer, tmp_path: Path, uri: str = "models:/flights@champion") -> dict[str, Any]:
     FRAME.to_parquet(tmp_path / "rows.parquet", index=False)
-    env = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
+    # MLflow keeps what its client was last told in the environment, and other tests told it of other servers.
+    env = {key: value for key, value in os.environ.items() if key != "PYTHONPATH" and not key.startswith("MLFLOW_")}
     env |= {"MLFLOW_TRACKING_URI": own.url, "MLFLOW_TRACKING_TOKEN": TOKEN, "MLFLOW_DISABLE_TELEMETRY": "true"}
     done = subprocess.run(
         [sys.executable, "-c", CLIENT, str(tmp_path / "rows.parquet"), uri, "yes"],
