@@ -310,7 +310,8 @@ def _run(world: World) -> Any:
 
 
 def _runs_named(world: World, mark: str) -> int:
-    every = world.ask("experiments/search", max_results=1000)["experiments"]  # the server is the session's, with others'
+    # The server is the session's: other tests made experiments of their own.
+    every = world.ask("experiments/search", max_results=1000)["experiments"]
     ids = [each["experiment_id"] for each in every]
     found = world.ask("runs/search", experiment_ids=ids, filter=f"attributes.run_name = '{mark}'")
     return len(found.get("runs", ()))

@@ -1,0 +1,20 @@
+"""All actions, room after room: the order of help and palette."""
+
+from __future__ import annotations
+
+from console.tui.actions import charts, datasets, everywhere, models, monitoring, places, training
+from console.tui.actions.action import Action
+
+ACTIONS: tuple[Action, ...] = (
+    *everywhere.ACTIONS,
+    *datasets.ACTIONS,
+    *training.ACTIONS,
+    *charts.ACTIONS,
+    *models.ACTIONS,
+    *monitoring.ACTIONS,
+    *places.ACTIONS,
+)
+
+BY_ID: dict[str, Action] = {action.id: action for action in ACTIONS}
+
+COMMANDS: dict[str, Action] = {word: action for action in ACTIONS for word in action.command}

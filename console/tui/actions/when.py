@@ -1,0 +1,126 @@
+"""When an action can be done: each says why not as a sentence, or nothing when it can."""
+
+from __future__ import annotations
+
+from backends.entities import Alert, AlertState, Dataset, DatasetVersion, Model, ModelVersion, Monitor, Run, RunStatus
+from console.tui.actions.action import Situation
+
+
+def an_import(here: Situation) -> str:
+    return "" if getattr(getattr(here, "app", None), "imports", None) else "no import or transform is under way"
+
+
+def something(here: Situation) -> str:
+    return "" if here.selected is not None else "nothing is selected"
+
+
+def in_rows(here: Situation) -> str:
+    view = getattr(here, "view", None)
+    return "" if getattr(getattr(view, "level", None), "rows", False) else "look at a version's rows first, with v"
+
+
+def searched(here: Situation) -> str:
+    search = getattr(getattr(here, "view", None), "search", None)
+    return in_rows(here) or ("" if search is not None and search.text else "look for something first, with /")
+
+
+def audited(here: Situation) -> str:
+    return "" if isinstance(here.selected, Run | ModelVersion) else "select a run or a version first"
+
+
+def a_run(here: Situation) -> str:
+    return "" if isinstance(here.selected, Run) else "select a run first"
+
+
+def with_files(here: Situation) -> str:
+    return "" if isinstance(here.selected, Run | ModelVersion) else "select a run or a model version first"
+
+
+def a_live_run(here: Situation) -> str:
+    if not isinstance(here.selected, Run):
+        return "select a run first"
+    return f"the run has already {here.selected.status}" if here.selected.status.ended else ""
+
+
+def a_waiting_run(here: Situation) -> str:
+    if not isinstance(here.selected, Run):
+        return "select a run first"
+    return "" if here.selected.status is RunStatus.QUEUED else f"the run is {here.selected.status}, and does not wait"
+
+
+def an_ended_run(here: Situation) -> str:
+    if not isinstance(here.selected, Run):
+        return "select a run first"
+    return (
+        ""
+        if here.selected.status == "finished"
+        else f"only a finished run can be registered; this is {here.selected.status}"
+    )
+
+
+def ended_runs(here: Situation) -> str:
+    runs = [row for row in here.marked or (here.selected,) if isinstance(row, Run)]
+    if not runs:
+        return "select a run first"
+    live = [run for run in runs if not run.status.ended]
+    return f"{live[0].name} is {live[0].status}; stop it first" if live else ""
+
+
+def traceable(here: Situation) -> str:
+    traced = isinstance(here.selected, Run | ModelVersion | Model | Dataset | DatasetVersion)
+    return "" if traced else "select a dataset version, a run or a model version first"
+
+
+def two_versions(here: Situation) -> str:
+    versions = [row for row in here.marked if isinstance(row, DatasetVersion)]
+    return "" if len(versions) == 2 else "mark two versions with space first"
+
+
+def two_runs(here: Situation) -> str:
+    runs = [row for row in here.marked if isinstance(row, Run)]
+    return "" if len(runs) >= 2 else "mark at least two runs with space first"
+
+
+def a_chart(here: Situation) -> str:
+    charts = getattr(getattr(here, "view", None), "charts", None)
+    return "" if charts is not None else "open a run first, with enter"
+
+
+def a_version(here: Situation) -> str:
+    return "" if isinstance(here.selected, ModelVersion | Model) else "select a model version first"
+
+
+def a_model(here: Situation) -> str:
+    return "" if isinstance(here.selected, ModelVersion | Model | Monitor | Alert) else "select a model first"
+
+
+def no_aliases(here: Situation) -> str:
+    why = here.backend.missing.get("aliases", "") if here.backend is not None else ""
+    return f"aliases: {why}" if why else ""
+
+
+def promotable(here: Situation) -> str:
+    return no_aliases(here) or a_version(here)
+
+
+def returnable(here: Situation) -> str:
+    return no_aliases(here) or a_model(here)
+
+
+def a_dataset(here: Situation) -> str:
+    return "" if isinstance(here.selected, Dataset | DatasetVersion) else "select a dataset or a version first"
+
+
+def an_alert(here: Situation) -> str:
+    if not isinstance(here.selected, Alert):
+        return "select an alert first"
+    return "" if here.selected.state is AlertState.FIRING else f"the alert is already {here.selected.state}"
+
+
+def notable(here: Situation) -> str:
+    noted = isinstance(here.selected, Run | ModelVersion | Model | Dataset | DatasetVersion)
+    return "" if noted else "select a run, a model or a dataset first"
+
+
+def exportable(here: Situation) -> str:
+    return "" if here.pane != "overview" else "the overview has no table to export; go to a list first"
