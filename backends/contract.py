@@ -34,6 +34,8 @@ from backends.entities import (
     DatasetInput,
     DatasetVersion,
     Definition,
+    Deployment,
+    DeploymentStatus,
     Experiment,
     GateResult,
     JournalEntry,
@@ -678,6 +680,34 @@ class MonitorStore(Protocol):
     def ack_alert(self, alert: str, mutation: Mutation) -> Alert: ...
 
 
+class DeploymentStore(Protocol):
+    """What is to be served, and what the agent sees of it."""
+
+    def page(self, query: Query | None = None, *, at: str = START, limit: int = 100) -> Page[Deployment]:
+        """By name without an order."""
+        ...
+
+    def get(self, name: str) -> Deployment: ...
+
+    def create(self, deployment: Deployment, mutation: Mutation) -> Deployment:
+        """Conflict where the name is taken. Revision, times and status are the store's to say."""
+        ...
+
+    def change(self, deployment: Deployment, mutation: Mutation) -> Deployment:
+        """Put this definition in place of the one whose `revision` it has, else Conflict that says who changed it and
+        when. The status stays; a definition that says the same changes nothing and keeps its revision."""
+        ...
+
+    def delete(self, name: str, mutation: Mutation) -> None:
+        """Refused unless it is stopped."""
+        ...
+
+    def observe(self, name: str, status: DeploymentStatus) -> bool:
+        """Keep what was seen of its server; no change of the definition, and not journaled. False when it says what
+        was kept already."""
+        ...
+
+
 class RequestQueue(Protocol):
     """Durable work for the agent."""
 
@@ -758,6 +788,7 @@ class Backend(msgspec.Struct, frozen=True, kw_only=True):
     registry: ModelRegistry | None = None
     journal: Journal | None = None
     monitors: MonitorStore | None = None
+    deployments: DeploymentStore | None = None
     requests: RequestQueue | None = None
     launcher: Launcher | None = None
     missing: dict[str, str] = {}

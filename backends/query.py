@@ -14,6 +14,7 @@ from __future__ import annotations
 from backends.query_complete import complete
 from backends.query_fields import (
     DATASET_FIELDS,
+    DEPLOYMENT_FIELDS,
     JOURNAL_FIELDS,
     MODEL_FIELDS,
     MONITOR_FIELDS,
@@ -44,6 +45,7 @@ from backends.query_text import to_text
 
 __all__ = [
     "DATASET_FIELDS",
+    "DEPLOYMENT_FIELDS",
     "JOURNAL_FIELDS",
     "MODEL_FIELDS",
     "MONITOR_FIELDS",

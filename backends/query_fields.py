@@ -1,8 +1,8 @@
-"""What runs, datasets, models, journal entries and monitors can be asked for."""
+"""What runs, datasets, models, journal entries, monitors and deployments can be asked for."""
 
 from __future__ import annotations
 
-from backends.entities import MonitorState, Outcome, RunStatus
+from backends.entities import DeploymentState, DeploymentWish, MonitorState, Outcome, RunStatus
 from backends.query_nodes import Fields, Scope
 
 SCOPE_WORDS: dict[str, Scope] = {
@@ -191,4 +191,27 @@ MONITOR_FIELDS = Fields(
     },
     aliases={**_CREATED_BY, **_CREATED, "status": "state", "last_at": "last"},
     values={"state": tuple(state.value for state in MonitorState)},
+)
+
+DEPLOYMENT_FIELDS = Fields(
+    noun="deployment",
+    attributes={
+        "name": "text",
+        "model": "text",
+        "state": "text",
+        "desired": "text",
+        "health": "text",
+        "url": "text",
+        "port": "number",
+        "workers": "number",
+        "user": "text",
+        "created": "time",
+        "note": "text",
+    },
+    aliases={**_CREATED_BY, **_CREATED, "status": "state", "replicas": "workers"},
+    values={
+        "state": tuple(state.value for state in DeploymentState),
+        "desired": tuple(wish.value for wish in DeploymentWish),
+        "health": ("ok", "warn", "failed"),
+    },
 )

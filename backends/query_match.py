@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from functools import cmp_to_key, partial
 from typing import TypeVar
 
-from backends.entities import Dataset, JournalEntry, Model, ModelVersion, Monitor, Run
+from backends.entities import Dataset, Deployment, JournalEntry, Model, ModelVersion, Monitor, Run
 from backends.query_nodes import And, Compare, Has, In, Key, Node, Not, Or, Order, Query, Text
 from backends.query_values import number_of
 
@@ -19,7 +19,7 @@ Lookup = Callable[[Key], Value | tuple[str, ...]]
 WORDS = Key("attribute", "")
 """Asked of a lookup for everything that a bare word is searched in, one line each."""
 
-R = TypeVar("R", Run, Dataset, Model, ModelVersion, JournalEntry, Monitor)
+R = TypeVar("R", Run, Dataset, Model, ModelVersion, JournalEntry, Monitor, Deployment)
 
 SHORT = 3
 """A bare word of fewer characters is looked for only at the beginning of the name."""
@@ -133,7 +133,7 @@ def _rank(key: Key, found: Value | tuple[str, ...]) -> tuple[int, float, str] | 
 # ---------------------------------------------------------------- what each noun holds
 
 
-def lookup_of(record: Run | Dataset | Model | ModelVersion | JournalEntry | Monitor) -> Lookup:
+def lookup_of(record: Run | Dataset | Model | ModelVersion | JournalEntry | Monitor | Deployment) -> Lookup:
     match record:
         case Run():
             return _run(record)
@@ -151,6 +151,8 @@ def lookup_of(record: Run | Dataset | Model | ModelVersion | JournalEntry | Moni
             )
         case Monitor():
             return _plain(_monitor(record), words=(record.name, record.model, record.note))
+        case Deployment():
+            return _plain(_deployment(record), words=(record.name, record.model, record.note))
 
 
 def lookup_of_attributes(attributes: Mapping[str, Value], tags: Mapping[str, str]) -> Lookup:
@@ -303,4 +305,20 @@ def _monitor(monitor: Monitor) -> dict[str, Value]:
         "created": monitor.created_at,
         "note": monitor.note,
         "paused": monitor.paused,
+    }
+
+
+def _deployment(deployment: Deployment) -> dict[str, Value]:
+    return {
+        "name": deployment.name,
+        "model": deployment.model,
+        "state": str(deployment.status.state),
+        "desired": str(deployment.desired),
+        "health": deployment.health,
+        "url": deployment.status.url,
+        "port": deployment.port,
+        "workers": deployment.workers,
+        "user": deployment.created_by,
+        "created": deployment.created_at,
+        "note": deployment.note,
     }

@@ -20,6 +20,7 @@ READING: Final[dict[str, frozenset[str]]] = {
     "registry": frozenset({"page", "get", "versions", "version", "holders", "search", "history"}),
     "journal": frozenset({"page", "get", "verify"}),
     "monitors": frozenset({"page", "get", "windows", "batches", "alerts"}),
+    "deployments": frozenset({"page", "get"}),
     "requests": frozenset({"list"}),
     "launcher": frozenset({"log", "capacity", "queue"}),
 }
@@ -55,6 +56,7 @@ CHANGING: Final[dict[str, frozenset[str]]] = {
     ),
     "journal": frozenset({"record"}),
     "monitors": frozenset({"put", "delete", "add_window", "add_batch", "put_alert", "ack_alert"}),
+    "deployments": frozenset({"create", "change", "delete", "observe"}),
     "requests": frozenset({"add", "claim", "finish", "release", "cancel", "prioritise"}),
     "launcher": frozenset({"submit", "cancel", "prioritise", "pause", "resume"}),
 }

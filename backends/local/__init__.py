@@ -19,6 +19,7 @@ def open_local(workspace: Path, *, create: bool = True, name: str = "local") -> 
     from backends.local.database import Database
     from backends.local.datasets import LocalDatasets
     from backends.local.definitions import LocalDefinitions
+    from backends.local.deployments import LocalDeployments
     from backends.local.experiments import LocalExperiments
     from backends.local.journal import LocalJournal
     from backends.local.launcher import LocalLauncher
@@ -63,6 +64,7 @@ def open_local(workspace: Path, *, create: bool = True, name: str = "local") -> 
         registry=LocalRegistry(database),
         journal=journal,
         monitors=LocalMonitors(database),
+        deployments=LocalDeployments(database),
         requests=requests,
         launcher=LocalLauncher(home, runs, requests, journal),
         changed=database.changed,

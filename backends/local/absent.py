@@ -12,6 +12,7 @@ from backends.query_keys import nearest
 _NAMES: Final = {
     "dataset": "SELECT name FROM datasets ORDER BY updated_at DESC LIMIT ?",
     "model": "SELECT name FROM models ORDER BY updated_at DESC LIMIT ?",
+    "deployment": "SELECT name FROM deployments ORDER BY name LIMIT ?",
     "monitor": "SELECT name FROM monitors ORDER BY name LIMIT ?",
 }
 _LOOKED_AT: Final = 2_000
@@ -21,7 +22,7 @@ _LONG: Final = 60
 
 
 def absent(connection: sqlite3.Connection, noun: str, name: str, also: str = "") -> NotFound:
-    """No dataset, model or monitor of this name. `also` is what else was looked for."""
+    """No dataset, model, deployment or monitor of this name. `also` is what else was looked for."""
     return absent_among([str(row[0]) for row in connection.execute(_NAMES[noun], (_LOOKED_AT,))], noun, name, also)
 
 

@@ -39,7 +39,7 @@ from backends.contract import Unreachable, Unsupported
 if TYPE_CHECKING:
     from sqlite_utils import Database
 
-VERSION: Final = 3
+VERSION: Final = 4
 """What this program reads and writes; stored as `PRAGMA user_version`."""
 
 _RUNS = """
@@ -367,6 +367,12 @@ def _examined(db: Database) -> None:
     db.execute("PRAGMA user_version = 3")
 
 
+def _served(db: Database) -> None:
+    for statement in _statements(_SERVED):
+        db.execute(statement)
+    db.execute("PRAGMA user_version = 4")
+
+
 def _first(db: Database) -> None:
     for statement in _statements(_RUNS):
         db.execute(statement)
@@ -461,6 +467,16 @@ CREATE INDEX reports_kind ON reports (kind, seq);
 """
 
 
+_SERVED = """
+CREATE TABLE deployments (
+    name TEXT PRIMARY KEY,
+    revision INTEGER NOT NULL,
+    record TEXT NOT NULL,
+    status TEXT NOT NULL
+) WITHOUT ROWID;
+"""
+
+
 @contextmanager
 def _without(*modules: str) -> Iterator[None]:
     """Let an optional import of these fail; those that are there already stay."""
@@ -482,6 +498,7 @@ def migrate(connection: sqlite3.Connection) -> None:
     migrations(name="0001 the first tables")(_first)
     migrations(name="0002 what tracking clients log")(_tracking)
     migrations(name="0003 what is known of data")(_examined)
+    migrations(name="0004 what is served")(_served)
     migrations.apply(Database(connection))
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from backends.contract import Mutation, Unsupported
-from backends.entities import DatasetInput, MetricPoint
+from backends.entities import DatasetInput, Deployment, MetricPoint
 from backends.local import DATABASE, open_local, schema
 
 ANN = Mutation("ann@box")
@@ -24,6 +24,7 @@ def old(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     with monkeypatch.context() as patch:
         patch.setattr(schema, "_tracking", lambda _: None)
         patch.setattr(schema, "_examined", lambda _: None)
+        patch.setattr(schema, "_served", lambda _: None)
         schema.create(home / DATABASE, home / "tmp")
     with closing(sqlite3.connect(home / DATABASE)) as db:
         assert db.execute("PRAGMA user_version").fetchone() == (1,)
@@ -55,6 +56,7 @@ def test_an_old_store_is_brought_up_to_date_with_all_that_is_in_it(old: Path) ->
     assert (model.versions, model.kind) == (2, "model")
     backend.need("runs").log_points(run.id, [MetricPoint(key="a", value=1)])
     assert backend.need("logged_models").page().items == ()
+    backend.need("deployments").create(Deployment(name="live", model="churn"), ANN)
     backend.close()
     with closing(sqlite3.connect(old / DATABASE)) as db:
         assert db.execute("PRAGMA user_version").fetchone() == (schema.VERSION,)

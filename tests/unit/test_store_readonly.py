@@ -23,6 +23,7 @@ PROTOCOLS = {
     "registry": contract.ModelRegistry,
     "journal": contract.Journal,
     "monitors": contract.MonitorStore,
+    "deployments": contract.DeploymentStore,
     "requests": contract.RequestQueue,
     "launcher": contract.Launcher,
 }
