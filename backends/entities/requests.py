@@ -1,0 +1,99 @@
+"""Work that was asked for: requests, the queue, and what is launched."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Any
+
+from backends.entities.record import Millis, Record
+
+
+class RequestState(StrEnum):
+    WAITING = "waiting"
+    CLAIMED = "claimed"
+    DONE = "done"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+class Request(Record, frozen=True, kw_only=True):
+    """A durable piece of work for the agent. The database is the queue."""
+
+    id: str
+    kind: str
+    payload: dict[str, Any]
+    state: RequestState
+    created_at: Millis
+    created_by: str = ""
+    priority: int = 0
+    claimed_by: str = ""
+    claimed_at: Millis | None = None
+    ended_at: Millis | None = None
+    attempts: int = 0
+    error: str = ""
+
+
+class Capacity(Record, frozen=True, kw_only=True):
+    """What a launcher can still take."""
+
+    slots: int
+    running: int
+    queued: int
+
+
+class QueuePause(Record, frozen=True, kw_only=True):
+    """Who let nothing further begin, and why."""
+
+    actor: str
+    at: Millis
+    reason: str = ""
+
+
+class WaitingRun(Record, frozen=True, kw_only=True):
+    """A run that has not begun."""
+
+    run: str
+    priority: int
+    """The higher goes first; of the same, the older."""
+    since: Millis
+    by: str
+    why: str
+    """What it waits for, as a sentence."""
+
+
+class RunQueue(Record, frozen=True, kw_only=True):
+    """What an engine runs, and what waits, in the order in which it will begin."""
+
+    slots: int
+    running: tuple[str, ...]
+    waiting: tuple[WaitingRun, ...]
+    paused: QueuePause | None = None
+
+    def why(self, run: str) -> str:
+        """What a run waits for, or empty."""
+        return next((each.why for each in self.waiting if each.run == run), "")
+
+
+class LaunchSpec(Record, frozen=True, kw_only=True):
+    """A command to run on an engine, under an existing run's id."""
+
+    run: str
+    argv: tuple[str, ...]
+    env: dict[str, str] = {}
+    """Added to the engine's own environment. Never secrets."""
+    cwd: str = ""
+    files: dict[str, str] = {}
+    """Small text files to lay into the run's folder before the start: name → content."""
+    priority: int = 0
+    grace_s: float = 10.0
+    """How long a stop waits between SIGTERM and SIGKILL."""
+    control: bool = False
+    """It does no work itself but has others do it: it takes no slot, and waits for none."""
+    tracking: bool = False
+    """The command logs over the MLflow protocol: it is given address, run and token when it starts."""
+    max_seconds: float = 0.0
+    """After so long it is stopped, and has failed; 0 for no limit."""
+    max_memory: int = 0
+    """Bytes of resident memory that its processes may take together; 0 for no limit."""
+    nice: int = 0
+    """0 to 19: how far it stands back behind other processes."""
