@@ -11,7 +11,7 @@ import pytest
 from backends.contract import Invalid
 from backends.entities import RunStatus
 from console.training.recipe import parse_recipe
-from console.training.sweep.asking import ask, hopeless, importance
+from console.training.sweep.asking import Adviser, _pruner, _sampler, ask, hopeless, importance
 from console.training.sweep.space import Dimension, SweepPlan, grid_of, points_of
 from console.training.sweep.trials import Trial, best_of, since_best
 
@@ -35,9 +35,9 @@ def done(number: int, params: dict[str, Any], value: float | None, **more: Any) 
 
 
 def swept(plan: SweepPlan, count: int, start: list[Trial] | None = None) -> list[Trial]:
-    trials = list(start or [])
+    trials, adviser = list(start or []), Adviser(plan, "rmse")
     for number in range(len(trials), count):
-        params = ask(plan, "rmse", trials, number)
+        params = adviser.ask(trials, number)
         assert params is not None
         trials.append(done(number, params, loss(params)))
     return trials
@@ -61,9 +61,9 @@ def test_a_sweep_broken_off_anywhere_goes_on_as_if_unbroken(sampler: Any) -> Non
 
 def test_tpe_does_as_well_as_optuna_by_itself_and_better_than_chance() -> None:
     ours, theirs, chance = [], [], []
-    for seed in range(12):
-        ours.append(min(t.value for t in swept(SweepPlan(space=SPACE, seed=seed), 40) if t.value is not None))
-        chance.append(min(t.value for t in swept(SweepPlan(space=SPACE, seed=seed, sampler="random"), 40) if t.value))
+    for seed in range(6):
+        ours.append(min(t.value for t in swept(SweepPlan(space=SPACE, seed=seed), 30) if t.value is not None))
+        chance.append(min(t.value for t in swept(SweepPlan(space=SPACE, seed=seed, sampler="random"), 30) if t.value))
         study = optuna.create_study(sampler=optuna.samplers.TPESampler(seed=seed))
 
         def objective(trial: Any) -> float:
@@ -75,11 +75,55 @@ def test_tpe_does_as_well_as_optuna_by_itself_and_better_than_chance() -> None:
                 params["extra"] = trial.suggest_float("extra", 0.001, 1.0, log=True)
             return loss(params)
 
-        study.optimize(objective, n_trials=40)
+        study.optimize(objective, n_trials=30)
         theirs.append(study.best_value)
     spread = np.std(theirs, ddof=1) / np.sqrt(len(theirs)) + np.std(ours, ddof=1) / np.sqrt(len(ours))
     assert np.mean(ours) < np.mean(theirs) + 2 * spread
     assert np.mean(ours) < np.mean(chance)
+
+
+@pytest.mark.parametrize("pruner", ["none", "median", "hyperband"])
+def test_one_trial_after_another_is_what_a_study_of_optuna_s_own_tries_and_prunes(pruner: Any) -> None:
+    """Nothing is lost on the way through the store: the same sampler, seeded alike, in one living study."""
+    plan = SweepPlan(space={"a": SPACE["a"], "n": SPACE["n"]}, seed=5, pruner=pruner)
+    study = optuna.create_study(study_name="sweep", direction="minimize", pruner=_pruner(plan))
+    theirs: list[tuple[Any, int]] = []
+    for number in range(25):
+        study.sampler = _sampler(plan, number)
+        trial = study.ask()
+        params = {"a": trial.suggest_float("a", -5, 5), "n": trial.suggest_int("n", 1, 9)}
+        course = [loss(params) + 8 / stage for stage in range(1, 10)]
+        stages = 0
+        for stage, value in enumerate(course, 1):
+            trial.report(value, stage)
+            stages = stage
+            if trial.should_prune():
+                study.tell(trial, state=optuna.trial.TrialState.PRUNED)
+                break
+        else:
+            study.tell(trial, loss(params))
+        theirs.append((params, stages))
+    ours: list[tuple[Any, int]] = []
+    trials: list[Trial] = []
+    courses: dict[str, list[float]] = {}
+    adviser = Adviser(plan, "rmse")
+    for number in range(25):
+        if number % 5 == 0:
+            adviser = Adviser(plan, "rmse")  # another controller
+        asked = adviser.ask(trials, number, courses)
+        assert asked is not None
+        running = Trial(number=number, run=f"r{number}", name="", status=RunStatus.RUNNING, params=asked)
+        course = [loss(asked) + 8 / stage for stage in range(1, 10)]
+        for stage in range(1, 10):
+            courses[running.run] = course[:stage]
+            if adviser.hopeless([*trials, running], courses, running):
+                trials.append(done(number, asked, None, status=RunStatus.STOPPED, pruned=True))
+                break
+        else:
+            trials.append(done(number, asked, loss(asked)))
+        ours.append((asked, len(courses[running.run])))
+    assert ours == theirs
+    assert (min(stages for _, stages in ours) < 9) == (pruner != "none")
 
 
 def test_a_grid_is_every_combination_once() -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import optuna
@@ -21,69 +22,123 @@ from console.training.sweep.trials import Trial
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
 
+class Adviser:
+    """A study that grows with its sweep: what a trial said is told to optuna once, in the order of the numbers.
+
+    Made anew from the same trials it gives the same advice.
+    """
+
+    def __init__(self, plan: SweepPlan, primary: str) -> None:
+        self._plan = plan
+        self._direction = "minimize" if lower_is_better(plan, primary) else "maximize"
+        self._pruner = _pruner(plan)
+        self._begin()
+
+    def _begin(self) -> None:
+        # Hyperband takes a trial's bracket from the study's name and the trial's number.
+        self.study = optuna.create_study(study_name="sweep", direction=self._direction, pruner=self._pruner)
+        self._told: list[_Told] = []
+
+    def ask(
+        self, trials: Sequence[Trial], number: int, courses: Mapping[str, Sequence[float]] | None = None
+    ) -> dict[str, Value] | None:
+        """The parameters of trial `number`; None where a grid has no more."""
+        plan = self._plan
+        if plan.sampler == "grid":
+            return next(itertools.islice(grid_of(plan), number, None), None)
+        self._catch_up(trials, courses or {})
+        sampler, kept = _sampler(plan, number), getattr(self.study.sampler, "_search_space", None)
+        if kept is not None and hasattr(sampler, "_search_space"):
+            sampler._search_space = kept  # else every trial is gone through again for what they have in common
+        self.study.sampler = sampler
+        trial = self.study.ask()
+        params: dict[str, Value] = {}
+        for name, each in plan.space.items():
+            if applies(plan, name, params):
+                params[name] = _suggest(trial, name, each)
+        self._told.append(_Told(trial._trial_id, params))
+        return params
+
+    def hopeless(self, trials: Sequence[Trial], courses: Mapping[str, Sequence[float]], running: Trial) -> bool:
+        """Whether the pruner would end a running trial. courses: run → the primary metric after each stage so far."""
+        if self._plan.pruner == "none":
+            return False
+        self._catch_up(trials, courses)
+        at = next((at for at, trial in enumerate(trials) if trial.run == running.run), None)
+        return at is not None and self._told[at].hopeless
+
+    def _catch_up(self, trials: Sequence[Trial], courses: Mapping[str, Sequence[float]]) -> None:
+        known = zip(self._told, trials, strict=False)
+        if len(self._told) > len(trials) or any(t.run not in ("", e.run) or t.params != e.params for t, e in known):
+            self._begin()  # something was deleted, or could not be begun
+        for at, trial in enumerate(trials):
+            if at == len(self._told):
+                self._add(trial)
+            told = self._told[at]
+            told.run = trial.run
+            if not told.ended:
+                self._report(told, courses.get(trial.run, ()))
+            if trial.status.ended and not told.ended:
+                self._end(told, trial)
+
+    def _add(self, trial: Trial) -> None:
+        at = len(self._told)
+        self.study.add_trial(
+            optuna.trial.create_trial(
+                state=optuna.trial.TrialState.RUNNING,
+                params=trial.params,
+                distributions=_distributions(self._plan, trial.params),
+            )
+        )
+        self._told.append(_Told(self.study.get_trials(deepcopy=False)[at]._trial_id, trial.params, trial.run))
+
+    def _report(self, told: _Told, course: Sequence[float]) -> None:
+        """Each stage by itself: successive halving compares trials at the same stage."""
+        storage = self.study._storage
+        while told.stages < len(course):
+            told.stages += 1
+            told.last = course[told.stages - 1]
+            storage.set_trial_intermediate_value(told.id, told.stages, told.last)
+            if self._plan.pruner != "none":
+                told.hopeless = bool(self._pruner.prune(self.study, storage.get_trial(told.id)))
+
+    def _end(self, told: _Told, trial: Trial) -> None:
+        states, told.ended = optuna.trial.TrialState, True
+        if trial.complete:
+            state, values = states.COMPLETE, [trial.value]
+        elif trial.pruned and told.stages:
+            state, values = states.PRUNED, [told.last]
+        else:
+            state, values = states.FAIL, None
+        self.study._storage.set_trial_state_values(told.id, state, values)
+
+
+@dataclass
+class _Told:
+    """What the study knows of a trial."""
+
+    id: int
+    params: Mapping[str, Value]
+    run: str = ""
+    """Empty until it is begun."""
+    stages: int = 0
+    last: float = 0.0
+    """The metric after the latest stage."""
+    hopeless: bool = False
+    ended: bool = False
+
+
 def ask(plan: SweepPlan, primary: str, trials: Sequence[Trial], number: int) -> dict[str, Value] | None:
-    """The parameters of trial `number`; None where a grid has no more."""
-    if plan.sampler == "grid":
-        return next(itertools.islice(grid_of(plan), number, None), None)
-    study = _study(plan, primary, trials, number)
-    trial = study.ask()
-    params: dict[str, Value] = {}
-    for name, each in plan.space.items():
-        if applies(plan, name, params):
-            params[name] = _suggest(trial, name, each)
-    return params
+    """As `Adviser.ask`, of one who knows nothing yet."""
+    return Adviser(plan, primary).ask(trials, number)
 
 
 def hopeless(
     plan: SweepPlan, primary: str, trials: Sequence[Trial], courses: Mapping[str, Sequence[float]], running: Trial
 ) -> bool:
-    """Whether the pruner would end a running trial. courses: run → the primary metric after each stage so far."""
-    course = list(courses.get(running.run, ()))
-    if plan.pruner == "none" or not course:
-        return False
-    study = _study(plan, primary, [t for t in trials if t.run != running.run], running.number, courses)
-    frozen = optuna.trial.create_trial(
-        state=optuna.trial.TrialState.RUNNING,
-        params=running.params,
-        distributions=_distributions(plan, running.params),
-        intermediate_values=dict(enumerate(course, 1)),
-    )
-    frozen.number = running.number
-    frozen._trial_id = running.number
-    return bool(_pruner(plan).prune(study, frozen))
-
-
-def _study(
-    plan: SweepPlan,
-    primary: str,
-    trials: Sequence[Trial],
-    number: int,
-    courses: Mapping[str, Sequence[float]] | None = None,
-) -> Any:
-    direction = "minimize" if lower_is_better(plan, primary) else "maximize"
-    study = optuna.create_study(direction=direction, sampler=_sampler(plan, number), pruner=_pruner(plan))
-    states = optuna.trial.TrialState
-    for trial in trials:
-        course = dict(enumerate((courses or {}).get(trial.run, ()), 1))
-        value: float | None = trial.value
-        if trial.complete:
-            state = states.COMPLETE
-        elif trial.pruned and course:
-            state, value = states.PRUNED, list(course.values())[-1]
-        elif trial.status.ended:
-            state = states.FAIL
-        else:
-            state = states.RUNNING
-        study.add_trial(
-            optuna.trial.create_trial(
-                state=state,
-                value=value,
-                params=trial.params,
-                distributions=_distributions(plan, trial.params),
-                intermediate_values=course,
-            )
-        )
-    return study
+    """As `Adviser.hopeless`, of one who knows nothing yet."""
+    others = [trial for trial in trials if trial.run != running.run]
+    return Adviser(plan, primary).hopeless([*others, running], courses, running)
 
 
 def _sampler(plan: SweepPlan, number: int) -> Any:
@@ -128,6 +183,7 @@ def importance(plan: SweepPlan, primary: str, trials: Sequence[Trial], seed: int
     shared = [name for name in plan.space if all(name in trial.params for trial in done)]
     if len(done) < 10 or not shared or len({trial.value for trial in done}) < 2:
         return {}
-    study = _study(plan, primary, done, 0)
+    adviser = Adviser(plan, primary)
+    adviser._catch_up(done, {})
     evaluator = optuna.importance.FanovaImportanceEvaluator(seed=seed)
-    return dict(optuna.importance.get_param_importances(study, params=shared, evaluator=evaluator))
+    return dict(optuna.importance.get_param_importances(adviser.study, params=shared, evaluator=evaluator))

@@ -95,7 +95,10 @@ def start_sweep(
             runs.set_parent(trial.run, run.id)
     try:
         keep_texts(backend, run.id, {RECIPE: text})
-        job = SweepJob(place=place_of(backend), sweep=run.id, actor=mutation.actor, environ=inherited(os.environ))
+        job = SweepJob(
+            place=place_of(backend), sweep=run.id, actor=mutation.actor, root=_first_of(backend, run),
+            environ=inherited(os.environ),
+        )  # fmt: skip
         launcher.submit(
             LaunchSpec(
                 run=run.id,
@@ -112,6 +115,13 @@ def start_sweep(
         raise
     found: Run = runs.get(run.id)
     return found
+
+
+def _first_of(backend: Backend, sweep: Run) -> str:
+    """Id of the sweep that this one goes on with, back to the first."""
+    while sweep.tags.get(RESUMES):
+        sweep = backend.need("runs").get(sweep.tags[RESUMES])
+    return sweep.id
 
 
 def _first_value(text: str, plan: SweepPlan, key: str, source: str) -> None:

@@ -24,7 +24,10 @@ from console.training.sweep.goal import any_recipe
 from console.training.sweep.space import SweepPlan
 from console.training.sweep.trials import NUMBER, PARAMS, PAUSED, PRUNED, Trial, best_of, since_best, trials_of
 
-LOOK_S: Final = 0.25
+LOOK_S: Final = 0.02
+"""Between two looks whether the store changed: some microseconds each."""
+LOOK_REMOTE_S: Final = 0.25
+"""As `LOOK_S`, where the store is a server."""
 RETRY_S: Final = 3.0
 FAILURES: Final = 5
 """So many trials may fail before any finished: then the recipe is at fault, not the parameters."""
@@ -38,6 +41,8 @@ class SweepJob(Record, frozen=True, kw_only=True):
     sweep: str
     """Id of the sweep's run."""
     actor: str
+    root: str = ""
+    """The sweep that this one goes on with, back to the first: by it a trial that was half begun is known again."""
     environ: dict[str, str] = msgspec.field(default_factory=dict)
     """Of a command: what whoever began the sweep had it inherit."""
 
@@ -63,11 +68,14 @@ class Controller:
         self._token: object = None
         self._exhausted = False
         self._lingered = False
+        self._look_s = LOOK_REMOTE_S if backend.features.page_limit else LOOK_S
 
     def run(self) -> str:
         """Until the budget is spent; why it ended, in words."""
-        from console.training.sweep.asking import ask, hopeless
+        from console.training.sweep.asking import Adviser
 
+        adviser = Adviser(self.plan, self.primary)
+        self._take_up()
         while True:
             trials = trials_of(self.backend, self.job.sweep, self.primary)
             running = [trial for trial in trials if not trial.status.ended]
@@ -81,20 +89,34 @@ class Controller:
                 if not self._lets_retry():
                     return why
                 continue
+            if self.plan.pruner != "none":
+                self._read_courses(trials)
             if not why and not self._paused():
-                free = self.plan.parallel - len(running)
-                for number in range(len(trials), min(len(trials) + free, self.plan.trials)):
-                    params = ask(self.plan, self.primary, trials, number)
+                for number in self._next(trials, self.plan.parallel - len(running)):
+                    params = adviser.ask(trials, number, self.courses)
                     if params is None:
                         self._exhausted = True
                         break
                     trials.append(self._start(number, params))
-            if self.plan.pruner != "none" and running:
-                self._read_courses(trials)
+                    trials.sort(key=lambda trial: trial.number)
+            if self.plan.pruner != "none":
                 for trial in running:
-                    if not trial.pruned and hopeless(self.plan, self.primary, trials, self.courses, trial):
+                    if not trial.pruned and adviser.hopeless(trials, self.courses, trial):
                         self._stop(trial, f"pruned: its {self.primary} is behind the others'", PRUNED)
             self._wait()
+
+    def _take_up(self) -> None:
+        """What another controller, killed in the middle, had only half begun; and what the machine lost since."""
+        for trial in trials_of(self.backend, self.job.sweep, self.primary):
+            if trial.status is RunStatus.QUEUED:
+                self._start(trial.number, trial.params)
+            elif trial.status is RunStatus.LOST:
+                self._start(trial.number, trial.params, instead=trial.run)
+
+    def _next(self, trials: list[Trial], most: int) -> list[int]:
+        """Up to `most` numbers that nothing was tried under: one whose run was deleted is tried again."""
+        taken = {trial.number for trial in trials}
+        return [number for number in range(self.plan.trials) if number not in taken][: max(0, most)]
 
     def _lets_retry(self) -> bool:
         """Once, before the end: whether the agent was given the time to begin a retry of a trial that failed last."""
@@ -125,21 +147,30 @@ class Controller:
             raise BackendError(f"the first {len(failed)} trials failed, so no more were begun; the last one: {reason}")
         return ""
 
-    def _start(self, number: int, params: dict[str, str | int | float | bool]) -> Trial:
+    def _start(self, number: int, params: dict[str, str | int | float | bool], *, instead: str = "") -> Trial:
+        """Begin a trial. Begun before, by us or who was before us, it is the same run, and launched if it was not.
+
+        `instead` is the run that was lost with its machine.
+        """
+        key = f"sweep:{self.job.root or self.job.sweep}:{number}"
+        run = self._begin(number, params, f"{key}:{instead}" if instead else key)
+        while run.deleted_at is not None or run.parent != self.job.sweep:
+            run = self._begin(number, params, f"{key}:{run.id}")
         said = ", ".join(f"{name} {_short(value)}" for name, value in params.items())
+        self.channel.note(f"trial {number}: run {run.id[:8]}, {said}")
+        return Trial(number=number, run=run.id, name=run.name, status=run.status, params=params)
+
+    def _begin(self, number: int, params: dict[str, str | int | float | bool], key: str) -> Run:
         mutation = Mutation(
-            actor=self.job.actor, reason=f"trial {number} of sweep {self.job.sweep[:8]}",
-            key=f"sweep:{self.job.sweep}:{number}",
+            actor=self.job.actor, reason=f"trial {number} of sweep {self.job.sweep[:8]}", key=key
         )  # fmt: skip
         # Encoded as JSON text, so that a text such as "1" stays one.
         overrides = {name: msgspec.json.encode(value).decode() for name, value in params.items()}
-        run: Run = start_run(
+        return start_run(
             self.backend, self.text, mutation, name=f"{self.recipe.name or 'trial'} {number}", overrides=overrides,
             source=RECIPE, parent=self.job.sweep, environ=self.job.environ,
             tags={NUMBER: str(number), PARAMS: msgspec.json.encode(params).decode(), "console.register": ""},
         )  # fmt: skip
-        self.channel.note(f"trial {number}: run {run.id[:8]}, {said}")
-        return Trial(number=number, run=run.id, name=run.name, status=run.status, params=params)
 
     def _stop(self, trial: Trial, why: str, tag: str) -> None:
         mutation = Mutation(actor=self.job.actor, reason=why, action="sweep.prune" if tag else "run.stop")
@@ -184,9 +215,8 @@ class Controller:
             token = self.backend.changed()
             if token != self._token:
                 self._token = token
-                time.sleep(0.05)  # what comes together is looked at together
                 return
-            time.sleep(LOOK_S)
+            time.sleep(self._look_s)
 
 
 def _short(value: object) -> str:

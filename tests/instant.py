@@ -1,0 +1,141 @@
+"""A launcher that tries a run at once, in the process that submits it: of a sweep its controller is left."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import os
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import msgspec
+
+from backends.contract import Backend, BackendError, Mutation
+from backends.entities import Capacity, LaunchSpec, MetricPoint, Run, RunStatus
+from backends.local import open_local
+from console.training.channel import Channel
+from console.training.command import keep_texts
+from console.training.job import RECIPE
+from console.training.measured import PRIMARY_TAG
+from console.training.sweep.begin import RESUMES
+from console.training.sweep.controller import Controller, SweepJob
+from console.training.sweep.trials import SWEEP, Trial, trials_of
+
+RECIPE_TEXT = """
+command = "true {{a}} {{n}} {{kind}}"
+name = "instant"
+[params.a]
+default = 0.0
+low = -5.0
+high = 5.0
+[params.n]
+default = 1
+low = 1
+high = 9
+[params.kind]
+default = "u"
+choices = ["u", "v"]
+[sweep]
+trials = {trials}
+parallel = {parallel}
+sampler = "{sampler}"
+seed = {seed}
+metric = "loss"
+direction = "minimize"
+[sweep.space.a]
+[sweep.space.n]
+[sweep.space.kind]
+"""
+ME = Mutation(actor="someone@somewhere", reason="trying")
+
+
+def recipe(trials: int, *, parallel: int = 1, sampler: str = "tpe", seed: int = 3) -> str:
+    return RECIPE_TEXT.format(trials=trials, parallel=parallel, sampler=sampler, seed=seed)
+
+
+def loss(params: Mapping[str, object]) -> float:
+    """The least at a = 2, n = 4, kind = v; computed from parameters as values or as text."""
+    a, n = float(str(params["a"])), float(str(params["n"]))
+    return (a - 2) ** 2 + abs(n - 4) + (params["kind"] == "u") + 0.1 * math.sin(5 * a)
+
+
+class Instant:
+    """The launcher. `before` is called as a run is submitted, and may end this process."""
+
+    def __init__(self, backend: Backend, before: Callable[[str], None] = lambda _: None) -> None:
+        self.runs = backend.need("runs")
+        self.before = before
+
+    def submit(self, spec: LaunchSpec, mutation: Mutation) -> None:
+        self.before("submitted")
+        run: Run = self.runs.get(spec.run)
+        if run.status is RunStatus.QUEUED:
+            self.runs.start(run.id)
+        self.before("started")
+        if not self.runs.get(spec.run).status.ended:
+            self.runs.log_points(run.id, [MetricPoint(key="loss", value=loss(run.params), step=1)])
+            self.runs.end(run.id, RunStatus.FINISHED)
+        self.before("ended")
+
+    def cancel(self, run: str, mutation: Mutation) -> None:
+        self.runs.end(run, RunStatus.STOPPED, reason=mutation.reason)
+
+    def capacity(self) -> Capacity:
+        return Capacity(slots=2, running=0, queued=0)
+
+
+def begun(home: Path, text: str, resumes: Run | None = None) -> Run:
+    """The run of a sweep that no controller works at; `resumes` gives it its trials."""
+    backend = open_local(home)
+    runs = backend.need("runs")
+    tags = {SWEEP: "1", PRIMARY_TAG: "loss", **({RESUMES: resumes.id} if resumes else {})}
+    run: Run = runs.create(name="instant sweep", tags=tags, mutation=ME)
+    keep_texts(backend, run.id, {RECIPE: text})
+    runs.start(run.id)
+    for trial in trials_of(backend, resumes.id, "loss") if resumes else ():
+        runs.set_parent(trial.run, run.id)
+    backend.close()
+    return run
+
+
+def work(home: Path, sweep: Run, text: str, *, root: str = "", before: Callable[[str], None] = lambda _: None) -> str:
+    """A controller until the sweep's end, in this process."""
+    backend = open_local(home)
+    stand_in = msgspec.structs.replace(backend, launcher=Instant(backend, before))
+    channel = Channel()
+    with Path(os.devnull).open("w") as nowhere:
+        channel._fd = nowhere.fileno()
+        channel.note = lambda text: None  # type: ignore[method-assign]
+        job = SweepJob(place=str(home), sweep=sweep.id, actor=ME.actor, root=root or sweep.id)
+        why = Controller(stand_in, job, text, channel).run()
+    backend.close()
+    return why
+
+
+def killed_after(seconds: float, home: Path, sweep: Run, text: str, root: str = "") -> bool:
+    """Whether a controller of its own process came to the end before it was killed, `seconds` after it began."""
+    child = os.fork()
+    if child == 0:
+        code = 1
+        with contextlib.suppress(BackendError):
+            work(home, sweep, text, root=root)
+            code = 0
+        os._exit(code)
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        ended, status = os.waitpid(child, os.WNOHANG)
+        if ended:
+            assert status == 0, "the controller failed by itself"
+            return True
+        time.sleep(0.001)
+    os.kill(child, 9)
+    os.waitpid(child, 0)
+    return False
+
+
+def found(home: Path, sweep: Run) -> list[Trial]:
+    backend = open_local(home)
+    trials = trials_of(backend, sweep.id, "loss")
+    backend.close()
+    return trials

@@ -1,0 +1,104 @@
+"""A sweep's controller, killed anywhere and begun again, tries what an unbroken one would have tried."""
+
+from __future__ import annotations
+
+import os
+import random
+from pathlib import Path
+
+import optuna  # noqa: F401  the forked controllers find it imported
+import pytest
+
+import console.training.sweep.asking  # noqa: F401
+from backends.contract import Mutation
+from backends.entities import Run, RunStatus
+from backends.local import open_local
+from tests.instant import ME, begun, found, killed_after, loss, recipe, work
+
+TRIALS = 12
+
+
+def tried(home: Path, sweep: Run) -> list[tuple[int, dict[str, object], float | None]]:
+    return [(trial.number, dict(trial.params), trial.value) for trial in found(home, sweep)]
+
+
+@pytest.fixture(scope="module")
+def unbroken(tmp_path_factory: pytest.TempPathFactory) -> list[tuple[int, dict[str, object], float | None]]:
+    home = tmp_path_factory.mktemp("unbroken")
+    sweep = begun(home, recipe(TRIALS))
+    assert work(home, sweep, recipe(TRIALS)) == f"{TRIALS} trials were tried"
+    whole = tried(home, sweep)
+    assert [number for number, _, _ in whole] == list(range(TRIALS))
+    assert all(value == loss(params) for _, params, value in whole)
+    return whole
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_killed_at_any_moment_and_begun_again_it_tries_the_same(
+    seed: int, tmp_path: Path, unbroken: list[tuple[int, dict[str, object], float | None]]
+) -> None:
+    chance = random.Random(seed)
+    sweep, text, kills = begun(tmp_path, recipe(TRIALS)), recipe(TRIALS), 0
+    root = sweep
+    while not killed_after(chance.uniform(0.0, 0.25) if kills < 12 else 60.0, tmp_path, sweep, text, root.id):
+        kills += 1
+        if kills % 2:
+            sweep = begun(tmp_path, text, resumes=sweep)
+    assert kills > 1
+    assert tried(tmp_path, sweep) == unbroken
+
+
+@pytest.mark.parametrize("moment", ["submitted", "started", "ended"])
+def test_killed_between_making_a_trial_and_submitting_it_the_trial_is_still_tried(
+    moment: str, tmp_path: Path, unbroken: list[tuple[int, dict[str, object], float | None]]
+) -> None:
+    text = recipe(TRIALS)
+    sweep = begun(tmp_path, text)
+    child = os.fork()
+    if child == 0:
+        passed = iter(range(4))
+
+        def die_at_the_fourth(here: str) -> None:
+            if here == moment and next(passed, None) == 3:
+                os.kill(os.getpid(), 9)
+
+        work(tmp_path, sweep, text, before=die_at_the_fourth)
+        os._exit(0)
+    assert os.waitpid(child, 0)[1] == 9
+    if moment == "started":  # its supervisor lives on and ends it
+        backend = open_local(tmp_path)
+        (left,) = (trial for trial in found(tmp_path, sweep) if not trial.status.ended)
+        backend.need("runs").end(left.run, RunStatus.LOST, reason="its machine went down")
+        backend.close()
+    resumed = begun(tmp_path, text, resumes=sweep)
+    work(tmp_path, resumed, text, root=sweep.id)
+    assert tried(tmp_path, resumed) == unbroken
+
+
+def test_a_deleted_trial_is_tried_again_and_the_sweep_ends(
+    tmp_path: Path, unbroken: list[tuple[int, dict[str, object], float | None]]
+) -> None:
+    first, whole = recipe(6), recipe(TRIALS)
+    sweep = begun(tmp_path, first)
+    work(tmp_path, sweep, first)
+    backend = open_local(tmp_path)
+    for trial in found(tmp_path, sweep)[2:4]:
+        backend.need("runs").delete(trial.run, Mutation(actor=ME.actor, reason="by mistake"))
+    backend.close()
+    work(tmp_path, sweep, whole)
+    again = tried(tmp_path, sweep)
+    assert [number for number, _, _ in again] == list(range(TRIALS))
+    assert again[:2] == unbroken[:2]
+    assert all(value == loss(params) for _, params, value in again)
+
+
+def test_trials_that_another_sweep_took_over_are_not_waited_for(tmp_path: Path) -> None:
+    text = recipe(5, sampler="random")
+    sweep = begun(tmp_path, text)
+    work(tmp_path, sweep, text)
+    taker = begun(tmp_path, text, resumes=sweep)
+    assert found(tmp_path, sweep) == []
+    twin = begun(tmp_path, text, resumes=sweep)
+    work(tmp_path, twin, text, root=sweep.id)
+    assert tried(tmp_path, twin) == tried(tmp_path, taker)
+    assert {t.run for t in found(tmp_path, twin)}.isdisjoint({t.run for t in found(tmp_path, taker)})
