@@ -1,0 +1,173 @@
+"""Commands to a server, on a unix socket that only its owner may open; never on the scoring port.
+
+`GET /state`: what is served, by which version, and how it does. `POST /targets` with a list such as
+`[{"alias": "champion", "share": 0.9}, {"version": "8", "share": 0.1}]`: serve these from here on. `POST /workers` with
+a number: so many processes. `POST /look`: look at the aliases now. `POST /drain`: finish what is being answered, then
+end.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import socket
+from pathlib import Path
+
+import msgspec
+
+from backends.contract import BackendError, Invalid
+from console.serving.channel import Failed
+from console.serving.counters import NONE, Counted, WorkerStats, quantile, summed
+from console.serving.http import Receive, Response, Scope, Send, json_response, read_body, refused, request_id, respond
+from console.serving.protocol import make_server
+from console.serving.refusal import Refusal
+from console.serving.server import Server
+from console.serving.spec import Limits, Target
+from console.serving.state import State, TargetState, VersionState, WorkerState
+
+_MOST = 1 << 20
+
+
+async def state_of(server: Server) -> State:
+    """What the server says of itself, now."""
+    import time
+
+    workers = await server.stats()
+    counted = summed(workers)
+    return State(
+        deployment=server.spec.id,
+        model=server.spec.model,
+        url=server.url,
+        pid=os.getpid(),
+        started_at=server.started_at,
+        at=int(time.time() * 1000),
+        draining=server.stopping.is_set(),
+        targets=tuple(
+            TargetState(
+                target=each.target.name, alias=each.target.alias, share=each.target.share, shadow=each.target.shadow,
+                version=each.version, sha256=each.sha256, loaded_at=each.loaded_at, state=each.state, why=each.why,
+                wanted=each.wanted, row_ms=round(each.row_ms, 3),
+            )
+            for each in server.standings
+        ),
+        versions=tuple(_version(version, counted[version]) for version in sorted(counted, key=_order)),
+        workers=tuple(_worker(each) for each in workers),
+        swaps=server.swaps,
+        logged=sum(each.logged for each in workers),
+        log_dropped=sum(each.log_dropped for each in workers),
+        log_trouble=next((each.log_trouble for each in workers if each.log_trouble), ""),
+        shadow_dropped=sum(each.shadow_dropped for each in workers),
+    )  # fmt: skip
+
+
+def _order(version: str) -> tuple[bool, int, str]:
+    return version == NONE, int(version) if version.isdecimal() else 0, version
+
+
+def _version(version: str, counted: Counted) -> VersionState:
+    def milliseconds(share: float) -> float | None:
+        found = quantile(counted.buckets, share)
+        return None if found is None else round(found * 1000, 3)
+
+    return VersionState(
+        version=version, requests=counted.requests, rows=counted.rows, statuses=counted.statuses,
+        errors=counted.errors, p50_ms=milliseconds(0.5), p95_ms=milliseconds(0.95), p99_ms=milliseconds(0.99),
+        mean_ms=round(counted.seconds / counted.requests * 1000, 3) if counted.requests else None,
+        times=tuple(counted.buckets), scores=tuple(counted.scores),
+        shadow_requests=counted.shadow_requests, shadow_errors=counted.shadow_errors,
+    )  # fmt: skip
+
+
+def _worker(stats: WorkerStats) -> WorkerState:
+    return WorkerState(
+        pid=stats.pid, cpu_seconds=round(stats.cpu_seconds, 2), rss=stats.rss, in_flight=stats.in_flight,
+        connections=stats.connections, loaded=tuple(stats.loaded),
+    )  # fmt: skip
+
+
+class Admin:
+    """The ASGI application of the unix socket."""
+
+    def __init__(self, server: Server) -> None:
+        self._server = server
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            return
+        headers = dict(scope["headers"])
+        try:
+            response = await self._answered(scope["method"], scope["path"], headers, receive)
+        except Refusal as error:
+            response = refused(error)
+        except Invalid as error:
+            response = refused(Refusal(400, str(error), error.field))
+        except (BackendError, Failed, TimeoutError) as error:
+            kept = ", ".join(f"{each.target.name} v{each.version}" for each in self._server.standings)
+            response = refused(Refusal(409, f"{str(error) or 'it took too long'}; nothing was changed: {kept} go on"))
+        except Exception as error:
+            response = refused(Refusal(500, f"{type(error).__name__}: {error}"))
+        await respond(send, response, request_id(headers), closing=False)
+
+    async def _answered(self, method: str, path: str, headers: dict[bytes, bytes], receive: Receive) -> Response:
+        match method, path:
+            case "GET", "/state":
+                return json_response(await state_of(self._server))
+            case "POST", "/targets":
+                body = await read_body(headers, receive, _MOST)
+                try:
+                    targets = msgspec.json.decode(body, type=tuple[Target, ...])
+                except msgspec.DecodeError as error:
+                    raise Refusal(400, f"a list of targets is wanted: {error}", "targets") from None
+                await self._server.set_targets(targets)
+                return json_response(await state_of(self._server))
+            case "POST", "/workers":
+                body = await read_body(headers, receive, _MOST)
+                try:
+                    workers = msgspec.json.decode(body, type=int)
+                except msgspec.DecodeError as error:
+                    raise Refusal(400, f"a number of workers is wanted: {error}", "workers") from None
+                await self._server.set_workers(workers)
+                return json_response(await state_of(self._server))
+            case "POST", "/look":
+                await self._server.look()
+                return json_response(await state_of(self._server))
+            case "POST", "/drain":
+                self._server.stopping.set()
+                return json_response({"draining": True})
+        raise Refusal(404, "there are GET /state, POST /targets, POST /workers, POST /look, POST /drain")
+
+
+async def serve_admin(server: Server, path: str) -> None:
+    """Until cancelled. Invalid where the socket cannot be made."""
+    place = Path(path)
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    before = os.umask(0o177)
+    try:
+        with contextlib.suppress(FileNotFoundError):
+            if place.is_socket():
+                place.unlink()  # of a server that was killed; a living one has its workspace's lock
+        listener.bind(path)
+    except OSError as error:
+        raise Invalid(f"admin socket {path} cannot be made: {error.strerror or error}", "admin_socket") from error
+    finally:
+        os.umask(before)
+    listener.listen(16)
+    listener.setblocking(False)
+    running = make_server(Admin(server), Limits(drain_seconds=1))
+    task = asyncio.create_task(running.serve(sockets=[listener]))
+    try:
+        await asyncio.shield(task)
+    except asyncio.CancelledError:
+        running.should_exit = True
+        await task
+    finally:
+        with contextlib.suppress(FileNotFoundError):
+            place.unlink()
+
+
+def socket_path(text: str) -> str:
+    """The path, if a unix socket can have it."""
+    if len(os.fsencode(text)) > 100:
+        raise Invalid(f"admin socket {text}: the path is longer than 100 bytes; name a shorter one", "admin_socket")
+    return text

@@ -1,0 +1,266 @@
+"""The server's own process: listens, keeps workers, follows aliases, takes commands. It loads no model itself.
+
+A version is exchanged in two steps: every worker loads and warms it beside the old one, and only when all have done so
+does each exchange one reference. Where one of them cannot, none does, and the old version goes on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import sys
+import time
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+
+from backends.contract import Backend, BackendError, Invalid, Unreachable
+from backends.entities import Millis
+from console.serving.channel import Failed
+from console.serving.counters import WorkerStats
+from console.serving.fetched import VersionFile, fetch_version, held_version
+from console.serving.prediction_log import recover
+from console.serving.spec import ServingSpec, Target, check_targets, check_workers
+from console.serving.workers import Crew
+
+RETRY_S: Final = 5.0
+"""After a version that could not be loaded, it is tried again so much later, then twice as long, up to a minute."""
+LOOK_S: Final = 10.0
+"""Aliases are looked at so often even where nothing said that anything changed."""
+
+
+class Standing(msgspec.Struct):
+    """One target as it is."""
+
+    target: Target
+    version: str = ""
+    """That is served; empty before the first."""
+    sha256: str = ""
+    loaded_at: Millis = 0
+    state: str = "loading"
+    """`serving`; `loading` before the first answer; `kept`: the old version goes on, and `why` says for what reason."""
+    why: str = ""
+    wanted: str = ""
+    """The version that was to be served instead."""
+    row_ms: float = 0.0
+
+
+class Server:
+    """One deployment."""
+
+    def __init__(self, spec: ServingSpec, backend: Backend, spec_path: Path) -> None:
+        self.spec = spec
+        self.started_at = int(time.time() * 1000)
+        self.standings = [Standing(target) for target in spec.targets]
+        self.listener = _listen(spec)
+        self.stopping = asyncio.Event()
+        self.swaps = 0
+        self._backend = backend
+        self._files: dict[str, VersionFile] = {}
+        self._previous = ""
+        self._changing = asyncio.Lock()
+        self._failed: dict[str, tuple[float, int]] = {}
+        self._looked = 0.0
+        self._token: object = None
+        self._away = ""
+        self.crew = Crew(spec, spec_path, self.listener, self._equip, self._worker_asks, say)
+
+    @property
+    def url(self) -> str:
+        host, port = self.listener.getsockname()[:2]
+        return f"http://{f'[{host}]' if ':' in host else host}:{port}"
+
+    # ------------------------------------------------------------ life
+
+    async def start(self) -> None:
+        """Load every target and listen. Refused, NotFound, … where one cannot be served."""
+        if self.spec.log.folder:
+            folder = Path(self.spec.log.folder)
+            for each in (folder, folder / "shadow"):
+                if each.is_dir():
+                    recover(each)
+        wanted = [
+            await asyncio.to_thread(held_version, self._backend, self.spec.model, each.target)
+            for each in self.standings
+        ]
+        for version in wanted:
+            await self._fetch(version)
+        try:
+            await self.crew.start()
+            self._token = await asyncio.to_thread(self._backend.changed)
+            async with self._changing:
+                await self._exchange([each.target for each in self.standings], wanted)
+        except BaseException:
+            await self.crew.end(0)
+            raise
+
+    async def run(self) -> None:
+        """Follow the aliases until the end is asked for."""
+        while not self.stopping.is_set():
+            try:
+                async with asyncio.timeout(self.spec.poll_seconds):
+                    await self.stopping.wait()
+            except TimeoutError:
+                await self._follow()
+        self.listener.close()
+        await self.crew.end(self.spec.limits.drain_seconds)
+
+    # ------------------------------------------------------------ following
+
+    async def _follow(self) -> None:
+        """Look at the aliases if anything may have changed."""
+        now = time.monotonic()
+        try:
+            token = await asyncio.to_thread(self._backend.changed)
+            due = any(at <= now for at, _ in self._failed.values())
+            if token != self._token or due or now - self._looked > LOOK_S:
+                self._token = token
+                await self.look()
+            self._away = ""
+        except BackendError as error:
+            if str(error) != self._away:
+                say(f"the registry cannot be asked, what is loaded goes on: {error}")
+            self._away = str(error)
+        except Exception as error:
+            say(f"following failed: {type(error).__name__}: {error}")
+
+    async def look(self) -> None:
+        """Look at every alias, and load what it names now."""
+        async with self._changing:
+            self._looked = time.monotonic()
+            wanted = []
+            for standing in self.standings:
+                version = standing.version
+                if standing.target.alias:
+                    try:
+                        version = await asyncio.to_thread(held_version, self._backend, self.spec.model, standing.target)
+                    except Unreachable:
+                        raise
+                    except BackendError as error:  # taken away, or the model is gone: what is loaded goes on
+                        self._keep(standing, "", str(error))
+                wanted.append(version)
+            for standing, version in zip(self.standings, wanted, strict=True):
+                if version == standing.version and standing.state == "kept" and standing.wanted:
+                    standing.state, standing.why, standing.wanted = "serving", "", ""  # the alias went back
+            if wanted == [standing.version for standing in self.standings]:
+                self._failed.clear()
+                return
+            now = time.monotonic()
+            # One bad version is no reason to keep the others from moving.
+            for at, (standing, version) in enumerate(zip(self.standings, wanted, strict=True)):
+                if version == standing.version or self._failed.get(version, (0.0, 0))[0] > now:
+                    continue
+                versions = [each.version for each in self.standings]
+                versions[at] = version
+                try:
+                    await self._exchange([each.target for each in self.standings], versions)
+                except (BackendError, Failed, TimeoutError) as error:
+                    self._fail(standing, version, str(error) or "it took too long")
+
+    def _fail(self, standing: Standing, version: str, why: str) -> None:
+        times = self._failed.get(version, (0.0, 0))[1] + 1
+        pause = min(RETRY_S * 2 ** (times - 1), 60.0)
+        self._failed[version] = (time.monotonic() + pause, times)
+        self._keep(standing, version, why)
+
+    def _keep(self, standing: Standing, wanted: str, why: str) -> None:
+        if (standing.state, standing.why) != ("kept", why):
+            what = f"v{wanted}" if wanted else standing.target.name
+            say(f"{standing.target.name}: {what} is not served, v{standing.version} goes on: {why}")
+        standing.state, standing.why, standing.wanted = "kept", why, wanted
+
+    # ------------------------------------------------------------ exchanging
+
+    async def set_targets(self, targets: tuple[Target, ...]) -> None:
+        """Serve these instead: all workers, or none."""
+        check_targets(targets)
+        async with self._changing:
+            known = {each.target.name: each.version for each in self.standings}
+            versions = []
+            for target in targets:
+                if target.name in known and not target.alias:
+                    versions.append(known[target.name])
+                else:
+                    versions.append(await asyncio.to_thread(held_version, self._backend, self.spec.model, target))
+            await self._exchange(list(targets), versions)
+
+    async def set_workers(self, count: int) -> None:
+        """So many worker processes: new ones answer once they have what is served, others finish what they answer."""
+        check_workers(count)
+        async with self._changing:
+            await self.crew.resize(count)
+
+    async def _exchange(self, targets: list[Target], versions: list[str]) -> None:
+        """Load what is new in every worker, then exchange. Raises with the reason, and nothing has changed."""
+        began = time.monotonic()
+        for version in dict.fromkeys(versions):
+            await self._fetch(version)
+        loads = await self.crew.load([self._files[version] for version in dict.fromkeys(versions)])
+        before = self.standings[0].version
+        if before and before != versions[0]:
+            self._previous = before
+        await self.crew.serve(list(zip(targets, versions, strict=True)), [self._previous] if self._previous else [])
+        old = {each.version for each in self.standings}
+        self.standings = [
+            Standing(
+                target, version=version, sha256=self._files[version].sha256, loaded_at=loads[version]["at"],
+                state="serving", row_ms=loads[version]["row_ms"],
+            )
+            for target, version in zip(targets, versions, strict=True)
+        ]  # fmt: skip
+        self.swaps += 1
+        for version in versions:
+            self._failed.pop(version, None)
+        new = [version for version in dict.fromkeys(versions) if version not in old]
+        split = ", ".join(
+            f"{each.target.name} v{each.version} {'shadow ' if each.target.shadow else ''}{each.target.share:.0%}"
+            for each in self.standings
+        )
+        loaded = f"; loaded {', '.join(f'v{version}' for version in new)}" if new else ""
+        say(f"serving {self.spec.model}: {split}{loaded} ({(time.monotonic() - began) * 1000:.0f} ms)")
+        keep = {*versions, self._previous}
+        self._files = {version: file for version, file in self._files.items() if version in keep}
+
+    async def _fetch(self, version: str) -> None:
+        if version not in self._files:
+            self._files[version] = await asyncio.to_thread(fetch_version, self._backend, self.spec.model, version)
+
+    async def _equip(self) -> tuple[list[VersionFile], list[tuple[Target, str]]]:
+        """What a worker that was started again is to load and serve."""
+        targets = [(each.target, each.version) for each in self.standings]
+        return [self._files[version] for version in dict.fromkeys(version for _, version in targets)], targets
+
+    async def _worker_asks(self, verb: str, _body: Any) -> Any:
+        if verb == "metrics":
+            from console.serving.metrics_text import metrics_text
+
+            return metrics_text(self.spec, self.standings, await self.crew.stats())
+        raise Failed(f"{verb} is not known")
+
+    async def stats(self) -> list[WorkerStats]:
+        return await self.crew.stats()
+
+
+def _listen(spec: ServingSpec) -> socket.socket:
+    family = socket.AF_INET6 if ":" in spec.host else socket.AF_INET
+    # The protocol named: asyncio lets small answers go at once only on sockets that say they are TCP.
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((spec.host, spec.port))
+        listener.listen(1024)
+    except OSError as error:
+        listener.close()
+        what = "is taken" if error.errno == 98 else error.strerror
+        raise Invalid(
+            f"the server cannot listen on {spec.host}:{spec.port}: {what}; choose another port", "port"
+        ) from error
+    listener.setblocking(False)
+    return listener
+
+
+def say(text: str) -> None:
+    """To the server's log."""
+    stamp = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+    print(f"{stamp} {text}", file=sys.stderr, flush=True)

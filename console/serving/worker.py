@@ -1,0 +1,152 @@
+"""`python -m console.serving.worker`: one process that answers. It opens no store: the server says what to load, and
+hands it a listening socket and a channel.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import signal
+import socket
+import sys
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from console.serving.app import App
+from console.serving.channel import Channel, Failed
+from console.serving.counters import WorkerStats
+from console.serving.fetched import VersionFile
+from console.serving.loaded import Loaded, load
+from console.serving.prediction_log import PredictionLog
+from console.serving.protocol import QuietServer, make_server
+from console.serving.spec import ServingSpec, Target, read_spec, read_token
+from console.serving.split import Chosen, make_split
+
+
+class Serve(msgspec.Struct):
+    """What to serve from here on: (target, version) each, of versions that are loaded."""
+
+    targets: list[tuple[Target, str]]
+    keep: list[str] = []
+    """Other versions that stay loaded, for a way back that takes no time."""
+
+
+class Worker:
+    """Loads what it is told to, exchanges the split, and says how it is."""
+
+    def __init__(self, spec: ServingSpec, listener: socket.socket, number: int) -> None:
+        self.spec = spec
+        self.loaded: dict[str, Loaded] = {}
+        self.swaps = 0
+        self._listener = listener
+        self._channel = Channel(self._do)
+        writer = f"w{number}p{os.getpid()}"
+        self.app = App(spec, read_token(spec.token_file), PredictionLog(spec.log, writer, _say), self._metrics)
+        self._server: QuietServer = make_server(self.app, spec.limits)
+        self._serving: asyncio.Task[None] | None = None
+
+    async def run(self, control: socket.socket) -> None:
+        """Until told to drain, or the server is gone."""
+        loop = asyncio.get_running_loop()
+        loop.add_signal_handler(signal.SIGTERM, self.drain)
+        channel = asyncio.create_task(self._channel.run(control))
+        await self._channel.closed.wait()
+        await channel
+        self.drain()
+        if self._serving is not None:
+            await self._serving
+        self.app.log.close()
+        self.app.shadows.close()
+
+    def drain(self) -> None:
+        """Take no further connections; what is being answered is answered."""
+        self.app.draining = True
+        self._server.should_exit = True
+
+    async def _metrics(self) -> str:
+        return str(await self._channel.ask("metrics", seconds=10))
+
+    # ------------------------------------------------------------ what the server asks
+
+    async def _do(self, verb: str, body: Any) -> Any:
+        match verb:
+            case "load":
+                return await self._load(msgspec.convert(body, VersionFile))
+            case "serve":
+                return await self._serve(msgspec.convert(body, Serve))
+            case "stats":
+                return self._stats()
+            case "drain":
+                return await self._drained()
+        raise Failed(f"{verb} is not known")
+
+    async def _load(self, file: VersionFile) -> dict[str, Any]:
+        if file.version not in self.loaded:
+            spec = self.spec
+            self.loaded[file.version] = await asyncio.to_thread(
+                load, file, sticky=spec.sticky_field, ignore_extra=spec.ignore_extra, most=spec.limits.rows
+            )
+        loaded = self.loaded[file.version]
+        return {"version": file.version, "at": loaded.at, "row_ms": loaded.row_seconds * 1000}
+
+    async def _serve(self, asked: Serve) -> None:
+        split = make_split([Chosen(target, self.loaded[version]) for target, version in asked.targets])
+        self.app.split = split  # the one moment at which anything changes
+        self.swaps += 1
+        wanted = {version for _, version in asked.targets} | set(asked.keep)
+        for version in [version for version in self.loaded if version not in wanted]:
+            del self.loaded[version]
+        if self._serving is None:
+            self._serving = asyncio.create_task(self._server.serve(sockets=[self._listener]))
+            while not self._server.started:
+                await asyncio.sleep(0.002)
+
+    async def _drained(self) -> None:
+        self.drain()
+        if self._serving is not None:
+            await asyncio.wait([self._serving])
+
+    def _stats(self) -> WorkerStats:
+        usage = os.times()
+        app = self.app
+        return WorkerStats(
+            pid=os.getpid(), versions=app.counted, logged=app.log.logged, log_dropped=app.log.dropped,
+            log_trouble=app.log.trouble, shadow_dropped=app.shadows.dropped, in_flight=app.in_flight,
+            connections=len(self._server.server_state.connections), rss=_resident(),
+            cpu_seconds=usage.user + usage.system, loaded=sorted(self.loaded), swaps=self.swaps,
+        )  # fmt: skip
+
+
+def _resident() -> int:
+    try:
+        return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except OSError:
+        import psutil
+
+        return int(psutil.Process().memory_info().rss)
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m console.serving.worker", description=__doc__)
+    parser.add_argument("--spec", type=Path, required=True)
+    parser.add_argument("--listen", type=int, required=True, help="descriptor of the listening socket")
+    parser.add_argument("--control", type=int, required=True, help="descriptor of the channel")
+    parser.add_argument("--number", type=int, required=True)
+    asked = parser.parse_args()
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group: the server drains us
+    sys.setswitchinterval(0.001)  # a thread that loads or shadows gives way sooner to the one that answers
+    worker = Worker(read_spec(asked.spec), socket.socket(fileno=asked.listen), asked.number)
+    asyncio.run(worker.run(socket.socket(fileno=asked.control)))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
