@@ -1,12 +1,19 @@
-"""Real servers that the tests share: each starts once a session, on a free loopback port."""
+"""Real servers that the tests share: each starts once a session, on a free loopback port.
+
+No example of a property has a time limit: the tests run beside each other.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import settings
 
 from tests.mlflow_server import MlflowServer, start_mlflow
+
+settings.register_profile("beside others", deadline=None)
+settings.load_profile("beside others")
 
 
 @pytest.fixture(scope="session")

@@ -8,23 +8,27 @@ from __future__ import annotations
 import math
 import sqlite3
 from collections.abc import Sequence
-from typing import Final
+from itertools import accumulate, groupby
+from operator import le
+from typing import Final, NamedTuple
 
 from backends.entities import MetricPoint, MetricSeries
 from backends.local.points import (
     CHUNK,
     STRETCH,
-    Cell,
+    Columns,
     Points,
     buckets,
     cells,
+    columns,
     in_order,
     join,
     over,
     pack,
     pack_cells,
+    put_together,
     unpack,
-    unpack_cells,
+    unpack_columns,
 )
 
 REACH: Final = 4
@@ -107,7 +111,9 @@ def _fold(connection: sqlite3.Connection, run: int, key: str, added: Sequence[Me
 
 def _columns(rows: Sequence[tuple[int, int, float | None]]) -> Points:
     steps, times, values = zip(*rows, strict=True) if rows else ((), (), ())
-    return in_order(steps, times, (math.nan if value is None else value for value in values))
+    if None in values:  # a NaN, as it is stored
+        values = tuple(math.nan if value is None else value for value in values)
+    return in_order(steps, times, values)
 
 
 def _reached(connection: sqlite3.Connection, run: int, key: str, step: int) -> list[Points]:
@@ -128,23 +134,38 @@ def _reached(connection: sqlite3.Connection, run: int, key: str, step: int) -> l
     return taken
 
 
-class _Chunk:
-    """One row of `metric_chunks`, opened as far as needed."""
+class _Chunks(NamedTuple):
+    """Rows of `metric_chunks`, a column for each field."""
 
-    def __init__(self, connection: sqlite3.Connection, row: tuple[int, int, int, int, bytes]) -> None:
-        self._connection = connection
-        self._chunk, self.first, self.last, self.count, self._summary = row
+    chunk: tuple[int, ...] = ()
+    first: tuple[int, ...] = ()
+    last: tuple[int, ...] = ()
+    points: tuple[int, ...] = ()
+    summary: tuple[bytes, ...] = ()
 
-    def summary(self) -> bytes:
-        return self._summary
+    def apart(self, low: int, high: int, tail: Points) -> list[bool]:
+        """Of each whether no other, nor the tail, has steps in between its own, and all of them are asked for."""
+        if not self.first:
+            return []
+        until = min(high, tail.steps[0]) if tail.size else high
+        if low <= self.first[0] and self.last[-1] <= until and all(map(le, self.last, self.first[1:])):
+            return [True] * len(self.first)
+        reached = accumulate(self.last, max, initial=low)
+        followers = (*self.first[1:], high)
+        return [
+            before <= first and last <= min(follower, until)
+            for before, first, last, follower in zip(reached, self.first, self.last, followers, strict=False)
+        ]
 
-    def cells(self) -> list[Cell]:
-        row = self._connection.execute("SELECT pyramid FROM metric_points WHERE chunk = ?", (self._chunk,)).fetchone()
-        return unpack_cells(row[0])
 
-    def points(self) -> Points:
-        row = self._connection.execute("SELECT points FROM metric_points WHERE chunk = ?", (self._chunk,)).fetchone()
-        return unpack(row[0])
+def _pyramid(connection: sqlite3.Connection, chunk: int) -> Columns:
+    row = connection.execute("SELECT pyramid FROM metric_points WHERE chunk = ?", (chunk,)).fetchone()
+    return unpack_columns(row[0])
+
+
+def _points(connection: sqlite3.Connection, chunk: int) -> Points:
+    row = connection.execute("SELECT points FROM metric_points WHERE chunk = ?", (chunk,)).fetchone()
+    return unpack(row[0])
 
 
 def every_point(connection: sqlite3.Connection, run: int, key: str) -> Points:
@@ -185,14 +206,12 @@ def series(
     low = -(2**63) if first_step is None else first_step
     high = 2**63 - 1 if last_step is None else last_step
     bind = (run, key, high, low)
-    chunks = [
-        _Chunk(connection, row)
-        for row in connection.execute(
-            "SELECT chunk, first_step, last_step, count, summary FROM metric_chunks "
-            "WHERE run = ? AND key = ? AND first_step <= ? AND last_step >= ? ORDER BY first_step, chunk",
-            bind,
-        )
-    ]
+    rows = connection.execute(
+        "SELECT chunk, first_step, last_step, count, summary FROM metric_chunks "
+        "WHERE run = ? AND key = ? AND first_step <= ? AND last_step >= ? ORDER BY first_step, chunk",
+        bind,
+    ).fetchall()
+    chunks = _Chunks(*zip(*rows, strict=True))
     tail = _columns(
         connection.execute(
             "SELECT step, at, value FROM metric_tail "
@@ -200,27 +219,28 @@ def series(
             bind,
         ).fetchall()
     )
-    loose: list[Points] = []
-    found: list[Cell] = []
-    summaries: list[bytes] = []
-    total = sum(chunk.count for chunk in chunks) + tail.size
-    reached = low
-    for place, chunk in enumerate(chunks):
-        follower = chunks[place + 1].first if place + 1 < len(chunks) else high
-        apart = reached <= chunk.first and chunk.last <= follower and not (tail.size and tail.steps[0] < chunk.last)
-        reached = max(reached, chunk.last)
-        if not apart or chunk.last > high or total <= most * STRETCH:
-            loose.append(chunk.points())
-        elif total < most * CHUNK:
-            found += chunk.cells()
-        else:
-            summaries.append(chunk.summary())
-    found += unpack_cells(b"".join(summaries))
-    points = join((*loose, tail)).between(first_step, last_step)
+    total = sum(chunks.points) + tail.size
+    apart = chunks.apart(low, high, tail) if total > most * STRETCH else [False] * len(rows)
     # A quarter of a bucket is fine enough to share out.
     width = max(1, min(total // (4 * most), STRETCH))
-    found += cells(points, width)
-    found.sort(key=lambda cell: cell.first)
-    return MetricSeries(
-        run=name, key=key, buckets=buckets(found, most), count=sum(cell.filled + cell.gaps for cell in found)
-    )
+    found: list[Columns] = []
+    loose: list[Points] = []
+
+    def cut() -> None:
+        """Cells of what was opened point by point; none reaches over what was not."""
+        found.append(columns(cells(join(loose).between(first_step, last_step), width)))
+        loose.clear()
+
+    for alone, places in groupby(range(len(rows)), apart.__getitem__):
+        if not alone:
+            loose += [_points(connection, chunks.chunk[place]) for place in places]
+            continue
+        cut()
+        if total < most * CHUNK:
+            found += [_pyramid(connection, chunks.chunk[place]) for place in places]
+        else:
+            found.append(unpack_columns(b"".join(chunks.summary[place] for place in places)))
+    loose.append(tail)
+    cut()
+    whole = put_together(found)
+    return MetricSeries(run=name, key=key, buckets=buckets(whole, most), count=sum(whole.filled) + sum(whole.gaps))

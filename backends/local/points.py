@@ -12,7 +12,8 @@ import struct
 from array import array
 from bisect import bisect_left
 from collections.abc import Iterable, Sequence
-from itertools import pairwise
+from itertools import chain, islice
+from operator import le
 from typing import Final, NamedTuple
 
 from backends.entities import MetricBucket
@@ -37,6 +38,24 @@ class Cell(NamedTuple):
     gaps: int
     first_gap: int
     last_gap: int
+
+
+class Columns(NamedTuple):
+    """Cells, a column for each field: a minimum over many is one call."""
+
+    first: tuple[int, ...]
+    last: tuple[int, ...]
+    low: tuple[float, ...]
+    high: tuple[float, ...]
+    value: tuple[float, ...]
+    filled: tuple[int, ...]
+    at: tuple[int, ...]
+    gaps: tuple[int, ...]
+    first_gap: tuple[int, ...]
+    last_gap: tuple[int, ...]
+
+
+NO_CELLS: Final = Columns(*((),) * 10)
 
 
 class Points(NamedTuple):
@@ -64,7 +83,7 @@ def in_order(steps: Iterable[int], times: Iterable[int], values: Iterable[float]
     """Sort by step, keeping arrival order where steps are equal."""
     found = array("q", steps)
     at, value = array("q", times), array("d", values)
-    if all(a <= b for a, b in pairwise(found)):
+    if rising(found):
         return Points(found, at, value)
     order = sorted(range(len(found)), key=found.__getitem__)
     return Points(
@@ -72,6 +91,11 @@ def in_order(steps: Iterable[int], times: Iterable[int], values: Iterable[float]
         array("q", map(at.__getitem__, order)),
         array("d", map(value.__getitem__, order)),
     )
+
+
+def rising(steps: Sequence[int]) -> bool:
+    """None is lower than the one before it."""
+    return all(map(le, steps, islice(steps, 1, None)))
 
 
 def join(parts: Sequence[Points]) -> Points:
@@ -156,32 +180,76 @@ def pack_cells(found: Iterable[Cell]) -> bytes:
     return b"".join(_CELL.pack(*cell) for cell in found)
 
 
-def unpack_cells(blob: bytes) -> list[Cell]:
-    return list(map(Cell._make, _CELL.iter_unpack(blob)))
+def unpack_columns(blob: bytes) -> Columns:
+    """The cells of a blob, each of their fields as one column."""
+    return Columns._make(zip(*_CELL.iter_unpack(blob), strict=True)) if blob else NO_CELLS
 
 
-def buckets(found: Sequence[Cell], most: int) -> tuple[MetricBucket, ...]:
+def columns(found: Sequence[Cell]) -> Columns:
+    return Columns._make(zip(*found, strict=True)) if found else NO_CELLS
+
+
+def put_together(parts: Sequence[Columns]) -> Columns:
+    """Several stretches as one, in order of their first steps."""
+    whole = Columns._make(tuple(chain.from_iterable(fields)) for fields in zip(NO_CELLS, *parts, strict=True))
+    if rising(whole.first):
+        return whole
+    return columns(sorted(map(Cell._make, zip(*whole, strict=True)), key=lambda cell: cell.first))
+
+
+def buckets(found: Columns, most: int) -> tuple[MetricBucket, ...]:
     """At most `most` buckets over cells in order of step: equal shares of the steps, gaps in buckets of their own."""
-    if not found:
+    size = len(found.first)
+    if not size:
         return ()
-    parts = sum((cell.filled > 0) + (cell.gaps > 0) for cell in found)
-    if parts > most:
-        first = min(min(_starts(cell)) for cell in found)
-        span = max(max(cell.last, cell.last_gap if cell.gaps else cell.last) for cell in found) - first + 1
-        # A share that holds numbers and gaps takes two buckets.
-        shares = max(1, most // 2 if any(cell.gaps for cell in found) else most)
-        grouped: dict[int, list[Cell]] = {}
-        for cell in found:
-            grouped.setdefault((cell.first - first) * shares // span, []).append(cell)
-        found = [over(group) for _, group in sorted(grouped.items())]
+    with_gaps = any(found.gaps)
+    parts = size if not with_gaps else sum(map(bool, found.filled)) + sum(map(bool, found.gaps))
     made: list[MetricBucket] = []
-    for cell in found:
-        made += _made(cell)
+    if parts <= most:
+        for cell in map(Cell._make, zip(*found, strict=True)):
+            made += _made(cell)
+        return tuple(made)
+    starts, ends = (_starts(found), _ends(found)) if with_gaps else (found.first, found.last)
+    first = min(starts)
+    span = max(ends) - first + 1
+    # A share that holds numbers and gaps takes two buckets.
+    shares = max(1, most // 2 if with_gaps else most)
+    here = 0
+    while here < size:
+        share = max(0, (found.first[here] - first) * shares // span)
+        # The first step of the next share, rounded up.
+        until = bisect_left(found.first, first - (-(share + 1) * span // shares), here)
+        part = slice(here, until)
+        if with_gaps and any(found.gaps[part]):
+            made += _made(over([Cell._make(fields) for fields in zip(*(field[part] for field in found), strict=True)]))
+        else:
+            made.append(_plain(found, part))
+        here = until
     return tuple(made[-most:] if len(made) > most else made)
 
 
-def _starts(cell: Cell) -> list[int]:
-    return ([cell.first] if cell.filled else []) + ([cell.first_gap] if cell.gaps else [])
+def _plain(found: Columns, part: slice) -> MetricBucket:
+    """Over cells without gaps."""
+    return MetricBucket(
+        first_step=found.first[part.start],
+        last_step=max(found.last[part]),
+        low=min(found.low[part]),
+        high=max(found.high[part]),
+        last=found.value[part.stop - 1],
+        count=sum(found.filled[part]),
+        at=found.at[part.stop - 1],
+    )
+
+
+def _starts(found: Columns) -> list[int]:
+    of_each = zip(found.first, found.first_gap, found.filled, found.gaps, strict=True)
+    return [min(first if filled else gap, gap if gaps else first) for first, gap, filled, gaps in of_each]
+
+
+def _ends(found: Columns) -> list[int]:
+    return [
+        max(last, gap if gaps else last) for last, gap, gaps in zip(found.last, found.last_gap, found.gaps, strict=True)
+    ]
 
 
 def _made(cell: Cell) -> list[MetricBucket]:

@@ -16,9 +16,9 @@ def segments(points: Iterable[Point]) -> list[list[Point]]:
     """The points in unbroken stretches: what is not a finite number, or beyond `MOST`, is a gap and never a line."""
     points = list(points)
     ys = [y for _, y in points]
-    total = sum(ys)
+    total = sum(ys)  # as that of the xs not a number where one of them is none
     # Nearly always there is no gap, and then no point is looked at by itself.
-    if ys and total == total and min(ys) >= -MOST and max(ys) <= MOST and all(math.isfinite(x) for x, _ in points):
+    if ys and total == total and min(ys) >= -MOST and max(ys) <= MOST and math.isfinite(sum(x for x, _ in points)):
         return [points]
     found: list[list[Point]] = []
     current: list[Point] = []

@@ -95,7 +95,7 @@ def picture(chart: Chart, width: int, height: int) -> list[Strip]:
         dots = [
             [
                 ((x - left) * scale_x + middle, (y - low) / span_y * top_dot)
-                for x, y in extremes(part, left, right, columns)
+                for x, y in extremes(part, left, right, trace.DOTS_X * columns)
             ]
             for part in line
         ]
