@@ -23,6 +23,7 @@ READING: Final[dict[str, frozenset[str]]] = {
     "deployments": frozenset({"page", "get"}),
     "requests": frozenset({"list"}),
     "launcher": frozenset({"log", "capacity", "queue"}),
+    "retention": frozenset({"holdings", "room"}),
 }
 CHANGING: Final[dict[str, frozenset[str]]] = {
     "datasets": frozenset({"add", "set_note", "set_column", "delete"}),
@@ -59,6 +60,7 @@ CHANGING: Final[dict[str, frozenset[str]]] = {
     "deployments": frozenset({"create", "change", "delete", "observe"}),
     "requests": frozenset({"add", "claim", "finish", "release", "cancel", "prioritise"}),
     "launcher": frozenset({"submit", "cancel", "prioritise", "pause", "resume"}),
+    "retention": frozenset({"remove"}),
 }
 
 

@@ -8,6 +8,9 @@ A context in `config.toml` names what the console works on, like a kubectl conte
     production = true              # badge, typed confirmation
     read_only  = false
 
+    [contexts.team.retention]      # what is kept, for how long: console/retention/policy.py
+    keep_deleted = "30 d"
+
 Without a file there is one context, `local`, at the default workspace.
 """
 
@@ -25,6 +28,7 @@ import platformdirs
 
 from backends.contract import Backend, Invalid, Mutation, NotFound
 from backends.login import Login
+from console.retention.policy import RetentionPolicy
 
 T = TypeVar("T")
 
@@ -54,6 +58,8 @@ class Context(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     token_command: str = ""
     """Command that prints it."""
     username: str = ""
+    retention: RetentionPolicy | None = None
+    """What is kept, for how long; the agent applies it once a day. Without it nothing goes by itself."""
     options: dict[str, str] = {}
     """What the adapter wants to know besides: `flavor`, `workspace`, `ca_file`, …"""
 
@@ -297,6 +303,12 @@ def _context(name: str, table: object, source: Path) -> Context:
             f"{where}.approvals",
         )
     _check_login(context, source, where)
+    if context.retention is not None:
+        try:
+            context.retention.limits()
+        except Invalid as error:
+            dotted = f"{where}.retention.{error.field}"
+            raise Invalid(f"{source}: {dotted}: {error}", dotted) from error
     if context.workspace:
         home = Path(context.workspace).expanduser()
         if not home.is_absolute():

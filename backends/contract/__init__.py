@@ -35,6 +35,7 @@ from backends.contract.models import ModelRegistry
 from backends.contract.monitoring import MonitorStore
 from backends.contract.mutation import Mutation
 from backends.contract.paging import END, START, Count, Page, T, all_pages
+from backends.contract.retention import RetentionStore
 from backends.contract.runs import ArtifactStore, ExperimentStore, LoggedModelStore, RunStore
 from backends.contract.work import Launcher, RequestQueue
 
@@ -63,6 +64,7 @@ __all__ = [
     "Refused",
     "ReportStore",
     "RequestQueue",
+    "RetentionStore",
     "RunStore",
     "T",
     "Unauthorized",

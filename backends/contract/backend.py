@@ -15,6 +15,7 @@ from backends.contract.features import Features
 from backends.contract.journal import Journal
 from backends.contract.models import ModelRegistry
 from backends.contract.monitoring import MonitorStore
+from backends.contract.retention import RetentionStore
 from backends.contract.runs import ArtifactStore, ExperimentStore, LoggedModelStore, RunStore
 from backends.contract.work import Launcher, RequestQueue
 
@@ -38,6 +39,7 @@ class Backend(msgspec.Struct, frozen=True, kw_only=True):
     deployments: DeploymentStore | None = None
     requests: RequestQueue | None = None
     launcher: Launcher | None = None
+    retention: RetentionStore | None = None
     missing: dict[str, str] = {}
     """capability → why it is not there."""
     changed: Callable[[], object]

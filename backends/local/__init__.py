@@ -30,6 +30,7 @@ def open_local(workspace: Path, *, create: bool = True, name: str = "local") -> 
     from backends.local.registry import LocalRegistry
     from backends.local.reports import LocalReports
     from backends.local.requests import LocalRequests
+    from backends.local.retention import LocalRetention
     from backends.local.runs import LocalRuns
 
     home = workspace.expanduser().absolute()
@@ -67,6 +68,7 @@ def open_local(workspace: Path, *, create: bool = True, name: str = "local") -> 
         deployments=LocalDeployments(database),
         requests=requests,
         launcher=LocalLauncher(home, runs, requests, journal),
+        retention=LocalRetention(database, objects, home),
         changed=database.changed,
         close=database.close,
         home=home,

@@ -9,6 +9,7 @@ from typing import Final
 
 from backends.contract import Invalid, Mutation, NotFound
 from backends.entities import Artifact
+from backends.entities.holdings import ARTIFACTS_GONE
 from backends.local import idempotency, journal, logged_models, run_rows
 from backends.local.database import Database, now
 from backends.local.logged_models import PREFIX
@@ -83,14 +84,18 @@ class LocalArtifacts:
         check_path(path)
         with self._database.read() as connection:
             name = _owner(connection, run)
-        stored = self._objects.put(file)
-        made = Artifact(run=name, path=path, bytes=stored.bytes, sha256=stored.sha256, created_at=now())
-        with self._database.write(durable=True) as connection:
-            connection.execute(
-                "INSERT OR REPLACE INTO artifacts (run, path, bytes, sha256, created_at) VALUES (?, ?, ?, ?, ?)",
-                (made.run, made.path, made.bytes, made.sha256, made.created_at),
-            )
-        return made
+        while True:
+            stored = self._objects.put(file)
+            made = Artifact(run=name, path=path, bytes=stored.bytes, sha256=stored.sha256, created_at=now())
+            with self._database.write(durable=True) as connection:
+                if not self._objects.has(stored.sha256):
+                    continue  # a clean-up took it before this row named it; under this lock none can
+                _owner(connection, name)
+                connection.execute(
+                    "INSERT OR REPLACE INTO artifacts (run, path, bytes, sha256, created_at) VALUES (?, ?, ?, ?, ?)",
+                    (made.run, made.path, made.bytes, made.sha256, made.created_at),
+                )
+            return made
 
     def open(self, run: str, path: str, *, fetched: Callable[[int], object] | None = None) -> Path:  # noqa: ARG002
         return self._objects.path(self._sha256(run, path))
@@ -120,6 +125,9 @@ class LocalArtifacts:
         with self._database.read() as connection:
             name = _owner(connection, run)
             row = connection.execute("SELECT sha256 FROM artifacts WHERE run = ? AND path = ?", (name, path)).fetchone()
+            gone = None if row is not None else removed(connection, name)
+        if gone:
+            raise NotFound(f"run {name} has no artifact {path[:200]} any more: its artifacts were removed {gone}.")
         if row is None:
             raise NotFound(f"{'model' if name.startswith(PREFIX) else 'run'} {name} has no artifact {path[:200]}.")
         sha256: str = row[0]
@@ -131,3 +139,11 @@ def _owner(connection: sqlite3.Connection, owner: str) -> str:
     if owner.startswith(PREFIX):
         return logged_models.get(connection, owner).id
     return run_rows.find(connection, owner)[1]
+
+
+def removed(connection: sqlite3.Connection, run: str) -> str:
+    """When and by whom the artifacts of this run were removed, or empty."""
+    row = connection.execute(
+        "SELECT value FROM tags WHERE run = (SELECT seq FROM runs WHERE id = ?) AND key = ?", (run, ARTIFACTS_GONE)
+    ).fetchone()
+    return str(row[0]) if row else ""

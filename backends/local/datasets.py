@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import msgspec
 
-from backends.contract import START, Invalid, Mutation, NotFound, Page, Refused
+from backends.contract import START, Invalid, Mutation, NotFound, Page, Refused, Unreachable
 from backends.entities import Column, Dataset, DatasetVersion
 from backends.listing import cut
 from backends.local import idempotency, journal
@@ -109,6 +109,10 @@ class LocalDatasets:
         stored = self._objects.move_in(file)
         at = now()
         with self._database.write(durable=True) as connection:
+            if not self._objects.has(stored.sha256):
+                raise Unreachable(
+                    f"a clean-up took the file of {name} before it was kept; nothing was kept. Try again."
+                )
             known = _with_digest(connection, name, digest)
             if known is not None:
                 return _noted(connection, name, known), False
@@ -219,6 +223,14 @@ class LocalDatasets:
             journal.append(connection, "dataset.delete", ref, mutation, before=before, after={"bytes": freed})
             idempotency.note(connection, "dataset.delete", mutation)
         return freed
+
+
+def delete_version(connection: sqlite3.Connection, ref: str, mutation: Mutation) -> None:
+    """One version, with its journal entry, in the caller's transaction; its file is the caller's."""
+    name, _, number = ref.rpartition("@")
+    gone, before = _delete_version(connection, name, number)
+    after = {"bytes": _unnamed_bytes(connection, gone)}
+    journal.append(connection, "dataset.delete", ref, mutation, before=before, after=after)
 
 
 def _delete_version(

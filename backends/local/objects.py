@@ -85,6 +85,19 @@ class ObjectStore:
         found = self._path(sha256)
         return found.is_file() and size in (None, found.stat().st_size)
 
+    def remove(self, sha256: str) -> int:
+        """Bytes given back; none where it is gone. Whoever removes holds the database's write lock and has seen that no
+        row names it: rows are written under the same lock, and look there whether their object is still there."""
+        found = self._path(sha256)
+        try:
+            size = found.stat().st_size
+            found.unlink()
+        except FileNotFoundError:
+            return 0
+        except OSError as error:
+            raise file_trouble(error, f"remove object {sha256[:12]}") from error
+        return size
+
     def all(self) -> Iterator[tuple[str, Path]]:
         """Every object that is there: (sha256, file)."""
         if self._objects.is_dir():

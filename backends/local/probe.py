@@ -1,11 +1,10 @@
-"""What is wrong with a workspace, if anything: for `doctor`. And the clean-up that `doctor` recommends."""
+"""What is wrong with a workspace, if anything: for `doctor`."""
 
 from __future__ import annotations
 
 import os
 import shutil
 import sqlite3
-import time
 from collections.abc import Iterator
 from contextlib import closing
 from enum import StrEnum
@@ -17,12 +16,11 @@ from backends.entities import Record
 from backends.local import DATABASE
 from backends.local.database import Database, file_trouble, trouble
 from backends.local.journal import LocalJournal
+from backends.local.leftovers import named_objects
 from backends.local.objects import ObjectStore
 
 LOW_SPACE: Final = 500 * 1024**2
 BIG_LOG: Final = 256 * 1024**2
-IDLE_S: Final = 3600.0
-"""What nobody names and nobody touched for so long is left over."""
 
 
 class Health(StrEnum):
@@ -138,7 +136,7 @@ def _journal(database: Database) -> Iterator[Finding]:
 
 
 def _objects(database: Database, objects: ObjectStore, thorough: bool) -> Iterator[Finding]:
-    named = _named(database)
+    named = named_objects(database)
     missing = [sha256 for sha256 in named if not objects.has(sha256)]
     damaged = [sha256 for sha256 in named if sha256 not in missing and not objects.verify(sha256)] if thorough else []
     wrong = missing + damaged
@@ -150,84 +148,3 @@ def _objects(database: Database, objects: ObjectStore, thorough: bool) -> Iterat
         else f"{len(named):,} files, {'each with its sha256' if thorough else 'all there'}",
         remedy="restore them from a backup" if wrong else "",
     )
-
-
-def _named(database: Database) -> set[str]:
-    with database.read() as connection:
-        rows = connection.execute("SELECT object FROM dataset_versions UNION SELECT sha256 FROM artifacts").fetchall()
-    return {sha256 for (sha256,) in rows}
-
-
-class Leftover(Record, frozen=True, kw_only=True):
-    """What nothing names any more, or nobody finished."""
-
-    path: str
-    """Within the workspace."""
-    bytes: int
-    why: str
-
-
-def leftovers(home: Path, *, idle_s: float = IDLE_S) -> tuple[Leftover, ...]:
-    """What `clean` would remove: objects that no version and no run names, drafts that nobody finished. What was
-    written to within `idle_s` is left alone: somebody may be about to name it."""
-    database = Database(home / DATABASE, create=False)
-    try:
-        named = _named(database)
-        found = [
-            Leftover(path=str(file.relative_to(home)), bytes=_bytes(file), why="named by nothing")
-            for sha256, file in ObjectStore(home).all()
-            if sha256 not in named and _idle(file) > idle_s
-        ]
-        for draft in sorted((home / "tmp").glob("*")):
-            files = [draft, *draft.rglob("*")] if draft.is_dir() else [draft]
-            if min(map(_idle, files)) > idle_s:
-                size = sum(_bytes(file) for file in files)
-                found.append(Leftover(path=str(draft.relative_to(home)), bytes=size, why="never finished"))
-    except OSError as error:
-        raise file_trouble(error, f"look through {home}") from error
-    finally:
-        database.close()
-    return tuple(found)
-
-
-def clean(home: Path, *, idle_s: float = IDLE_S) -> int:
-    """Remove what is left over, and shrink the database; bytes given back."""
-    freed = 0
-    for each in leftovers(home, idle_s=idle_s):
-        path = home / each.path
-        freed += each.bytes
-        try:
-            if path.is_dir():
-                shutil.rmtree(path, ignore_errors=True)
-            else:
-                path.unlink(missing_ok=True)
-        except OSError as error:
-            raise file_trouble(error, f"remove {path}") from error
-    before = _size(home)
-    database = Database(home / DATABASE, create=False)
-    try:
-        database.shrink()
-    finally:
-        database.close()
-    return freed + max(0, before - _size(home))
-
-
-def _bytes(file: Path) -> int:
-    try:
-        found = file.lstat()
-    except FileNotFoundError:
-        return 0
-    return found.st_size if not file.is_dir() else 0
-
-
-def _idle(file: Path) -> float:
-    """Seconds since it was written; none where it has gone meanwhile."""
-    try:
-        return time.time() - file.stat().st_mtime
-    except FileNotFoundError:
-        return 0.0
-
-
-def _size(home: Path) -> int:
-    """Bytes of the database."""
-    return sum(_bytes(file) for file in (home / DATABASE, home / f"{DATABASE}-wal"))

@@ -32,6 +32,11 @@ def _older(path: Path) -> list[tuple[int, Path]]:
     return sorted(found)
 
 
+def log_files(path: Path) -> list[Path]:
+    """Every file of a log that is there."""
+    return [file for file in (*(older for _, older in _older(path)), path) if file.exists()]
+
+
 class LogWriter:
     """Appends what a command prints, in stretches of `segment` bytes."""
 

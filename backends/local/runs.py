@@ -346,7 +346,8 @@ class LocalRuns:
 
     def _seq(self, connection: sqlite3.Connection, run: str) -> int:
         seq = self._seqs.get(run)
-        if seq is None:
+        # A run may be purged meanwhile, and its seq then be another's.
+        if seq is None or connection.execute("SELECT id FROM runs WHERE seq = ?", (seq,)).fetchone() != (run,):
             if len(self._seqs) >= _SEQS:
                 self._seqs.clear()
             seq, name = run_rows.find(connection, run)

@@ -98,6 +98,7 @@ def _print_run(invocation: Invocation, found: Run) -> None:
             if found.source.commit
             else "",
             "note": found.note,
+            **_disk(invocation, found),
         }
     )
     metrics = [(name, found.metrics[name]) for name in in_order(found)]
@@ -125,6 +126,22 @@ def _print_run(invocation: Invocation, found: Run) -> None:
                     Col("sha256", lambda item: item.sha256[:12]),
                 ],
             )
+
+
+def _disk(invocation: Invocation, found: Run) -> dict[str, str]:
+    """What it takes on the disk, and what of it was removed."""
+    from backends.entities.holdings import ARTIFACTS_GONE, LOG_GONE
+
+    said = {}
+    if invocation.backend.retention is not None:
+        room = invocation.backend.retention.room(found.id)
+        if room is not None and room.bytes:
+            shared = f", {size(room.shared)} of it shared with others" if room.shared else ""
+            said["on disk"] = f"{size(room.bytes)}{shared}"
+    for name, tag in (("artifacts", ARTIFACTS_GONE), ("log", LOG_GONE)):
+        if tag in found.tags:
+            said[name] = f"removed {found.tags[tag]}"
+    return said
 
 
 override_option = click.option(
@@ -348,7 +365,7 @@ def metrics(invocation: Invocation, run_id: str, key: str | None, buckets: int, 
 @reason_option
 @click.pass_obj
 def delete(invocation: Invocation, run_ids: tuple[str, ...], reason: str, key: str) -> None:
-    """Put runs out of sight; restore brings them back."""
+    """Put runs out of sight; restore brings them back, until run purge or a policy removes them for good."""
     _each(invocation, run_ids, reason, key, "delete", "deleted")
 
 
@@ -531,5 +548,6 @@ def _say_started(started: Run) -> None:
 
 # The noun's further verbs, which are written on it.
 from console.cli import run_audit as _audit  # noqa: E402, F401
+from console.cli import run_purge as _purge  # noqa: E402, F401
 from console.cli import run_queue as _queue  # noqa: E402, F401
 from console.cli import run_reproduce as _reproduce  # noqa: E402, F401

@@ -22,7 +22,8 @@ import pytest
 from backends.entities import DatasetVersion
 from backends.local import open_local
 from backends.local.objects import ObjectStore
-from backends.local.probe import Health, clean, probe
+from backends.local.probe import Health, probe
+from tests.cleaning import clean
 from tests.terminal.terminal import Terminal
 
 ROOT = Path(__file__).parents[2]

@@ -26,6 +26,7 @@ PROTOCOLS = {
     "deployments": contract.DeploymentStore,
     "requests": contract.RequestQueue,
     "launcher": contract.Launcher,
+    "retention": contract.RetentionStore,
 }
 
 
