@@ -266,6 +266,8 @@ def _check(each: Going, held: RunHolding) -> None:
         raise Refused(f"{called} stays: {why}.")
     if each.part is Part.RUN and held.deleted_at is None:
         raise Refused(f"{called} stays: it is not deleted, or was restored.")
+    if each.part is not Part.RUN and held.deleted_at is not None:
+        raise Refused(f"{called} stays: the run was deleted meanwhile, and can be restored whole.")
 
 
 def _purge(connection: sqlite3.Connection, seq: int, held: RunHolding, mutation: Mutation) -> None:

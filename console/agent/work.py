@@ -20,6 +20,7 @@ from console.agent.launches import Launches
 from console.agent.protocol import Protocol
 from console.agent.recovery import reconcile_runs, take_over_requests
 from console.agent.registrations import Registrations
+from console.agent.retention import Retention
 from console.agent.retry import Backoff
 from console.agent.scorers import Scorers
 
@@ -60,6 +61,7 @@ class Agent:
             Part("scorers", self._scorers.step),
             Part("agent.json", self._announce),
             Part("protocol server", self._protocol.step),
+            Part("retention", Retention(backend, workspace, say).step),
         ]
         self._look_at = 0.0
         self._reconcile_at = 0.0

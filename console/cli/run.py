@@ -312,9 +312,13 @@ def stop(invocation: Invocation, run_id: str, reason: str, key: str) -> None:
 @click.pass_obj
 def logs(invocation: Invocation, run_id: str, follow: bool, tail: int) -> None:
     """What a run wrote."""
+    from backends.entities.holdings import LOG_GONE
     from console.cli.follow import read_log
 
-    read_log(invocation, find_run(invocation.need("runs"), run_id).id, follow=follow, tail=tail)
+    found = find_run(invocation.need("runs"), run_id)
+    if LOG_GONE in found.tags:
+        narrate(f"the log of {found.name} was removed {found.tags[LOG_GONE]}")
+    read_log(invocation, found.id, follow=follow, tail=tail)
 
 
 @run.command("metrics")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 
 from backends.contract import Backend, BackendError, Mutation, Refused
 from backends.entities.holdings import Freed, Part
@@ -12,14 +12,14 @@ from console.retention.policy import Limits
 from console.retention.rule import Plan, plan, purge_plan
 
 
-def preview(backend: Backend, limits: Limits) -> Plan:
-    """What would go. Reads only."""
+def preview(backend: Backend, limits: Limits, *, left_out: Collection[str] = ()) -> Plan:
+    """What would go. Reads only. `left_out` are things that a person takes out of it, each as `part:target`."""
     holdings = backend.need("retention").holdings()
     runs_too = any(
         each is not None for each in (limits.deleted_ms, limits.artifacts_ms, limits.logs_ms, limits.max_bytes)
     )
     kept = kept_runs(backend, limits) if holdings.runs and runs_too else {}
-    return plan(holdings, limits, time.time_ns() // 1_000_000, kept=kept)
+    return plan(holdings, limits, time.time_ns() // 1_000_000, kept=kept, left_out=left_out)
 
 
 def preview_purge(backend: Backend, runs: Iterable[str]) -> Plan:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 import msgspec
 
@@ -30,11 +30,22 @@ class Plan(Record, frozen=True, kw_only=True):
     """What a person should know of it, as sentences."""
 
 
-def plan(holdings: Holdings, limits: Limits, now: Millis, *, kept: Mapping[str, str] | None = None) -> Plan:
-    """`kept` says of further runs why they stay: the best ones, those of a sweep."""
-    task = _Task(holdings, kept or {}, limits)
+def plan(
+    holdings: Holdings,
+    limits: Limits,
+    now: Millis,
+    *,
+    kept: Mapping[str, str] | None = None,
+    left_out: Collection[str] = (),
+) -> Plan:
+    """`kept` says of further runs why they stay: the best ones, those of a sweep. `left_out` are single things that
+    stay, each as `part:target`."""
+    task = _Task(holdings, kept or {}, limits, left_out)
     for file in holdings.leftovers:
-        task.going.append(Going(part=Part.LEFTOVER, target=file.path, name=file.path, why=file.why, bytes=file.bytes))
+        if f"{Part.LEFTOVER}:{file.path}" not in left_out:
+            task.going.append(
+                Going(part=Part.LEFTOVER, target=file.path, name=file.path, why=file.why, bytes=file.bytes)
+            )
     for held in holdings.runs:
         if held.deleted_at is not None:
             if (told := _old(limits.deleted_ms, held.deleted_at, now, "deleted")) and not task.stays(held):
@@ -70,7 +81,10 @@ def purge_plan(holdings: Holdings, runs: Iterable[str]) -> Plan:
 
 
 class _Task:
-    def __init__(self, holdings: Holdings, kept: Mapping[str, str], limits: Limits) -> None:
+    def __init__(
+        self, holdings: Holdings, kept: Mapping[str, str], limits: Limits, left_out: Collection[str] = ()
+    ) -> None:
+        self._left_out = frozenset(left_out)
         self.holdings = holdings
         self.going: list[Going] = []
         self.kept: Counter[str] = Counter()
@@ -104,7 +118,7 @@ class _Task:
         return held.copies_bytes > 0 or any(file.owner or file.path not in STAYING for file in held.files)
 
     def take(self, part: Part, held: RunHolding, why: str, *, asked: bool = False) -> None:
-        if (part, held.run) in self._taken:
+        if (part, held.run) in self._taken or f"{part}:{held.run}" in self._left_out:
             return
         self._taken.add((part, held.run))
         stays = STAYING if part is Part.ARTIFACTS else ()
@@ -112,6 +126,8 @@ class _Task:
         self.going.append(Going(part=part, target=held.run, name=name, why=why, stays=stays, asked=asked))
 
     def take_data(self, ref: str, why: str) -> None:
+        if f"{Part.DATA}:{ref}" in self._left_out:
+            return
         self.going.append(Going(part=Part.DATA, target=ref, name=ref, why=why))
 
     def shrink_to(self, most: int) -> None:

@@ -225,3 +225,59 @@ def test_a_kill_at_any_step_leaves_nothing_dangling_and_the_next_one_ends_it(tmp
     purged = [each.target for each in backend.need("journal").page(limit=1000).items if each.action == "run.purge"]
     assert len(purged) == len(set(purged)) == 5, "each once"
     backend.close()
+
+
+FULL = """
+import json, os, sys, time
+from pathlib import Path
+from backends.contract import Mutation, Unreachable
+from backends.local import open_local
+from console.retention.apply import carry_out, preview
+from console.retention.policy import Limits
+
+home = Path(sys.argv[1])
+backend = open_local(home)
+runs = backend.need("runs")
+found = preview(backend, Limits(deleted_ms=0))
+given = {"parts": [each.part.value for each in found.going]}
+with open(home.parent / "ballast", "wb", buffering=0) as ballast:
+    try:
+        while True:
+            ballast.write(b"x" * 4096)
+    except OSError:
+        pass
+import msgspec
+alone = msgspec.structs.replace(found, going=found.going[-1:])
+long = Mutation("ann@box", "y" * 200_000)
+try:
+    carry_out(backend, alone, long)
+    given["alone"] = "done"
+except Unreachable as error:
+    given["alone"] = str(error)
+given["after"] = runs.count(deleted=True).value
+given["objects"] = len(list(home.glob("objects/*/*")))
+freed = carry_out(backend, found, long)
+given["gone"], given["bytes"] = freed.gone, freed.bytes
+given["left"] = runs.count(deleted=True).value
+print("GIVEN" + json.dumps(given))
+"""
+
+
+def test_on_a_full_disk_nothing_is_half_done_and_leftovers_make_the_room(home: Path, tmp_path: Path) -> None:
+    """The journal needs room for what it says; what nothing names needs none to go."""
+    with_runs(home)
+    (home / "tmp" / "draft").write_bytes(os.urandom(1_000_000))
+    age(home)
+    small = tmp_path / "small"
+    small.mkdir()
+    mount = f"mount -t tmpfs -o size=5m none {small} && cp -rp {home} {small}/ws"
+    command = ["unshare", "-rm", "sh", "-c", f'{mount} && exec {sys.executable} -c "$0" {small}/ws', FULL]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    if "GIVEN" not in done.stdout and ("ermission denied" in done.stderr or "not permitted" in done.stderr):
+        pytest.skip(f"nothing can be mounted here: {done.stderr.strip()}")
+    given = json.loads(done.stdout.partition("GIVEN")[2] or f'"{done.stderr[-900:]}"')
+    assert given["parts"] == ["leftover", "leftover", "run"]
+    assert "no space left" in given["alone"]
+    assert given["after"] == 1, "its row and its journal entry go together, or not at all"
+    assert (given["gone"], given["left"]) == (3, 0)
+    assert given["bytes"] >= 1_000_000

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import time
 from pathlib import Path
@@ -293,6 +294,25 @@ def test_a_file_that_goes_while_it_is_put_is_put_again(backend: Backend, monkeyp
     put(backend, run, "m", b"content")
     assert len(calls) == 2
     assert backend.need("artifacts").open(run, "m").read_bytes() == b"content"
+
+
+def test_beside_a_server_only_what_is_here_goes_and_the_rest_is_told(backend: Backend, home: Path) -> None:
+    folder = home / "runs" / ("ab" * 16)
+    folder.mkdir(parents=True)
+    (home / "remote.json").write_text("{}")
+    (home / "tmp" / "draft").write_bytes(b"x" * 10)
+    os.utime(home / "tmp" / "draft", (1, 1))
+    for path in (folder, home / "runs"):
+        os.utime(path, (1, 1))
+    found = preview(backend, ALL)
+    assert [each.target for each in found.going] == ["tmp/draft"], "the run of this folder is the server's"
+    assert "mlflow gc" in found.notes[0]
+    with pytest.raises(Refused, match="mlflow gc"):
+        preview_purge(backend, ["ab" * 16])
+    (home / "remote.json").unlink()
+    assert {each.target for each in preview(backend, ALL).going} == {"tmp/draft", f"runs/{'ab' * 16}"}
+    carry_out(backend, preview(backend, ALL), ANN)
+    assert not folder.exists()
 
 
 @pytest.mark.parametrize(
