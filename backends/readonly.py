@@ -43,6 +43,7 @@ CHANGING: Final[dict[str, frozenset[str]]] = {
             "log_params",
             "set_tags",
             "set_progress",
+            "hear",
             "add_inputs",
             "set_note",
             "delete",

@@ -97,3 +97,5 @@ class LaunchSpec(Record, frozen=True, kw_only=True):
     """Bytes of resident memory that its processes may take together; 0 for no limit."""
     nice: int = 0
     """0 to 19: how far it stands back behind other processes."""
+    sample_s: float | None = None
+    """Seconds between two samples of what machine and processes take; 0 for none. None: often at first, then less."""

@@ -87,6 +87,12 @@ class Run(Record, frozen=True, kw_only=True):
     """Why it ended as it did, in one line; empty when it finished well."""
     deleted_at: Millis | None = None
     note: str = ""
+    heard_at: Millis | None = None
+    """When it last said something by itself: a metric of its own, a parameter, how far it is, a line of output. None
+    where nobody knows."""
+    broken: dict[str, int] = {}
+    """Its metrics that are NaN or infinite, though they were finite before → the step from which on. A server that
+    keeps no such thing tells those that are so beyond step 0."""
 
 
 class MetricPoint(Record, frozen=True, kw_only=True):

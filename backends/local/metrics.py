@@ -49,7 +49,7 @@ def _append(connection: sqlite3.Connection, run: int, key: str, added: list[Metr
     # max() gives the first of equals; the last one said is the one that counts.
     last = next(point for point in reversed(added) if (point.step, point.at) == (last.step, last.at))
     known = connection.execute(
-        "SELECT step, at, tail FROM latest_metric WHERE run = ? AND key = ?", (run, key)
+        "SELECT step, at, tail, value, broke FROM latest_metric WHERE run = ? AND key = ?", (run, key)
     ).fetchone()
     tail = 0 if known is None else known[2]
     if tail + len(added) < CHUNK:
@@ -59,20 +59,36 @@ def _append(connection: sqlite3.Connection, run: int, key: str, added: list[Metr
         tail = _fold(connection, run, key, added)
     if known is None:
         connection.execute(
-            "INSERT INTO latest_metric (run, key, value, step, at, count, tail) VALUES (?, ?, ?, ?, ?, ?, ?)",
-            (run, key, last.value, last.step, last.at, len(added), tail),
+            "INSERT INTO latest_metric (run, key, value, step, at, count, tail, broke) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            (run, key, last.value, last.step, last.at, len(added), tail, _broke(None, None, added, last)),
         )
     elif (last.step, last.at) >= (known[0], known[1]):
         connection.execute(
-            "UPDATE latest_metric SET value = ?, step = ?, at = ?, count = count + ?, tail = ? "
+            "UPDATE latest_metric SET value = ?, step = ?, at = ?, count = count + ?, tail = ?, broke = ? "
             "WHERE run = ? AND key = ?",
-            (last.value, last.step, last.at, len(added), tail, run, key),
+            (last.value, last.step, last.at, len(added), tail, _broke(known[3], known[4], added, last), run, key),
         )
     else:
         connection.execute(
             "UPDATE latest_metric SET count = count + ?, tail = ? WHERE run = ? AND key = ?",
             (len(added), tail, run, key),
         )
+
+
+def _broke(value: float | None, broke: int | None, added: Sequence[MetricPoint], last: MetricPoint) -> int | None:
+    """From which step on the metric is not finite, though it was before; None while it is, or where it never was.
+
+    `value` and `broke` are what was known before `added` came, both None of a new metric; `last` is the latest of it.
+    """
+    if math.isfinite(last.value):
+        return None
+    was_finite = value is not None and math.isfinite(value)
+    for point in sorted(added, key=lambda point: (point.step, point.at)):
+        if math.isfinite(point.value):
+            was_finite, broke = True, None
+        elif was_finite and broke is None:
+            broke = point.step
+    return broke
 
 
 def _to_tail(connection: sqlite3.Connection, run: int, key: str, added: Sequence[MetricPoint]) -> None:

@@ -6,6 +6,7 @@ import time
 from typing import Final
 
 from backends.entities import LaunchSpec
+from backends.local.tree_usage import usage_of_descendants
 
 SAMPLE_S: Final = 0.5
 """How often memory is looked at: a process that takes a gigabyte in less can be over by that much."""
@@ -46,26 +47,10 @@ class LimitWatch:
             self.over = f"over its {_period(self._spec.max_seconds)}"
         if not self.over and self._spec.max_memory > 0 and now >= self._sample_at:
             self._sample_at = now + SAMPLE_S
-            taken = memory_of_descendants()
+            taken = usage_of_descendants().memory
             if taken > self._spec.max_memory:
                 self.over = f"over its {_size(self._spec.max_memory)} of memory: it took {_size(taken)}"
         return bool(self.over)
-
-
-def memory_of_descendants() -> int:
-    """Resident bytes of all processes below the calling one; pages that they share count for each.
-
-    A supervisor adopts the orphans of its command, so that nothing of a run is outside of this.
-    """
-    import psutil
-
-    total = 0
-    for process in psutil.Process().children(recursive=True):
-        try:
-            total += process.memory_info().rss
-        except psutil.Error:  # gone meanwhile
-            continue
-    return total
 
 
 def _period(seconds: float) -> str:

@@ -14,11 +14,13 @@ from backends.entities import DatasetInput, Progress, Run, RunStatus, Source
 
 _COLUMNS: Final = (
     "seq, id, name, experiment, status, created_at, created_by, started_at, ended_at, parent, engine, exit_code, "
-    "reason, deleted_at, note, source, progress"
+    "reason, deleted_at, note, source, progress, heard_at"
 )
 _SCOPES: Final = {"metrics": "latest_metric", "params": "params", "tags": "tags"}
 _NO_SOURCE: Final = Source()
 SHORTEST_ID: Final = 4
+HEARD_MS: Final = 500
+"""What comes sooner than this after a run's last word is not written down as a further one."""
 
 
 def find(connection: sqlite3.Connection, run: str) -> tuple[int, str]:
@@ -66,8 +68,18 @@ def gather(
                 dataset=read[0], version=read[1], digest=read[2], context=read[3], source_type=read[4], source=read[5]
             )
         )
+    broken: dict[int, dict[str, int]] = {}
+    for seq, key, step in connection.execute(
+        f"SELECT run, key, broke FROM latest_metric WHERE broke IS NOT NULL AND run IN ({marks})", tuple(seqs)
+    ):
+        broken.setdefault(seq, {})[key] = step
     return tuple(
-        _run(rows[seq], {scope: found.get(seq, {}) for scope, found in keyed.items()}, tuple(inputs.get(seq, ())))
+        _run(
+            rows[seq],
+            {scope: found.get(seq, {}) for scope, found in keyed.items()},
+            tuple(inputs.get(seq, ())),
+            broken.get(seq, {}),
+        )
         for seq in seqs
         if seq in rows
     )
@@ -105,7 +117,9 @@ def _keyed(
     return found
 
 
-def _run(row: tuple[Any, ...], keyed: dict[str, dict[str, Any]], inputs: tuple[DatasetInput, ...]) -> Run:
+def _run(
+    row: tuple[Any, ...], keyed: dict[str, dict[str, Any]], inputs: tuple[DatasetInput, ...], broken: dict[str, int]
+) -> Run:
     return Run(
         id=row[1],
         name=row[2],
@@ -123,10 +137,19 @@ def _run(row: tuple[Any, ...], keyed: dict[str, dict[str, Any]], inputs: tuple[D
         note=row[14],
         source=_NO_SOURCE if row[15] == "{}" else msgspec.json.decode(row[15], type=Source),
         progress=None if row[16] is None else msgspec.json.decode(row[16], type=Progress),
+        heard_at=row[17],
+        broken=broken,
         params=keyed["params"],
         metrics=keyed["metrics"],
         tags=keyed["tags"],
         inputs=inputs,
+    )
+
+
+def write_heard(connection: sqlite3.Connection, seq: int, at: int) -> None:
+    """The run said something. `at` is by the store's clock: what a client calls the time may be another machine's."""
+    connection.execute(
+        "UPDATE runs SET heard_at = ?1 WHERE seq = ?2 AND coalesce(heard_at, 0) <= ?1 - ?3", (at, seq, HEARD_MS)
     )
 
 

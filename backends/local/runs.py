@@ -9,6 +9,7 @@ from typing import Any, Final
 
 import msgspec
 
+from backends import system_metrics
 from backends.contract import START, Conflict, Count, Invalid, Mutation, Page, Refused
 from backends.entities import (
     DatasetInput,
@@ -95,9 +96,9 @@ class LocalRuns:
             raise Invalid(f"keys are of metrics, params or tags, not {scope!r}.", "scope")
         with self._database.read() as connection:
             rows = connection.execute(
-                "SELECT name FROM keys WHERE scope = ? AND runs > 0 AND name >= ? AND name < ? "
-                "ORDER BY runs DESC, name LIMIT ?",
-                (scope, prefix, prefix + "\U0010ffff", limit),
+                "SELECT name FROM keys WHERE scope = ?1 AND runs > 0 AND name >= ?2 AND name < ?3 "
+                "ORDER BY instr(name, ?4) = 1, runs DESC, name LIMIT ?5",
+                (scope, prefix, prefix + "\U0010ffff", system_metrics.SYSTEM, limit),
             )
             return tuple(name for (name,) in rows)
 
@@ -216,6 +217,7 @@ class LocalRuns:
                     "exit_code = NULL, reason = '' WHERE seq = ?",
                     (now(), seq),
                 )
+                run_rows.write_heard(connection, seq, now())
             return self._one(connection, seq)
 
     # ------------------------------------------------------------ what a run says
@@ -224,13 +226,17 @@ class LocalRuns:
         """Append to the course of metrics; steps may come in any order. NaN and infinities are kept."""
         if not points:
             return
-        for key in {point.key for point in points}:
+        keys = {point.key for point in points}
+        for key in keys:
             check_name("metric", key, "key")
         with self._database.write() as connection:
             try:
-                metrics.append(connection, self._seq(connection, run), points)
+                seq = self._seq(connection, run)
+                metrics.append(connection, seq, points)
             except OverflowError:
                 raise Invalid("a step or time is beyond 64 bits; nothing was logged.", "step") from None
+            if not all(map(system_metrics.is_system, keys)):
+                run_rows.write_heard(connection, seq, now())
 
     def log_params(self, run: str, params: dict[str, str]) -> None:
         """Add parameters. A parameter cannot change: a different value is Invalid."""
@@ -247,6 +253,7 @@ class LocalRuns:
                     )
             _add_pairs(connection, "params", seq, {key: value for key, value in params.items() if key not in known})
             run_rows.write_text(connection, seq)
+            run_rows.write_heard(connection, seq, now())
 
     def set_source(self, run: str, source: Source) -> None:
         with self._database.write() as connection:
@@ -260,10 +267,15 @@ class LocalRuns:
 
     def set_progress(self, run: str, progress: Progress) -> None:
         with self._database.write() as connection:
+            seq = self._seq(connection, run)
             connection.execute(
-                "UPDATE runs SET progress = ? WHERE seq = ?",
-                (msgspec.json.encode(progress).decode(), self._seq(connection, run)),
+                "UPDATE runs SET progress = ? WHERE seq = ?", (msgspec.json.encode(progress).decode(), seq)
             )
+            run_rows.write_heard(connection, seq, now())
+
+    def hear(self, run: str, at: Millis) -> None:
+        with self._database.write() as connection:
+            run_rows.write_heard(connection, self._seq(connection, run), at)
 
     def add_inputs(self, run: str, inputs: Sequence[DatasetInput]) -> None:
         with self._database.write() as connection:

@@ -8,7 +8,8 @@ What a query compiler may rely on:
 - `runs AS r`, one row a run; `r.seq` is the rowid that the other tables call `run`. Times are milliseconds.
   `r.duration` is milliseconds, NULL until the run has ended. A run out of sight has `deleted_at`; the caller adds
   `r.deleted_at IS NULL`.
-- `latest_metric (run, key, value …)`: `value` is NULL where the latest value is NaN, so comparing is false.
+- `latest_metric (run, key, value …)`: `value` is NULL where the latest value is NaN, so comparing is false. `broke` is
+  the step from which on it is not finite any more, NULL where it is, or never was.
 - `params` and `tags` `(run, key, value, number)`: `number` is the finite REAL that the text spells, else NULL.
   The index is `(key, number, value, run)`; an equality names both: `key = ? AND number IS NULL AND value = ?`.
 - `run_inputs (run, dataset, version, digest, context)`; what a tracking client said of the dataset besides is in
@@ -39,7 +40,7 @@ from backends.contract import Unreachable, Unsupported
 if TYPE_CHECKING:
     from sqlite_utils import Database
 
-VERSION: Final = 4
+VERSION: Final = 5
 """What this program reads and writes; stored as `PRAGMA user_version`."""
 
 _RUNS = """
@@ -373,6 +374,12 @@ def _served(db: Database) -> None:
     db.execute("PRAGMA user_version = 4")
 
 
+def _watched(db: Database) -> None:
+    for statement in _statements(_WATCHED):
+        db.execute(statement)
+    db.execute("PRAGMA user_version = 5")
+
+
 def _first(db: Database) -> None:
     for statement in _statements(_RUNS):
         db.execute(statement)
@@ -466,6 +473,12 @@ CREATE INDEX reports_subject ON reports (subject, kind, seq);
 CREATE INDEX reports_kind ON reports (kind, seq);
 """
 
+_WATCHED = """
+ALTER TABLE runs ADD COLUMN heard_at INTEGER;
+ALTER TABLE latest_metric ADD COLUMN broke INTEGER;
+CREATE INDEX latest_metric_broke ON latest_metric (run, key, broke) WHERE broke IS NOT NULL;
+"""
+
 
 _SERVED = """
 CREATE TABLE deployments (
@@ -499,6 +512,7 @@ def migrate(connection: sqlite3.Connection) -> None:
     migrations(name="0002 what tracking clients log")(_tracking)
     migrations(name="0003 what is known of data")(_examined)
     migrations(name="0004 what is served")(_served)
+    migrations(name="0005 what runs are watched by")(_watched)
     migrations.apply(Database(connection))
 
 

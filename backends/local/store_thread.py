@@ -16,6 +16,8 @@ from backends.local.settle import settle
 
 TICK_S = 0.5
 """Progress and stop wishes pass at most this often."""
+HEARD_MS = 5_000
+"""How often the store is told that the log grew: it has no other way to know that a run without metrics goes on."""
 LONGEST_PAUSE_S = 15.0
 PATIENCE_S = 300.0
 """How long a supervisor tries to tell the store of the end before it leaves that to the agent."""
@@ -31,6 +33,7 @@ class StoreThread(threading.Thread):
         note: Callable[[str], None],
         spool: SpoolWriter,
         wake: Callable[[], None],
+        written_at: Callable[[], int] = lambda: 0,
     ) -> None:
         super().__init__(name="store", daemon=True)
         self._folder = folder
@@ -38,6 +41,8 @@ class StoreThread(threading.Thread):
         self._note = note
         self._spool = spool
         self._wake = wake
+        self._written_at = written_at
+        self._heard_at = 0
         self._last = threading.Event()
         self._intake: ProgressIntake | None = None
         self._seen: object = None
@@ -62,6 +67,10 @@ class StoreThread(threading.Thread):
         intake = self._intake = self._intake or self._new_intake()
         while intake.step() and intake.backlog > BATCH:
             pass
+        written = self._written_at()
+        if written - self._heard_at >= HEARD_MS:
+            self._backend.need("runs").hear(self._folder.run, written)
+            self._heard_at = written
         seen = self._backend.changed()
         if seen != self._seen and not self.stop_wanted:
             if self._backend.need("runs").get(self._folder.run).status is RunStatus.STOPPING:

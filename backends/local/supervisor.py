@@ -30,6 +30,7 @@ from backends.local.run_limits import LimitWatch
 from backends.local.run_log import LogWriter
 from backends.local.settle import STORE_AWAY, Standing, now, settle, settle_abandoned, standing
 from backends.local.store_thread import StoreThread
+from backends.local.usage_thread import UsageThread
 
 LINGER_S = 2.0
 """How long processes that outlive the command may finish writing before they are ended."""
@@ -65,6 +66,8 @@ class Supervision:
         self.bad_lines = 0
         self.fail = ""
         self.limits = LimitWatch(spec)
+        self.written_at = 0
+        """When the command last wrote to its log, in milliseconds; 0 for not yet."""
         self.stopping_since: float | None = None
         self.told_by_signal = ""
         self.killed = False
@@ -80,7 +83,7 @@ class Supervision:
         """Start the command, serve it, write exit.json, tell the store."""
         self._hear()
         self.folder.reserve_exit()
-        store = StoreThread(self.folder, self.backend, self.log.note, self.spool, self._wake)
+        store = StoreThread(self.folder, self.backend, self.log.note, self.spool, self._wake, lambda: self.written_at)
         if self._may_start():
             # From here on the run has begun: without this file it would be started again.
             self.folder.write_meta(RunMeta(run=self.folder.run, supervisor=own_identity()))
@@ -101,9 +104,12 @@ class Supervision:
             self._write_meta(command)
             self.limits.begin()
             self._listen(command)
+            usage = UsageThread(self.folder, self.spec, self.spool, self.log.note)
             store.start()
+            usage.start()
             self._serve(command, store)
             assert command.ended is not None  # noqa: S101
+            usage.finish(command.ended)
             self._write_exit(*self._verdict(command.ended), command.ended)
         except BaseException as error:
             kill_run_processes(self.folder.run, (own_identity(),), reap=command.reap)
@@ -183,6 +189,7 @@ class Supervision:
         data = self._read(pipe)
         if data:
             self.log.write(data)
+            self.written_at = now()
 
     def _on_progress(self, pipe: int) -> None:
         data = self._read(pipe)

@@ -35,6 +35,7 @@ _POINTS: Final = 1_000
 _PAIRS: Final = 100
 _PAGE: Final = 25_000
 _PROGRESS_S: Final = 2.0
+_HEARD_MS: Final = 30_000
 _PARAM: Final = 6_000
 _TAG: Final = 8_000
 _SAMPLE: Final = 50
@@ -48,6 +49,7 @@ class MlflowRuns:
         self._experiments = experiments
         self._pages = pages
         self._told: dict[str, float] = {}
+        self._heard: dict[str, Millis] = {}
 
     # ------------------------------------------------------------ reading
 
@@ -293,6 +295,12 @@ class MlflowRuns:
             return
         self._told[run] = time.monotonic()
         self._tags(run, {names.PROGRESS: msgspec.json.encode(progress).decode()[:_TAG]})
+
+    def hear(self, run: str, at: Millis) -> None:
+        """At most every half minute."""
+        if at - self._heard.get(run, -_HEARD_MS) >= _HEARD_MS:
+            self._heard[run] = at
+            self._tags(run, {names.HEARD: str(at)})
 
     def add_inputs(self, run: str, inputs: Sequence[DatasetInput]) -> None:
         datasets = [_input(each) for each in inputs]

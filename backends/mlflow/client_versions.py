@@ -20,6 +20,7 @@ from backends.mlflow import decode
 from backends.mlflow.client_pages import RunPages
 from backends.mlflow.client_room import Room
 from backends.mlflow.client_sorting import SLOW_S
+from backends.system_metrics import own
 from backends.together import together
 
 PAGE: Final = 100
@@ -204,7 +205,7 @@ def _completed(version: ModelVersion, run: Run | None) -> ModelVersion:
         return version
     return msgspec.structs.replace(
         version,
-        metrics=run.metrics,
+        metrics=own(run.metrics),
         params=version.params or run.params,
         inputs=version.inputs or run.inputs,
         created_by=version.created_by or run.created_by,

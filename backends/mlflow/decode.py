@@ -28,6 +28,7 @@ from backends.entities import (
     Source,
 )
 from backends.mlflow import names
+from backends.system_metrics import is_system
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -39,7 +40,7 @@ _HIDDEN: Final = frozenset(
     {
         names.RUN_NAME, names.USER, names.NOTE, names.PARENT, names.SOURCE_NAME, names.COMMIT, names.BRANCH, names.REPO,
         names.STATUS, names.EXIT_CODE, names.REASON, names.ENGINE, names.STARTED, names.CREATED, names.PROGRESS,
-        names.SOURCE, names.SOURCE_TYPE, names.DELETED, names.KEY,
+        names.SOURCE, names.SOURCE_TYPE, names.DELETED, names.KEY, names.HEARD,
     }
 )  # fmt: skip
 """Tags that are fields of a run."""
@@ -136,6 +137,10 @@ def run(found: Json, experiment_name: str) -> Run:
         started = begun
     deleted = info.get("lifecycle_stage", "active") != "active"
     ended = integer(info.get("end_time")) if status.ended else None
+    metrics = points(data.get("metrics", ()))
+    progress = json_tag(tags.get(names.PROGRESS, ""), Progress)
+    said = [point.at for point in metrics if not is_system(point.key)]
+    heard = max((*said, integer(tags.get(names.HEARD)) or 0, 0 if progress is None else progress.at))
     return Run(
         id=str(info.get("run_id") or info.get("run_uuid", "")),
         name=str(info.get("run_name") or tags.get(names.RUN_NAME, "")),
@@ -146,13 +151,19 @@ def run(found: Json, experiment_name: str) -> Run:
         started_at=started,
         ended_at=ended or None,
         params=pairs(data.get("params", ())),
-        metrics={point.key: point.value for point in points(data.get("metrics", ()))},
+        metrics={point.key: point.value for point in metrics},
         tags={key: value for key, value in tags.items() if key not in _HIDDEN},
         inputs=tuple(map(dataset_input, found.get("inputs", {}).get("dataset_inputs", ()))),
         source=_source(tags),
         parent=tags.get(names.PARENT, ""),
         engine=tags.get(names.ENGINE, names.CLIENT),
-        progress=json_tag(tags.get(names.PROGRESS, ""), Progress),
+        progress=progress,
+        heard_at=heard or None,
+        broken={
+            point.key: point.step
+            for point in metrics
+            if point.step > 0 and not math.isfinite(point.value) and not is_system(point.key)
+        },
         exit_code=integer(tags.get(names.EXIT_CODE)) if status.ended else None,
         reason=tags.get(names.REASON, "") if status.ended else "",
         deleted_at=(integer(tags.get(names.DELETED)) or ended or created) if deleted else None,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from backends.system_metrics import is_system
 from console.cli.output import Col, gap, narrate, print_table
 from console.training.compare import Comparison, MetricRow
 from console.wording import number
@@ -16,7 +17,7 @@ def print_comparison(found: Comparison, *, everything: bool) -> None:
     """
     names = [f"{name} {run[:4]}" for name, run in zip(found.names, found.runs, strict=True)]
     parts: list[tuple[str, list[tuple[str, list[str]]]]] = [
-        ("metric", [(row.key, _metric(row)) for row in found.metrics if everything or len(set(row.values)) > 1]),
+        ("metric", [(row.key, _metric(row)) for row in found.metrics if everything or _tells(row)]),
         (
             "parameter",
             [(row.key, [_or_none(value) for value in row.values]) for row in found.params if everything or row.differs],
@@ -38,6 +39,11 @@ def print_comparison(found: Comparison, *, everything: bool) -> None:
         print_table(rows, columns)
     if not shown:
         narrate("these runs do not differ")
+
+
+def _tells(row: MetricRow) -> bool:
+    """What the machine did differs always, and says nothing of the models."""
+    return len(set(row.values)) > 1 and not is_system(row.key)
 
 
 def _metric(row: MetricRow) -> list[str]:

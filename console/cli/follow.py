@@ -7,13 +7,12 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-import msgspec
-
 from backends.entities import Progress, Run
 from console.cli.output import print_json, print_json_line, print_lines
 from console.cli.verb import Invocation, interruptible
 from console.safe import safe_text
 from console.training.find import find_run
+from console.training.flags import flags, with_flags
 from console.training.measured import SIDE, in_order
 from console.wording import bar, clock, number
 
@@ -96,7 +95,7 @@ def watch_run(invocation: Invocation, run_id: str) -> None:
     """The run, one line each time it changed, until it has ended."""
     runs = invocation.need("runs")
     run = find_run(runs, run_id).id
-    watch(invocation, lambda: runs.get(run), _run_line, until=lambda found: found.status.ended)
+    watch(invocation, lambda: runs.get(run), _run_line, until=lambda found: found.status.ended, document=with_flags)
 
 
 def watch(
@@ -105,20 +104,19 @@ def watch(
     line: Callable[[Any], str],
     *,
     until: Callable[[Any], bool] = lambda _: False,
+    document: Callable[[Any], Any] = lambda found: found,
 ) -> None:
     """JSON lines with `--json`, else a sentence a line; only when what was fetched is different."""
     wait = each_change(invocation)
-    last = b""
+    last: object = None
     with interruptible():
         while True:
             found = fetch()
-            encoded = msgspec.json.encode(found)
-            if encoded != last:
-                last = encoded
-                if invocation.json:
-                    print_json_line(found)
-                else:
-                    print_lines(line(found))
+            # A person is told what reads otherwise: a run that samples its machine is another one every few seconds.
+            told = document(found) if invocation.json else line(found)
+            if told != last:
+                last = told
+                (print_json_line if invocation.json else print_lines)(told)
             if until(found):
                 return
             wait()
@@ -126,7 +124,7 @@ def watch(
 
 def _run_line(found: Run) -> str:
     said = found.progress
-    parts = [found.status.value]
+    parts = [found.status.value, *(f"{each.flag}: {each.text}" for each in flags(found) if not found.status.ended)]
     if said is not None and not found.status.ended:
         if said.fraction is not None:
             parts.append(f"{bar(said.fraction)} {said.fraction * 100:.0f} %")

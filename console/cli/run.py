@@ -5,12 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 
 import click
+import msgspec
 
 from backends.entities import MetricBucket, Run
+from backends.system_metrics import is_system
 from console.cli.output import Col, gap, narrate, print_json, print_lines, print_record, print_table
 from console.cli.verb import Invocation, Noun, Verb, key_values, listing, parsed_query, reason_option
 from console.training.find import find_run
-from console.training.measured import headline, in_order
+from console.training.flags import flags, with_flags
+from console.training.measured import headline, in_order, taken
 from console.wording import age, duration, local_time, number, since, size
 
 
@@ -23,6 +26,10 @@ def _headline(item: Run) -> str:
     """The one metric that a narrow list shows."""
     name = headline(item)
     return f"{name} {number(item.metrics[name])}" if name else ""
+
+
+def _flags(item: Run) -> str:
+    return ", ".join(each.flag for each in flags(item))
 
 
 def _took(item: Run) -> str:
@@ -39,6 +46,7 @@ RUN_COLUMNS: list[Col[Run]] = [
     Col("status", lambda item: item.status, state=True),
     Col("age", lambda item: since(item.created_at), right=True),
     Col("metric", _headline),
+    Col("flags", _flags),
     Col("took", _took, right=True),
     Col("data", lambda item: " ".join(dict.fromkeys(f"{found.dataset}@{found.version}" for found in item.inputs))),
     Col("experiment", lambda item: item.experiment),
@@ -59,6 +67,8 @@ def list_(
 
     asked = parsed_query(query, where, sort, RUN_FIELDS)
     page = invocation.need("runs").page(asked, at=at, limit=limit, deleted=deleted)
+    if invocation.json:
+        page = msgspec.structs.replace(page, items=tuple(map(with_flags, page.items)))
     empty = "no run matches" if asked.where else "no runs yet; mlops-console run start RECIPE.toml starts one"
     invocation.show_page(page, RUN_COLUMNS, empty=empty)
 
@@ -75,7 +85,7 @@ def show(invocation: Invocation, run_id: str, watch: bool) -> None:
         watch_run(invocation, run_id)
         return
     found = find_run(invocation.need("runs"), run_id)
-    invocation.show(found, lambda: _print_run(invocation, found))
+    invocation.show(with_flags(found), lambda: _print_run(invocation, found))
 
 
 def _print_run(invocation: Invocation, found: Run) -> None:
@@ -85,12 +95,14 @@ def _print_run(invocation: Invocation, found: Run) -> None:
             "name": found.name,
             "experiment": found.experiment,
             "status": found.status,
+            **{str(each.flag): each.text for each in flags(found)},
             "reason": found.reason,
             "by": found.created_by,
             "created": local_time(found.created_at),
             "started": local_time(found.started_at),
             "ended": local_time(found.ended_at),
             "took": _took(found),
+            **dict(taken(found)),
             "exit code": found.exit_code,
             "parent": found.parent,
             "data": ", ".join(f"{item.dataset}@{item.version} {item.digest[:12]}" for item in found.inputs),
@@ -101,9 +113,11 @@ def _print_run(invocation: Invocation, found: Run) -> None:
             **_disk(invocation, found),
         }
     )
-    metrics = [(name, found.metrics[name]) for name in in_order(found)]
+    names = in_order(found)
     for title, values in (
-        ("metrics", metrics), ("params", sorted(found.params.items())), ("tags", sorted(found.tags.items())),
+        ("metrics", [(name, found.metrics[name]) for name in names if not is_system(name)]),
+        ("params", sorted(found.params.items())), ("tags", sorted(found.tags.items())),
+        ("system", [(name, found.metrics[name]) for name in names if is_system(name)]),
     ):  # fmt: skip
         if values:
             gap()

@@ -7,6 +7,7 @@ import msgspec
 from backends.contract import Backend, Invalid, Mutation, NotFound, Refused, all_pages
 from backends.entities import Artifact, DatasetInput, ModelFile, ModelVersion, Run, RunStatus, Signature
 from backends.mlmodel import Described, describe
+from backends.system_metrics import own
 from console.promotion.measures import TEST_COUNT_TAG, TEST_ROWS_TAG
 from console.training.measured import PRIMARY_TAG
 
@@ -73,7 +74,7 @@ def register_run(backend: Backend, run_id: str, model: str, mutation: Mutation) 
         signature=meta.signature if meta else described.signature,
         # One key for one run and one model, whoever asks: the agent and a person at once make one version.
         mutation=msgspec.structs.replace(mutation, key=f"model.register:{model}:{run.id}"),
-        metrics={**run.metrics, **(meta.test.metrics if meta else {})},
+        metrics={**own(run.metrics), **(meta.test.metrics if meta else {})},
         params=run.params,
         inputs=inputs,
         tags=tags,

@@ -40,6 +40,8 @@ class Command(msgspec.Struct, frozen=True, kw_only=True):
     max_memory: int = 0
     """Bytes; 0 for no limit, as with the seconds."""
     nice: int = 0
+    sample_s: float | None = None
+    """As `LaunchSpec.sample_s`."""
     retries: int = 0
     """How often it is started again when it failed."""
 
@@ -146,6 +148,7 @@ def start_command(
             LaunchSpec(
                 run=run.id, argv=command.argv, cwd=command.cwd, env=command.env, tracking=True,
                 max_seconds=command.max_seconds, max_memory=command.max_memory, nice=command.nice,
+                sample_s=command.sample_s,
             ),
             mutation,
         )  # fmt: skip

@@ -30,6 +30,7 @@ from console.toml_form import Places, check_keys, convert, did_you_mean, parse_t
 from console.training.command import looks_secret
 from console.training.sweep.space import Dimension, SweepPlan, wrong_plan
 from console.training.toml_text import param_text, to_toml, toml_value
+from console.training.watching import wrong_watching
 
 Value = str | int | float | bool
 WHAT: Final = "a command recipe"
@@ -84,6 +85,10 @@ class CommandRecipe(Record, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     register: str = ""
     """Name of the model to register what the run logged under."""
     note: str = ""
+    stalled_after: float | None = None
+    """Minutes without a metric, progress or output after which a run counts as stalled; 0 for never."""
+    system_metrics: bool | int | float = True
+    """What machine and processes take, as metrics of the run: not at all (`false`), or how many seconds apart."""
     retries: int = 0
     """How often a run that failed is started again; one that was stopped is not."""
     workdir: str = ""
@@ -262,6 +267,9 @@ def _check(recipe: CommandRecipe, places: Places) -> None:
     for name in recipe.env:
         if looks_secret(name):
             raise wrong("looks like a secret, and what is here is kept with the run; read it from a file.", "env", name)
+    watched = wrong_watching(recipe.stalled_after, recipe.system_metrics)
+    if watched is not None:
+        raise wrong(watched[1], watched[0])
     _check_limits(recipe, wrong)
     _check_sweep(recipe, wrong)
 

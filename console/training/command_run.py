@@ -20,9 +20,11 @@ from console.training.command import (
     start_command,
 )
 from console.training.command_recipe import CommandRecipe, fill, override_command_recipe, parse_command_recipe
+from console.training.flags import stalled_tag
 from console.training.job import RECIPE
 from console.training.measured import PRIMARY_TAG
 from console.training.toml_text import param_text
+from console.training.watching import sample_s
 
 ATTEMPT_TAG: Final = "console.retry"
 """`1 of 2`: which of the retries that its recipe allows a run is."""
@@ -63,7 +65,12 @@ def start_recipe(
         inputs = [DatasetInput(dataset=version.dataset, version=version.version, digest=version.digest)]
         path = str(datasets.path(version.ref))
     command = _command(recipe, path, os.environ if environ is None else environ, source)
-    given = {"console.register": recipe.register, PRIMARY_TAG: recipe.primary(), **(tags or {})}
+    given = {
+        "console.register": recipe.register,
+        PRIMARY_TAG: recipe.primary(),
+        **stalled_tag(recipe.stalled_after),
+        **(tags or {}),
+    }
     if failed:
         given[OVERRIDDEN_TAG] = mutation.reason
     run = start_command(
@@ -122,6 +129,7 @@ def _command(recipe: CommandRecipe, dataset: str, environ: Mapping[str, str], so
         max_seconds=recipe.limits.minutes * 60,
         max_memory=int(recipe.limits.memory_mb * 1_000_000),
         nice=recipe.limits.nice,
+        sample_s=sample_s(recipe.system_metrics),
         retries=recipe.retries,
     )
 

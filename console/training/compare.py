@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 
 from backends.entities import Record, Run
+from backends.system_metrics import SYSTEM, is_system
 from console.training.recipe import LOWER_IS_BETTER
 
 HIGHER_IS_BETTER = frozenset(
@@ -97,7 +98,7 @@ def _rows(tables: Sequence[dict[str, str]], *, ordered: bool = False) -> tuple[V
 
 def _metric(key: str, runs: Sequence[Run], baseline: int) -> MetricRow:
     values = tuple(run.metrics.get(key) for run in runs)
-    direction = None if key.startswith(("baseline.", "train.", "cv_sd.", "fold.")) else higher_is_better(key)
+    direction = None if key.startswith(("baseline.", "train.", "cv_sd.", "fold.", SYSTEM)) else higher_is_better(key)
     known = [value for value in values if value is not None and not math.isnan(value)]
     best: tuple[int, ...] = ()
     if direction is not None and len(known) > 1 and len(set(known)) > 1:
@@ -114,5 +115,5 @@ def _difference(value: float | None, held: float | None) -> float | None:
     return value - held
 
 
-def _order(key: str, primary: str) -> tuple[bool, bool, str]:
-    return (key != primary, "." in key, key)
+def _order(key: str, primary: str) -> tuple[bool, bool, bool, str]:
+    return (key != primary, is_system(key), "." in key, key)

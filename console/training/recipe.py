@@ -20,6 +20,7 @@ from console.toml_form import did_you_mean, parse_toml, read_toml
 from console.training.audit.rules import AuditRules, wrong_rule
 from console.training.sweep.space import Dimension, SweepPlan, wrong_plan
 from console.training.toml_text import param_text, to_toml, toml_value
+from console.training.watching import wrong_watching
 
 CLASSIFICATION_METRICS = ("auc", "log_loss", "accuracy", "brier", "f1")
 REGRESSION_METRICS = ("rmse", "mae", "r2")
@@ -98,6 +99,10 @@ class Recipe(Record, frozen=True, kw_only=True, forbid_unknown_fields=True):
     register: str = ""
     """Name of the model to register the result under."""
     note: str = ""
+    stalled_after: float | None = None
+    """Minutes without a metric, progress or output after which a run counts as stalled; 0 for never."""
+    system_metrics: bool | int | float = True
+    """What machine and processes take, as metrics of the run: not at all (`false`), or how many seconds apart."""
     split: Split = Split()
     preprocess: Preprocess = Preprocess()
     metrics: MetricChoice = MetricChoice()
@@ -302,6 +307,9 @@ def _check_values(recipe: Recipe, place: _Place) -> None:
                     path,
                     f"{name!r} is not a metric of {recipe.task}{did_you_mean(name, valid)} Valid: {', '.join(valid)}.",
                 )
+    trouble = wrong_watching(recipe.stalled_after, recipe.system_metrics)
+    if trouble is not None:
+        raise wrong(*trouble)
     trouble = wrong_rule(recipe.audit)
     if trouble is not None:
         raise wrong(f"audit.{trouble[0]}", trouble[1])

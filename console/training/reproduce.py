@@ -18,6 +18,7 @@ import msgspec
 
 from backends.contract import Backend, Invalid, Mutation, NotFound, Refused
 from backends.entities import CheckResult, GateStatus, Record, Report, Run, RunStatus
+from backends.system_metrics import own
 from console.training.command import Command, command_of, start_command
 from console.training.command_run import texts_of
 from console.training.origin import DIFF
@@ -112,7 +113,7 @@ def compare_runs(
     if not again.status.ended:
         raise Invalid(f"run {again.name} ({again.id[:4]}) is {again.status.value}; compare it when it has ended", "run")
     results = [] if again.status is RunStatus.FINISHED else [_part("run", FAIL, again.status.value, again.reason)]
-    results += _metrics(original.metrics, again.metrics, tolerance)
+    results += _metrics(own(original.metrics), own(again.metrics), tolerance)
     results += [each for each in plan(backend, original).parts if each.status is not PASS]
     status = (
         FAIL if any(e.status is FAIL for e in results) else WARN if any(e.status is WARN for e in results) else PASS

@@ -18,10 +18,12 @@ from console.training.command import THREADS, command_of, keep_texts, start_comm
 from console.training.command_recipe import is_command, parse_command_recipe
 from console.training.command_run import RETRY_TAG, start_recipe, texts_of
 from console.training.feature_set import pin_features
+from console.training.flags import stalled_tag
 from console.training.job import RECIPE, Job
 from console.training.measured import PRIMARY_TAG
 from console.training.origin import DIFF, capture_origin
 from console.training.recipe import check_columns, flat_params, override_recipe, parse_recipe
+from console.training.watching import sample_s
 
 REGISTER_TAG = "console.register"
 
@@ -67,7 +69,12 @@ def start_run(
     job = Job(
         dataset=version.dataset, version=version.version, digest=version.digest, path=str(datasets.path(version.ref))
     )
-    given = {REGISTER_TAG: recipe.register, PRIMARY_TAG: recipe.primary(), **(tags or {})}
+    given = {
+        REGISTER_TAG: recipe.register,
+        PRIMARY_TAG: recipe.primary(),
+        **stalled_tag(recipe.stalled_after),
+        **(tags or {}),
+    }
     if failed:
         given[OVERRIDDEN_TAG] = mutation.reason
     run: Run = runs.create(
@@ -94,6 +101,7 @@ def start_run(
                 argv=(sys.executable, "-m", "console.training.worker"),
                 env=worker_environment(launcher.capacity().slots, recipe.seed),
                 files={RECIPE: text, "job.json": msgspec.json.encode(job).decode()},
+                sample_s=sample_s(recipe.system_metrics),
             ),
             mutation,
         )

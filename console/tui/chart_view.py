@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+from backends.system_metrics import is_system
 from console.tui.axes import Across, x_text
 
 SMOOTHINGS = (0.0, 0.6, 0.9, 0.99)
@@ -79,3 +81,9 @@ class View:
                 low, high = round(low), round(high)
             parts.append(f"{x_text(low, self.across)} … {x_text(high, self.across)}")
         return " · ".join(parts)
+
+
+def view_of(views: Mapping[str, View], metric: str) -> View:
+    """How a metric is looked at: as it was left, else over its steps; what the machine does over time, where it meets
+    the others."""
+    return views.get(metric) or View(across=Across.ELAPSED if is_system(metric) else Across.STEP)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
-from console.tui.chart_view import PAN, ZOOM, View
+from console.tui.chart_view import PAN, ZOOM, View, view_of
 
 if TYPE_CHECKING:
     from console.tui.chart import Chart
@@ -43,7 +43,7 @@ def turn(owner: Charted, what: str) -> None:
     if what == "crosshair":
         chart.read()
         return
-    view, extent = owner.views.get(metric, View()), owner.chart_extent()
+    view, extent = view_of(owner.views, metric), owner.chart_extent()
     if what == "log":
         owner.views[metric] = view.with_log()
     elif what == "smooth":
@@ -59,5 +59,5 @@ def turn(owner: Charted, what: str) -> None:
         else:
             owner.views[metric] = view.panned(extent, PAN if what == "right" else -PAN)
     owner.redraw()
-    if owner.views.get(metric, View()).window != view.window:
+    if view_of(owner.views, metric).window != view.window:
         owner.look_closer()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from backends.system_metrics import is_system
 from console.safe import cell_length, safe_text
 from console.training.measured import SIDE
 from console.tui import ink, state
@@ -42,9 +43,14 @@ def comparison_lines(found: Comparison, runs: list[Run], first: int = 0) -> list
     same = [row for row in found.params if not row.differs]
     if same:
         lines += _values("THE SAME PARAMETERS", same, (), widths, shown)
-    if len(main) < len(found.metrics):
-        lines += [Line([("", "")]), Line([(" OTHER METRICS", "head"), ("   training, baseline, folds", "dim")])]
-        lines += [_metric_line(row, widths, shown) for row in found.metrics if row not in main]
+    side = [row for row in found.metrics if row.key.startswith(SIDE)]
+    for title, note, rows in (
+        ("OTHER METRICS", "training, baseline, folds", [row for row in side if not is_system(row.key)]),
+        ("SYSTEM", "machine and processes", [row for row in side if is_system(row.key)]),
+    ):
+        if rows:
+            lines += [Line([("", "")]), Line([(f" {title}", "head"), (f"   {note}", "dim")])]
+            lines += [_metric_line(row, widths, shown) for row in rows]
     return lines
 
 

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from backends.entities import ModelVersion, Run, RunStatus
 from backends.query import And, Compare, Has, In, Key, Node, Not, Or, Query
+from console.training.flags import flags
 from console.training.measured import shared_order
 from console.tui.columns import Column, Tone, metric
 from console.tui.state import state_of
@@ -18,8 +19,11 @@ PARAMS = 4
 
 
 def status_cell(run: Run) -> str:
-    """`● finished`, or how far it is while it runs."""
+    """`● finished`, or how far it is while it runs, or what is wrong with it."""
     glyph = state_of(run.status).glyph
+    worst = next(iter(flags(run)), None) if run.status is RunStatus.RUNNING else None
+    if worst is not None:
+        return f"{state_of(worst.flag).glyph} {worst.flag}"
     if run.status is RunStatus.RUNNING and run.progress is not None and run.progress.fraction is not None:
         return f"{glyph} {run.progress.fraction * 100:.0f} %"
     return f"{glyph} {run.status}"
@@ -27,7 +31,8 @@ def status_cell(run: Run) -> str:
 
 def status_tone(run: Run) -> Tone:
     """Colour for what is not as it should be, or moves; a finished run needs none."""
-    tone = state_of(run.status).tone
+    worst = next(iter(flags(run)), None) if run.status is RunStatus.RUNNING else None
+    tone = state_of(run.status if worst is None else worst.flag).tone
     return "" if tone == "good" else tone  # type: ignore[return-value]
 
 

@@ -6,8 +6,10 @@ import time
 from collections.abc import Sequence
 
 from backends.entities import Artifact, Run, RunStatus
+from backends.system_metrics import SYSTEM, is_system
 from console.safe import safe_lines, safe_text
-from console.training.measured import in_order
+from console.training.flags import RunFlag, flags
+from console.training.measured import in_order, taken
 from console.tui import ink, state
 from console.tui.columns import metric
 from console.tui.describing import hidden_line, own_tags
@@ -34,9 +36,12 @@ def run_lines(
     lines += [Line(spans) for spans in progress_spans(run, width)]
     if waits and run.status is RunStatus.QUEUED:
         lines += wrapped(safe_text(f"waits: {waits}", 500), width, "dim")
+    for each in flags(run, now):
+        lines += [Line(spans) for spans in flag_spans(each, width)]
     if run.reason:
         lines += wrapped(safe_text(run.reason, 2000), width, "" if run.status is RunStatus.FINISHED else "bad")
-    lines += _pairs("metrics", [(name, metric(run.metrics[name])) for name in in_order(run)], width)
+    names = in_order(run)
+    lines += _pairs("metrics", [(name, metric(run.metrics[name])) for name in names if not is_system(name)], width)
     lines += _pairs("params", sorted(run.params.items()), width)
     lines.append(_BLANK)
     for used in run.inputs:
@@ -52,6 +57,7 @@ def run_lines(
     lines.append(_fact("started", f"{local_time(started)}, {ago(started, now)}", width))
     if run.ended_at is not None:
         lines.append(_fact("took", duration((run.ended_at - started) / 1000), width))
+    lines += [_fact(name, value, width) for name, value in taken(run)]
     lines.append(_fact("by", f"{run.created_by or NOTHING} on {run.engine}", width))
     lines.append(_fact("experiment", run.experiment, width))
     if run.exit_code:
@@ -61,6 +67,8 @@ def run_lines(
     lines.append(_fact("id", run.id, width))
     if artifacts:
         lines += _pairs("artifacts", [(one.path, size(one.bytes)) for one in artifacts], width)
+    system = [(name.removeprefix(SYSTEM), metric(run.metrics[name])) for name in names if is_system(name)]
+    lines += _pairs("system", system, width)
     tags, hidden = own_tags(run.tags, everything=everything)
     lines += _pairs("tags", tags, width)
     if hidden:
@@ -86,6 +94,13 @@ def progress_spans(run: Run, width: int) -> list[list[ink.Span]]:
     if words:
         found.append([(words, "")])
     return found
+
+
+def flag_spans(flag: RunFlag, width: int) -> list[list[ink.Span]]:
+    """`◐ stalled: no metric, progress or output for 20 m`, in as many lines as it takes."""
+    sign, tone = state.span(flag.flag)
+    first, *rest = wrapped(safe_text(flag.text, 500), max(20, width - len(sign) - 2))
+    return [[(f"{sign}: ", tone), *first.spans], *(list(line.spans) for line in rest)]
 
 
 _BLANK = Line([("", "")])

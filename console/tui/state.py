@@ -33,6 +33,9 @@ STATES: dict[str, State] = {
     "failed": FAILED,
     "stopped": QUIET,
     "lost": STALE,
+    # what is wrong with a run under way
+    "stalled": STALE,
+    "NaN": FIRING,
     # requests
     "waiting": QUEUED,
     "claimed": RUNNING,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import random
+import time
 
 import pytest
 
@@ -154,3 +155,15 @@ def test_single_points_add_up(runs: RunStore, run: str) -> None:
     log(runs, run, list(range(300)), size=1)
     series = runs.series(run, "loss")
     assert [bucket.last for bucket in series.buckets] == [float(step) for step in range(300)]
+
+
+def test_a_line_of_output_is_heard_and_samples_of_the_machine_are_not(runs: RunStore, ann: Mutation) -> None:
+    run = runs.create(name="a", mutation=ann).id
+    runs.start(run)
+    at = time.time_ns() // 1_000_000
+    runs.log_points(run, [MetricPoint(key="system/run_processes", value=1.0, at=at)])
+    assert runs.get(run).heard_at is None
+    runs.hear(run, at + 60_000)
+    assert runs.get(run).heard_at == at + 60_000
+    runs.log_points(run, [MetricPoint(key="loss", value=1.0, step=1, at=at + 90_000)])
+    assert (runs.get(run).heard_at or 0) >= at + 60_000

@@ -136,3 +136,30 @@ async def test_baseline_is_chosen_by_key_and_the_comparison_goes_to_a_file(tmp_p
         await press(app, pilot, "ctrl+u", *str(target), "enter")
         await until(app, pilot, "3 runs compared")
         assert "difference,loss,yes" in target.read_text()
+
+
+async def test_what_the_machine_did_is_walked_to_after_the_metrics_and_drawn_over_time(tmp_path: Path) -> None:
+    here = session(tmp_path)
+    run = trained(here.backend, "one", steps=30)
+    names = ("system/cpu_utilization_percentage", "system/run_memory_usage_megabytes")
+    here.backend.need("runs").log_points(
+        run.id, [MetricPoint(key=key, value=step, step=step, at=1_000 * step + 1) for step in range(9) for key in names]
+    )
+    async with on_stage(here, (200, 40)) as (app, pilot):
+        await opened(app, pilot, "loss")
+
+        def titles() -> list[str]:
+            charts = (app.screen.query_one(f"#run-chart-{at}", Chart) for at in range(3))
+            return [chart.plotted.title for chart in charts if chart.display and chart.plotted]
+
+        assert titles() == ["loss", "other"], "nothing of the machine beside the run's own"
+        await press(app, pilot, "m")
+        await app.idle()
+        assert titles() == ["other", "loss"]
+        await press(app, pilot, "m")
+        await app.idle()
+        await until(app, pilot, "system/cpu_utilization_percentage  time")
+        assert titles() == list(names), "a group of its own"
+        await press(app, pilot, "m", "m")
+        await app.idle()
+        assert titles()[0] == "loss"

@@ -1,9 +1,10 @@
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
-from backends.entities import Alert, AlertState, Monitor
-from tests.terminal.stage import add_run, add_version, by, on_stage, screen, session, until
+from backends.entities import Alert, AlertState, MetricPoint, Monitor
+from tests.terminal.stage import add_run, add_version, by, on_stage, press, screen, session, until
 
 
 def add_monitor(backend, *alerts: tuple[str, str]) -> None:
@@ -77,3 +78,21 @@ async def test_a_new_workspace_says_what_to_press_next(tmp_path: Path) -> None:
         app.ask_again()
         await app.idle()
         assert "Press 5" not in screen(app)
+
+
+async def test_a_stuck_run_needs_somebody_until_it_moves_on(tmp_path: Path) -> None:
+    opened = session(tmp_path)
+    runs = opened.backend.need("runs")
+    run = runs.create(name="trial", mutation=by(), tags={"console.stalled_after": "0.0001"})
+    runs.start(run.id)
+    runs.log_points(run.id, [MetricPoint(key="loss", value=value, step=at) for at, value in enumerate((1.0, math.nan))])
+    async with on_stage(opened) as (app, pilot):
+        text = await until(app, pilot, "◌ stalled  trial")
+        assert "▲ NaN      trial            loss is NaN since step 1" in text
+        assert text.index("NEEDS YOU") < text.index("▲ NaN") < text.index("RUNNING")
+        await press(app, pilot, "3")
+        await until(app, pilot, "▲ NaN")
+        await press(app, pilot, "1")
+        runs.set_tags(run.id, {"console.stalled_after": "30"}, by())
+        runs.log_points(run.id, [MetricPoint(key="loss", value=0.5, step=2)])
+        await until(app, pilot, "nothing: no alert is firing")

@@ -20,6 +20,7 @@ from backends.local.process_identity import is_alive
 from backends.local.process_tree import kill_run_processes, run_processes
 from backends.local.run_folder import RunFolder
 from backends.local.settle import Standing, settle_abandoned, standing
+from backends.system_metrics import own
 
 ME = Mutation("someone@somewhere", "enough seen")
 
@@ -139,7 +140,7 @@ def test_malformed_progress_is_counted_and_named_and_the_rest_is_kept(bench: Ben
         'f.write(\'{"metrics": {"auc": 0.7}, "step": 1}\')'
     )
     run, log = bench.finish(sys.executable, "-c", code)
-    assert (run.status, run.metrics) == (RunStatus.FINISHED, {"auc": 0.7})
+    assert (run.status, own(run.metrics)) == (RunStatus.FINISHED, {"auc": 0.7})
     assert "progress line 'nonsense 0' not understood" in log
     assert "30 progress lines were not understood" in log
     ended = RunFolder.of(bench.workspace, run.id).exit()
@@ -155,7 +156,7 @@ def test_ten_thousand_points_arrive_in_order_and_complete(bench: Bench) -> None:
     run, _ = bench.finish(sys.executable, "-c", code)
     series = bench.runs.series(run.id, "loss", buckets=10)
     assert series.count == 10_000
-    assert run.metrics == {"loss": 9999.0}
+    assert own(run.metrics) == {"loss": 9999.0}
 
 
 def test_a_process_that_the_command_leaves_running_ends_with_it(bench: Bench) -> None:
@@ -304,7 +305,7 @@ def test_a_store_that_is_held_delays_the_end_and_loses_nothing(bench: Bench) -> 
     holder.close()
     assert supervisor.wait(30) == 0
     run = bench.runs.get(folder.run)
-    assert (run.status, run.exit_code, run.metrics) == (RunStatus.FAILED, 3, {"auc": 0.7})
+    assert (run.status, run.exit_code, own(run.metrics)) == (RunStatus.FAILED, 3, {"auc": 0.7})
     assert bench.runs.series(run.id, "auc").count == 1
 
 

@@ -17,6 +17,7 @@ from backends.mlflow.server.filters import query, read_filter, read_order
 from backends.mlflow.server.room import Room
 from backends.mlmodel import Described, describe
 from backends.query import VERSION_FIELDS
+from backends.system_metrics import own
 
 _STAGES: Final = {"none": "None", "staging": "Staging", "production": "Production", "archived": "Archived"}
 
@@ -118,7 +119,7 @@ def _facts(room: Room, run: str, logged: str, told: _Record | None) -> dict[str,
     if run:
         try:
             found = room.backend.need("runs").get(run)
-            metrics, params, inputs = dict(found.metrics), dict(found.params), found.inputs
+            metrics, params, inputs = own(found.metrics), dict(found.params), found.inputs
         except NotFound:
             pass  # MLflow lets a version name a run of another place
     if logged:

@@ -17,6 +17,7 @@ from console.training.command import inherited, keep_texts
 from console.training.command_recipe import CommandRecipe, is_command
 from console.training.command_run import program_of, settled
 from console.training.feature_set import pin_features
+from console.training.flags import stalled_tag
 from console.training.job import RECIPE
 from console.training.measured import PRIMARY_TAG
 from console.training.recipe import check_columns, flat_params
@@ -82,7 +83,12 @@ def start_sweep(
         name=name or f"{recipe.name or (version.dataset if version else 'command')} sweep",
         experiment=recipe.experiment,
         params={key: value for key, value in params.items() if key not in recipe.sweep.space},
-        tags={SWEEP: "1", PRIMARY_TAG: recipe.primary(), **({RESUMES: resumes.id} if resumes else {})},
+        tags={
+            SWEEP: "1",
+            PRIMARY_TAG: recipe.primary(),
+            **stalled_tag(0.0),
+            **({RESUMES: resumes.id} if resumes else {}),
+        },
         inputs=[]
         if version is None
         else [DatasetInput(dataset=version.dataset, version=version.version, digest=version.digest)],

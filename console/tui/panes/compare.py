@@ -10,11 +10,12 @@ from textual.widget import Widget
 
 from backends.contract import Backend, BackendError
 from backends.entities import MetricSeries, Run
+from backends.system_metrics import is_system
 from console.training.compare import compare
 from console.training.measured import shared_order
 from console.tui.actions import ACTIONS, shown_key
 from console.tui.chart import Chart
-from console.tui.chart_view import Extent, View
+from console.tui.chart_view import Extent, View, view_of
 from console.tui.charting import turn
 from console.tui.comparing import comparison_lines
 from console.tui.course import Series, course, steps_of
@@ -68,7 +69,8 @@ class Overlay(Widget):
         self._runs = tuple(runs[:DRAWN])
         self._left_out = len(runs) - len(self._runs)
         main = shared_order(runs)
-        self._metrics = [*main, *sorted({key for run in runs for key in run.metrics} - set(main))]
+        others = {key for run in runs for key in run.metrics} - set(main)
+        self._metrics = [*main, *sorted(others, key=lambda key: (is_system(key), key))]
         self._at = -1
         self.views: dict[str, View] = {}
         self._courses: Courses = ()
@@ -97,7 +99,7 @@ class Overlay(Widget):
         found = self.charted()
         if found is None:
             return None
-        lines = self._lines(self._courses, self.views.get(found[0], View()))
+        lines = self._lines(self._courses, view_of(self.views, found[0]))
         ends = [(line.points[0][0], line.points[-1][0]) for line in lines if line.points]
         return (min(low for low, _ in ends), max(high for _, high in ends)) if ends else None
 
@@ -108,6 +110,8 @@ class Overlay(Widget):
             return
         start = (self._at + 1) % len(self._metrics)
         tried = self._metrics[start : start + LOOKED_AT] if first else self._metrics[start : start + 1]
+        if first:
+            tried = [key for key in tried if not is_system(key)]
 
         def take(found: Any, error: Exception | None) -> None:
             if isinstance(error, BackendError | OSError) or found is None:
@@ -129,7 +133,7 @@ class Overlay(Widget):
 
     def look_closer(self) -> None:
         found = self.charted()
-        view = self.views.get(found[0], View()) if found else View()
+        view = view_of(self.views, found[0]) if found else View()
         if found is None or view.window is None or self._backend.features.page_limit:
             return  # a server sends whole courses
         courses, window = self._courses, view.window
@@ -150,7 +154,7 @@ class Overlay(Widget):
         if not self._courses:
             return
         key = self._courses[0][1].key
-        view = self.views.get(key, View())
+        view = view_of(self.views, key)
         courses = self._courses
         if self._closer is not None:
             looked, closer = self._closer

@@ -18,6 +18,8 @@ from backends.entities import (
 )
 from console.monitoring.severity import alert_word
 from console.safe import safe_text
+from console.training.flags import flagged, flags
+from console.training.measured import headline
 from console.tui import ink, state
 from console.tui.hints import hint_lines
 from console.tui.journal_change import change
@@ -158,6 +160,19 @@ def _needs(seen: Seen, width: int) -> list[Line]:
                 entry,
             )
         )
+    for run, flag in flagged(seen.running, seen.at):
+        lines.append(
+            Line(
+                [
+                    state.span(flag.flag, f"{flag.flag:<8}"),
+                    (" " + ink.fit(safe_text(run.name or run.id[:8]), 16) + " ", ""),
+                    (safe_text(flag.text, max(20, width - 44)), ""),
+                    (f"  {age(run.started_at, seen.at)}", "dim"),
+                ],
+                f"{flag.flag}:{run.id}",
+                run,
+            )
+        )
     for run in seen.broken:
         lines.append(
             Line(
@@ -172,7 +187,9 @@ def _needs(seen: Seen, width: int) -> list[Line]:
             )
         )
     if len(lines) == 1:
-        lines.append(Line([("   ", ""), state.span("ok", "nothing: no alert is firing, no run failed today")]))
+        lines.append(
+            Line([("   ", ""), state.span("ok", "nothing: no alert is firing, no run is stuck or failed today")])
+        )
     return [*lines, _BLANK]
 
 
@@ -256,6 +273,8 @@ def _running_spans(run: Run, seen: Seen, width: int) -> list[ink.Span]:
         (f" {safe_text(run.id[:4])}  ", "dim"),
         (ink.fit(safe_text(run.name or run.id), 22) + " ", ""),
     ]
+    for flag in flags(run, seen.at):
+        spans += [state.span(flag.flag), ("  ", "")]
     if run.status is not RunStatus.RUNNING:
         spans += [state.span(run.status), (f"  {age(run.created_at, seen.at)}", "dim")]
         return spans
@@ -268,8 +287,9 @@ def _running_spans(run: Run, seen: Seen, width: int) -> list[ink.Span]:
             (f"{bar(progress.fraction, 24 if width >= 100 else 10)} {progress.fraction * 100:3.0f} %   ", "accent")
         )
     spans.append((ink.fit(safe_text(progress.stage), 16) + "  ", ""))
-    for key, value in list(run.metrics.items())[:1]:
-        spans.append((f"{safe_text(key, 12)} {number(value, 3)}   ", ""))
+    key = headline(run)
+    if key:
+        spans.append((f"{safe_text(key, 12)} {number(run.metrics[key], 3)}   ", ""))
     if progress.rate:
         spans.append((f"{safe_text(progress.rate, 14)}   ", "dim"))
     if progress.eta_s is not None:

@@ -13,9 +13,10 @@ from textual.widget import Widget
 
 from backends.contract import Backend, Unsupported
 from backends.entities import Artifact, MetricSeries, Run, RunStatus
+from backends.system_metrics import is_system
 from console.training.measured import in_order
 from console.tui.chart import Chart
-from console.tui.chart_view import Extent, View
+from console.tui.chart_view import Extent, View, view_of
 from console.tui.course import course, steps_of
 from console.tui.courses import WIDTHS, Courses
 from console.tui.fetch import Answer, Fetcher
@@ -267,7 +268,7 @@ class RunDetail(Widget):
             chart = self.query_one(f"#run-chart-{at}", Chart)
             if at < len(look.series):
                 series = look.series[at]
-                view = self.views.get(series.key, View())
+                view = view_of(self.views, series.key)
                 closer = look.closer.get(series.key)
                 if closer is not None and (closer[0].window, closer[0].across) == (view.window, view.across):
                     series = closer[1]
@@ -285,7 +286,7 @@ class RunDetail(Widget):
         if self._look is None or not self._look.series:
             return None
         series = self._look.series[0]
-        line = course(series, self._look.run, across=self.views.get(series.key, View()).across)
+        line = course(series, self._look.run, across=view_of(self.views, series.key).across)
         return (line.points[0][0], line.points[-1][0]) if line.points else None
 
     def next_metric(self) -> None:
@@ -359,5 +360,11 @@ def read_run(
 
 
 def _names(run: Run, metric: str) -> list[str]:
-    names = [metric] if metric in run.metrics else []
-    return names + [name for name in in_order(run) if name not in names]
+    """The metric that was chosen, then those of its kind: what the machine did is a group of its own, which is seen
+    by whoever went there alone."""
+    group = is_system(metric)
+    names = [name for name in in_order(run) if is_system(name) == group]
+    if metric not in names:
+        return names
+    at = names.index(metric)
+    return [metric, *(names[at + 1 :] + names[:at] if group else [name for name in names if name != metric])]

@@ -15,6 +15,7 @@ from backends.entities import Run
 from backends.query import RUN_FIELDS, Key, Order, Query
 from console.config import Session
 from console.safe import safe_text
+from console.training.flags import STALLED_TAG
 from console.tui import ink
 from console.tui.columns import Column
 from console.tui.frame import OneLine
@@ -159,7 +160,8 @@ class RunsPane(Pane):
     def _source(self, query: Query) -> PagedRows[Run]:
         runs, features = self.backend.need("runs"), self.backend.features
         # A server sends whole runs whatever is asked for; what it sends is all that the facts beside the list need.
-        columns = None if features.page_limit else [c.key for c in self.table.columns if "." in c.key]
+        shown = [c.key for c in self.table.columns if "." in c.key]
+        columns = None if features.page_limit else [*shown, f"tags.{STALLED_TAG}"]
 
         def page(at: str, limit: int) -> Page[Run]:
             sample, self._sample = self._sample, None
