@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from backends.entities import Progress, Run
-from console.cli.output import print_json, print_json_line, print_lines
+from console.cli.output import print_json_line, print_lines
 from console.cli.verb import Invocation, interruptible
 from console.safe import safe_text
 from console.training.find import find_run
@@ -18,9 +18,6 @@ from console.wording import bar, clock, number
 
 POLL_SECONDS = 0.25
 """How often the store is asked whether anything changed: one cheap pragma, not a table."""
-
-LOG_STEP = 262_144
-"""Bytes of log read at once."""
 
 
 class ProgressLine:
@@ -136,35 +133,3 @@ def _run_line(found: Run) -> str:
     if found.reason:
         parts.append(found.reason)
     return "  ".join(parts)
-
-
-def read_log(invocation: Invocation, run: str, *, follow: bool, tail: int) -> None:
-    """The log from its beginning, or its last `tail` bytes; with `follow` until the run has ended."""
-    launcher = invocation.need("launcher")
-    position = -tail if tail else 0
-    whole: list[str] = []
-    pending = ""
-    with interruptible():
-        while True:
-            chunk = launcher.log(run, start=position, limit=LOG_STEP)
-            position = chunk.end
-            if invocation.json and follow and chunk.text:
-                print_json_line(chunk)
-            elif invocation.json:
-                whole.append(chunk.text)
-            else:
-                # A chunk may end within a line: what follows the last line break waits for its rest.
-                lines, found, rest = (pending + chunk.text).rpartition("\n")
-                pending = rest
-                if found:
-                    print_lines(lines)
-            if chunk.text and chunk.end < chunk.size:
-                continue
-            if not follow or chunk.ended:
-                break
-            # A log grows without a change in the store: there is nothing but time to wait for.
-            time.sleep(POLL_SECONDS)
-    if pending:
-        print_lines(pending)
-    if invocation.json and not follow:
-        print_json({"run": run, "text": "".join(whole), "size": position})

@@ -319,22 +319,6 @@ def stop(invocation: Invocation, run_id: str, reason: str, key: str) -> None:
     invocation.show(after, lambda: narrate(f"{after.name} {after.id[:8]}: {after.status}"))
 
 
-@run.command("logs")
-@click.argument("run_id", metavar="RUN")
-@click.option("--follow", "-f", is_flag=True, help="Go on until the run ends.")
-@click.option("--tail", default=0, metavar="BYTES", help="Only the last BYTES.")
-@click.pass_obj
-def logs(invocation: Invocation, run_id: str, follow: bool, tail: int) -> None:
-    """What a run wrote."""
-    from backends.entities.holdings import LOG_GONE
-    from console.cli.follow import read_log
-
-    found = find_run(invocation.need("runs"), run_id)
-    if LOG_GONE in found.tags:
-        narrate(f"the log of {found.name} was removed {found.tags[LOG_GONE]}")
-    read_log(invocation, found.id, follow=follow, tail=tail)
-
-
 @run.command("metrics")
 @click.argument("run_id", metavar="RUN")
 @click.argument("key", required=False)
@@ -453,32 +437,6 @@ def tag(invocation: Invocation, run_id: str, tags: tuple[str, ...], reason: str,
     invocation.show(after, lambda: narrate(f"{after.name} {after.id[:8]}: tagged"))
 
 
-@run.command("artifacts")
-@click.argument("run_id", metavar="RUN")
-@click.argument("path", required=False)
-@click.pass_obj
-def artifacts(invocation: Invocation, run_id: str, path: str | None) -> None:
-    """The files that a run left, one folder at a time (RUN may be the id of a logged model, m-…)."""
-    from console.cli.files import ARTIFACT_COLUMNS
-
-    owner = run_id if run_id.startswith("m-") else find_run(invocation.need("runs"), run_id).id
-    found = invocation.need("artifacts").children(owner, (path or "").strip("/"))
-    invocation.show_items(found, ARTIFACT_COLUMNS, empty="nothing there")
-
-
-@run.command("download")
-@click.argument("run_id", metavar="RUN")
-@click.argument("path")
-@click.argument("target", metavar="TARGET", type=click.Path(path_type=Path), required=False)
-@click.pass_obj
-def download(invocation: Invocation, run_id: str, path: str, target: Path | None) -> None:
-    """Copy a file or folder of a run to TARGET (its own name here without it). What is there already is kept."""
-    from console.cli.files import save
-
-    owner = run_id if run_id.startswith("m-") else find_run(invocation.need("runs"), run_id).id
-    save(invocation, owner, path.strip("/"), target or Path(Path(path).name))
-
-
 @run.command("export")
 @click.argument("run_id", metavar="RUN")
 @click.argument("directory", type=click.Path(file_okay=False, path_type=Path))
@@ -566,6 +524,7 @@ def _say_started(started: Run) -> None:
 
 # The noun's further verbs, which are written on it.
 from console.cli import run_audit as _audit  # noqa: E402, F401
+from console.cli import run_files as _files  # noqa: E402, F401
 from console.cli import run_purge as _purge  # noqa: E402, F401
 from console.cli import run_queue as _queue  # noqa: E402, F401
 from console.cli import run_reproduce as _reproduce  # noqa: E402, F401

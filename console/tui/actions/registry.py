@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from console.tui.actions import charts, datasets, everywhere, models, monitoring, places, training
+from console.tui.actions import charts, datasets, everywhere, logs, models, monitoring, places, training
 from console.tui.actions.action import Action
 
 ACTIONS: tuple[Action, ...] = (
@@ -10,6 +10,7 @@ ACTIONS: tuple[Action, ...] = (
     *datasets.ACTIONS,
     *training.ACTIONS,
     *charts.ACTIONS,
+    *logs.ACTIONS,
     *models.ACTIONS,
     *monitoring.ACTIONS,
     *places.ACTIONS,

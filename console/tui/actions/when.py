@@ -24,6 +24,19 @@ def searched(here: Situation) -> str:
     return in_rows(here) or ("" if search is not None and search.text else "look for something first, with /")
 
 
+def a_log(here: Situation) -> str:
+    return (
+        "" if getattr(getattr(here, "view", None), "log_shown", None) is not None else "open a run's log first, with l"
+    )
+
+
+def a_searched_log(here: Situation) -> str:
+    if why := a_log(here):
+        return why
+    shown = getattr(getattr(here, "view", None), "log_shown", None)
+    return "" if getattr(shown, "sought", "") else "look for something in the log first, with / or :grep"
+
+
 def audited(here: Situation) -> str:
     return "" if isinstance(here.selected, Run | ModelVersion) else "select a run or a version first"
 

@@ -28,6 +28,7 @@ from console.tui.table import BigTable
 from console.wording import thousands
 
 if TYPE_CHECKING:
+    from console.tui.log_view import LogView
     from console.tui.panes.run_detail import RunDetail
 
 REST = 0.15
@@ -105,6 +106,11 @@ class RunsPane(Pane):
     def charts(self) -> RunDetail | None:
         """What the chart keys are about, where a chart is in sight."""
         return self._detail if self.opened or self.has_class("-wide") or self.has_class("-tall") else None
+
+    @property
+    def log_shown(self) -> LogView | None:
+        """The log on the screen: what the log keys are about."""
+        return self._detail.log_view if self.opened and self._detail is not None and self._detail.is_mounted else None
 
     # ------------------------------------------------------------ asking
 
@@ -277,6 +283,10 @@ class RunsPane(Pane):
             self.detail.show_run(self.table.cursor_row)
         self.detail.set_full(opened)
         super().set_open(opened)
+
+    def back(self) -> bool:
+        log = self.log_shown
+        return (log is not None and log.cancel()) or super().back()
 
     def show_log(self) -> None:
         """`l`: the log of the run under the cursor, on the full screen."""
