@@ -66,6 +66,7 @@ def clean(
         max_size       = "50 GB"
         keep           = "tagged, best 3 by auc"
     """
+    from console.cli.follow import ProgressLine
     from console.retention.apply import carry_out, preview
 
     by_rule = bool(older_than or max_size)
@@ -94,7 +95,14 @@ def clean(
         return
     if policy is not None and not by_rule:
         words = f"policy {words}"
-    freed = carry_out(invocation.backend, found, invocation.mutation(reason or words, key))
+    many = len(found.going)
+    with ProgressLine() as line:
+        freed = carry_out(
+            invocation.backend,
+            found,
+            invocation.mutation(reason or words, key),
+            told=lambda done: line.update(fraction=done / many, stage=f"{done} of {many}"),
+        )
     answer_freed(invocation, freed, shrink=True)
 
 

@@ -179,10 +179,23 @@ def show(invocation: Invocation, name: str | None) -> None:
                 "workspace": found.workspace,
                 "care": _care(found),
                 "note": found.note,
+                "keeps": _keeps(found),
                 "file": str(config.path),
             }
         ),
     )
+
+
+def _keeps(found: Context) -> str:
+    """The retention policy, and when the agent applied it last."""
+    from console.agent.retention import last_applied
+    from console.wording import ago, size
+
+    if found.retention is None:
+        return ""
+    last = last_applied(found.directory) if found.directory is not None else None
+    when = f"applied {ago(last.at)}, {size(last.bytes)} given back" if last else "not applied yet: the agent does it"
+    return f"{found.retention.words()} ({when})"
 
 
 @context.command("test")

@@ -6,6 +6,7 @@ import time
 from collections.abc import Sequence
 
 from backends.entities import Artifact, Run, RunStatus
+from backends.entities.holdings import ARTIFACTS_GONE, LOG_GONE, Room
 from backends.system_metrics import SYSTEM, is_system
 from console.safe import safe_lines, safe_text
 from console.training.flags import RunFlag, flags
@@ -20,7 +21,13 @@ NAME = 22
 
 
 def run_lines(
-    run: Run, width: int, artifacts: Sequence[Artifact] = (), *, everything: bool = False, waits: str = ""
+    run: Run,
+    width: int,
+    artifacts: Sequence[Artifact] = (),
+    *,
+    everything: bool = False,
+    waits: str = "",
+    room: Room | None = None,
 ) -> list[Line]:
     """State, metrics, parameters, data, code, time, artifacts, tags (MLflow's own only with `everything`), note."""
     now = time.time_ns() // 1_000_000
@@ -65,6 +72,12 @@ def run_lines(
     if run.parent:
         lines.append(_fact("parent", run.parent[:8], width))
     lines.append(_fact("id", run.id, width))
+    if room is not None and room.bytes:
+        shared = f", {size(room.shared)} shared with others" if room.shared else ""
+        lines.append(_fact("on disk", f"{size(room.bytes)}{shared}", width))
+    for name, tag in (("artifacts", ARTIFACTS_GONE), ("log", LOG_GONE)):
+        if tag in run.tags:
+            lines += wrapped(safe_text(f"{name} removed {run.tags[tag]}", 500), width, "warn")
     if artifacts:
         lines += _pairs("artifacts", [(one.path, size(one.bytes)) for one in artifacts], width)
     system = [(name.removeprefix(SYSTEM), metric(run.metrics[name])) for name in names if is_system(name)]

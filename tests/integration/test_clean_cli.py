@@ -103,6 +103,7 @@ def test_a_rule_removes_only_once_the_name_is_given_and_the_run_says_what_went(h
     shown = json.loads(cli(home, "run", "show", old, "--json").stdout)
     assert "clean --older-than 90d: ended 100 d ago" in shown["tags"]["console.artifacts_removed"]
     assert "removed on" in cli(home, "run", "show", old).stdout
+    assert "4.0 kB" in cli(home, "run", "show", gone).stdout, "its size"
 
     bare = cli(home, "run", "purge", gone)
     assert (bare.returncode, "--confirm local" in bare.stderr) == (2, True)
@@ -126,6 +127,7 @@ def test_the_context_s_policy_is_what_a_bare_clean_applies(
         "artifacts"
     ]
     assert json.loads(cli(home, "clean", "--leftovers", "--dry-run", "--json").stdout)["items"] == []
+    assert "keep_artifacts = 30 d (not applied yet" in cli(home, "context", "show", "team").stdout
     done = cli(home, "clean", "--confirm", "team")
     assert (done.returncode, "given back" in done.stderr) == (0, True)
     config.write_text(f'[contexts.team]\nworkspace = "{home}"\n[contexts.team.retention]\nmax_size = "lots"\n')

@@ -296,6 +296,22 @@ def test_a_file_that_goes_while_it_is_put_is_put_again(backend: Backend, monkeyp
     assert backend.need("artifacts").open(run, "m").read_bytes() == b"content"
 
 
+def test_a_run_says_what_it_takes_and_what_of_it_was_removed(backend: Backend) -> None:
+    from console.tui.lines import LineList
+    from console.tui.run_lines import run_lines
+
+    run = old(backend, "a", files={"m": b"m" * 2_000, "n": b"m" * 2_000, "o": b"o" * 1_000}, log=b"l" * 500)
+    old(backend, "b", files={"m": b"m" * 2_000})
+    room = backend.need("retention").room(run[:8])
+    assert (room.bytes, room.log, room.shared) == (3_500, 500, 2_000)
+    carry_out(backend, preview(backend, Limits(artifacts_ms=0)), ANN)
+    assert backend.need("retention").room(run).bytes == 500
+    body = LineList()
+    body._lines = tuple(run_lines(backend.need("runs").get(run), 120, room=room))
+    assert "on disk     3.5 kB, 2.0 kB shared with others" in body.text()
+    assert "artifacts removed on 20" in body.text()
+
+
 def test_beside_a_server_only_what_is_here_goes_and_the_rest_is_told(backend: Backend, home: Path) -> None:
     folder = home / "runs" / ("ab" * 16)
     folder.mkdir(parents=True)

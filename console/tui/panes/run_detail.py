@@ -13,6 +13,7 @@ from textual.widget import Widget
 
 from backends.contract import Backend, Unsupported
 from backends.entities import Artifact, MetricSeries, Run, RunStatus
+from backends.entities.holdings import Room
 from backends.system_metrics import is_system
 from console.training.measured import in_order
 from console.tui.chart import Chart
@@ -51,12 +52,15 @@ class Look:
         courses: Courses | None = None,
         closer: dict[str, tuple[View, MetricSeries]] | None = None,
         waits: str = "",
+        room: Room | None = None,
     ) -> None:
         self.run = run
         self.series = tuple(series)
         self.artifacts = tuple(artifacts)
         self.waits = waits
         """Why a queued run has not begun."""
+        self.room = room
+        """What it takes on the disk, where that is known."""
         self.courses = courses
         """What a server was asked for: the next look asks for what changed."""
         self.closer = closer or {}
@@ -256,7 +260,8 @@ class RunDetail(Widget):
             artifacts = self._look.artifacts if self._look else ()
             width = max(20, (self.facts.size.width or self.size.width) - 1)
             waits = self._look.waits if self._look and self._look.run.id == self._run.id else ""
-            self.facts.set_lines(run_lines(self._run, width, artifacts, waits=waits))
+            room = self._look.room if self._look and self._look.run.id == self._run.id else None
+            self.facts.set_lines(run_lines(self._run, width, artifacts, waits=waits, room=room))
 
     def _draw_charts(self) -> None:
         look = self._look
@@ -356,7 +361,8 @@ def read_run(
     listed = backend.artifacts.list(fresh.id) if full and backend.artifacts is not None else ()
     launcher = backend.launcher if fresh.status is RunStatus.QUEUED else None
     waits = launcher.queue().why(fresh.id) if launcher is not None else ""
-    return Look(fresh, found, listed, closer=closer, waits=waits)
+    room = backend.retention.room(fresh.id) if full and backend.retention is not None else None
+    return Look(fresh, found, listed, closer=closer, waits=waits, room=room)
 
 
 def _names(run: Run, metric: str) -> list[str]:

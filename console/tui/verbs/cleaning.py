@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import time
 import uuid
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from backends.contract import Invalid
+from backends.entities import Progress
 from backends.entities.holdings import Going, Part
 from console.retention.policy import Limits, RetentionPolicy
 from console.safe import safe_text
@@ -124,7 +126,16 @@ async def _remove(here: Here, found: Plan, policy: RetentionPolicy) -> bool:
     if yes is None:
         return False
     mutation = here.session.mutation(yes.reason or f"clean up: {policy.words() or 'leftovers'}", uuid.uuid4().hex)
-    freed = await here.app.carry_out(lambda: carry_out(here.backend, found, mutation))
+    say = here.app.report("removing")
+    many = len(found.going)
+
+    def told(done: int) -> None:
+        say(Progress(at=time.time_ns() // 1_000_000, fraction=done / many, stage=f"{done} of {many}"))
+
+    try:
+        freed = await here.app.carry_out(lambda: carry_out(here.backend, found, mutation, told=told))
+    finally:
+        here.app.say_work(())
     stayed = f"; {plural(len(freed.left), 'thing')} stayed: {freed.left[0]}" if freed.left else ""
     here.app.tell(f"{plural(freed.files, 'file')} removed, {size(freed.bytes)} given back{stayed}")
     return True
