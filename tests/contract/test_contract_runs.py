@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import threading
 
 import msgspec
@@ -18,10 +17,9 @@ from backends.contract import (
     NotFound,
     Refused,
     RunStore,
-    all_pages,
 )
 from backends.entities import DatasetInput, MetricPoint, Progress, Run, RunStatus, Source
-from backends.query import RUN_FIELDS, Query, parse, select
+from tests.contract.forty import backward, forty, forward, query_of
 
 pytestmark = pytest.mark.needs("runs")
 
@@ -34,180 +32,7 @@ def runs(backend: Backend) -> RunStore:
 
 @pytest.fixture
 def many(runs: RunStore, ann: Mutation) -> tuple[Run, ...]:
-    """Forty runs in which every sort has ties and gaps."""
-    for number in range(40):
-        run = runs.create(
-            name=f"Run {number % 7} Ünit",
-            experiment="flights" if number % 3 else "boats",
-            mutation=ann,
-            params={"lr": ["0.1", "1e-3", "3", "auto", ""][number % 5], "depth": str(number)} if number % 4 else {},
-            tags={"team": "red" if number % 2 else "blue"} if number % 6 else {},
-            inputs=[DatasetInput(dataset="flights", version=str(number % 2), digest="d" * 64)] if number % 5 else [],
-        )
-        if number % 8:
-            runs.start(run.id)
-            values = [0.25, 0.5, math.nan, 0.5, -math.inf, 0.75][number % 6]
-            runs.log_points(run.id, [MetricPoint(key="auc", value=values, step=1, at=number)])
-            if number % 9 == 0:
-                runs.log_points(run.id, [MetricPoint(key="rare", value=number, step=1)])
-        if number % 8 > 2:
-            runs.end(run.id, RunStatus.FINISHED if number % 2 else RunStatus.FAILED, exit_code=number % 2)
-        if number % 10 == 0:
-            runs.set_note(run.id, "look at this 100%_sure", ann)
-    return runs.page(limit=100).items
-
-
-ORDERS = [
-    "",
-    "order by created",
-    "order by name",
-    "order by name desc",
-    "order by status",
-    "order by started desc",
-    "order by ended",
-    "order by duration desc",
-    "order by metrics.auc",
-    "order by metrics.auc desc",
-    "order by metrics.rare desc",
-    "order by metrics.never",
-    "order by params.lr",
-    "order by params.lr desc",
-    "order by params.depth desc",
-    "order by tags.team",
-    "order by status, metrics.auc desc",
-    "order by metrics.auc desc, name",
-    "order by params.lr desc, created",
-]
-FILTERS = [
-    "",
-    "status = finished",
-    "metrics.auc > 0.3",
-    "params.lr = 0.1 or tags.team = red",
-    "not (experiment = flights) and has:metrics.auc",
-    "ünit 3",
-    "100%_sure",
-    "dataset.name = flights",
-    "metrics.never > 1",
-]
-
-
-def query_of(text: str) -> Query:
-    return parse(text, RUN_FIELDS)
-
-
-def forward(runs: RunStore, query: Query, limit: int) -> list[str]:
-    return [run.id for run in all_pages(lambda at: runs.page(query, at=at, limit=limit))]
-
-
-def backward(runs: RunStore, query: Query, limit: int) -> list[str]:
-    found: list[str] = []
-    at: str | None = END
-    while at is not None:
-        page = runs.page(query, at=at, limit=limit)
-        found = [run.id for run in page.items] + found
-        at = page.previous
-    return found
-
-
-def _few(backend: Backend, order: str) -> None:
-    if not backend.features.server_sort and order not in ("", "order by metrics.auc desc", "order by params.lr"):
-        pytest.skip("a server takes seconds for forty runs: three orders are tried there")
-    if backend.name == "own" and order:
-        pytest.skip("the orders are worked out by the client, whichever server it asks: tried on the real one")
-
-
-@pytest.mark.parametrize("order", ORDERS)
-def test_pages_forward_and_backward_hold_every_run_once_in_one_order(
-    backend: Backend, runs: RunStore, order: str, request: pytest.FixtureRequest
-) -> None:
-    _few(backend, order)
-    many: tuple[Run, ...] = request.getfixturevalue("many")
-    query = query_of(order)
-    there = forward(runs, query, 7)
-    assert sorted(there) == sorted(run.id for run in many)
-    assert backward(runs, query, 7) == there
-
-
-@pytest.mark.parametrize("order", ORDERS)
-@pytest.mark.parametrize("where", FILTERS)
-def test_a_query_gives_what_the_language_means(
-    backend: Backend, runs: RunStore, where: str, order: str, request: pytest.FixtureRequest
-) -> None:
-    _few(backend, order)
-    many: tuple[Run, ...] = request.getfixturevalue("many")
-    query = query_of(f"{where} {order}".strip())
-    found = list(all_pages(lambda at: runs.page(query, at=at, limit=6)))
-    meant = select(query, many)
-    assert sorted(run.id for run in found) == sorted(run.id for run in meant)
-    keys = [by.key for by in query.order]
-    assert [[_shown(run, key) for key in keys] for run in found] == [
-        [_shown(run, key) for key in keys] for run in meant
-    ]
-    assert backward(runs, query, 6) == [run.id for run in found]
-    count = runs.count(query)
-    assert (count.value, count.exact) == (len(meant), True)
-
-
-def _shown(run: Run, key: object) -> object:
-    from backends.query import lookup_of
-
-    found = lookup_of(run)(key)
-    if isinstance(found, str):
-        try:
-            return float(found)
-        except ValueError:
-            return found
-    return None if isinstance(found, float) and math.isnan(found) else found
-
-
-@pytest.mark.parametrize("direction", ["", " desc"])
-def test_runs_without_the_metric_come_last_in_both_directions(
-    runs: RunStore, many: tuple[Run, ...], direction: str
-) -> None:
-    page = runs.page(query_of(f"order by metrics.auc{direction}"), limit=100)
-    known = [not math.isnan(run.metrics.get("auc", math.nan)) for run in page.items]
-    assert known == sorted(known, reverse=True)
-
-
-@pytest.mark.parametrize("text", ["", "order by metrics.auc desc", "status = finished", "order by status, name"])
-def test_rows_are_found_by_number_and_by_id(backend: Backend, runs: RunStore, many: tuple[Run, ...], text: str) -> None:
-    if not backend.features.seek:
-        pytest.skip("this backend cannot seek")
-    query = query_of(text)
-    whole = forward(runs, query, 100)
-    for row in (0, 1, 5, len(whole) // 2, len(whole) - 3, len(whole) - 1):
-        page = runs.page(query, at=f"#{row}", limit=5)
-        assert [run.id for run in page.items] == whole[row : row + 5]
-        assert page.first == row
-        page = runs.page(query, at=f"@{whole[row]}", limit=5)
-        assert whole[row] in [run.id for run in page.items]
-        assert page.first is not None
-        assert [run.id for run in page.items] == whole[page.first : page.first + 5]
-    assert runs.page(query, at=f"#{len(whole) + 9}", limit=5).items == ()
-
-
-def test_a_page_at_an_id_that_the_filter_leaves_out_is_not_found(
-    backend: Backend, runs: RunStore, many: tuple[Run, ...]
-) -> None:
-    if not backend.features.seek:
-        pytest.skip("this backend cannot seek")
-    queued = next(run for run in many if run.status is RunStatus.QUEUED)
-    with pytest.raises(NotFound):
-        runs.page(query_of("status = finished"), at=f"@{queued.id}", limit=5)
-
-
-def test_pages_know_their_row_numbers_and_the_total(backend: Backend, runs: RunStore, many: tuple[Run, ...]) -> None:
-    first = runs.page(limit=15)
-    assert (first.first, first.previous) == (0, None)
-    assert first.total == (40 if backend.features.count else None)
-    assert first.next is not None
-    second = runs.page(at=first.next, limit=15)
-    assert second.first == 15
-    assert second.previous is not None
-    back = runs.page(at=second.previous, limit=15)
-    assert (back.first, back.items) == (0, first.items)
-    last = runs.page(at=END, limit=15)
-    assert (last.first, last.next) == (25, None)
+    return forty(runs, ann)
 
 
 def test_a_next_page_stays_in_place_when_new_runs_arrive(runs: RunStore, many: tuple[Run, ...], ann: Mutation) -> None:
@@ -401,34 +226,6 @@ def test_deleted_runs_leave_no_hole_in_a_sorted_list(
         assert backward(runs, query_of(text), 7) == whole
         if backend.features.seek:
             assert [run.id for run in runs.page(query_of(text), at="#20", limit=5).items] == whole[20:25]
-
-
-def test_chosen_columns_alone_are_filled_in(runs: RunStore, many: tuple[Run, ...]) -> None:
-    for run in runs.page(limit=100, columns=["metrics.rare", "params.lr"]).items:
-        assert set(run.metrics) <= {"rare"}
-        assert set(run.params) <= {"lr"}
-        assert run.tags == {}
-
-
-def test_known_keys_come_most_used_first(runs: RunStore, many: tuple[Run, ...]) -> None:
-    assert runs.keys("metrics") == ("auc", "rare")
-    assert runs.keys("params", prefix="d") == ("depth",)
-    assert runs.keys("tags") == ("team",)
-    with pytest.raises(Invalid):
-        runs.keys("colours")
-
-
-def test_experiments_count_their_runs(backend: Backend, runs: RunStore, many: tuple[Run, ...]) -> None:
-    if not backend.features.count:
-        assert {"boats", "flights"} <= {experiment.name for experiment in runs.experiments()}
-        pytest.skip("this backend counts no runs of experiments")
-    counted = {experiment.name: experiment.runs for experiment in runs.experiments()}
-    assert counted == {name: sum(run.experiment == name for run in many) for name in ("boats", "flights")}
-
-
-def test_counting_stops_at_the_limit(runs: RunStore, many: tuple[Run, ...]) -> None:
-    count = runs.count(query_of("name ~ run"), limit=10)
-    assert (count.value, count.exact) == (10, False)
 
 
 def test_a_change_of_text_is_found_at_once(runs: RunStore, ann: Mutation) -> None:
