@@ -27,7 +27,7 @@ from console.serving.spec import ServingSpec, Target
 
 ROOT = Path(__file__).parents[1]
 WHO = Mutation(actor="me@here", reason="test")
-START_S = 120.0
+START_S = 240.0
 """A loaded machine imports scikit-learn slowly."""
 
 

@@ -47,7 +47,7 @@ async def state_of(server: Server) -> State:
             TargetState(
                 target=each.target.name, alias=each.target.alias, share=each.target.share, shadow=each.target.shadow,
                 version=each.version, sha256=each.sha256, loaded_at=each.loaded_at, state=each.state, why=each.why,
-                wanted=each.wanted, row_ms=round(each.row_ms, 3),
+                wanted=each.wanted, row_ms=round(each.row_ms, 3), quick=each.quick,
             )
             for each in server.standings
         ),

@@ -44,6 +44,7 @@ class Standing(msgspec.Struct):
     wanted: str = ""
     """The version that was to be served instead."""
     row_ms: float = 0.0
+    quick: bool = False
 
 
 class Server:
@@ -205,7 +206,7 @@ class Server:
         self.standings = [
             Standing(
                 target, version=version, sha256=self._files[version].sha256, loaded_at=loads[version]["at"],
-                state="serving", row_ms=loads[version]["row_ms"],
+                state="serving", row_ms=loads[version]["row_ms"], quick=loads[version]["quick"],
             )
             for target, version in zip(targets, versions, strict=True)
         ]  # fmt: skip

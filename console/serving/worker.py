@@ -90,7 +90,12 @@ class Worker:
                 load, file, sticky=spec.sticky_field, ignore_extra=spec.ignore_extra, most=spec.limits.rows
             )
         loaded = self.loaded[file.version]
-        return {"version": file.version, "at": loaded.at, "row_ms": loaded.row_seconds * 1000}
+        return {
+            "version": file.version,
+            "at": loaded.at,
+            "row_ms": loaded.row_seconds * 1000,
+            "quick": loaded.quick is not None,
+        }
 
     async def _serve(self, asked: Serve) -> None:
         split = make_split([Chosen(target, self.loaded[version]) for target, version in asked.targets])
