@@ -212,6 +212,10 @@ def start(
         [limits]
         minutes = 10
 
+    Either kind says after how many minutes without a word a run counts as stalled (stalled_after = 30; 15 without it, 0
+    for never), and how many seconds lie between samples of machine, processes and graphics cards (system_metrics = 10;
+    false for none; often at first, then less, without it).
+
     A command that logs with MLflow logs to its run: mlops-console run start -- python train.py --lr 0.1
 
     Any other reports by JSON lines on the descriptor whose number is in MLOPS_PROGRESS_FD, or not at all:
