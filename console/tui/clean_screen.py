@@ -22,12 +22,12 @@ MOST = 2_000
 """Lines of one kind; what is more is told as a number."""
 
 TIERS = (
-    ("nobody needs it: y removes it", (Part.LEFTOVER,)),
-    ("deleted runs, for good: the name is asked for, and D restores one instead", (Part.RUN,)),
-    ("files and logs, for good: the name is asked for; parameters, metrics and journal stay",
-     (Part.ARTIFACTS, Part.LOG)),
-    ("dataset versions, for good: the name is asked for", (Part.DATA,)),
-)  # fmt: skip
+    ("left over · asks for a yes", (Part.LEFTOVER,)),
+    ("deleted runs · for good, asks for the name · D restores one", (Part.RUN,)),
+    ("files and logs · for good, asks for the name · history stays", (Part.ARTIFACTS, Part.LOG)),
+    ("dataset versions · for good, asks for the name", (Part.DATA,)),
+)
+"""What removes what, and what is asked before: where any of it is for good, the name is."""
 
 
 @dataclass(frozen=True)

@@ -56,7 +56,7 @@ async def test_what_goes_is_seen_left_out_restored_and_removed_by_the_typed_name
         await pilot.pause()
         shown = screen(app)
         assert "3 deleted runs" in shown
-        assert "nobody needs it: y removes it" in shown
+        assert "left over · asks for a yes" in shown
         assert "1.0 kB" in shown
         assert "5.0 kB" in shown
         assert "\x1b" not in shown

@@ -166,6 +166,28 @@ def test_the_best_of_an_experiment_and_tagged_runs_stay_where_the_policy_says_so
     assert going(preview(backend, RetentionPolicy(keep_artifacts="1 d", keep="tagged, best 5").limits())) == set()
 
 
+def test_the_best_of_a_sweep_stays_and_all_its_trials_where_its_goal_is_not_known(backend: Backend) -> None:
+    from backends.entities import MetricPoint
+    from console.training.sweep.trials import NUMBER, SWEEP
+
+    runs = backend.need("runs")
+    recipe = (
+        b'dataset = "d"\ntarget = "y"\ntask = "regression"\n[estimator]\nclass = "sklearn.linear_model.X"\n'
+        b"[sweep]\n[sweep.space.a]\nlow = 0.1\nhigh = 1.0\n"
+    )
+    for name, text in (("known", recipe), ("lost", b"no recipe [")):
+        sweep = old(backend, name, files={"recipe.toml": text})
+        runs.set_tags(sweep, {SWEEP: "1"}, ANN)
+        for at in range(3):
+            trial = old(backend, f"{name}{at}", files={"m": f"{name}{at}".encode()})
+            runs.log_points(trial, [MetricPoint(key="rmse", value=3.0 - at)])
+            runs.set_tags(trial, {NUMBER: str(at)}, ANN)
+            runs.set_parent(trial, sweep)
+    found = preview(backend, Limits(artifacts_ms=DAY))
+    assert going(found) == {("artifacts", "known0"), ("artifacts", "known1")}
+    assert found.kept == {"the best of a sweep": 1, "a trial of a sweep whose goal is not known": 3}
+
+
 def test_deleted_runs_can_be_restored_until_they_are_purged(backend: Backend, home: Path) -> None:
     runs = backend.need("runs")
     gone, back = (old(backend, name, files={"m": name.encode() * 900}, log=b"l") for name in ("gone", "back"))
