@@ -32,8 +32,9 @@ class Target(Record, frozen=True, kw_only=True):
     alias: str = ""
     version: str = ""
     share: float = 1.0
-    """0 to 1, of the requests. A shadow has none: it is asked besides, and its answer goes to nobody."""
+    """Of the requests, 0 to 1. The shares of those that are no shadows come to 1; of a shadow it says nothing."""
     shadow: bool = False
+    """It is asked besides, and its answer goes to nobody."""
 
     @property
     def label(self) -> str:

@@ -178,16 +178,14 @@ def _check(deployment: Deployment) -> None:
     for target in targets:
         if bool(target.alias.strip()) == bool(target.version.strip()):
             raise Invalid("a target names an alias or a version, one of the two; nothing was changed.", "targets")
-        if not 0 <= target.share <= 1 or (target.shadow and target.share):
-            raise Invalid(
-                f"target {target.label}: a share is 0 to 1, of a shadow 0; {target.share:g} is not. Nothing was "
-                "changed.",
-                "targets",
-            )
+        if not 0 <= target.share <= 1:
+            raise Invalid(f"target {target.label}: a share is 0 to 1, {target.share:g} is not.", "targets")
     labels = [target.label for target in targets]
     if len(set(labels)) != len(labels):
         raise Invalid(f"the targets {', '.join(labels)} name one twice; nothing was changed.", "targets")
-    total = sum(target.share for target in targets)
+    if targets[0].shadow:
+        raise Invalid("the first target answers, and cannot be a shadow; nothing was changed.", "targets")
+    total = sum(target.share for target in targets if not target.shadow)
     if abs(total - 1) > _SHARES:
         raise Invalid(f"the shares of the targets make {total * 100:g} %, not 100 %; nothing was changed.", "targets")
     if not 1 <= deployment.workers <= MOST_WORKERS:

@@ -26,10 +26,8 @@ class Standing(StrEnum):
     """Its supervisor is at work."""
     ENDED = "ended"
     """exit.json stands."""
-    ORPHANED = "orphaned"
-    """Begun, not ended, its supervisor is gone; but its command lives, or how it ended is known: to be gone on with."""
     ABANDONED = "abandoned"
-    """Begun, not ended, and nobody is left who could tell how it ends."""
+    """Begun, not ended, and its supervisor is gone."""
 
 
 def now() -> int:
@@ -43,17 +41,7 @@ def standing(folder: RunFolder) -> Standing:
         return Standing.SUPERVISED
     if folder.exit() is not None:
         return Standing.ENDED
-    if meta is None:
-        return Standing.UNSTARTED
-    return Standing.ORPHANED if _goes_on(folder) else Standing.ABANDONED
-
-
-def _goes_on(folder: RunFolder) -> bool:
-    """Whether the command, or the keeper that knows its end, lives; or the end is set down."""
-    if folder.ended() is not None:
-        return True
-    keeping = folder.keeping()
-    return keeping is not None and (is_alive(keeping.keeper) or (keeping.child is not None and is_alive(keeping.child)))
+    return Standing.UNSTARTED if meta is None else Standing.ABANDONED
 
 
 def settle(
@@ -84,9 +72,7 @@ def settle_abandoned(folder: RunFolder, backend: Backend, note: Callable[[str], 
     stop = folder.stop()
     status = RunStatus.LOST
     if meta.supervisor.boot != current_boot():
-        reason = (
-            f"lost at boot: the machine went down while it ran; again with: mlops-console run retry {folder.run[:8]}"
-        )
+        reason = "lost at boot: the machine went down while it ran"
     else:
         reason = _end_processes(folder, meta)
         if stop is not None:
@@ -96,12 +82,9 @@ def settle_abandoned(folder: RunFolder, backend: Backend, note: Callable[[str], 
 
 
 def _end_processes(folder: RunFolder, meta: RunMeta) -> str:
-    keeping = folder.keeping()
-    child = meta.child if keeping is None or keeping.child is None else keeping.child
-    keeper = () if keeping is None else (keeping.keeper,)
-    killed, left = kill_run_processes(folder.run, (*keeper, *(() if child is None else (child,))))
+    killed, left = kill_run_processes(folder.run, () if meta.child is None else (meta.child,))
     reason = "its supervisor vanished"
-    if child is None:
+    if meta.child is None:
         reason += " before the command was started"
     elif killed:
         reason += (

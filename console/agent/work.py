@@ -16,6 +16,7 @@ from backends.local.process_identity import own_identity
 from backends.local.run_queue import LAUNCH
 from backends.local.settle import now
 from console.agent.control import own_version
+from console.agent.deployments import Deployments
 from console.agent.launches import Launches
 from console.agent.protocol import Protocol
 from console.agent.recovery import reconcile_runs, take_over_requests
@@ -49,6 +50,7 @@ class Agent:
         self._launches = Launches(backend, workspace, me, slots, say)
         self._registrations = Registrations(backend, me, say)
         self._scorers = Scorers(backend, workspace, say)
+        self._deployments = Deployments(backend, workspace, say)
         self._protocol = Protocol(backend, workspace, say)
         self._presence = AgentPresence(process=own_identity(), since=now(), version=own_version(), slots=slots)
         self._said: AgentPresence | None = None
@@ -59,6 +61,7 @@ class Agent:
             Part("launches", self._launch),
             Part("registrations", self._registrations.step),
             Part("scorers", self._scorers.step),
+            Part("deployments", self._deployments.step),
             Part("agent.json", self._announce),
             Part("protocol server", self._protocol.step),
             Part("retention", Retention(backend, workspace, say).step),
@@ -86,7 +89,10 @@ class Agent:
         self._scorers.end_all()
         self._protocol.stop()
         presence_path(self._workspace).unlink(missing_ok=True)
-        self._say(f"agent {os.getpid()} ends: {self._ending}; {self._launches.running} runs go on")
+        self._say(
+            f"agent {os.getpid()} ends: {self._ending}; {self._launches.running} runs"
+            f"{f' and {self._deployments.serving} servers' if self._deployments.serving else ''} go on"
+        )
 
     def _due(self) -> bool:
         if time.monotonic() >= self._look_at:
@@ -118,6 +124,8 @@ class Agent:
         waits.append(self._reconcile_at - time.monotonic())
         if self._launches.patience is not None:
             waits.append(self._launches.patience)
+        if self._deployments.patience is not None:
+            waits.append(self._deployments.patience)
         if self._registrations.waiting or self._scorers.waiting:
             waits.append(1.0)
         return min(waits)

@@ -58,7 +58,7 @@ def test_a_change_stands_and_counts(deployments: DeploymentStore, bob: Mutation)
     split = (
         Target(alias="champion", share=0.9),
         Target(alias="challenger", share=0.1),
-        Target(version="4", share=0, shadow=True),
+        Target(version="4", shadow=True),
     )
     changed = deployments.change(
         msgspec.structs.replace(deployments.get("live"), targets=split, guard=Guard(requests=50), workers=3), bob
@@ -161,7 +161,7 @@ def test_an_unknown_deployment_is_not_found(deployments: DeploymentStore, ann: M
         ({"targets": (Target(),)}, "targets"),
         ({"targets": (Target(alias="a", share=0.5),)}, "targets"),
         ({"targets": (Target(alias="a", share=0.5), Target(alias="a", share=0.5))}, "targets"),
-        ({"targets": (Target(alias="a"), Target(alias="b", share=0.5, shadow=True))}, "targets"),
+        ({"targets": (Target(alias="a", shadow=True), Target(alias="b"))}, "targets"),
         ({"workers": 0}, "workers"),
         ({"port": 70_000}, "port"),
         ({"sample": 1.5}, "sample"),
