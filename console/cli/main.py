@@ -27,6 +27,7 @@ NOUNS: dict[str, str] = {
     "model": "Register, promote, roll back model versions.",
     "prompt": "Versions of prompts, and which of them callers get.",
     "lineage": "Where a dataset, run or model comes from, and what was made from it.",
+    "deploy": "Serve models: start, split traffic, scale, watch, stop.",
     "monitor": "Compare what a model sees with what it was trained on.",
     "alert": "What monitors want a person to know.",
     "journal": "Who changed what, when, and why.",

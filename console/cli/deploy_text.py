@@ -1,0 +1,121 @@
+"""Deployments as lines and columns."""
+
+from __future__ import annotations
+
+from backends.entities import Deployment, Target
+from console.cli.output import Col, gap, print_lines, print_record, print_table
+from console.serving.deployment.figures import Standing, VersionFigures, View
+from console.wording import NOTHING, local_time, number, size, thousands
+
+
+def share_text(target: Target | Standing) -> str:
+    """`champion 90 %`, `challenger shadow`."""
+    label = target.label if isinstance(target, Target) else target.target
+    share = f"{target.share * 100:g} %"
+    return f"{label} shadow" if target.shadow else f"{label} {share}"
+
+
+def split_text(deployment: Deployment) -> str:
+    return "  ".join(share_text(each) for each in deployment.targets)
+
+
+def served_text(view: View) -> str:
+    """`v7`, or `v6, wanted v7`."""
+    parts = []
+    for each in view.standings:
+        named = f"{each.target} " if len(view.standings) > 1 else ""
+        served = f"v{each.served}" if each.served else "nothing"
+        wanted = f", wanted v{each.wanted}" if each.wanted and each.wanted != each.served else ""
+        parts.append(f"{named}{served}{wanted}")
+    return "  ".join(parts)
+
+
+def state_word(deployment: Deployment) -> str:
+    return str(deployment.status.state)
+
+
+def ms(value: float | None) -> str:
+    """Milliseconds, three digits at most."""
+    return NOTHING if value is None else number(value, 3)
+
+
+def percent(value: float | None) -> str:
+    return NOTHING if value is None else f"{value * 100:.1f} %"
+
+
+def rate(value: float | None) -> str:
+    return NOTHING if value is None else number(value, 3)
+
+
+VIEW_COLUMNS: list[Col[View]] = [
+    Col("name", lambda item: item.deployment.name),
+    Col("state", lambda item: state_word(item.deployment), state=True),
+    Col("model", lambda item: item.deployment.model),
+    Col("serves", served_text, widest=40),
+    Col("split", lambda item: split_text(item.deployment), widest=44),
+    Col("req/s", lambda item: rate(item.whole.rate if item.whole else None), right=True),
+    Col("p99 ms", lambda item: ms(item.whole.p99 if item.whole else None), right=True),
+    Col("errors", lambda item: percent(item.whole.errors if item.whole else None), right=True),
+    Col("url", lambda item: item.deployment.status.url, widest=40),
+    Col("needs you", lambda item: item.needs, widest=80),
+]
+
+VERSION_COLUMNS: list[Col[VersionFigures]] = [
+    Col("version", lambda item: "none" if item.version == "-" else f"v{item.version}"),
+    Col("for", lambda item: " ".join(item.targets)),
+    Col("share", lambda item: "shadow" if item.shadow else percent(item.share), right=True),
+    Col("requests", lambda item: thousands(item.requests), right=True),
+    Col("req/s", lambda item: rate(item.rate), right=True),
+    Col("p50 ms", lambda item: ms(item.p50), right=True),
+    Col("p95 ms", lambda item: ms(item.p95), right=True),
+    Col("p99 ms", lambda item: ms(item.p99), right=True),
+    Col("errors", lambda item: percent(item.errors), right=True),
+]
+
+
+def print_view(view: View) -> None:
+    found, status = view.deployment, view.deployment.status
+    guard = found.guard
+    print_record(
+        {
+            "deployment": found.name,
+            "state": str(status.state),
+            "since": local_time(status.since) if status.since else "",
+            "needs you": view.needs,
+            "model": found.model,
+            "serves": served_text(view),
+            "split": split_text(found),
+            "sticky by": found.key,
+            "guard": f"errors +{guard.errors:.1%}, slow +{guard.slow:.0%}, drift {guard.drift:g}, from {guard.requests}"
+            f" answers on, alpha {guard.alpha:g}"
+            if guard
+            else "",
+            "last halt": found.halted,
+            "url": status.url,
+            "workers": f"{view.workers if view.workers is not None else 0} of {found.workers}",
+            "cpu": percent(view.cpu) if view.cpu is not None else "",
+            "memory": size(view.rss) if view.rss is not None else "",
+            "restarts": status.restarts or "",
+            "token": found.token_file,
+            "predictions": "not kept"
+            if not found.log
+            else f"{found.sample:.0%} kept{f', {view.dropped} dropped' if view.dropped else ''}",
+            "redacted": ", ".join(found.redact),
+            "made": f"{local_time(found.created_at)} by {found.created_by}",
+            "note": found.note,
+        }
+    )
+    if view.versions:
+        gap()
+        print_table(view.versions, VERSION_COLUMNS)
+    if status.tail:
+        gap()
+        print_lines("\n".join(status.tail))
+
+
+def watch_line(view: View) -> str:
+    whole = view.whole
+    parts = [view.deployment.name, str(view.deployment.status.state), served_text(view)]
+    if whole is not None:
+        parts += [f"{rate(whole.rate)} req/s", f"p99 {ms(whole.p99)} ms", f"errors {percent(whole.errors)}"]
+    return "  ".join([*parts, view.needs] if view.needs else parts)
