@@ -31,7 +31,7 @@ SHOTS: dict[str, tuple[str, ...]] = {
     "runs": ("3", " ", "j", " ", "j"),
     "models": ("4", "\r"),
     "monitor": ("5",),
-    "journal": ("6",),
+    "journal": ("7",),
     "compare": ("3", " ", "j", " ", "c"),
     "promote": ("4", "\r", "j", "p"),
     "help": ("?",),

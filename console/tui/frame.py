@@ -139,7 +139,7 @@ def tab_at(x: int, active: str, keys: dict[str, str], width: int) -> str:
 
 def _tabs(active: str, keys: dict[str, str], width: int) -> list[tuple[str, ink.Spans]]:
     found: list[tuple[str, ink.Spans]] = []
-    short = width < sum(len(spec.title) + 5 for spec in PANES)
+    short = width < 1 + sum(len(spec.title) + 4 for spec in PANES)
     for spec in PANES:
         key = shown_key(keys.get(f"go.{spec.id}", spec.key).split(",")[0])
         if spec.id == active:

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from console.tui.overview_look import Seen
 
 WELCOME = (
-    "  1–6 panes · ? all keys · : go anywhere · / filter a list · esc steps back",
+    "  1–7 panes · ? all keys · : go anywhere · / filter a list · esc steps back",
     "  i imports a file as a dataset · t trains · p promotes · b rolls back",
     "  Every change is journaled with your name; u takes the latest back.",
 )

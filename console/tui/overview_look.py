@@ -10,6 +10,7 @@ from backends.contract import Backend, BackendError
 from backends.entities import (
     Alert,
     AliasMove,
+    Deployment,
     JournalEntry,
     Model,
     ModelVersion,
@@ -56,6 +57,8 @@ class Seen:
     lately: tuple[JournalEntry, ...]
     """The newest changes by anybody, newest first."""
     broken: tuple[Run, ...]
+    unwell: tuple[tuple[Deployment, str], ...]
+    """Deployments that need somebody, with what for."""
     production: tuple[InProduction, ...]
     running: tuple[Run, ...]
     work: tuple[Request, ...]
@@ -99,6 +102,7 @@ def look(backend: Backend, before: Seen | None = None, early: Callable[[Seen], N
         pending=pending,
         lately=lately,
         broken=latest,
+        unwell=_unwell(backend),
         production=tuple(InProduction(model, None, None, monitors.get(model.name), ()) for model in champions),
         running=running,
         work=tuple(one for one in backend.requests.list(limit=SHOWN) if "run" not in one.payload)
@@ -151,6 +155,16 @@ def _runs(backend: Backend, before: Seen | None, turn: int) -> tuple[tuple[Run, 
     now = now_ms()
     broken = tuple(run for run in latest if now - (run.ended_at or run.created_at) < RECENT_MS)
     return running, broken, some
+
+
+def _unwell(backend: Backend) -> tuple[tuple[Deployment, str], ...]:
+    """Told from the store and the registry; no server is asked."""
+    found = backend.deployments.page(limit=100).items if backend.deployments else ()
+    if not found:
+        return ()
+    from console.serving.deployment.figures import unwell  # 20 ms: only where something is served
+
+    return unwell(backend, found)[:SHOWN]
 
 
 def _in_production(

@@ -53,6 +53,11 @@ STATES: dict[str, State] = {
     "acked": WARN,
     "resolved": OK,
     "paused": QUIET,
+    # deployments
+    "starting": RUNNING,
+    "serving": OK,
+    "draining": RUNNING,
+    "crash loop": FAILED,
     # journal
     "intent": WARN,
     "done": OK,

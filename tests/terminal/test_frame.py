@@ -392,6 +392,7 @@ async def test_hostile_names_are_harmless_in_every_pane_and_dialog(tmp_path: Pat
             ["escape", "3"],
             ["d"],
             ["escape", "6"],
+            ["escape", "7"],
             ["d"],
             ["escape"],
         ):

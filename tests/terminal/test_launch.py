@@ -92,7 +92,7 @@ def test_keys_typed_before_the_screen_stands_are_not_lost(env: dict[str, str]) -
     with Terminal(env=env) as terminal:
         while terminal.first is None:
             terminal.read()
-        terminal.press("6")
+        terminal.press("7")
         terminal.wait("Nothing was changed yet")
 
 

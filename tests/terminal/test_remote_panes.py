@@ -112,7 +112,7 @@ async def test_hostile_names_of_a_server_are_only_text(opened: Session, tmp_path
     async with on_stage(opened, size=(100, 30), pane="runs", argument='experiment = "hostile"') as (app, pilot):
         await until(app, pilot, "hostile", timeout=20)
         await app.idle()
-        for key in ("j", "j", "enter", "escape", "d", "escape", "1", "4", "6", "3"):
+        for key in ("j", "j", "enter", "escape", "d", "escape", "1", "4", "6", "7", "3"):
             await press(app, pilot, key)
             await app.idle()
         assert "\x1b" not in screen(app)

@@ -6,7 +6,7 @@ from console.tui.actions.registry import ACTIONS
 
 _KEY_NAMES = {
     "question_mark": "?", "slash": "/", "colon": ":", "escape": "esc", "space": "space", "enter": "enter", "comma": ",",
-    "full_stop": ".", "plus": "+", "minus": "-",
+    "full_stop": ".", "plus": "+", "minus": "-", "percent_sign": "%", "number_sign": "#",
     "equals_sign": "=", "left_square_bracket": "[", "right_square_bracket": "]",
 }  # fmt: skip
 

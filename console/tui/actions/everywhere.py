@@ -5,7 +5,7 @@ from __future__ import annotations
 from console.tui.actions import when
 from console.tui.actions.action import Action, Tier
 
-_LISTS = ("datasets", "runs", "models", "monitor", "journal")
+_LISTS = ("datasets", "runs", "models", "monitor", "deployments", "journal")
 
 ACTIONS: tuple[Action, ...] = (
     Action(

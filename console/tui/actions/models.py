@@ -27,7 +27,7 @@ ACTIONS: tuple[Action, ...] = (
         "roll back",
         "Point the alias back at the version that held it before.",
         "models:roll_back",
-        ("models", "monitor", "overview"),
+        ("models", "monitor", "deployments", "overview"),
         Tier.PRODUCTION,
         when.returnable,
         ("rollback",),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from console.tui.actions import charts, datasets, everywhere, logs, models, monitoring, places, training
+from console.tui.actions import charts, datasets, deployments, everywhere, logs, models, monitoring, places, training
 from console.tui.actions.action import Action
 
 ACTIONS: tuple[Action, ...] = (
@@ -13,6 +13,7 @@ ACTIONS: tuple[Action, ...] = (
     *logs.ACTIONS,
     *models.ACTIONS,
     *monitoring.ACTIONS,
+    *deployments.ACTIONS,
     *places.ACTIONS,
 )
 

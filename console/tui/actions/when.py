@@ -2,7 +2,19 @@
 
 from __future__ import annotations
 
-from backends.entities import Alert, AlertState, Dataset, DatasetVersion, Model, ModelVersion, Monitor, Run, RunStatus
+from backends.entities import (
+    Alert,
+    AlertState,
+    Dataset,
+    DatasetVersion,
+    Deployment,
+    DeploymentWish,
+    Model,
+    ModelVersion,
+    Monitor,
+    Run,
+    RunStatus,
+)
 from console.tui.actions.action import Situation
 
 
@@ -104,7 +116,9 @@ def a_version(here: Situation) -> str:
 
 
 def a_model(here: Situation) -> str:
-    return "" if isinstance(here.selected, ModelVersion | Model | Monitor | Alert) else "select a model first"
+    return (
+        "" if isinstance(here.selected, ModelVersion | Model | Monitor | Alert | Deployment) else "select a model first"
+    )
 
 
 def no_aliases(here: Situation) -> str:
@@ -137,3 +151,17 @@ def notable(here: Situation) -> str:
 
 def exportable(here: Situation) -> str:
     return "" if here.pane != "overview" else "the overview has no table to export; go to a list first"
+
+
+def servable(here: Situation) -> str:
+    return "" if isinstance(here.selected, ModelVersion | Model) else "select a model or a version first"
+
+
+def a_deployment(here: Situation) -> str:
+    return "" if isinstance(here.selected, Deployment) else "select a deployment first"
+
+
+def a_serving_deployment(here: Situation) -> str:
+    if not isinstance(here.selected, Deployment):
+        return "select a deployment first"
+    return "" if here.selected.desired is DeploymentWish.SERVING else "the deployment is stopped already"

@@ -32,7 +32,8 @@ PANES: tuple[PaneSpec, ...] = (
     PaneSpec("runs", "Runs", "3", "runs:RunsPane", "runs"),
     PaneSpec("models", "Models", "4", "models:ModelsPane", "registry"),
     PaneSpec("monitor", "Monitor", "5", "monitor:MonitorPane", "monitors"),
-    PaneSpec("journal", "Journal", "6", "journal:JournalPane", "journal"),
+    PaneSpec("deployments", "Deployments", "6", "deployments:DeploymentsPane", "deployments"),
+    PaneSpec("journal", "Journal", "7", "journal:JournalPane", "journal"),
 )
 
 BY_ID: dict[str, PaneSpec] = {spec.id: spec for spec in PANES}

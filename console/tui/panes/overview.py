@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from backends.entities import (
     Alert,
+    Deployment,
     JournalEntry,
     Model,
     ModelVersion,
@@ -92,6 +93,8 @@ class OverviewPane(Pane):
                 self.app.show_pane("runs", f"id = '{chosen.id}'")
             case JournalEntry():
                 self.app.show_pane("journal", f"id = '{chosen.id}'")
+            case Deployment():
+                self.app.show_pane("deployments", chosen.name)
 
     def copies(self) -> list[tuple[str, str]]:
         match self.selected():
@@ -101,6 +104,8 @@ class OverviewPane(Pane):
                 return [("version", version.ref), ("model", version.model), ("run", version.run)]
             case Run() as run:
                 return [("run id", run.id), ("name", run.name)]
+            case Deployment() as deployment:
+                return [("name", deployment.name), ("url", deployment.status.url)]
             case JournalEntry() as entry:
                 return [("entry", entry.id), ("target", entry.target)]
         return []
@@ -145,6 +150,20 @@ def _needs(seen: Seen, width: int) -> list[Line]:
                 ],
                 f"alert:{alert.id}",
                 alert,
+            )
+        )
+    for deployment, needs in seen.unwell:
+        word = "failed" if deployment.health == "failed" else "warn"
+        lines.append(
+            Line(
+                [
+                    state.span(word, f"{word:<8}"),
+                    (" " + ink.fit(safe_text(deployment.name), 16) + " ", ""),
+                    (safe_text(needs, max(20, width - 44)), ""),
+                    (f"  {since(deployment.status.since or deployment.changed_at, seen.at)}", "dim"),
+                ],
+                f"deployment:{deployment.name}",
+                deployment,
             )
         )
     for entry in seen.pending:

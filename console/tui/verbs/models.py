@@ -6,11 +6,12 @@ import uuid
 from typing import TYPE_CHECKING, Any
 
 from backends.contract import Refused
-from backends.entities import Alert, AliasMove, Model, ModelVersion, Monitor, Run
+from backends.entities import Alert, AliasMove, Deployment, Model, ModelVersion, Monitor, Run
 from console.safe import safe_text
 from console.tui import ink
 from console.tui.dialogs import Ask, Choose, Confirm, sentences
 from console.tui.lines import Line
+from console.tui.verbs.swapping import following, swapping
 
 if TYPE_CHECKING:
     from backends.contract import Backend
@@ -62,7 +63,13 @@ async def promote(here: Here) -> None:
         raise Refused(f"{version.model} v{version.version} is {alias} already; there is nothing to promote")
     before = f"v{case.expected}" if case.expected else "nothing"
     back = f"Undo: u, or b for {before}." if case.expected else "Undo: u."
-    lines = [*case_lines(case), Line([("", "")]), *sentences(f"{alias}: {before} → v{case.candidate.version}. {back}")]
+    followers = await here.app.look_up(lambda: following(backend, version.model, alias))
+    lines = [
+        *case_lines(case),
+        Line([("", "")]),
+        *sentences(f"{alias}: {before} → v{case.candidate.version}. {back}"),
+        *swapping(followers, case.candidate.version),
+    ]
     refused = ""
     if case.refusal:
         refused = f"a gate fails: {safe_text(case.refusal, 200)}. o overrides it, with a reason"
@@ -108,10 +115,11 @@ async def roll_back(here: Here) -> None:
             return
         alias = meant
     to = here.argument.removeprefix("v") or None
-    target, held = await here.app.look_up(
+    target, held, followers = await here.app.look_up(
         lambda: (
             rollback_target(backend, model, alias, to=to),
             backend.need("registry").get(model).aliases.get(alias),
+            following(backend, model, alias),
         )
     )
     was, will = f"v{held}" if held else "nothing", f"v{target.version}"
@@ -131,6 +139,7 @@ async def roll_back(here: Here) -> None:
                 *sentences(
                     f"{alias} of {model} goes from {was} back to {will}. What it holds is verified first. Undo: u."
                 ),
+                *swapping(followers, target.version),
             ],
             "roll back",
             word=model if here.production else "",
@@ -159,13 +168,18 @@ async def take_back(here: Here) -> None:
     model = str(entry.before.get("model", entry.target))
     alias = str(entry.before.get("alias", ""))
     was, will = entry.after.get("version"), entry.before.get("version")
+    followers = await here.app.look_up(lambda: following(backend, model, alias))
     text = (
         f"Your {entry.action.partition('.')[2]} of {model} is taken back: {alias} goes from {_named(was)} "
         f"to {_named(will)}."
     )
     yes = await here.app.ask(
         Confirm(
-            f"Undo: {safe_text(model, 40)}", sentences(text), "undo", word=model if here.production else "", reason=True
+            f"Undo: {safe_text(model, 40)}",
+            [*sentences(text), *(swapping(followers, str(will)) if will else [])],
+            "undo",
+            word=model if here.production else "",
+            reason=True,
         )
     )
     if yes is None:
@@ -222,6 +236,8 @@ def _model_of(backend: Backend, chosen: object) -> tuple[str, str]:
             return chosen.name, ALIAS
         case Monitor():
             return chosen.model, chosen.alias
+        case Deployment():
+            return chosen.model, chosen.targets[0].alias or ALIAS
         case Alert():
             monitor = backend.need("monitors").get(chosen.monitor)
             return monitor.model, monitor.alias

@@ -41,6 +41,10 @@ def go_monitor(here: Here) -> None:
     _go(here, "monitor")
 
 
+def go_deployments(here: Here) -> None:
+    here.app.show_pane("deployments", here.argument)
+
+
 def go_journal(here: Here) -> None:
     _go(here, "journal")
 

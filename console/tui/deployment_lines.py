@@ -1,0 +1,106 @@
+"""Everything about a deployment, as lines: by version, by target, and what its server said at its end."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from console.safe import safe_text
+from console.serving.deployment.figures import Standing, VersionFigures, View
+from console.tui import ink, state
+from console.tui.deployment_columns import ms, percent, rate, word_of
+from console.tui.describing import field
+from console.tui.lines import Line, wrapped
+from console.wording import ago, plural, size, thousands
+
+BLANK = Line([("", "")])
+_TITLES = (("version", 10), ("share", 9), ("req/s", 7), ("p50", 7), ("p95", 7), ("p99 ms", 8), ("errors", 8))
+
+
+def deployment_lines(view: View, width: int) -> list[Line]:
+    found, status = view.deployment, view.deployment.status
+    lines = [Line([(f" {safe_text(found.name, max(8, width - 20))}  ", "head"), state.span(word_of(found))])]
+    if view.needs:
+        lines += wrapped(safe_text(view.needs, 600), width, "warn", " ")
+    lines += [
+        BLANK,
+        *(_standing(each) for each in view.standings),
+        BLANK,
+        *version_lines(view.versions, width),
+    ]
+    if view.versions:
+        lines.append(BLANK)
+    lines.append(field("model", safe_text(found.model, max(10, width - 18))))
+    if status.url:
+        lines.append(field("url", safe_text(status.url, max(10, width - 18))))
+    lines.append(field("workers", _workers(view)))
+    if view.rss is not None:
+        cpu = f"{view.cpu * 100:.0f} % of a core, " if view.cpu is not None else ""
+        lines.append(field("uses", f"{cpu}{size(view.rss)}"))
+    if found.key:
+        lines.append(field("sticky by", safe_text(found.key, 60)))
+    if found.guard is not None:
+        guard = found.guard
+        lines.append(
+            field("guard", f"errors +{guard.errors:.1%}, slow +{guard.slow:.0%}, drift {guard.drift:g}"),
+        )
+    lines.append(field("predictions", _kept(view)))
+    lines.append(field("since", f"{ago(status.since)}; {plural(status.restarts, 'restart')}"))
+    lines.append(field("made", f"{ago(found.created_at)} by {safe_text(found.created_by, 40)}"))
+    if found.note:
+        lines += [BLANK, *wrapped(safe_text(found.note, 2000), width, indent=" ")]
+    if status.tail:
+        lines += [BLANK, Line([(" the end of its log", "head")])]
+        lines += [Line([(f" {safe_text(row, max(20, width - 2))}", "dim")]) for row in status.tail]
+    return lines
+
+
+def version_lines(versions: Sequence[VersionFigures], width: int) -> list[Line]:
+    """A line a version, the columns that fit."""
+    if not versions:
+        return []
+    titles = list(_TITLES)
+    while sum(cells for _, cells in titles) > width - 2 and len(titles) > 3:
+        titles.pop(-2)
+    lines = [
+        Line([(" " + "".join(ink.fit(name, cells, right=at > 0) for at, (name, cells) in enumerate(titles)), "dim")])
+    ]
+    for each in versions:
+        cells_of = {
+            "version": "no version" if each.version == "-" else f"v{safe_text(each.version, 8)}",
+            "share": "shadow" if each.shadow else percent(each.share),
+            "req/s": rate(each.rate),
+            "p50": ms(each.p50),
+            "p95": ms(each.p95),
+            "p99 ms": ms(each.p99),
+            "errors": percent(each.errors),
+        }
+        text = "".join(ink.fit(cells_of[name], cells, right=at > 0) for at, (name, cells) in enumerate(titles))
+        lines.append(Line([(f" {text}", "warn" if each.errors else "")]))
+    return lines
+
+
+def _standing(each: Standing) -> Line:
+    share = "shadow" if each.shadow else f"{each.share * 100:g} %"
+    served = f"v{safe_text(each.served, 12)}" if each.served else "nothing yet"
+    spans: list[ink.Span] = [(f"{served} {share}", "")]
+    if each.wanted and each.served and each.wanted != each.served:
+        spans.append((f"   the alias says v{safe_text(each.wanted, 12)}", "warn"))
+    elif not each.wanted:
+        spans.append(("   names no version that is known", "warn"))
+    if each.trouble:
+        spans.append((f"   {safe_text(each.trouble, 200)}", "warn"))
+    return field(each.target, spans)
+
+
+def _workers(view: View) -> str:
+    wanted = view.deployment.workers
+    return str(wanted) if view.workers in (None, wanted) else f"{view.workers} of {wanted}"
+
+
+def _kept(view: View) -> str:
+    found = view.deployment
+    if not found.log or not found.sample:
+        return "not kept"
+    kept = "kept" if found.sample == 1 else f"{found.sample:.0%} of them kept"
+    without = f", without {safe_text(', '.join(found.redact), 60)}" if found.redact else ""
+    return kept + without + (f"; {thousands(view.dropped)} dropped" if view.dropped else "")
