@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import socket
-import sys
 import time
 from pathlib import Path
 from typing import Any, Final
@@ -21,6 +20,7 @@ from console.serving.channel import Failed
 from console.serving.counters import WorkerStats
 from console.serving.fetched import VersionFile, fetch_version, held_version
 from console.serving.prediction_log import recover
+from console.serving.said import say
 from console.serving.spec import ServingSpec, Target, check_targets, check_workers
 from console.serving.workers import Crew
 
@@ -259,9 +259,3 @@ def _listen(spec: ServingSpec) -> socket.socket:
         ) from error
     listener.setblocking(False)
     return listener
-
-
-def say(text: str) -> None:
-    """To the server's log."""
-    stamp = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-    print(f"{stamp} {text}", file=sys.stderr, flush=True)

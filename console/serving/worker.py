@@ -22,6 +22,7 @@ from console.serving.fetched import VersionFile
 from console.serving.loaded import Loaded, load
 from console.serving.prediction_log import PredictionLog
 from console.serving.protocol import QuietServer, make_server
+from console.serving.said import say
 from console.serving.spec import ServingSpec, Target, read_spec, read_token
 from console.serving.split import Chosen, make_split
 
@@ -44,7 +45,7 @@ class Worker:
         self._listener = listener
         self._channel = Channel(self._do)
         writer = f"w{number}p{os.getpid()}"
-        self.app = App(spec, read_token(spec.token_file), PredictionLog(spec.log, writer, _say), self._metrics)
+        self.app = App(spec, read_token(spec.token_file), PredictionLog(spec.log, writer, say), self._metrics)
         self._server: QuietServer = make_server(self.app, spec.limits)
         self._serving: asyncio.Task[None] | None = None
 
@@ -132,10 +133,6 @@ def _resident() -> int:
         import psutil
 
         return int(psutil.Process().memory_info().rss)
-
-
-def _say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
 
 
 def main() -> int:
