@@ -11,6 +11,8 @@ NAME: Final = 65_536
 TEXT: Final = 1_048_576
 KEYS: Final = 10_000
 """Keys in one call."""
+METRICS: Final = 10_000
+"""Distinct metric names of one run."""
 
 
 def check_name(what: str, name: str, field: str = "name") -> str:

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import math
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from itertools import accumulate, groupby
 from operator import le
 from typing import Final, NamedTuple
 
+from backends.contract import Invalid
 from backends.entities import MetricPoint, MetricSeries
+from backends.local.limits import METRICS
 from backends.local.points import (
     CHUNK,
     STRETCH,
@@ -36,12 +38,29 @@ REACH: Final = 4
 
 
 def append(connection: sqlite3.Connection, run: int, points: Sequence[MetricPoint]) -> None:
-    """Append points to a run's metrics, in the caller's transaction."""
+    """Append points to a run's metrics, in the caller's transaction. Invalid where that would be too many names."""
     by_key: dict[str, list[MetricPoint]] = {}
     for point in points:
         by_key.setdefault(point.key, []).append(point)
+    _bound(connection, run, by_key)
     for key, added in by_key.items():
         _append(connection, run, key, added)
+
+
+def _bound(connection: sqlite3.Connection, run: int, keys: Collection[str]) -> None:
+    known = "SELECT 1 FROM latest_metric WHERE run = ? AND key = ?"
+    fresh = list(keys)
+    if len(keys) <= METRICS:
+        fresh = [key for key in keys if connection.execute(known, (run, key)).fetchone() is None]
+    if not fresh:
+        return
+    (had,) = connection.execute("SELECT count(*) FROM latest_metric WHERE run = ?", (run,)).fetchone()
+    if had + len(fresh) > METRICS:
+        raise Invalid(
+            f"a run may have {METRICS:,} metrics and this one has {had:,}; of {len(keys):,} names given "
+            f"{fresh[0][:80]!r} is one too many; nothing was logged. Put what varies into the step, not into the name.",
+            "key",
+        )
 
 
 def _append(connection: sqlite3.Connection, run: int, key: str, added: list[MetricPoint]) -> None:

@@ -18,14 +18,13 @@ import msgspec
 
 from backends.contract import Backend, BackendError, Mutation, Unreachable
 from backends.entities import MetricPoint, Progress
+from backends.local.limits import METRICS
 from backends.local.progress_lines import Report, from_spool
 from backends.local.progress_spool import SpoolWriter
 from backends.local.run_folder import RunFolder
 
 BATCH = 1024 * 1024
 """Bytes of the spool that one round takes at most."""
-MOST_KEYS = 10_000
-"""Distinct metric names of one run; what comes under a further one is counted and not kept."""
 SHRINK = 8 * 1024 * 1024
 """A spool of this size that is wholly in the store begins anew."""
 
@@ -166,7 +165,7 @@ class ProgressIntake:
     def _points(self, at: int, report: Report) -> list[MetricPoint]:
         points = []
         for key, value in report.metrics.items():
-            if key not in self._cursor.points and len(self._cursor.points) >= MOST_KEYS:
+            if key not in self._cursor.points and len(self._cursor.points) >= METRICS:
                 self._pass_over(key)
                 continue
             self._cursor.points[key] = self._cursor.points.get(key, 0) + 1
@@ -180,7 +179,7 @@ class ProgressIntake:
         if not self._told_beyond:
             self._told_beyond = True
             self._note(
-                f"metric {key[:80]!r} not kept: the run has {MOST_KEYS:,} metrics, the most there may be; "
+                f"metric {key[:80]!r} not kept: the run has {METRICS:,} metrics, the most there may be; "
                 "further names are passed over. Put what varies into the step, not into the name"
             )
 

@@ -16,8 +16,8 @@ import pytest
 from backends.contract import Backend, Invalid, Mutation
 from backends.entities import Run, RunStatus
 from backends.local import open_local
+from backends.local.limits import METRICS
 from backends.local.process_tree import run_processes
-from backends.local.progress_intake import MOST_KEYS
 from backends.system_metrics import own
 from console.agent import ensure_agent, stop_agent
 from console.training.command_run import start_recipe
@@ -218,12 +218,12 @@ def test_metric_names_without_end_are_bounded_and_said(bench: Bench) -> None:
     (bench.home / "many.py").write_text(
         "import json, os\n"
         "with os.fdopen(int(os.environ['MLOPS_PROGRESS_FD']), 'w') as out:\n"
-        f"    for at in range(0, {MOST_KEYS + 2_000}, 1000):\n"
+        f"    for at in range(0, {METRICS + 2_000}, 1000):\n"
         "        print(json.dumps({'metrics': {f'm{n}': n for n in range(at, at + 1000)}, 'step': 1}), file=out)\n"
         "    print(json.dumps({'metrics': {'m0': 5.0}, 'step': 2}), file=out)\n"
     )
     run = bench.finish(f"{sys.executable} many.py")
-    assert (run.status, len(run.metrics), run.metrics["m0"]) == (RunStatus.FINISHED, MOST_KEYS, 5.0)
+    assert (run.status, len(run.metrics), run.metrics["m0"]) == (RunStatus.FINISHED, METRICS, 5.0)
     assert bench.log(run).count("the most there may be") == 1
 
 
