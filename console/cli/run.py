@@ -461,7 +461,11 @@ def export(invocation: Invocation, run_id: str, directory: Path) -> None:
 @click.option("--all", "everything", is_flag=True, help="Also what is the same in all of them.")
 @click.option("--baseline", metavar="RUN", default="", help="Hold the others against this one; else against the first.")
 @click.option(
-    "--format", "form", type=click.Choice(["text", "csv", "json", "md"]), default="text", help="Text shows differences."
+    "--format",
+    "form",
+    type=click.Choice(["text", "csv", "json", "md", "markdown"]),
+    default="text",
+    help="Text shows differences.",
 )
 @click.pass_obj
 def compare(invocation: Invocation, run_ids: tuple[str, ...], everything: bool, baseline: str, form: str) -> None:
@@ -469,16 +473,17 @@ def compare(invocation: Invocation, run_ids: tuple[str, ...], everything: bool, 
     if len(run_ids) < 2:
         raise click.UsageError("compare wants at least two runs")
     from console.cli.comparison import print_comparison
+    from console.training.changed_code import changes_of
     from console.training.compare import compare as compare_runs
 
     runs = invocation.need("runs")
     found = [find_run(runs, run_id) for run_id in run_ids]
     held = [item.id for item in found].index(_held(found, find_run(runs, baseline))) if baseline else 0
-    compared = compare_runs(found, baseline=held)
+    compared = compare_runs(found, baseline=held, changes=changes_of(invocation.backend, found))
     if form != "text":
         from console.training.comparison_text import comparison_text
 
-        click.echo(comparison_text(compared, form), nl=False)
+        click.echo(comparison_text(compared, "md" if form == "markdown" else form), nl=False)
         return
     invocation.show(compared, lambda: print_comparison(compared, everything=everything))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from backends.entities import Record, Run
 from backends.system_metrics import SYSTEM, is_system
@@ -46,15 +46,22 @@ class Comparison(Record, frozen=True, kw_only=True):
     """Position of the run that the others are held against."""
 
 
-def compare(runs: Sequence[Run], *, baseline: int = 0) -> Comparison:
-    """Compare runs by facts (status, data, code), parameters and metrics; the runs' own primary metric comes first."""
+def compare(
+    runs: Sequence[Run], *, baseline: int = 0, changes: Mapping[str, Mapping[str, str]] | None = None
+) -> Comparison:
+    """Compare runs by facts (status, data, code), parameters and metrics; the runs' own primary metric comes first.
+
+    `changes` are, by run id, the files changed and not committed (`changed_code.changes_of`): each is a fact.
+    """
+    code = changes or {}
+    facts = [_facts(run) | _changed(code.get(run.id)) for run in runs]
     params = _rows([run.params for run in runs])
     primary = next((run.tags["console.primary"] for run in runs if "console.primary" in run.tags), "")
     keys = sorted({key for run in runs for key in run.metrics}, key=lambda key: _order(key, primary))
     return Comparison(
         runs=tuple(run.id for run in runs),
         names=tuple(run.name for run in runs),
-        facts=_rows([_facts(run) for run in runs], ordered=True),
+        facts=_rows(facts, ordered=True),
         params=params,
         metrics=tuple(_metric(key, runs, baseline) for key in keys),
         primary=primary,
@@ -85,6 +92,13 @@ def _facts(run: Run) -> dict[str, str]:
         "by": run.created_by,
     }
     return {key: value for key, value in found.items() if value}
+
+
+def _changed(files: Mapping[str, str] | None) -> dict[str, str]:
+    if files is None:
+        return {}
+    said = f"{len(files)} file" + ("" if len(files) == 1 else "s")
+    return {"changes": said} | {f"changed {name}": change for name, change in sorted(files.items())}
 
 
 def _rows(tables: Sequence[dict[str, str]], *, ordered: bool = False) -> tuple[ValueRow, ...]:

@@ -504,7 +504,8 @@ class ConsoleApp(App[int], inherit_bindings=False):
         here = self.here(argument)
         if not action.here(here.pane) and here.pane:
             where = " or ".join(PANE_BY_ID[name].title for name in action.panes if name in PANE_BY_ID)
-            self.tell(f"{action.label}: go to {where} first", severity="warning")
+            why = f"go to {where} first" if where else action.reason(here)
+            self.tell(f"{action.label}: {why}", severity="warning")
             return
         reason = action.reason(here)
         if reason:

@@ -48,7 +48,7 @@ def test_every_pane_has_its_key_and_word() -> None:
 
 
 def test_panes_that_actions_name_are_known_words() -> None:
-    known = {"overview", "datasets", "runs", "models", "monitor", "deployments", "journal"}
+    known = {"overview", "datasets", "runs", "models", "monitor", "deployments", "journal", "compare"}
     for action in ACTIONS:
         assert set(action.panes) <= known
 

@@ -8,6 +8,7 @@ import json
 import math
 
 from backends.entities import DatasetInput, Run, RunStatus, Source
+from console.training.changed_code import MOST_FILES, changed_files
 from console.training.compare import compare, higher_is_better
 from console.training.comparison_text import comparison_text
 
@@ -105,3 +106,45 @@ def test_exports_hold_every_row_raw_and_in_one_piece() -> None:
     assert "1\\|2" in text
     tables = [line for line in text.splitlines() if line.startswith("|")]
     assert all(line.replace("\\|", "").count("|") in (3, 4) for line in tables)
+
+
+DIFF = """diff --git a/train.py b/train.py
+index 1..2 100644
+--- a/train.py
++++ b/train.py
+@@ -1,2 +1,3 @@
+ import os
+-rate = 1
++rate = 2
++depth = 3
+diff --git a/with space.txt b/with space.txt
+index 3..4 100644
+--- a/with space.txt
++++ b/with space.txt
+@@ -1 +1 @@
+--- dashes of its own
++++ plus of its own
+# not under version control: notes.md
+"""
+
+
+def test_the_files_that_differ_in_the_code_are_named() -> None:
+    one, other = changed_files(DIFF), changed_files(DIFF.replace("rate = 2", "rate = 9"))
+    assert set(one) == {"train.py", "with space.txt", "notes.md"}
+    assert one["train.py"].startswith("+2 -1 lines, ")
+    assert one["with space.txt"].startswith("+1 -1 lines, ")
+    runs = [run("a", {}, {}), run("b", {}, {}), run("c", {}, {})]
+    facts = {row.key: row for row in compare(runs, changes={"a": one, "b": other}).facts}
+    assert {key for key, row in facts.items() if row.differs} == {
+        "changes", "changed train.py", "changed with space.txt", "changed notes.md",
+    }  # fmt: skip
+    assert facts["changes"].values == ("3 files", "3 files", None)
+    two = {row.key: row.differs for row in compare(runs[:2], changes={"a": one, "b": other}).facts}
+    assert [key for key, differs in two.items() if differs] == ["changed train.py"]
+
+
+def test_a_diff_of_very_many_files_is_cut_and_still_told_apart() -> None:
+    diff = "".join(f"diff --git a/f{at} b/f{at}\n@@ -1 +1 @@\n+{at}\n" for at in range(MOST_FILES + 50))
+    one, other = changed_files(diff), changed_files(diff.replace("\n+99\n", "\n+98\n"))
+    assert len(one) == MOST_FILES + 1
+    assert one != other

@@ -2,7 +2,18 @@
 
 from __future__ import annotations
 
-from console.tui.actions import charts, datasets, deployments, everywhere, logs, models, monitoring, places, training
+from console.tui.actions import (
+    charts,
+    comparing,
+    datasets,
+    deployments,
+    everywhere,
+    logs,
+    models,
+    monitoring,
+    places,
+    training,
+)
 from console.tui.actions.action import Action
 
 ACTIONS: tuple[Action, ...] = (
@@ -11,6 +22,7 @@ ACTIONS: tuple[Action, ...] = (
     *training.ACTIONS,
     *charts.ACTIONS,
     *logs.ACTIONS,
+    *comparing.ACTIONS,
     *models.ACTIONS,
     *monitoring.ACTIONS,
     *deployments.ACTIONS,

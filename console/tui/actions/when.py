@@ -49,6 +49,11 @@ def a_searched_log(here: Situation) -> str:
     return "" if getattr(shown, "sought", "") else "look for something in the log first, with / or :grep"
 
 
+def a_comparison(here: Situation) -> str:
+    compared = getattr(getattr(getattr(here, "app", None), "screen", None), "action_baseline", None)
+    return "" if compared else "compare runs first: mark them with space and press c"
+
+
 def audited(here: Situation) -> str:
     return "" if isinstance(here.selected, Run | ModelVersion) else "select a run or a version first"
 

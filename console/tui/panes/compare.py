@@ -11,6 +11,7 @@ from textual.widget import Widget
 from backends.contract import Backend, BackendError
 from backends.entities import MetricSeries, Run
 from backends.system_metrics import is_system
+from console.training.changed_code import Changes, changes_of
 from console.training.compare import compare
 from console.training.measured import shared_order
 from console.tui.actions import ACTIONS, shown_key
@@ -43,6 +44,9 @@ LOOKED_AT = 12
 
 
 CHART_KEYS = "chart."
+
+HERE = {"export": "export", "compare.baseline": "baseline(1)", "compare.baseline_back": "baseline(-1)"}
+"""What actions do on this screen; those of charts turn its chart."""
 
 SHOWN = (
     ("metric", "next"),
@@ -175,55 +179,54 @@ class CompareScreen(ReadingScreen):
     """The keys of charts are those of the runs; the rest is reading."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("e", "export", "export", id="compare.export", tooltip="Write the comparison to a file."),
-        Binding("b", "baseline(1)", "baseline", id="compare.baseline", tooltip="Hold the others against the next run."),
-        Binding("B", "baseline(-1)", "baseline", id="compare.baseline_back", tooltip="Against the run before."),
         Binding("right", "sideways(1)", "right", id="compare.right", tooltip="The runs further right."),
         Binding("left", "sideways(-1)", "left", id="compare.left", tooltip="The runs further left."),
     ]
 
     def __init__(self, backend: Backend, runs: Sequence[Run]) -> None:
+        self._backend = backend
         self._runs = list(runs)
         self._compared = compare(runs)
         self._first = 0
         super().__init__(f"Compare {len(runs)} runs", comparison_lines(self._compared, self._runs))
         self._overlay = Overlay(backend, runs)
+        self._changes: dict[str, Changes] = {}
         keys = self.app.keymap.keys
-        for action in ACTIONS:
-            if action.id.startswith(CHART_KEYS) and keys[action.id]:
-                self._bindings = BindingsMap.merge(
-                    (
-                        self._bindings,
-                        BindingsMap(
-                            [
-                                Binding(
-                                    keys[action.id],
-                                    f"chart('{action.id.removeprefix(CHART_KEYS)}')",
-                                    action.label,
-                                    id=f"compare.{action.id}",
-                                    tooltip=action.help,
-                                )
-                            ]
-                        ),
-                    )
-                )
+        own = [
+            Binding(keys[action.id], does, action.label, id=f"in.{action.id}", tooltip=action.help)
+            for action in ACTIONS
+            if (does := _done_here(action.id)) and keys[action.id]
+        ]
+        self._bindings = BindingsMap.merge((self._bindings, BindingsMap(own)))
 
     def on_mount(self) -> None:
         super().on_mount()
         self.mount(self._overlay, before="#reading")
+        if any(run.source.diff for run in self._runs):
+            self._read_changes()
+
+    @work
+    async def _read_changes(self) -> None:
+        """Which files were changed, once their diffs are read: from a server they have to be fetched first."""
+        self._changes = await self.app.look_up(lambda: changes_of(self._backend, self._runs))
+        self._compare(self._compared.baseline)
+
+    def _compare(self, baseline: int) -> None:
+        self._compared = compare(self._runs, baseline=baseline, changes=self._changes)
+        self.show(comparison_lines(self._compared, self._runs, self._first))
 
     def keys(self) -> ink.Spans:
-        spans: list[ink.Span] = [(" esc", "key"), (" back  ", "dim"), ("e", "key"), (" export  ", "dim")]
-        spans += [("b", "key"), (" base  ", "dim")]
+        spans: list[ink.Span] = [(" esc", "key"), (" back  ", "dim")]
         keys = self.app.keymap.keys
+        for name, said in (("export", "export"), ("compare.baseline", "base")):
+            spans += [(shown_key(keys[name].split(",")[0]), "key"), (f" {said}  ", "dim")]
         for name, said in SHOWN:
             shown = "".join(shown_key(keys[CHART_KEYS + each].split(",")[0]) for each in name.split())
             spans += [(shown, "key"), (f" {said}  ", "dim")]
         return spans
 
     def action_baseline(self, by: int) -> None:
-        self._compared = compare(self._runs, baseline=(self._compared.baseline + by) % len(self._runs))
-        self.show(comparison_lines(self._compared, self._runs, self._first))
+        self._compare((self._compared.baseline + by) % len(self._runs))
 
     def action_sideways(self, by: int) -> None:
         self._first = max(0, min(len(self._runs) - 2, self._first + by))
@@ -245,6 +248,11 @@ class CompareScreen(ReadingScreen):
 
     def action_chart(self, what: str) -> None:
         turn(self._overlay, what)
+
+
+def _done_here(name: str) -> str:
+    """What this screen does for an action, or nothing."""
+    return f"chart('{name.removeprefix(CHART_KEYS)}')" if name.startswith(CHART_KEYS) else HERE.get(name, "")
 
 
 def read_courses(
