@@ -182,7 +182,8 @@ class Speaker:
     def error(self, error: BaseException) -> None:
         # the nearest of the contract's own: the other side knows no others
         kind = next(
-            (each.__name__ for each in type(error).__mro__ if each.__module__ == contract.__name__), "BackendError"
+            (each.__name__ for each in type(error).__mro__ if each.__module__.startswith(contract.__name__)),
+            "BackendError",
         )
         message = str(error) if isinstance(error, BackendError) else f"{type(error).__name__}: {error}"
         self._say({"error": {"kind": kind, "message": message, "field": getattr(error, "field", "")}})

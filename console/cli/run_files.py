@@ -45,13 +45,20 @@ def logs(invocation: Invocation, run_id: str, follow: bool, tail: int | None, le
 @run.command("artifacts")
 @click.argument("run_id", metavar="RUN")
 @click.argument("path", required=False)
+@click.option("--show", is_flag=True, help="What is in the file PATH: text, JSON, a table's first rows, measures.")
 @click.pass_obj
-def artifacts(invocation: Invocation, run_id: str, path: str | None) -> None:
+def artifacts(invocation: Invocation, run_id: str, path: str | None, show: bool) -> None:
     """The files that a run left, one folder at a time (RUN may be the id of a logged model, m-…)."""
-    from console.cli.files import ARTIFACT_COLUMNS
+    from console.cli.files import ARTIFACT_COLUMNS, show_file
 
+    if show and not path:
+        raise click.UsageError("--show wants the PATH of a file: run artifacts RUN PATH --show")
     owner = run_id if run_id.startswith("m-") else find_run(invocation.need("runs"), run_id).id
-    found = invocation.need("artifacts").children(owner, (path or "").strip("/"))
+    inside = (path or "").strip("/")
+    if show:
+        show_file(invocation, owner, inside)
+        return
+    found = invocation.need("artifacts").children(owner, inside)
     invocation.show_items(found, ARTIFACT_COLUMNS, empty="nothing there")
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 from backends.contract import Backend
 from backends.entities import ModelFile, ModelOutput, Signature
+from console.tui.lines import LineList
 from tests.terminal.stage import add_run, by, on_stage, press, session, until
 
 
@@ -82,3 +84,38 @@ async def test_a_version_whose_files_are_elsewhere_says_where(tmp_path: Path) ->
         await app.idle()
         await press(app, pilot, "a")
         await until(app, pilot, "its files are not in this context")
+
+
+async def test_each_kind_of_file_is_looked_at_in_its_own_way(tmp_path: Path) -> None:
+    opened = session(tmp_path / "ws")
+    run = add_run(opened.backend)
+    hostile = "\x1b]52;c;QQ==\x07[bold]\u202eevil"
+    for path, content in (
+        ("a.csv", f"n,{hostile.replace(';', '')}\n" + "".join(f"{n},x\n" for n in range(300))),
+        ("b.json", json.dumps({"key": [1, 2], "h": hostile})),
+        ("c.json", '{"a": }'),
+        ("d.txt", f"{hostile}\n" + "hay\n" * 200_000 + "the needle\n"),
+        ("e.bin", "\0\1abc"),
+    ):
+        (tmp_path / "file").write_text(content)
+        opened.backend.need("artifacts").put(run.id, path, tmp_path / "file")
+    looks = {
+        "a.csv": "CSV", "b.json": '"key": [', "c.json": "no valid JSON", "d.txt": "hay", "e.bin": "00 01 61 62 63"
+    }  # fmt: skip
+    async with on_stage(opened, size=(110, 30), pane="runs") as (app, pilot):
+        await press(app, pilot, "a")
+        for name, wanted in looks.items():
+            await until(app, pilot, "ctrl+s")
+            assert app.screen.query_one("#choose-list", LineList).select(name)
+            await press(app, pilot, "enter")
+            text = await until(app, pilot, wanted, 15.0)
+            assert f"› {name}" in text
+            assert "\x1b" not in text
+            assert "\u202e" not in text
+            if name == "a.csv":
+                await press(app, pilot, "end")
+                await until(app, pilot, "row 300 of 300", 15.0)
+            if name == "d.txt":
+                await press(app, pilot, "slash", *"needle", "enter")
+                await until(app, pilot, "the needle", 15.0)
+            await press(app, pilot, "escape")

@@ -8,6 +8,7 @@ _KEY_NAMES = {
     "question_mark": "?", "slash": "/", "colon": ":", "escape": "esc", "space": "space", "enter": "enter", "comma": ",",
     "full_stop": ".", "plus": "+", "minus": "-", "percent_sign": "%", "number_sign": "#",
     "equals_sign": "=", "left_square_bracket": "[", "right_square_bracket": "]",
+    "left_curly_bracket": "{", "right_curly_bracket": "}",
 }  # fmt: skip
 
 

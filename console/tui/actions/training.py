@@ -58,7 +58,7 @@ ACTIONS: tuple[Action, ...] = (
         ("runs", "models"),
         available=when.with_files,
         command=("artifacts", "files"),
-        cli="mlops-console run artifacts RUN",
+        cli="mlops-console run artifacts RUN PATH --show",
         footer=23,
         needs="artifacts",
     ),

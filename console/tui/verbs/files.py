@@ -2,26 +2,25 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from backends.entities import Artifact, LoggedModel, ModelVersion, Run
-from console.safe import safe_lines, safe_text
+from backends.contract import Refused
+from backends.entities import Artifact, LoggedModel, ModelVersion, Progress, Run
+from console.safe import safe_text
+from console.training.preview import look_at
 from console.tui.dialogs import Ask
 from console.tui.files_dialog import ChooseFile
-from console.tui.lines import Line
+from console.tui.lines import wrapped
 from console.tui.reading import ReadingScreen
 from console.wording import plural, size
 
 if TYPE_CHECKING:
     from console.tui.here import Here
 
-LARGEST: Final = 20 * 1024 * 1024
-"""Bytes of a file that is fetched to be looked at."""
-SHOWN: Final = 200_000
-"""Bytes of it that are read."""
 MODELS: Final = 50
 """Logged models of a run that are listed."""
 _UP: Final = ".."
@@ -148,23 +147,25 @@ def _refusal(name: str, folder: str) -> str:
 
 
 async def _show(here: Here, spot: Spot, found: Artifact) -> None:
-    """The text of a file, or what is known of one that is none."""
-    if found.bytes > LARGEST:
-        lines = [Line([(f"{size(found.bytes)}: too large to look at; ctrl+s in the list saves it", "warn")])]
-    else:
-        lines = await here.app.look_up(lambda: _read(here.backend.artifacts.open(spot.owner, found.path), found))
-    await here.app.push_screen_wait(ReadingScreen(f"{spot.title} › {found.path}", lines))
+    """What is in a file, in the way that its kind is looked at; what is elsewhere is fetched first, with a progress
+    line."""
+    from console.tui.file_screen import file_screen
 
+    say = here.app.report(f"fetching {safe_text(found.path, 40)}")
+    came = 0
 
-def _read(path: Path, found: Artifact) -> list[Line]:
-    with path.open("rb") as file:
-        content = file.read(SHOWN + 1)
-    head = f"{size(found.bytes)}" + (f"  sha256 {found.sha256}" if found.sha256 else "")
-    lines = [Line([(head, "dim")]), Line([("", "")])]
-    if b"\0" in content[:8_000]:
-        return [*lines, Line([("not text; ctrl+s in the list saves it", "warn")])]
-    text = content[:SHOWN].decode("utf-8", "replace")
-    lines += [Line([(line, "")]) for line in safe_lines(text)]
-    if len(content) > SHOWN:
-        lines.append(Line([(f"… the first {size(SHOWN)} of it", "warn")]))
-    return lines
+    def fetched(more: int) -> None:
+        nonlocal came
+        came += more
+        share = min(1.0, came / found.bytes) if found.bytes else None
+        say(Progress(at=int(time.time() * 1_000), fraction=share, stage=size(found.bytes)))
+
+    try:
+        seen = await here.app.look_up(partial(look_at, here.backend, found, fetched))
+        screen = await here.app.look_up(partial(file_screen, f"{spot.title} › {found.path}", seen, found.sha256))
+    except Refused as error:
+        lines = wrapped(safe_text(error, 400), 90, "warn")
+        screen = ReadingScreen(f"{spot.title} › {found.path}", lines)
+    finally:
+        here.app.say_work(())
+    await here.app.push_screen_wait(screen)
