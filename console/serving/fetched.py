@@ -77,8 +77,10 @@ def fetch_version(backend: Backend, model: str, version: str) -> VersionFile:
     owner = file.owner or found.run
     path = artifacts.open(owner, file.path)
     try:
-        said = artifacts.open(found.run, META).read_bytes()
+        said = artifacts.open(found.run, META).read_bytes() if found.run else b""
     except NotFound:
+        said = b""
+    if not said:
         return _foreign(found, str(path))
     try:
         meta = msgspec.json.decode(said[:_MOST], type=_Meta)
