@@ -80,7 +80,7 @@ def run_lines(
             lines += wrapped(safe_text(f"{name} removed {run.tags[tag]}", 500), width, "warn")
     if artifacts:
         lines += _pairs("artifacts", [(one.path, size(one.bytes)) for one in artifacts], width)
-    system = [(name.removeprefix(SYSTEM), metric(run.metrics[name])) for name in names if is_system(name)]
+    system = [(system_words(name), metric(run.metrics[name])) for name in names if is_system(name)]
     lines += _pairs("system", system, width)
     tags, hidden = own_tags(run.tags, everything=everything)
     lines += _pairs("tags", tags, width)
@@ -107,6 +107,18 @@ def progress_spans(run: Run, width: int) -> list[list[ink.Span]]:
     if words:
         found.append([(words, "")])
     return found
+
+
+UNITS = {"_megabytes": " MB", "_percentage": " %", "_watts": " W", "_seconds": " s"}
+
+
+def system_words(name: str) -> str:
+    """`gpu 0 memory usage MB` for `system/gpu_0_memory_usage_megabytes`: whole, where the name would be cut."""
+    words = name.removeprefix(SYSTEM)
+    for unit, sign in UNITS.items():
+        if words.endswith(unit):
+            words = words.removesuffix(unit) + sign
+    return words.replace("_", " ")
 
 
 def flag_spans(flag: RunFlag, width: int) -> list[list[ink.Span]]:

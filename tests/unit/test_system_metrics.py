@@ -27,6 +27,7 @@ from console.tui.axes import Across
 from console.tui.chart_view import View, view_of
 from console.tui.panes.run_detail import _names
 from console.tui.run_columns import chosen_metrics
+from console.tui.run_lines import run_lines, system_words
 
 # ---------------------------------------------------------------- the processes below
 
@@ -274,6 +275,19 @@ def test_charts_show_them_to_whoever_goes_there_in_a_group_over_time() -> None:
     assert view_of({}, "a").across is Across.STEP
     assert view_of({}, first).across is Across.ELAPSED
     assert view_of({first: View()}, first).across is Across.STEP
+
+
+def test_in_the_facts_of_a_run_they_stand_by_themselves_with_names_that_fit() -> None:
+    names = [name for name in vars(system_metrics).values() if isinstance(name, str) and name.startswith("system/")]
+    assert len(names) > 10
+    assert all(len(system_words(name)) <= 22 for name in names)
+    assert system_words("system/gpu_0_power_usage_watts") == "gpu 0 power usage W"
+    lines = ["".join(part for part, _ in line.spans).rstrip() for line in run_lines(a_run(auc=0.7), 60)]
+    at = lines.index("system 3")
+    assert [line.split("  ")[0] for line in lines[at + 1 : at + 4]] == [
+        "cpu utilization %", "run cpu s", "run memory peak MB",
+    ]  # fmt: skip
+    assert lines.index("metrics 1") < at
 
 
 def test_what_a_run_took_is_told_in_words() -> None:
