@@ -14,6 +14,7 @@ from console.cli.run import ready_to_track
 from console.cli.verb import Invocation, Noun, key_values, reason_option
 from console.training.find import find_run
 from console.training.sweep.begin import SweepState, pause_sweep, resume_sweep, start_sweep, sweep_state
+from console.training.sweep.telling import budget_text, counts_text, state_text
 from console.training.sweep.trials import SWEEP, Trial
 from console.wording import duration, number, since
 
@@ -119,18 +120,24 @@ def list_(invocation: Invocation, limit: int, at: str) -> None:
 @click.argument("run_id", metavar="SWEEP")
 @click.option("--limit", default=20, show_default=True, type=click.IntRange(1, 10_000), help="Trials at most.")
 @click.option("--importance", is_flag=True, help="Which parameters mattered; takes some seconds.")
+@click.option("--chart", is_flag=True, help="Plots: history, importance, parallel coordinates, a slice each parameter.")
 @click.pass_obj
-def show(invocation: Invocation, run_id: str, limit: int, importance: bool) -> None:
+def show(invocation: Invocation, run_id: str, limit: int, importance: bool, chart: bool) -> None:
     """What a sweep tried, the best first."""
     from console.training.sweep.importance import importance_offloaded
 
     state = sweep_state(invocation.backend, find_run(invocation.need("runs"), run_id))
-    shares = importance_offloaded(state) if importance else {}
+    drawn = chart and not invocation.json
+    shares = importance_offloaded(state) if importance or drawn else {}
     document = {"sweep": state, **({"importance": shares} if importance else {})}
 
     def human() -> None:
         print_sweep(state, limit)
-        if importance:
+        if drawn:
+            from console.cli.sweep_plots import print_plots
+
+            print_plots(state, shares)
+        elif importance:
             gap()
             pairs = list(shares.items())
             columns: list[Col[tuple[str, float]]] = [
@@ -186,9 +193,9 @@ def print_sweep(state: SweepState, limit: int = 20) -> None:
     print_record(
         {
             "sweep": f"{run.name} {run.id[:8]}",
-            "status": "paused" if state.paused and not run.status.ended else run.status.value,
-            "why": run.reason,
-            "progress": run.progress.stage if run.progress else "",
+            "status": state_text(state),
+            "left": "" if run.status.ended else budget_text(state),
+            "without a result": counts_text(state),
             "best": f"{state.primary} {number(best.value, 6)} in trial {best.number}, run {best.run[:8]}"
             if best
             else "",

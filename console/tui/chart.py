@@ -13,15 +13,15 @@ from rich.style import Style
 from textual.binding import Binding, BindingType
 from textual.strip import Strip
 
+from console.axes import Across, x_text
 from console.safe import cut, safe_text
-from console.tui.axes import Across, x_text
+from console.trace import Cell
 from console.tui.chart_view import Extent, View
 from console.tui.course import Series
 from console.tui.decimate import MOST
 from console.tui.drawing import Drawing
 from console.tui.glyphs import drawn, utf8_screen
 from console.tui.picture import ASCII_MARKERS, Level, columns_of, picture
-from console.tui.trace import Cell
 from console.wording import NOTHING, number
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from backends.system_metrics import is_system
-from console.tui.axes import Across, x_text
+from console.axes import Across, x_text
 
 SMOOTHINGS = (0.0, 0.6, 0.9, 0.99)
 """Weights of what came before; 0 is off."""

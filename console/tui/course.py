@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from console.tui.axes import Across
+from console.axes import Across
 
 if TYPE_CHECKING:
     from backends.entities import MetricBucket, MetricSeries, Run

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 from rich.segment import Segment
 from textual.strip import Strip
 
+from console import trace
+from console.axes import padded, x_labels, y_ticks
 from console.safe import cell_length, safe_text
-from console.tui import trace
-from console.tui.axes import padded, x_labels, y_ticks
 from console.tui.decimate import Point, extremes, segments, within
 from console.tui.glyphs import drawn, utf8_screen
 

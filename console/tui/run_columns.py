@@ -8,11 +8,15 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from backends.entities import ModelVersion, Run, RunStatus
 from backends.query import And, Compare, Has, In, Key, Node, Not, Or, Query
-from console.training.flags import flags
+from console.training.flags import STALLED_TAG, flags
 from console.training.measured import shared_order
 from console.tui.columns import Column, Tone, metric
 from console.tui.state import state_of
 from console.wording import NOTHING, age
+
+SWEEP_TAG, PAUSED_TAG = "console.sweep", "console.sweep.paused"
+TAGS = [f"tags.{SWEEP_TAG}", f"tags.{PAUSED_TAG}", f"tags.{STALLED_TAG}"]
+"""By which a row knows that it is a sweep, whose trials are under it, and that it says nothing any more."""
 
 METRICS = 3
 PARAMS = 4
@@ -20,6 +24,8 @@ PARAMS = 4
 
 def status_cell(run: Run) -> str:
     """`● finished`, or how far it is while it runs, or what is wrong with it."""
+    if PAUSED_TAG in run.tags and not run.status.ended:
+        return f"{state_of('paused').glyph} paused"
     glyph = state_of(run.status).glyph
     worst = next(iter(flags(run)), None) if run.status is RunStatus.RUNNING else None
     if worst is not None:
@@ -27,6 +33,15 @@ def status_cell(run: Run) -> str:
     if run.status is RunStatus.RUNNING and run.progress is not None and run.progress.fraction is not None:
         return f"{glyph} {run.progress.fraction * 100:.0f} %"
     return f"{glyph} {run.status}"
+
+
+def is_sweep(row: object) -> bool:
+    return isinstance(row, Run) and SWEEP_TAG in row.tags
+
+
+def name_cell(run: Run) -> str:
+    """The name; before that of a sweep a sign that there is more under it."""
+    return ("▸ " if is_sweep(run) else "") + (run.name or run.id[:8])
 
 
 def status_tone(run: Run) -> Tone:
@@ -84,7 +99,7 @@ def run_columns(metrics: Sequence[str], params: Sequence[str]) -> tuple[Column[R
     priority: a run is told by its main metric and the two parameters that set it apart, before its age."""
     return (
         Column("status", "status", status_cell, 10, sort="status", tone=status_tone),
-        Column("name", "name", lambda run: run.name or run.id[:8], 16, grow=3, most=40, sort="name"),
+        Column("name", "name", name_cell, 16, grow=3, most=40, sort="name"),
         Column("created", "age", run_age, 5, right=True, priority=4, sort="created", order=lambda run: run.created_at),
         *(_metric_column(name, (0, 3, 5)[min(at, 2)]) for at, name in enumerate(metrics)),
         *(_param_column(name, (1, 2, 6, 7)[min(at, 3)]) for at, name in enumerate(params)),

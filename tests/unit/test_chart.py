@@ -11,7 +11,8 @@ from contextlib import asynccontextmanager
 import pytest
 from textual.app import App, ComposeResult
 
-from console.tui.axes import y_ticks
+from console.axes import y_ticks
+from console.trace import trace
 from console.tui.chart import Chart, color_numbers
 from console.tui.chart_view import View
 from console.tui.course import Series
@@ -20,7 +21,6 @@ from console.tui.glyphs import utf8_screen
 from console.tui.histogram import Histogram
 from console.tui.picture import Level
 from console.tui.sparkline import sparkline
-from console.tui.trace import trace
 from tests.hostile import HOSTILE
 
 

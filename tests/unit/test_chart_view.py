@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from backends.entities import MetricBucket, MetricSeries, Run, RunStatus
-from console.tui.axes import Across
+from console.axes import Across
 from console.tui.chart_view import View
 from console.tui.course import course, smoothed, steps_of
 

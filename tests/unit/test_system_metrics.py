@@ -21,9 +21,9 @@ from backends.local.progress_spool import SpoolWriter
 from backends.local.run_folder import RunFolder
 from backends.local.tree_usage import usage_of_descendants
 from backends.local.usage_thread import LONGEST_S, UsageThread, pause_after
+from console.axes import Across
 from console.training.compare import compare
 from console.training.measured import headline, in_order, shared_order, taken
-from console.tui.axes import Across
 from console.tui.chart_view import View, view_of
 from console.tui.panes.run_detail import _names
 from console.tui.run_columns import chosen_metrics

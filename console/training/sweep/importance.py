@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -12,12 +13,12 @@ from console.offload import Speaker, run_offloaded
 from console.training.sweep.begin import SweepState
 
 
-def importance_offloaded(state: SweepState) -> dict[str, float]:
-    """As `asking.importance`."""
+def importance_offloaded(state: SweepState, cancel: Callable[[], bool] | None = None) -> dict[str, float]:
+    """As `asking.importance`; with `cancel` as `run_offloaded`."""
     with TemporaryDirectory() as folder:
         file = Path(folder) / "sweep.json"  # a thousand trials are too long for a command line
         file.write_bytes(msgspec.json.encode(state))
-        found: dict[str, float] = run_offloaded("console.training.sweep.importance", [str(file)])
+        found: dict[str, float] = run_offloaded("console.training.sweep.importance", [str(file)], cancel=cancel)
     return dict(sorted(found.items(), key=lambda pair: -pair[1]))
 
 

@@ -12,6 +12,7 @@ from console.tui.actions import (
     models,
     monitoring,
     places,
+    sweeps,
     training,
 )
 from console.tui.actions.action import Action
@@ -20,6 +21,7 @@ ACTIONS: tuple[Action, ...] = (
     *everywhere.ACTIONS,
     *datasets.ACTIONS,
     *training.ACTIONS,
+    *sweeps.ACTIONS,
     *charts.ACTIONS,
     *logs.ACTIONS,
     *comparing.ACTIONS,

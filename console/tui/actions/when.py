@@ -111,6 +111,32 @@ def two_runs(here: Situation) -> str:
     return "" if len(runs) >= 2 else "mark at least two runs with space first"
 
 
+def sweep_of(here: Situation) -> Run | None:
+    """The sweep that was entered, or the one under the cursor."""
+    within = getattr(getattr(here, "view", None), "sweep", None)
+    if isinstance(within, Run):
+        return within
+    return here.selected if isinstance(here.selected, Run) and "console.sweep" in here.selected.tags else None
+
+
+def a_sweep(here: Situation) -> str:
+    return "" if sweep_of(here) is not None else "select a sweep first; :sweeps lists them"
+
+
+def a_live_sweep(here: Situation) -> str:
+    sweep = sweep_of(here)
+    if sweep is None:
+        return a_sweep(here)
+    return f"the sweep has already {sweep.status}" if sweep.status.ended else ""
+
+
+def within_a_sweep(here: Situation) -> str:
+    view = getattr(here, "view", None)
+    if getattr(view, "within", None) is None:
+        return "go into a sweep first, with enter"
+    return "leave the trial first, with esc" if getattr(view, "opened", False) else ""
+
+
 def a_chart(here: Situation) -> str:
     charts = getattr(getattr(here, "view", None), "charts", None)
     return "" if charts is not None else "open a run first, with enter"

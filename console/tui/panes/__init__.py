@@ -29,7 +29,7 @@ class PaneSpec(NamedTuple):
 PANES: tuple[PaneSpec, ...] = (
     PaneSpec("overview", "Overview", "1", "overview:OverviewPane"),
     PaneSpec("datasets", "Datasets", "2", "datasets:DatasetsPane", "datasets"),
-    PaneSpec("runs", "Runs", "3", "runs:RunsPane", "runs"),
+    PaneSpec("runs", "Runs", "3", "sweeping:SweepingRunsPane", "runs"),
     PaneSpec("models", "Models", "4", "models:ModelsPane", "registry"),
     PaneSpec("monitor", "Monitor", "5", "monitor:MonitorPane", "monitors"),
     PaneSpec("deployments", "Deployments", "6", "deployments:DeploymentsPane", "deployments"),

@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 
     from textual.app import ComposeResult
 
+    from console.axes import Across
     from console.tui import ink
-    from console.tui.axes import Across
 
 BUCKETS = 80
 """At least; else one a column, with its lowest and its highest."""

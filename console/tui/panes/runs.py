@@ -15,14 +15,13 @@ from backends.entities import Run
 from backends.query import RUN_FIELDS, Key, Order, Query
 from console.config import Session
 from console.safe import safe_text
-from console.training.flags import STALLED_TAG
 from console.tui import ink
 from console.tui.columns import Column
 from console.tui.frame import OneLine
 from console.tui.lines import Line, wrapped
 from console.tui.pane import Pane
 from console.tui.rows import PagedRows
-from console.tui.run_columns import METRICS, PARAMS, chosen_metrics, differing_params, run_columns, wanted_keys
+from console.tui.run_columns import METRICS, PARAMS, TAGS, chosen_metrics, differing_params, run_columns, wanted_keys
 from console.tui.run_lines import run_lines
 from console.tui.table import BigTable
 from console.wording import thousands
@@ -38,10 +37,8 @@ it."""
 HELD = 0.05
 """Keys that follow so fast are one that is held down; when the next does not come in `LET_GO`, it was let go."""
 LET_GO = 0.08
-
 SAMPLE = 48
 """Runs that are looked at to see which parameters differ."""
-
 EXPORTED = 500
 """Rows in a page of an export."""
 
@@ -166,8 +163,7 @@ class RunsPane(Pane):
     def _source(self, query: Query) -> PagedRows[Run]:
         runs, features = self.backend.need("runs"), self.backend.features
         # A server sends whole runs whatever is asked for; what it sends is all that the facts beside the list need.
-        shown = [c.key for c in self.table.columns if "." in c.key]
-        columns = None if features.page_limit else [*shown, f"tags.{STALLED_TAG}"]
+        columns = None if features.page_limit else self.asked_keys()
 
         def page(at: str, limit: int) -> Page[Run]:
             sample, self._sample = self._sample, None
@@ -187,6 +183,10 @@ class RunsPane(Pane):
             count=(lambda: runs.count(query, limit=COUNTED)) if features.count else None,
             frugal=bool(features.page_limit),
         )
+
+    def asked_keys(self) -> list[str]:
+        """What a row needs beyond its fixed fields."""
+        return [c.key for c in self.table.columns if "." in c.key] + TAGS
 
     def empty_text(self) -> str:
         if self.filter.where is not None:
@@ -227,8 +227,7 @@ class RunsPane(Pane):
             return ()
         found = [("run id", run.id), ("name", run.name)]
         found += [("data", f"{used.dataset}@{used.version}") for used in run.inputs]
-        if run.source.commit:
-            found.append(("git commit", run.source.commit))
+        found.append(("git commit", run.source.commit))
         return [pair for pair in found if pair[1]]
 
     def exported(self) -> tuple[str, Sequence[str], Iterator[Sequence[object]]]:
@@ -243,8 +242,7 @@ class RunsPane(Pane):
                 page = runs.page(query, at=at, limit=EXPORTED, columns=keys)
                 for run in page.items:
                     data = " ".join(f"{used.dataset}@{used.version}" for used in run.inputs)
-                    values = [getattr(run, name) for name in fixed[:-1]]
-                    yield [*values, data, *(_value(run, key) for key in keys)]
+                    yield [*(getattr(run, name) for name in fixed[:-1]), data, *(_value(run, key) for key in keys)]
                 at = page.next
 
         return "runs", (*fixed, *keys), rows()

@@ -39,16 +39,30 @@ ESTIMATORS = {
 async def train(here: Here) -> None:
     """From a recipe file, from the recipe of a run, or from a form on a dataset."""
     from console.training.recipe import read_recipe
+    from console.training.sweep.goal import any_recipe
+    from console.tui.actions.when import sweep_of
+    from console.tui.verbs.sweep_form import sweep_again, sweep_form
 
     chosen = here.selected
     if here.argument:
-        await _from_text(here, read_recipe(Path(here.argument).expanduser()), here.argument)
+        path = Path(here.argument).expanduser()
+        text = read_recipe(path)
+        if any_recipe(text, here.argument).sweep is not None:
+            await sweep_form(here, text, here.argument, origin=str(path.absolute()))
+        else:
+            await _from_text(here, text, here.argument)
         return
     options: list[tuple[str, str, str]] = []
-    if isinstance(chosen, Run):
+    sweep = sweep_of(here)
+    if sweep is not None:
+        options.append(("sweep", f"the sweep {sweep.name}", "again, with changes"))
+    if isinstance(chosen, Run) and (sweep is None or chosen.id != sweep.id):
         options.append(("again", f"the recipe of {chosen.name}", "again, with changes"))
     options.append(("form", "a new recipe", "from a dataset, in a form"))
-    options += [(f"file:{path}", str(path), "recipe file") for path in _recipe_files()]
+    for path, searched in _recipe_files():
+        if searched:
+            options.append((f"space:{path}", str(path), "search its parameters: a sweep"))
+        options.append((f"file:{path}", str(path), "recipe file, trained once" if searched else "recipe file"))
     picked = await here.app.ask(Choose("Train from", options))
     if picked is None:
         return
@@ -63,13 +77,19 @@ async def train(here: Here) -> None:
         await _from_text(here, text, f"recipe of {run.name}", pinned=run)
     elif picked == "form":
         await _from_form(here)
+    elif picked == "sweep" and sweep is not None:
+        await sweep_again(here, sweep)
+    elif picked.startswith("space:"):
+        path = Path(picked.removeprefix("space:"))
+        await sweep_form(here, read_recipe(path), str(path), origin=str(path.absolute()))
     else:
         path = Path(picked.removeprefix("file:"))
         await _from_text(here, read_recipe(path), str(path), origin=str(path))
 
 
-def _recipe_files() -> list[Path]:
-    found: list[Path] = []
+def _recipe_files() -> list[tuple[Path, bool]]:
+    """Recipe files nearby, and whether each has parameters to search."""
+    found: list[tuple[Path, bool]] = []
     for folder in RECIPE_FOLDERS:
         for path in sorted(Path(folder).glob("*.toml")):
             try:
@@ -77,7 +97,7 @@ def _recipe_files() -> list[Path]:
             except (OSError, UnicodeDecodeError):
                 continue
             if "[estimator]" in head or any(line.startswith("command") for line in head.splitlines()):
-                found.append(path)
+                found.append((path, "[sweep" in head))
     return found[:MOST_RECIPES]
 
 

@@ -1,0 +1,81 @@
+"""Sweeps: look into one, turn its plots, pause, go on, stop."""
+
+from __future__ import annotations
+
+from console.tui.actions import when
+from console.tui.actions.action import Action, Tier
+
+ACTIONS: tuple[Action, ...] = (
+    Action(
+        "go.sweeps",
+        "",
+        "sweeps",
+        "The sweeps among the runs; enter goes into one.",
+        "sweeps:show_sweeps",
+        command=("sweeps", "sweep"),
+        argument="name",
+        cli="mlops-console sweep list",
+        needs="runs",
+    ),
+    Action(
+        "sweep.plot",
+        "p",
+        "plot",
+        "The next plot of the sweep: history, importance, parallel coordinates, a slice for each parameter.",
+        "sweeps:next_plot",
+        ("runs",),
+        available=when.within_a_sweep,
+        command=("plot",),
+        cli="mlops-console sweep show SWEEP --chart",
+        footer=15,
+    ),
+    Action(
+        "sweep.plot_back",
+        "b",
+        "plot before",
+        "The plot of the sweep before this one.",
+        "sweeps:plot_before",
+        ("runs",),
+        available=when.within_a_sweep,
+    ),
+    Action(
+        "sweep.plot_alone",
+        "z",
+        "full plot",
+        "The plot of the sweep on the full screen, or beside its trials again.",
+        "sweeps:plot_alone",
+        ("runs",),
+        available=when.within_a_sweep,
+        command=("full-plot",),
+        footer=16,
+    ),
+    Action(
+        "sweep.pause",
+        "P",
+        "pause, go on",
+        "Let the sweep begin no further trial, or go on; one that has ended goes on with a larger budget.",
+        "sweeps:pause_or_resume",
+        ("overview", "runs"),
+        Tier.REVERSIBLE,
+        when.a_sweep,
+        ("pause", "resume"),
+        cli="mlops-console sweep resume SWEEP",
+        footer=17,
+        mutates=True,
+        needs="launcher",
+    ),
+    Action(
+        "sweep.stop",
+        "X",
+        "stop sweep",
+        "End the sweep and the trials that run; what was found stays.",
+        "sweeps:stop_sweep",
+        ("overview", "runs"),
+        Tier.REVERSIBLE,
+        when.a_live_sweep,
+        ("stop-sweep",),
+        cli="mlops-console sweep stop SWEEP",
+        mutates=True,
+        needs="launcher",
+    ),
+)
