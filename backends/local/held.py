@@ -15,7 +15,7 @@ from backends.entities.holdings import KEEP, DataHolding, HeldFile, RunHolding
 from backends.local.leftovers import tree_bytes
 from backends.local.run_folder import RunFolder
 from backends.local.run_log import log_files
-from backends.local.settle import Standing, standing
+from backends.local.settle import AT_REST, standing
 
 ENDED: Final = tuple(status.value for status in RunStatus if status.ended)
 _MARKS: Final = ", ".join("?" * len(ENDED))
@@ -56,7 +56,7 @@ def run_holdings(
             f"registered as {registered[run]}"
             if run in registered
             else "its supervisor is at work"
-            if there and standing(folder) is Standing.SUPERVISED
+            if there and standing(folder) not in AT_REST
             else f"parent of {parents[run]} runs that stay"
             if run in parents and deleted_at is not None
             else ""

@@ -16,7 +16,7 @@ from backends.entities.holdings import Leftover
 from backends.local.database import Database, file_trouble
 from backends.local.objects import ObjectStore
 from backends.local.run_folder import RunFolder
-from backends.local.settle import Standing, standing
+from backends.local.settle import AT_REST, standing
 
 IDLE_S: Final = 3600.0
 """What nobody names and nobody touched for so long is left over."""
@@ -123,7 +123,7 @@ def _orphan(database: Database, folder: Path, idle_s: float) -> bool:
     with database.read() as connection:
         if connection.execute("SELECT 1 FROM runs WHERE id = ?", (folder.name,)).fetchone() is not None:
             return False
-    return standing(RunFolder(folder)) is not Standing.SUPERVISED
+    return standing(RunFolder(folder)) in AT_REST
 
 
 def _rests(path: Path, idle_s: float) -> bool:

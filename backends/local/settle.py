@@ -30,6 +30,10 @@ class Standing(StrEnum):
     """Begun, not ended, and its supervisor is gone."""
 
 
+AT_REST = (Standing.UNSTARTED, Standing.ENDED, Standing.ABANDONED)
+"""Nobody writes to the folder."""
+
+
 def now() -> int:
     return time.time_ns() // 1_000_000
 
