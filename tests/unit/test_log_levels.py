@@ -38,6 +38,7 @@ LINES = [
     ("2013-04-12 10:00:00.123: W tensorflow/core/a.cc:1] slow", W),
     ("error: cannot find crate", E),
     ("[warn] slow", W),
+    ("[ERR] no", E),
     ("/env/lib/a.py:12: FutureWarning: will change", W),
     ("DEBUG:x:fine", D),
     ("Traceback (most recent call last):", E),

@@ -49,7 +49,10 @@ _LOGFMT = re.compile(r'(?:^|[\s,{])(?:level|levelname|severity|lvl)=["\']?(\w+)'
 _CAPITAL = re.compile(
     r"(?<![A-Za-z0-9_.])(TRACE|DEBUG|INFO|NOTICE|SUCCESS|WARN|WARNING|ERROR|SEVERE|CRITICAL|FATAL)(?![A-Za-z0-9_.=])"
 )
-_LOW = re.compile(r"\s{0,8}(?:\[(\w{3,9})\]|(debug|info|warning|warn|error|fatal|critical):)(?:\s|$)", re.I)
+_LOW = re.compile(
+    r"\s{0,8}(?:\[(debug|info|notice|warn|warning|err|error|crit|critical|fatal)\]|(debug|info|warning|warn|error|fatal|critical):)(?:\s|$)",
+    re.I,
+)
 _GLOG = re.compile(r"([IWEF])\d{4} \d\d:\d\d:\d\d|\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d+: ([IWEF]) ")
 _WARNED = re.compile(r"\S+:\d+: \w*Warning(?::|$)")
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
@@ -179,13 +182,14 @@ _SIGNS: Final = {
     Level.DEBUG: ("",),
     Level.INFO: ("",),
     Level.WARNING: ("arn", "ARN", "level", "everity", "rror", "RROR", "itical", "CRIT", "FATAL", "atal", "anic",
-                    "Traceback", "SEVERE", "xception", "E0", "E1", "W0", "W1", ": E ", ": W ", "F0", "F1", ": F "),
-    Level.ERROR: ("ERROR", "rror:", "rror]", "Traceback", "CRIT", "FATAL", "SEVERE", "level", "everity", "itical",
-                  "atal", "lvl", "LEVEL", "E0", "E1", "F0", "F1", ": E ", ": F "),
-    Level.CRITICAL: ("CRIT", "FATAL", "itical", "atal", "anic", "level", "everity", "lvl", "LEVEL", "F0", "F1", ": F "),
+                    "Traceback", "SEVERE", "[err", "[ERR", "[crit", "\nE", "\nW", ": E", ": W", "\nF", ": F"),
+    Level.ERROR: ("ERROR", "[err", "[ERR", "[crit", "rror:", "rror]", "Traceback", "CRIT", "FATAL", "SEVERE", "level", "everity", "itical",
+                  "atal", "lvl", "LEVEL", "\nE", "\nF", ": E", ": F"),
+    Level.CRITICAL: ("CRIT", "[crit", "FATAL", "itical", "atal", "anic", "level", "everity", "lvl", "LEVEL", "\nF", ": F"),
 }  # fmt: skip
 
 
 def may_hold(text: str, least: Level) -> bool:
     """A quick no: False where no line of the text can have that level."""
+    text = "\n" + text
     return any(sign in text for sign in _SIGNS[least])
