@@ -183,9 +183,10 @@ _SIGNS: Final = {
     Level.INFO: ("",),
     Level.WARNING: ("arn", "ARN", "level", "everity", "rror", "RROR", "itical", "CRIT", "FATAL", "atal", "anic",
                     "Traceback", "SEVERE", "[err", "[ERR", "[crit", "\nE", "\nW", ": E", ": W", "\nF", ": F"),
-    Level.ERROR: ("ERROR", "[err", "[ERR", "[crit", "rror:", "rror]", "Traceback", "CRIT", "FATAL", "SEVERE", "level", "everity", "itical",
-                  "atal", "lvl", "LEVEL", "\nE", "\nF", ": E", ": F"),
-    Level.CRITICAL: ("CRIT", "[crit", "FATAL", "itical", "atal", "anic", "level", "everity", "lvl", "LEVEL", "\nF", ": F"),
+    Level.ERROR: ("ERROR", "[err", "[ERR", "[crit", "rror:", "rror]", "Traceback", "CRIT", "FATAL", "SEVERE",
+                  "level", "everity", "itical", "atal", "lvl", "LEVEL", "\nE", "\nF", ": E", ": F"),
+    Level.CRITICAL: ("CRIT", "[crit", "FATAL", "itical", "atal", "anic", "level", "everity", "lvl", "LEVEL",
+                     "\nF", ": F"),
 }  # fmt: skip
 
 
