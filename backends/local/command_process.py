@@ -1,18 +1,23 @@
-"""The command of a run as a process: started in its own session, its two pipes, its end."""
+"""The command of a run as a process: started in its own session under a keeper, its two pipes, its end."""
 
 from __future__ import annotations
 
 import ctypes
 import os
+import select
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Collection, Mapping
+from pathlib import Path
 
-from backends.entities import LaunchSpec, Record
-from backends.local.process_identity import ProcessIdentity, identify
-from backends.local.process_tree import AGENT_MARK, RUN_MARK
-from backends.local.run_folder import RunFolder
+from backends.entities import LaunchSpec
+from backends.local.keeper import StartError, fork_keeper
+from backends.local.process_identity import ProcessIdentity, is_alive, own_identity, send_signal
+from backends.local.process_tree import AGENT_MARK, RUN_MARK, kill_run_processes, signal_run_processes
+from backends.local.run_folder import Ended, RunFolder
+from backends.local.tree_usage import TreeUsage, usage_of_descendants
 
 PROGRESS_FD = "MLOPS_PROGRESS_FD"
 PROGRESS_NUMBER = 3
@@ -23,51 +28,63 @@ _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
 
 
-class StartError(Exception):
-    """The command could not be started; the message says why, in one line."""
+class CommandProcess:
+    """The command of a run as its supervisor sees it: its pipes, its keeper, its end."""
 
-
-class Ended(Record, frozen=True):
-    """How a process ended: by itself with a code, or by a signal."""
-
-    code: int | None
-    signal: int | None
-    cpu_s: float
-    max_rss: int
+    def __init__(self, folder: RunFolder) -> None:
+        self._folder = folder
+        self.output = _reading_end(folder.output)
+        self.progress = _reading_end(folder.said)
+        self.bell = _reading_end(folder.bell)
+        """Readable when something happened to the command, and for good once its keeper is gone."""
+        self.keeper: ProcessIdentity | None = None
+        self.child: ProcessIdentity | None = None
+        self.ended: Ended | None = None
 
     @property
-    def words(self) -> str:
-        """`exit code 3`, `killed by SIGSEGV (signal 11)`."""
-        if self.signal is None:
-            return f"exit code {self.code}"
-        try:
-            return f"killed by {signal.Signals(self.signal).name} (signal {self.signal})"
-        except ValueError:
-            return f"killed by signal {self.signal}"
+    def watchers(self) -> tuple[ProcessIdentity, ...]:
+        """Those who look after the command and are no part of it; what it leaves behind becomes theirs."""
+        return (own_identity(),) if self.keeper is None else (own_identity(), self.keeper)
 
+    @property
+    def roots(self) -> tuple[ProcessIdentity, ...]:
+        """The processes whose descendants are the command's."""
+        return self.watchers if self.child is None else (*self.watchers, self.child)
 
-class CommandProcess:
-    """A started command and the reading ends of its output and progress pipes."""
+    def usage(self) -> TreeUsage:
+        """What the command and everything below it takes."""
+        keeper = self.keeper.pid if self.keeper is not None and self.kept else 0
+        child = self.child.pid if self.child is not None and is_alive(self.child) else 0
+        return usage_of_descendants(keeper, child)
 
-    def __init__(self, pid: int, output: int, progress: int) -> None:
-        self.pid = pid
-        self.output = output
-        self.progress = progress
-        self.ended: Ended | None = None
-        identity = identify(pid)
-        # A command that is a zombie by now cannot have passed its number on: we have not reaped it.
-        self.identity = identity or ProcessIdentity(pid=pid, started=-1.0, boot="")
+    def signal(self, *numbers: signal.Signals) -> None:
+        """To every process of the run, in whatever session."""
+        signal_run_processes(self._folder.run, self.roots, numbers, spared=self.watchers)
 
-    def signal_group(self, number: signal.Signals) -> None:
-        """To the command's own process group; its number is ours as long as the command is not reaped."""
+    def kill(self) -> int:
+        """SIGKILL until nothing of the run is left: how many were killed."""
+        killed, _ = kill_run_processes(self._folder.run, self.roots, spared=self.watchers, reap=self.look)
+        return killed
+
+    def look(self) -> None:
+        """Learn what happened: whether it has begun, and how it ended."""
+        if self.child is None and (keeping := self._folder.keeping()) is not None:
+            self.keeper, self.child = keeping.keeper, keeping.child
+        self._reap()
         if self.ended is None:
-            try:
-                os.killpg(self.pid, number)
-            except ProcessLookupError:
-                pass
+            self.ended = self._folder.ended()
+        if self.ended is None and not self.kept and (self.child is None or not is_alive(self.child)):
+            # The keeper sets the end down before it goes, and what it leaves unreaped comes to us.
+            self._reap()
+            self.ended = self.ended or self._folder.ended() or Ended(seen=False, at=time.time_ns() // 1_000_000)
 
-    def reap(self) -> None:
-        """Collect every ended child: the command, and orphans that came to us."""
+    @property
+    def kept(self) -> bool:
+        """Whether somebody is there to tell how it ends."""
+        return self.keeper is not None and is_alive(self.keeper)
+
+    def _reap(self) -> None:
+        """Collect our own ended children: the keeper, and what came to us when a keeper was killed."""
         while True:
             try:
                 pid, status, usage = os.wait4(-1, os.WNOHANG)
@@ -75,14 +92,20 @@ class CommandProcess:
                 return
             if pid == 0:
                 return
-            if pid == self.pid:
-                by = os.WTERMSIG(status) if os.WIFSIGNALED(status) else None
-                self.ended = Ended(
-                    code=os.WEXITSTATUS(status) if by is None else None,
-                    signal=by,
-                    cpu_s=usage.ru_utime + usage.ru_stime,
-                    max_rss=usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024),
-                )
+            if self.child is not None and pid == self.child.pid:
+                self.ended = Ended.of(status, usage)
+
+    def await_start(self) -> None:
+        """Until it has begun or could not."""
+        while self.child is None and self.ended is None:
+            select.select([self.bell], [], [], 1.0)
+            self.look()
+
+    def release(self) -> None:
+        """All was read: the keeper may go, and the pipes with it."""
+        if self.keeper is not None:
+            send_signal(self.keeper, signal.SIGKILL)
+        self._folder.remove_pipes()
 
 
 def adopt_orphans() -> None:
@@ -109,13 +132,11 @@ def die_with_parent(number: signal.Signals) -> Callable[[], None]:
 def start_command(
     folder: RunFolder, spec: LaunchSpec, tracking: Mapping[str, str] | None = None, withheld: Collection[str] = ()
 ) -> CommandProcess:
-    """Start the run's command with its marks in the environment. Call it before any thread is started.
+    """Start the run's command, under a keeper, with its marks in the environment. Call it before any thread is started.
 
     `tracking` is given to it besides, and may hold a token; variables `withheld` hold somebody else's.
+    StartError says why there is no command.
     """
-    output, output_end = os.pipe()
-    spare = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)  # so that subprocess has no descriptor of its own at 3
-    progress, progress_end = os.pipe()
     environment = {**os.environ, "PYTHONUNBUFFERED": "1", **spec.env}  # else a log stays empty for 8 kB of prints
     environment.pop(AGENT_MARK, None)
     for name in withheld:
@@ -123,10 +144,41 @@ def start_command(
             environment.pop(name, None)
     environment |= tracking or {}
     environment |= {RUN_MARK: folder.run, WORKSPACE: str(folder.workspace), PROGRESS_FD: str(PROGRESS_NUMBER)}
-    mortal = die_with_parent(signal.SIGKILL)
+    try:
+        folder.make_pipes()
+    except OSError as error:
+        raise StartError(f"could not be started: {folder.path} takes no named pipes: {error.strerror}") from None
+    command = CommandProcess(folder)
+    fork_keeper(folder, lambda: _spawn(folder, spec, environment), (command.output, command.progress), adopt_orphans)
+    command.await_start()
+    if command.ended is not None and command.ended.error:
+        raise StartError(command.ended.error)
+    return command
+
+
+def adopt_command(folder: RunFolder) -> CommandProcess:
+    """The command that a supervisor before us has started; it may have ended meanwhile."""
+    command = CommandProcess(folder)
+    command.look()
+    command.await_start()
+    if command.ended is not None and command.ended.error:
+        raise StartError(command.ended.error)
+    return command
+
+
+def _reading_end(pipe: Path) -> int:
+    return os.open(pipe, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+
+
+def _spawn(folder: RunFolder, spec: LaunchSpec, environment: Mapping[str, str]) -> int:
+    """Start the command as a child of the calling process: its process id."""
+    spare = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)  # so that subprocess has no descriptor of its own at 3
+    # Open for reading too: a command whose supervisor is gone waits at a full pipe, and is not ended by it.
+    output_end = os.open(folder.output, os.O_RDWR | os.O_CLOEXEC)
+    progress_end = os.open(folder.said, os.O_RDWR | os.O_CLOEXEC)
 
     def prepare() -> None:
-        mortal()
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)
         if spec.nice:
             os.nice(spec.nice)
         os.dup2(progress_end, PROGRESS_NUMBER)
@@ -144,17 +196,13 @@ def start_command(
             preexec_fn=prepare,
         )
     except (OSError, ValueError, subprocess.SubprocessError) as error:
-        os.close(output)
-        os.close(progress)
         raise StartError(_why(spec, folder, error)) from None
     finally:
         os.close(output_end)
         os.close(progress_end)
         os.close(spare)
     process.returncode = 0  # we reap it ourselves, with its usage; subprocess shall not try
-    os.set_blocking(output, False)
-    os.set_blocking(progress, False)
-    return CommandProcess(process.pid, output, progress)
+    return process.pid
 
 
 def _why(spec: LaunchSpec, folder: RunFolder, error: Exception) -> str:

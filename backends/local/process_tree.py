@@ -48,22 +48,47 @@ def run_processes(run: str, roots: Iterable[ProcessIdentity] = ()) -> list[Proce
     return [identity for identity in identities if identity is not None]
 
 
+def signal_run_processes(
+    run: str,
+    roots: Iterable[ProcessIdentity],
+    numbers: Iterable[signal.Signals],
+    spared: Iterable[ProcessIdentity] = (),
+) -> int:
+    """Send these signals to every process of a run once, in whatever session it is: how many were signalled.
+
+    A process may fork while it is being looked at: what is new in the next round is signalled too.
+    """
+    roots, numbers = tuple(roots), tuple(numbers)
+    told = set(spared)
+    before = len(told)
+    for _ in range(3):
+        new = [each for each in run_processes(run, roots) if each not in told]
+        if not new:
+            break
+        told.update(new)
+        for identity in new:
+            for number in numbers:
+                send_signal(identity, number)
+    return len(told) - before
+
+
 def kill_run_processes(
     run: str,
     roots: Iterable[ProcessIdentity] = (),
     *,
+    spared: Iterable[ProcessIdentity] = (),
     reap: Callable[[], object] = lambda: None,
     seconds: float = 10.0,
 ) -> tuple[int, int]:
-    """SIGKILL until none is left: (how many were killed, how many would not go within `seconds`).
+    """SIGKILL until none but the spared is left: (how many were killed, how many would not go within `seconds`).
 
     A process may fork while it is being looked at, so one round does not do.
     """
-    roots = tuple(roots)
+    roots, spared = tuple(roots), frozenset(spared)
     killed: set[tuple[int, float]] = set()
     until = time.monotonic() + seconds
     while True:
-        living = run_processes(run, roots)
+        living = [each for each in run_processes(run, roots) if each not in spared]
         for identity in living:
             if send_signal(identity, signal.SIGKILL):
                 killed.add((identity.pid, identity.started))

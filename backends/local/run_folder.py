@@ -5,10 +5,13 @@ from __future__ import annotations
 import fcntl
 import os
 import re
+import signal
+import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 
@@ -16,10 +19,18 @@ from backends.contract import Invalid
 from backends.entities import LaunchSpec, Millis, Record, RunStatus
 from backends.local.process_identity import ProcessIdentity
 
+if TYPE_CHECKING:
+    import resource
+
 R = TypeVar("R", bound=Record)
 
 _RUN_ID = re.compile(r"[0-9a-f]{32}")
-_RESERVED = frozenset({"spec.json", "meta.json", "exit.json", "stop.json", "out.log", "artifacts", "supervisor.lock"})
+_RESERVED = frozenset(
+    {
+        "spec.json", "meta.json", "exit.json", "stop.json", "keeper.json", "ended.json", "out.log", "artifacts",
+        "supervisor.lock", "supervisor.log", "output.pipe", "progress.pipe", "bell.pipe",
+    }
+)  # fmt: skip
 
 
 class RunMeta(Record, frozen=True):
@@ -33,6 +44,49 @@ class RunMeta(Record, frozen=True):
     create_time: float | None = None
     """Start of the command, seconds since the epoch."""
     boot_time: float | None = None
+
+
+class Keeping(Record, frozen=True):
+    """Written by the keeper: itself, and the command once it was started."""
+
+    keeper: ProcessIdentity
+    child: ProcessIdentity | None = None
+
+
+class Ended(Record, frozen=True, kw_only=True):
+    """How the command ended: by itself with a code, or by a signal."""
+
+    code: int | None = None
+    signal: int | None = None
+    cpu_s: float = 0.0
+    max_rss: int = 0
+    at: Millis = 0
+    error: str = ""
+    """Why it could not be started at all."""
+    seen: bool = True
+    """False where whoever could have known is gone."""
+
+    @classmethod
+    def of(cls, status: int, usage: resource.struct_rusage) -> Ended:
+        """As wait4 tells it."""
+        by = os.WTERMSIG(status) if os.WIFSIGNALED(status) else None
+        return cls(
+            code=os.WEXITSTATUS(status) if by is None else None,
+            signal=by,
+            cpu_s=usage.ru_utime + usage.ru_stime,
+            max_rss=usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024),
+            at=time.time_ns() // 1_000_000,
+        )
+
+    @property
+    def words(self) -> str:
+        """`exit code 3`, `killed by SIGSEGV (signal 11)`."""
+        if self.signal is None:
+            return f"exit code {self.code}"
+        try:
+            return f"killed by {signal.Signals(self.signal).name} (signal {self.signal})"
+        except ValueError:
+            return f"killed by signal {self.signal}"
 
 
 class RunExit(Record, frozen=True):
@@ -81,8 +135,10 @@ class RunFolder:
         self.artifacts = path / "artifacts"
         self.spool = path / "progress.jsonl"
         self.cursor = path / "progress.cursor"
-        self._exit = path / "exit.json"
-        self._reserve = path / ".exit.reserve"
+        self.output = path / "output.pipe"
+        self.said = path / "progress.pipe"
+        self.bell = path / "bell.pipe"
+        """Rung by the keeper when the command has begun and when it has ended."""
 
     @classmethod
     def of(cls, workspace: Path, run: str) -> RunFolder:
@@ -105,6 +161,16 @@ class RunFolder:
 
     def exit(self) -> RunExit | None:
         return self._read("exit.json", RunExit)
+
+    def keeping(self) -> Keeping | None:
+        try:
+            return self._read("keeper.json", Keeping)
+        except msgspec.DecodeError:  # not synced on purpose: a power cut may tear it, and ends whom it names
+            return None
+
+    def ended(self) -> Ended | None:
+        """How the command ended, as its keeper saw it; exit.json is what follows from it."""
+        return self._read("ended.json", Ended)
 
     def stop(self) -> StopRequest | None:
         return self._read("stop.json", StopRequest)
@@ -135,26 +201,46 @@ class RunFolder:
         write_whole(self.path / "spec.json", msgspec.json.encode(spec))
         return True
 
-    def reserve_exit(self) -> None:
-        """Take the room that exit.json will need while there is room."""
-        with self._reserve.open("wb") as out:
-            out.write(b" " * 4096)
-            out.flush()
-            os.fsync(out.fileno())
+    def write_keeping(self, keeping: Keeping) -> None:
+        temporary = self.path / f".keeper.json.{os.getpid()}"
+        temporary.write_bytes(msgspec.json.encode(keeping))
+        temporary.replace(self.path / "keeper.json")
+
+    def make_pipes(self) -> None:
+        for place in (self.output, self.said, self.bell):
+            place.unlink(missing_ok=True)
+            os.mkfifo(place, 0o600)
+
+    def remove_pipes(self) -> None:
+        for place in (self.output, self.said, self.bell):
+            place.unlink(missing_ok=True)
+
+    def reserve_end(self) -> None:
+        """Take the room that ended.json and exit.json will need while there is room."""
+        for name in ("ended", "exit"):
+            with (self.path / f".{name}.reserve").open("wb") as out:
+                out.write(b" " * 4096)
+                out.flush()
+                os.fsync(out.fileno())
 
     def write_exit(self, ended: RunExit) -> None:
         """Set down the end, once; into reserved room, so that a full disk cannot forbid it."""
-        if self.exit() is not None:
+        if self.exit() is None:
+            self._into_room("exit", msgspec.json.encode(ended))
+
+    def write_ended(self, ended: Ended) -> None:
+        self._into_room("ended", msgspec.json.encode(ended))
+
+    def _into_room(self, name: str, content: bytes) -> None:
+        reserve = self.path / f".{name}.reserve"
+        if not reserve.exists():
+            write_whole(self.path / f"{name}.json", content)
             return
-        content = msgspec.json.encode(ended)
-        if not self._reserve.exists():
-            write_whole(self._exit, content)
-            return
-        with self._reserve.open("r+b") as out:
+        with reserve.open("r+b") as out:
             out.write(content.ljust(4096))  # trailing blanks are JSON; to truncate first would give the room away
             out.flush()
             os.fsync(out.fileno())
-        self._reserve.replace(self._exit)
+        reserve.replace(self.path / f"{name}.json")
 
     @contextmanager
     def lock(self) -> Iterator[bool]:

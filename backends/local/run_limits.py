@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import time
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from backends.entities import LaunchSpec
-from backends.local.tree_usage import usage_of_descendants
+
+if TYPE_CHECKING:
+    from backends.local.command_process import CommandProcess
 
 SAMPLE_S: Final = 0.5
 """How often memory is looked at: a process that takes a gigabyte in less can be over by that much."""
@@ -19,13 +21,15 @@ class LimitWatch:
         self._spec = spec
         self._until: float | None = None
         self._sample_at = 0.0
+        self._command: CommandProcess | None = None
         self.over = ""
         """Which limit it is over, in words; empty while it is over none."""
 
-    def begin(self) -> None:
-        """The command has been started."""
+    def begin(self, command: CommandProcess, ago: float = 0.0) -> None:
+        """The command was started, `ago` seconds before."""
+        self._command = command
         if self._spec.max_seconds > 0:
-            self._until = time.monotonic() + self._spec.max_seconds
+            self._until = time.monotonic() + self._spec.max_seconds - ago
 
     @property
     def patience(self) -> float | None:
@@ -45,9 +49,9 @@ class LimitWatch:
         now = time.monotonic()
         if not self.over and self._until is not None and now >= self._until:
             self.over = f"over its {_period(self._spec.max_seconds)}"
-        if not self.over and self._spec.max_memory > 0 and now >= self._sample_at:
+        if not self.over and self._command is not None and self._spec.max_memory > 0 and now >= self._sample_at:
             self._sample_at = now + SAMPLE_S
-            taken = usage_of_descendants().memory
+            taken = self._command.usage().memory
             if taken > self._spec.max_memory:
                 self.over = f"over its {_size(self._spec.max_memory)} of memory: it took {_size(taken)}"
         return bool(self.over)

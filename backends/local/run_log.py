@@ -53,6 +53,10 @@ class LogWriter:
         self._base = older[-1][0] + older[-1][1].stat().st_size if older else 0
         self._file = self._open()
         self._size = os.fstat(self._file).st_size
+        if self._size:  # another writer was killed, maybe within a line
+            with path.open("rb") as written:
+                written.seek(-1, os.SEEK_END)
+                self._line_open = written.read(1) != b"\n"
 
     def _open(self) -> int:
         return os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)

@@ -26,8 +26,10 @@ class Standing(StrEnum):
     """Its supervisor is at work."""
     ENDED = "ended"
     """exit.json stands."""
+    ORPHANED = "orphaned"
+    """Begun, not ended, its supervisor is gone; but its command lives, or how it ended is known: to be gone on with."""
     ABANDONED = "abandoned"
-    """Begun, not ended, and its supervisor is gone."""
+    """Begun, not ended, and nobody is left who could tell how it ends."""
 
 
 AT_REST = (Standing.UNSTARTED, Standing.ENDED, Standing.ABANDONED)
@@ -45,7 +47,17 @@ def standing(folder: RunFolder) -> Standing:
         return Standing.SUPERVISED
     if folder.exit() is not None:
         return Standing.ENDED
-    return Standing.UNSTARTED if meta is None else Standing.ABANDONED
+    if meta is None:
+        return Standing.UNSTARTED
+    return Standing.ORPHANED if _goes_on(folder) else Standing.ABANDONED
+
+
+def _goes_on(folder: RunFolder) -> bool:
+    """Whether the command, or the keeper that knows its end, lives; or the end is set down."""
+    if folder.ended() is not None:
+        return True
+    keeping = folder.keeping()
+    return keeping is not None and (is_alive(keeping.keeper) or (keeping.child is not None and is_alive(keeping.child)))
 
 
 def settle(
@@ -76,7 +88,9 @@ def settle_abandoned(folder: RunFolder, backend: Backend, note: Callable[[str], 
     stop = folder.stop()
     status = RunStatus.LOST
     if meta.supervisor.boot != current_boot():
-        reason = "lost at boot: the machine went down while it ran"
+        reason = (
+            f"lost at boot: the machine went down while it ran; again with: mlops-console run retry {folder.run[:8]}"
+        )
     else:
         reason = _end_processes(folder, meta)
         if stop is not None:
@@ -86,9 +100,12 @@ def settle_abandoned(folder: RunFolder, backend: Backend, note: Callable[[str], 
 
 
 def _end_processes(folder: RunFolder, meta: RunMeta) -> str:
-    killed, left = kill_run_processes(folder.run, () if meta.child is None else (meta.child,))
+    keeping = folder.keeping()
+    child = meta.child if keeping is None or keeping.child is None else keeping.child
+    keeper = () if keeping is None else (keeping.keeper,)
+    killed, left = kill_run_processes(folder.run, (*keeper, *(() if child is None else (child,))))
     reason = "its supervisor vanished"
-    if meta.child is None:
+    if child is None:
         reason += " before the command was started"
     elif killed:
         reason += (

@@ -13,44 +13,32 @@ import selectors
 import signal
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from backends.contract import Backend, BackendError, Conflict
+import msgspec
+
+from backends.contract import Backend, Conflict
 from backends.entities import LaunchSpec, RunStatus
-from backends.local.command_process import CommandProcess, Ended, StartError, adopt_orphans, start_command
+from backends.local.command_process import CommandProcess, adopt_command, adopt_orphans, start_command
+from backends.local.keeper import StartError
 from backends.local.process_identity import own_identity
-from backends.local.process_tree import kill_run_processes, run_processes
 from backends.local.progress_intake import passes_by_itself
-from backends.local.progress_lines import LineSplitter, parse_report
 from backends.local.progress_spool import SpoolWriter
-from backends.local.run_folder import RunExit, RunFolder, RunMeta
+from backends.local.run_folder import Ended, RunExit, RunFolder, RunMeta
 from backends.local.run_limits import LimitWatch
 from backends.local.run_log import LogWriter
+from backends.local.said import Said, last_fail
 from backends.local.settle import STORE_AWAY, Standing, now, settle, settle_abandoned, standing
 from backends.local.store_thread import StoreThread
+from backends.local.tracking import tracking, withheld
 from backends.local.usage_thread import UsageThread
 
 LINGER_S = 2.0
 """How long processes that outlive the command may finish writing before they are ended."""
 PENDING_LIMIT = 8 * 1024 * 1024
 """Bytes of progress that may wait in memory for a full disk; then the command has to wait."""
-NAMED_BAD_LINES = 20
-"""So many malformed progress lines are shown in the log, the rest is counted."""
-
-
-TRACKING_VARIABLES = frozenset(
-    {
-        "MLFLOW_TRACKING_URI",
-        "MLFLOW_REGISTRY_URI",
-        "MLFLOW_TRACKING_TOKEN",
-        "MLFLOW_TRACKING_USERNAME",
-        "MLFLOW_TRACKING_PASSWORD",
-        "MLFLOW_RUN_ID",
-    }
-)
-"""Of whoever started the agent: a command must not log there by accident."""
 
 
 class Supervision:
@@ -62,9 +50,7 @@ class Supervision:
         self.backend = backend
         self.log = LogWriter(folder.log)
         self.spool = SpoolWriter(folder.spool)
-        self.lines = LineSplitter()
-        self.bad_lines = 0
-        self.fail = ""
+        self.said = Said(self.spool, self.log.note)
         self.limits = LimitWatch(spec)
         self.written_at = 0
         """When the command last wrote to its log, in milliseconds; 0 for not yet."""
@@ -82,29 +68,50 @@ class Supervision:
     def run(self) -> None:
         """Start the command, serve it, write exit.json, tell the store."""
         self._hear()
-        self.folder.reserve_exit()
-        store = StoreThread(self.folder, self.backend, self.log.note, self.spool, self._wake, lambda: self.written_at)
+        self.folder.reserve_end()
+        store = self._store_thread()
         if self._may_start():
             # From here on the run has begun: without this file it would be started again.
             self.folder.write_meta(RunMeta(run=self.folder.run, supervisor=own_identity()))
-            self._execute(store)
+            self._execute(store, self._start)
         else:
             self._write_exit(RunStatus.STOPPED, reason=self._stop_reason())
         store.finish()
         self.log.close()
 
-    def _execute(self, store: StoreThread) -> None:
+    def _start(self) -> CommandProcess:
+        given = tracking(self.folder, self.spec, self.backend, self.log.note)
+        return start_command(self.folder, self.spec, given, withheld(self.folder))
+
+    def take_over(self) -> None:
+        """Go on with a command whose supervisor is gone."""
+        self._hear()
+        self.log.note("the supervisor of this run was killed; another goes on with it")
+        self.said.fail = last_fail(self.folder.spool)
+        meta = self.folder.meta()
+        assert meta is not None, "only a run that has begun is taken over"  # noqa: S101
+        self.folder.write_meta(msgspec.structs.replace(meta, supervisor=own_identity()))
+        store = self._store_thread()
+        self._execute(store, lambda: adopt_command(self.folder))
+        store.finish()
+        self.log.close()
+
+    def _store_thread(self) -> StoreThread:
+        return StoreThread(self.folder, self.backend, self.log.note, self.spool, self._wake, lambda: self.written_at)
+
+    def _execute(self, store: StoreThread, begin: Callable[[], CommandProcess]) -> None:
         try:
-            command = start_command(self.folder, self.spec, self._tracking(), self._withheld())
+            command = begin()
         except StartError as failed:
             self.log.note(str(failed))
             self._write_exit(RunStatus.FAILED, reason=str(failed))
             return
         try:
-            self._write_meta(command)
-            self.limits.begin()
+            meta = self._write_meta(command)
+            ago = time.time() - (meta.create_time or time.time())
+            self.limits.begin(command, ago)
             self._listen(command)
-            usage = UsageThread(self.folder, self.spec, self.spool, self.log.note)
+            usage = UsageThread(command, self.folder, self.spec, self.spool, self.log.note, ago)
             store.start()
             usage.start()
             self._serve(command, store)
@@ -112,26 +119,11 @@ class Supervision:
             usage.finish(command.ended)
             self._write_exit(*self._verdict(command.ended), command.ended)
         except BaseException as error:
-            kill_run_processes(self.folder.run, (own_identity(),), reap=command.reap)
+            command.kill()
             self._write_exit(RunStatus.FAILED, f"its supervisor failed: {type(error).__name__}: {error}")
             raise
-
-    def _tracking(self) -> dict[str, str]:
-        """By which an MLflow client in the command logs to this run. It goes into the command's environment alone."""
-        if not self.spec.tracking or self.backend.tracking is None:
-            return {}
-        try:
-            return self.backend.tracking(self.folder.run)
-        except BackendError as away:
-            self.log.note(f"the command runs without a place to log to over the MLflow protocol: {away}")
-            return {}
-
-    def _withheld(self) -> frozenset[str]:
-        """Variables that tell of other places to log to, and the one that holds the server's token."""
-        from backends.connect import remote_of
-
-        remote = remote_of(self.folder.workspace)
-        return TRACKING_VARIABLES | ({remote.login.env} if remote is not None and remote.login.env else set())
+        finally:
+            command.release()
 
     def _may_start(self) -> bool:
         """queued → running in the store, unless it was stopped meanwhile."""
@@ -145,21 +137,23 @@ class Supervision:
             return bool(status is RunStatus.RUNNING)
         return True
 
-    def _write_meta(self, command: CommandProcess) -> None:
+    def _write_meta(self, command: CommandProcess) -> RunMeta:
         import psutil
 
+        before = self.folder.meta()
         meta = RunMeta(
             run=self.folder.run,
             supervisor=own_identity(),
-            child=command.identity,
-            pgid=command.pid,
-            create_time=time.time(),
+            child=command.child,
+            pgid=None if command.child is None else command.child.pid,
+            create_time=time.time() if before is None or before.create_time is None else before.create_time,
             boot_time=psutil.boot_time(),
         )
         try:
             self.folder.write_meta(meta)
-        except OSError as full:  # the mark in its environment finds the command as well
+        except OSError as full:  # its keeper has told who they are as well
             self.log.note(f"meta.json not written: {full}")
+        return meta
 
     # ------------------------------------------------------------ what wakes us
 
@@ -171,6 +165,7 @@ class Supervision:
     def _listen(self, command: CommandProcess) -> None:
         self.open = {command.output, command.progress}
         self.selector.register(self.wake_reader, selectors.EVENT_READ, self._on_wake)
+        self.selector.register(command.bell, selectors.EVENT_READ, lambda: self._on_bell(command.bell))
         self.selector.register(command.output, selectors.EVENT_READ, lambda: self._on_output(command.output))
         self.selector.register(command.progress, selectors.EVENT_READ, lambda: self._on_progress(command.progress))
 
@@ -185,6 +180,10 @@ class Supervision:
             if number in (signal.SIGTERM, signal.SIGINT):
                 self.told_by_signal = signal.Signals(number).name
 
+    def _on_bell(self, bell: int) -> None:
+        if not os.read(bell, 4096):  # the keeper is gone, and it would ring for good
+            self.selector.unregister(bell)
+
     def _on_output(self, pipe: int) -> None:
         data = self._read(pipe)
         if data:
@@ -194,7 +193,7 @@ class Supervision:
     def _on_progress(self, pipe: int) -> None:
         data = self._read(pipe)
         if data:
-            self._take(data)
+            self.said.take(data)
 
     def _read(self, pipe: int) -> bytes:
         try:
@@ -207,41 +206,20 @@ class Supervision:
             os.close(pipe)
         return data
 
-    # ------------------------------------------------------------ what the command says
-
-    def _take(self, data: bytes, *, last: bool = False) -> None:
-        for line in self.lines.end() if last else self.lines.feed(data):
-            if line is None:
-                self._bad_line("longer than 1 MB", b"")
-                continue
-            try:
-                report = parse_report(line)
-            except ValueError as wrong:
-                self._bad_line(str(wrong), line)
-                continue
-            self.fail = " ".join(report.fail.split()) or self.fail
-            self.spool.add(line)
-        self.spool.flush()
-
-    def _bad_line(self, why: str, line: bytes) -> None:
-        self.bad_lines += 1
-        if self.bad_lines <= NAMED_BAD_LINES:
-            shown = line[:200].decode("utf-8", "replace")
-            self.log.note(f"progress line {shown!r} not understood: {why}")
-
     # ------------------------------------------------------------ the course of it
 
     def _serve(self, command: CommandProcess, store: StoreThread) -> None:
         """Until the command and all its processes are gone and the pipes are empty."""
-        until: float | None = None
+        until = None if command.ended is None else self._linger_until()  # what ended before us rings no more
         while True:
             waiting = self.spool.pending > 0 and not self.spool.flush()
             self._hold_back(command.progress, self.spool.pending > PENDING_LIMIT)
-            for key, _ in self.selector.select(self._patience(until, waiting)):
+            for key, _ in self.selector.select(self._patience(until, waiting, command.kept)):
                 key.data()
-            command.reap()
+            command.look()
             if command.ended is not None:
                 until = until or self._linger_until()
+                self._look_for_end(command)
                 if not self.open or time.monotonic() > until:
                     break
             elif self.stopping_since is None and (store.stop_wanted or self.told_by_signal or self.limits.exceeded()):
@@ -251,20 +229,25 @@ class Supervision:
         self._end_leftovers(command)
         self._empty(command)
 
+    def _look_for_end(self, command: CommandProcess) -> None:
+        """Of a pipe whose last writer went before we opened it, no sign comes."""
+        for pipe, take in ((command.output, self._on_output), (command.progress, self._on_progress)):
+            if pipe in self.open and pipe != self.held:
+                take(pipe)
+
     def _linger_until(self) -> float:
         """When what the command left behind has to be gone: a stop gives it the same grace as the command."""
         until = time.monotonic() + LINGER_S
         return until if self.stopping_since is None else max(until, self.stopping_since + self.spec.grace_s)
 
-    def _patience(self, until: float | None, waiting: bool) -> float | None:
+    def _patience(self, until: float | None, waiting: bool, kept: bool) -> float | None:
         """How long nothing may happen before we look again; None for as long as it takes."""
         if until is not None:
-            return max(until - time.monotonic(), 0.0) + 0.01
+            return min(max(until - time.monotonic(), 0.0) + 0.01, 0.1)
         if self.stopping_since is not None:
             return 1.0 if self.killed else max(self.stopping_since + self.spec.grace_s - time.monotonic(), 0.0) + 0.01
-        return min(
-            (each for each in (1.0 if waiting else None, self.limits.patience) if each is not None), default=None
-        )
+        look = 1.0 if waiting or not kept else None  # without a keeper nobody rings at the end
+        return min((each for each in (look, self.limits.patience) if each is not None), default=None)
 
     def _hold_back(self, pipe: int, hold: bool) -> None:
         """Let the command wait at its progress pipe while a full disk lets nothing be kept."""
@@ -278,31 +261,25 @@ class Supervision:
     def _begin_stop(self, command: CommandProcess) -> None:
         self.stopping_since = time.monotonic()
         self.log.note(f"{self._stop_reason()}; SIGTERM sent, SIGKILL in {self.spec.grace_s:g} s")
-        command.signal_group(signal.SIGTERM)
-        command.signal_group(signal.SIGCONT)  # a command that was paused shall hear it too
+        command.signal(signal.SIGTERM, signal.SIGCONT)  # a command that was paused shall hear it too
 
     def _kill_when_due(self, command: CommandProcess) -> None:
         assert self.stopping_since is not None  # noqa: S101
         if time.monotonic() - self.stopping_since >= self.spec.grace_s:
             self.killed = True
             self.log.note(f"still there after {self.spec.grace_s:g} s: SIGKILL sent to all its processes")
-            command.signal_group(signal.SIGKILL)
-            kill_run_processes(self.folder.run, (own_identity(),), reap=command.reap)
+            command.kill()
 
     def _end_leftovers(self, command: CommandProcess) -> None:
         """What the command left running, in whatever session, ends with it."""
-        us = (own_identity(),)
-        left = run_processes(self.folder.run, us)
-        if not left:
-            return
-        killed, _ = kill_run_processes(self.folder.run, us, reap=command.reap)
-        if not self.killed:
+        killed = command.kill()
+        if killed and not self.killed:
             self.log.note(f"{killed} process{'es' if killed != 1 else ''} left running by the command ended with it")
 
     def _empty(self, command: CommandProcess) -> None:
         """Read what is still in the pipes; nobody of ours holds their other ends any more."""
         until = time.monotonic() + LINGER_S
-        for pipe, take in ((command.output, self.log.write), (command.progress, self._take)):
+        for pipe, take in ((command.output, self.log.write), (command.progress, self.said.take)):
             while pipe in self.open and time.monotonic() < until:
                 try:
                     data = os.read(pipe, 65_536)
@@ -311,22 +288,25 @@ class Supervision:
                 if not data:
                     break
                 take(data)
-        self._take(b"", last=True)
+        self.said.end()
 
     # ------------------------------------------------------------ the end of it
 
     def _verdict(self, ended: Ended) -> tuple[RunStatus, str]:
         """(final status, why in one line)."""
-        if self.bad_lines > NAMED_BAD_LINES:
-            self.log.note(f"{self.bad_lines:,} progress lines were not understood")
         if self.limits.over:
             return RunStatus.FAILED, self.limits.over
         if self.stopping_since is not None:
             return RunStatus.STOPPED, self._stop_reason()
+        if not ended.seen:
+            return RunStatus.LOST, self.said.fail or (
+                "it ended unseen: all that could have known its exit code was killed before it; "
+                f"see its log, or again with: mlops-console run retry {self.folder.run[:8]}"
+            )
         if ended.code == 0:
             return RunStatus.FINISHED, ""
-        if self.fail:
-            return RunStatus.FAILED, self.fail
+        if self.said.fail:
+            return RunStatus.FAILED, self.said.fail
         last = self.log.last_line()
         return RunStatus.FAILED, f"{ended.words}: {last}" if last else ended.words
 
@@ -347,12 +327,12 @@ class Supervision:
         result = RunExit(
             run=self.folder.run,
             status=status,
-            ended_at=now(),
+            ended_at=ended.at if ended is not None and ended.at else now(),
             exit_code=code,
             reason=reason[:500].encode("utf-8", "replace").decode(),  # JSON can spell what no store takes
             cpu_s=0.0 if ended is None else ended.cpu_s,
             max_rss=0 if ended is None else ended.max_rss,
-            bad_lines=self.bad_lines,
+            bad_lines=self.said.bad_lines,
             log_lost=self.log.lost,
         )
         while True:
@@ -375,6 +355,8 @@ def supervise(folder: RunFolder) -> int:
             match standing(folder):
                 case Standing.UNSTARTED:
                     Supervision(folder, spec, backend).run()
+                case Standing.ORPHANED:
+                    Supervision(folder, spec, backend).take_over()
                 case Standing.ABANDONED:
                     settle_abandoned(folder, backend, print)
                 case Standing.ENDED:

@@ -21,25 +21,32 @@ class TreeUsage(NamedTuple):
     """Their ids, without those that have ended."""
 
 
-def usage_of_descendants() -> TreeUsage:
-    """What everything below the calling process takes.
+def usage_of_descendants(keeper: int = 0, command: int = 0) -> TreeUsage:
+    """What everything below the calling process takes, and below a keeper and a command that need not be below it.
 
-    A supervisor adopts the orphans of its command, so that nothing of a run is outside of this, and nothing that ended
-    is lost: it counts with whoever waited for it.
+    Supervisor and keeper adopt the orphans of their command, so that nothing of a run is outside of this, and nothing
+    that ended is lost: it counts with whoever waited for it. They themselves are no part of the run and do not count.
     """
     times = os.times()
     reaped = times.children_user + times.children_system
-    children = _linux_descendants(os.getpid())
-    if children is None:
-        found = _portable()
+    watchers = {os.getpid(), keeper} - {0}
+    roots = watchers | ({command} - {0})
+    pids = _linux_descendants(roots)
+    if pids is None:
+        found = _portable(roots, watchers)
         return found._replace(cpu_s=found.cpu_s + reaped)
     cpu, memory, living = reaped, 0, set()
-    for pid in children:
+    for pid in pids | roots:
+        if pid == os.getpid():
+            continue
         try:
             stat = Path(f"/proc/{pid}/stat").read_bytes()
         except OSError:  # gone meanwhile
             continue
         fields = stat[stat.rindex(b")") + 2 :].split()  # the command's name may hold spaces and brackets
+        if pid == keeper:
+            cpu += sum(map(int, fields[13:15])) / _TICK  # of those that it waited for
+            continue
         cpu += sum(map(int, fields[11:15])) / _TICK  # utime, stime, cutime, cstime
         memory += int(fields[21]) * _PAGE
         if fields[0] not in (b"Z", b"X"):
@@ -47,12 +54,12 @@ def usage_of_descendants() -> TreeUsage:
     return TreeUsage(cpu, memory, frozenset(living))
 
 
-def _linux_descendants(pid: int) -> list[int] | None:
+def _linux_descendants(roots: set[int]) -> set[int] | None:
     """By the kernel's own lists of children, a read a thread; None where it keeps none."""
-    if not Path(f"/proc/{pid}/task/{pid}/children").exists():
+    if not Path(f"/proc/self/task/{os.getpid()}/children").exists():
         return None
-    found: list[int] = []
-    queue = [pid]
+    found: set[int] = set()
+    queue = list(roots)
     while queue:
         try:
             threads = list(Path(f"/proc/{queue.pop()}/task").iterdir())
@@ -63,23 +70,35 @@ def _linux_descendants(pid: int) -> list[int] | None:
                 below = [int(each) for each in (thread / "children").read_bytes().split()]
             except OSError:
                 continue
-            found += below
-            queue += below
+            queue += [each for each in below if each not in found and each not in roots]
+            found.update(below)
     return found
 
 
-def _portable() -> TreeUsage:
+def _portable(roots: set[int], watchers: set[int]) -> TreeUsage:
     import psutil
 
-    cpu, memory, living = 0.0, 0, set()
-    for process in psutil.Process().children(recursive=True):
+    found: dict[int, psutil.Process] = {}
+    for root in roots:
         try:
-            times = process.cpu_times()
-            memory += process.memory_info().rss
-            ended = process.status() == psutil.STATUS_ZOMBIE
+            process = psutil.Process(root)
+            found |= {each.pid: each for each in (process, *process.children(recursive=True))}
         except psutil.Error:  # gone meanwhile
             continue
-        cpu += times.user + times.system + getattr(times, "children_user", 0.0) + getattr(times, "children_system", 0.0)
+    cpu, memory, living = 0.0, 0, set()
+    for pid, process in found.items():
+        try:
+            times = process.cpu_times()
+            taken = process.memory_info().rss
+            ended = process.status() == psutil.STATUS_ZOMBIE
+        except psutil.Error:
+            continue
+        if pid != os.getpid():
+            cpu += getattr(times, "children_user", 0.0) + getattr(times, "children_system", 0.0)
+        if pid in watchers:
+            continue
+        cpu += times.user + times.system
+        memory += taken
         if not ended:
-            living.add(process.pid)
+            living.add(pid)
     return TreeUsage(cpu, memory, frozenset(living))

@@ -15,11 +15,11 @@ import msgspec
 
 from backends import system_metrics as names
 from backends.entities import LaunchSpec
-from backends.local.command_process import Ended
+from backends.local.command_process import CommandProcess
 from backends.local.gpu_usage import GpuUsage
 from backends.local.progress_spool import SpoolWriter
-from backends.local.run_folder import RunFolder
-from backends.local.tree_usage import TreeUsage, usage_of_descendants
+from backends.local.run_folder import Ended, RunFolder
+from backends.local.tree_usage import TreeUsage
 
 SHORTEST_S: Final = 1.0
 """No two samples are nearer: their step is the second they were taken in."""
@@ -42,16 +42,26 @@ def pause_after(elapsed: float, asked: float | None) -> float:
 class UsageThread(threading.Thread):
     """Samples until `finish`. A spec that asks for no samples makes it do nothing."""
 
-    def __init__(self, folder: RunFolder, spec: LaunchSpec, spool: SpoolWriter, note: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        command: CommandProcess,
+        folder: RunFolder,
+        spec: LaunchSpec,
+        spool: SpoolWriter,
+        note: Callable[[str], None],
+        ago: float = 0.0,
+    ) -> None:
+        """The command was started `ago` seconds before."""
         super().__init__(name="usage", daemon=True)
+        self._command = command
         self._wanted = spec.sample_s != 0 and not spec.control
         self._asked = spec.sample_s
         self._disk = str(folder.path)
         self._spool = spool
         self._note = note
         self._last = threading.Event()
-        self._began = time.monotonic()
-        self._before = (self._began, 0.0)
+        self._began = time.monotonic() - ago
+        self._before = (time.monotonic(), command.usage().cpu_s)
         """When the tree was looked at last, and its CPU time then."""
         self._network = (0, 0)
         self._peak = 0
@@ -77,7 +87,7 @@ class UsageThread(threading.Thread):
             self._network = (network.bytes_recv, network.bytes_sent)
         pause = SHORTEST_S  # a short run shall have one too
         while not self._last.wait(pause):
-            tree = usage_of_descendants()
+            tree = self._command.usage()
             self._say(self._machine() | self._tree(tree) | gpus.sample(tree.processes))
             pause = pause_after(time.monotonic() - self._began, self._asked)
         gpus.close()
@@ -128,6 +138,6 @@ class UsageThread(threading.Thread):
             self.join(2.0)
         if ended is None:
             return
-        cpu = max(usage_of_descendants().cpu_s, ended.cpu_s)
+        cpu = max(self._command.usage().cpu_s, ended.cpu_s)
         peak = max(self._peak, ended.max_rss)
         self._say({names.RUN_CPU_S: round(cpu, 2), names.RUN_PEAK_MB: round(peak / 1e6, 1)})

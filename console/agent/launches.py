@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import os
+import signal
 import subprocess
-import sys
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,11 +15,14 @@ from backends.local.launcher import CONTROL
 from backends.local.run_folder import RunExit, RunFolder
 from backends.local.run_queue import LAUNCH, pause_of
 from backends.local.settle import STORE_AWAY, Standing, now, settle, settle_abandoned, standing
+from backends.local.spawn import spawn_supervisor
 from console.agent.registrations import request_registration
 from console.agent.retry import Backoff
 
 STARTS = 5
 """So often a supervisor may fail to begin before the run counts as failed."""
+STEADY_S = 60.0
+"""A supervisor that was at work for so long has not failed to take over."""
 
 
 @dataclass
@@ -34,6 +37,8 @@ class Watch:
     supervisor: subprocess.Popen[bytes] | None = None
     """None where an earlier agent started it."""
     backoff: Backoff = field(default_factory=Backoff)
+    sent_at: float = 0.0
+    """When a supervisor was last sent to a command that had lost its own, on the monotonic clock."""
 
 
 class Launches:
@@ -58,13 +63,13 @@ class Launches:
     @property
     def patience(self) -> float | None:
         """Seconds until somebody has to be looked after without any sign; None for nobody."""
-        import time
-
-        waits = [
-            max(watch.backoff.due_at - time.monotonic(), 0.05) if watch.backoff.failures else 2.0
-            for watch in self._watches.values()
-            if watch.backoff.failures or watch.supervisor is None
-        ]
+        waits = []
+        for watch in self._watches.values():
+            pause = watch.backoff.due_at - time.monotonic()
+            if pause > 0:
+                waits.append(max(pause, 0.05))
+            elif watch.supervisor is None:  # of a child we hear when it ends
+                waits.append(2.0)
         if pause_of(self._workspace) is not None:  # it is resumed by a file, which the store's token does not tell
             waits.append(1.0)
         return min(waits, default=None)
@@ -126,6 +131,8 @@ class Launches:
             watch.supervisor = None
         elif stands is Standing.UNSTARTED:
             self._start(run, watch)
+        elif stands is Standing.ORPHANED:
+            self._send_another(run, watch)
         else:
             self._settle(run, watch, stands)
 
@@ -140,8 +147,22 @@ class Launches:
             pause = watch.backoff.failed()
             self._say(f"run {run}: its supervisor ended with {code} before it began; tried again in {pause:.0f} s")
             return
-        watch.supervisor = _spawn_supervisor(watch.folder)
+        watch.supervisor = spawn_supervisor(watch.folder)
         self._say(f"run {run}: supervisor {watch.supervisor.pid} started")
+
+    def _send_another(self, run: str, watch: Watch) -> None:
+        """A supervisor for a command that has lost its own; one that fails again and again ends the run."""
+        if time.monotonic() - watch.sent_at > STEADY_S:
+            watch.backoff.succeeded()
+        before, watch.supervisor = watch.supervisor, None
+        failed = before is not None and before.returncode not in (-signal.SIGKILL, STORE_AWAY)
+        if failed and watch.backoff.failures >= STARTS:
+            self._settle(run, watch, Standing.ABANDONED)
+            return
+        watch.supervisor = spawn_supervisor(watch.folder)
+        watch.sent_at = time.monotonic()
+        watch.backoff.failed()
+        self._say(f"run {run}: its supervisor is gone, its command is not; supervisor {watch.supervisor.pid} goes on")
 
     def _settle(self, run: str, watch: Watch, stands: Standing) -> None:
         with watch.folder.lock() as ours:
@@ -173,21 +194,6 @@ class Launches:
             return
         if again is not None:
             self._say(f"run {ended.id}: tried again as {again.id}")
-
-
-def _spawn_supervisor(folder: RunFolder) -> subprocess.Popen[bytes]:
-    file = os.open(folder.path / "supervisor.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-    try:
-        return subprocess.Popen(
-            [sys.executable, "-m", "backends.local.supervisor", str(folder.path)],
-            cwd=folder.path,
-            stdin=subprocess.DEVNULL,
-            stdout=file,
-            stderr=file,
-            start_new_session=True,
-        )
-    finally:
-        os.close(file)
 
 
 def _last_line(path: Path) -> str:

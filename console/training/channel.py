@@ -14,7 +14,7 @@ PROGRESS_FD = "MLOPS_PROGRESS_FD"
 class Channel:
     """The progress descriptor; without one (a worker started by hand) the lines go to stdout.
 
-    A supervisor that is gone ends the worker: nobody would record what it finds.
+    While a supervisor is gone the pipe keeps what is said, and the worker waits where it is full.
     """
 
     def __init__(self) -> None:

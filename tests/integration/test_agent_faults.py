@@ -20,9 +20,10 @@ import pytest
 from backends.contract import Backend, Mutation
 from backends.entities import LaunchSpec, Run, RunStatus
 from backends.local import open_local
-from backends.local.process_identity import is_alive
+from backends.local.agent_presence import living_agent, write_presence
+from backends.local.process_identity import identify, is_alive, send_signal
 from backends.local.process_tree import kill_run_processes, run_processes
-from backends.local.run_folder import RunFolder, RunMeta
+from backends.local.run_folder import Keeping, RunFolder, RunMeta
 from backends.local.settle import Standing, standing
 from console.agent import agent_log, agent_status, ensure_agent, stop_agent
 
@@ -111,6 +112,9 @@ def workspace(tmp_path: Path) -> Iterator[Workspace]:
         meta = RunFolder.of(tmp_path, run).meta()
         if meta is not None and is_alive(meta.supervisor):
             os.kill(meta.supervisor.pid, signal.SIGKILL)
+        keeping = RunFolder.of(tmp_path, run).keeping()
+        if keeping is not None:
+            send_signal(keeping.keeper, signal.SIGKILL)
         kill_run_processes(run)
 
 
@@ -118,7 +122,8 @@ def finished_whole(workspace: Workspace, folder: RunFolder, steps: int = 20) -> 
     run = workspace.run(folder)
     assert (run.status, run.exit_code, run.reason) == (RunStatus.FINISHED, 0, "")
     assert workspace.points(folder) == steps
-    assert folder.log.read_text().splitlines() == [f"line {step}" for step in range(steps)]
+    said = [line for line in folder.log.read_text().splitlines() if not line.startswith("[mlops-console: ")]
+    assert said == [f"line {step}" for step in range(steps)]
     assert [artifact.path for artifact in workspace.backend.need("artifacts").list(run.id)] == ["model/weights"]
 
 
@@ -201,36 +206,37 @@ def test_a_stopped_agent_leaves_its_runs_running(workspace: Workspace) -> None:
 # ---------------------------------------------------------------- the supervisor is killed
 
 
-def test_the_supervisor_is_killed_and_the_run_is_lost_with_all_that_it_said(workspace: Workspace) -> None:
-    folder = workspace.launch(
-        "sh", "-c", '(setsid sleep 81 &); echo \'{"metrics": {"loss": 0.5}}\' >&3; echo line 2; sleep 82'
-    )
+def test_the_supervisor_is_killed_and_the_agent_sends_another(workspace: Workspace) -> None:
+    folder = workspace.count(30)
     ensure_agent(workspace.path)
     workspace.begun(folder)
-    wait_for(lambda: folder.spool.stat().st_size > 0)
     meta = workspace.kill_supervisor(folder)
-    wait_for(lambda: workspace.status(folder).ended)
-    run = workspace.run(folder)
-    assert run.status is RunStatus.LOST
-    assert run.reason.startswith("its supervisor vanished")
-    assert workspace.points(folder) == 1
-    assert meta.child is not None
-    assert not is_alive(meta.child)
+    wait_for(lambda: (after := folder.meta()) is not None and is_alive(after.supervisor))
+    after = folder.meta()
+    assert after is not None
+    assert after.child == meta.child, "the command is the same"
     workspace.all_is_told()
+    finished_whole(workspace, folder, 30)
+    assert "another goes on with it" in folder.log.read_text()
 
 
-def test_agent_and_supervisor_are_killed_and_the_next_agent_tells_the_truth(workspace: Workspace) -> None:
-    folder = workspace.count(1000)
+def test_agent_and_supervisor_are_killed_and_an_agent_of_another_version_goes_on_with_the_run(
+    workspace: Workspace,
+) -> None:
+    folder = workspace.count(60)
     ensure_agent(workspace.path)
     workspace.begun(folder)
+    agent = living_agent(workspace.path)
+    assert agent is not None
+    write_presence(workspace.path, msgspec.structs.replace(agent, version="0.0.1"))
     workspace.kill_agent()
-    workspace.kill_supervisor(folder)
-    assert workspace.status(folder) is RunStatus.RUNNING, "nobody is there to say otherwise"
+    meta = workspace.kill_supervisor(folder)
+    assert workspace.status(folder) is RunStatus.RUNNING
+    assert meta.child is not None
+    assert is_alive(meta.child), "the work goes on"
     ensure_agent(workspace.path)
-    wait_for(lambda: workspace.status(folder) is RunStatus.LOST)
-    said = folder.spool.read_bytes().count(b"\n")
-    assert workspace.points(folder) == said
     workspace.all_is_told()
+    finished_whole(workspace, folder, 60)
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -253,7 +259,10 @@ def test_the_supervisor_is_killed_at_any_moment_and_the_run_has_one_true_end(wor
         assert run.status in (RunStatus.LOST, RunStatus.FINISHED)
         assert workspace.points(folder) == folder.spool.read_bytes().count(b"\n")
         if run.status is RunStatus.FINISHED:
-            finished_whole(workspace, folder, 5)
+            assert run.exit_code == 0
+            # What a process has read and not written yet goes with it: one read at most, and mostly nothing.
+            assert workspace.points(folder) >= 4
+            assert sum(line.startswith("line ") for line in folder.log.read_text().splitlines()) >= 4
 
 
 def test_a_run_that_ended_on_a_store_that_was_away_is_told_later(workspace: Workspace) -> None:
@@ -304,12 +313,22 @@ def test_runs_of_an_earlier_boot_are_lost_at_boot_and_nothing_is_signalled(works
         workspace.kill_agent()
         meta = workspace.kill_supervisor(folder)
         earlier = "0e7b2b7e-0000-0000-0000-000000000000"
+        keeping = folder.keeping()
+        assert keeping is not None
+        assert keeping.child is not None
+        os.kill(keeping.keeper.pid, signal.SIGKILL)
+        os.kill(keeping.child.pid, signal.SIGKILL)
         # After a restart the numbers belong to others.
-        reused = msgspec.structs.replace(meta.supervisor, pid=bystander.pid, boot=earlier)
+        current = identify(bystander.pid)
+        assert current is not None
+        reused = msgspec.structs.replace(current, boot=earlier)
         folder.write_meta(msgspec.structs.replace(meta, supervisor=reused, child=reused))
+        folder.write_keeping(Keeping(keeper=reused, child=reused))
         ensure_agent(workspace.path)
         wait_for(lambda: workspace.status(folder) is RunStatus.LOST)
-        assert workspace.run(folder).reason.startswith("lost at boot")
+        reason = workspace.run(folder).reason
+        assert reason.startswith("lost at boot")
+        assert f"mlops-console run retry {folder.run[:8]}" in reason
         assert bystander.poll() is None
         workspace.all_is_told()
     finally:

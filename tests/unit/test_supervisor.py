@@ -11,14 +11,15 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from backends.contract import Backend, Conflict, Invalid, Mutation, NotFound
 from backends.entities import LaunchSpec, Run, RunStatus
 from backends.local import open_local
-from backends.local.process_identity import is_alive
+from backends.local.process_identity import is_alive, send_signal
 from backends.local.process_tree import kill_run_processes, run_processes
-from backends.local.run_folder import RunFolder
+from backends.local.run_folder import Keeping, RunFolder
 from backends.local.settle import Standing, settle_abandoned, standing
 from backends.system_metrics import own
 
@@ -40,9 +41,9 @@ class Bench:
         self.launcher.submit(LaunchSpec(run=run.id, argv=argv, grace_s=grace_s, env=env or {}), ME)
         return RunFolder.of(self.workspace, run.id)
 
-    def supervise(self, folder: RunFolder) -> subprocess.Popen[bytes]:
-        claimed = self.backend.need("requests").claim("a test")
-        assert claimed is not None
+    def supervise(self, folder: RunFolder, *, claim: bool = True) -> subprocess.Popen[bytes]:
+        if claim:
+            assert self.backend.need("requests").claim("a test") is not None
         process = subprocess.Popen(
             [sys.executable, "-m", "backends.local.supervisor", str(folder.path)], start_new_session=True
         )
@@ -78,6 +79,9 @@ def bench(tmp_path: Path) -> Iterator[Bench]:
         if process.poll() is None:
             process.kill()
             process.wait()
+        keeping = RunFolder.of(tmp_path, run).keeping()
+        if keeping is not None:
+            send_signal(keeping.keeper, signal.SIGKILL)
         kill_run_processes(run)
 
 
@@ -309,10 +313,136 @@ def test_a_store_that_is_held_delays_the_end_and_loses_nothing(bench: Bench) -> 
     assert bench.runs.series(run.id, "auc").count == 1
 
 
-def test_a_killed_supervisor_takes_the_command_with_it_and_the_run_is_lost(bench: Bench) -> None:
+COUNT = "i=0; while [ $i -lt {steps} ]; do i=$((i+1)); echo line $i; say $i; sleep {pause}; done"
+SAY = """say() { printf '{"metrics": {"loss": %d}, "step": %d}\\n' $1 $1 >&3; }; """
+
+
+def kill(process: subprocess.Popen[bytes]) -> None:
+    process.kill()
+    process.wait()
+
+
+def command_lines(folder: RunFolder) -> list[str]:
+    """What the command itself wrote into the log."""
+    return [line for line in folder.log.read_text().splitlines() if not line.startswith("[mlops-console: ")]
+
+
+def test_a_killed_supervisor_leaves_the_command_running_and_another_goes_on_with_it(bench: Bench) -> None:
+    folder, supervisor = bench.begin("echo ready; " + SAY + COUNT.format(steps=40, pause=0.05) + "; exit 3")
+    wait_for(lambda: b"line 5" in folder.log.read_bytes())
+    meta = folder.meta()
+    assert meta is not None
+    assert meta.child is not None
+    kill(supervisor)
+    assert standing(folder) is Standing.ORPHANED
+    time.sleep(0.5)
+    assert is_alive(meta.child)
+    assert bench.supervise(folder, claim=False).wait(30) == 0
+    run = bench.runs.get(folder.run)
+    assert (run.status, run.exit_code) == (RunStatus.FAILED, 3)
+    assert run.reason == "exit code 3: line 40"
+    assert command_lines(folder) == ["ready", *(f"line {at}" for at in range(1, 41))]
+    assert bench.runs.series(run.id, "loss", buckets=1).count == 40
+    assert "another goes on with it" in folder.log.read_text()
+    assert not list(folder.path.glob("*.pipe"))
+
+
+def test_what_ended_unsupervised_has_its_exit_code_and_its_last_words(bench: Bench) -> None:
+    folder, supervisor = bench.begin(
+        "echo ready; while [ ! -e gate ]; do sleep 0.05; done; echo last words; "
+        """echo '{"fail": "no more data"}' >&3; exit 7"""
+    )
+    kill(supervisor)
+    (folder.path / "gate").touch()
+    wait_for(lambda: folder.ended() is not None)
+    assert standing(folder) is Standing.ORPHANED
+    assert bench.supervise(folder, claim=False).wait(30) == 0
+    run = bench.runs.get(folder.run)
+    assert (run.status, run.exit_code, run.reason) == (RunStatus.FAILED, 7, "no more data")
+    assert command_lines(folder) == ["ready", "last words"]
+
+
+def test_a_command_waits_at_a_full_pipe_while_nobody_supervises_it_and_loses_nothing(bench: Bench) -> None:
+    folder, supervisor = bench.begin("echo ready; while [ ! -e gate ]; do sleep 0.05; done; seq 1 60000; echo end")
+    kill(supervisor)
+    (folder.path / "gate").touch()
+    time.sleep(1.0)  # 340 kB against a pipe that holds 64
+    assert folder.ended() is None
+    assert bench.supervise(folder, claim=False).wait(30) == 0
+    assert bench.runs.get(folder.run).status is RunStatus.FINISHED
+    assert command_lines(folder) == ["ready", *map(str, range(1, 60001)), "end"]
+
+
+def test_a_keeper_sends_a_supervisor_where_no_agent_does(bench: Bench) -> None:
+    folder, supervisor = bench.begin("echo ready; while [ ! -e gate ]; do sleep 0.05; done; exit 4")
+    kill(supervisor)
+    wait_for(lambda: standing(folder) is Standing.SUPERVISED, 40)
+    (folder.path / "gate").touch()
+    wait_for(lambda: bench.runs.get(folder.run).status.ended)
+    assert bench.runs.get(folder.run).exit_code == 4
+
+
+def test_a_killed_keeper_changes_nothing_while_the_supervisor_lives(bench: Bench) -> None:
+    folder, supervisor = bench.begin(
+        "(setsid sleep 76 &); echo ready; while [ ! -e gate ]; do sleep 0.05; done; exit 5"
+    )
+    keeping = folder.keeping()
+    assert keeping is not None
+    assert send_signal(keeping.keeper, signal.SIGKILL)
+    wait_for(lambda: not is_alive(keeping.keeper))
+    (folder.path / "gate").touch()
+    assert supervisor.wait(30) == 0
+    run = bench.runs.get(folder.run)
+    assert (run.status, run.exit_code) == (RunStatus.FAILED, 5)
+    assert run_processes(run.id) == []
+
+
+def test_with_supervisor_and_keeper_killed_the_work_goes_on_and_only_its_exit_code_is_lost(bench: Bench) -> None:
+    folder, supervisor = bench.begin(
+        "echo ready; "
+        + SAY
+        + COUNT.format(steps=30, pause=0.05)
+        + "; while [ ! -e gate ]; do sleep 0.05; done; echo over"
+    )
+    keeping = folder.keeping()
+    assert keeping is not None
+    kill(supervisor)
+    assert send_signal(keeping.keeper, signal.SIGKILL)
+    wait_for(lambda: not is_alive(keeping.keeper))
+    assert standing(folder) is Standing.ORPHANED
+    another = bench.supervise(folder, claim=False)
+    wait_for(lambda: b"line 30" in folder.log.read_bytes())
+    (folder.path / "gate").touch()
+    assert another.wait(30) == 0
+    run = bench.runs.get(folder.run)
+    assert (run.status, run.exit_code) == (RunStatus.LOST, None)
+    assert "exit code" in run.reason
+    assert f"run retry {run.id[:8]}" in run.reason
+    assert command_lines(folder)[-1] == "over"
+    assert bench.runs.series(run.id, "loss", buckets=1).count == 30
+
+
+def test_a_run_that_was_taken_over_stops_with_all_its_processes(bench: Bench) -> None:
+    folder, supervisor = bench.begin("(setsid sleep 78 &); echo ready; sleep 79")
+    kill(supervisor)
+    bench.launcher.cancel(folder.run, ME)
+    meta = folder.meta()
+    assert meta is not None
+    members = run_processes(folder.run)
+    assert len(members) >= 3
+    assert bench.supervise(folder, claim=False).wait(30) == 0
+    assert bench.runs.get(folder.run).status is RunStatus.STOPPED
+    assert [each for each in members if is_alive(each)] == []
+
+
+def test_where_nothing_of_a_run_lives_and_no_end_is_known_it_is_lost(bench: Bench) -> None:
     folder, supervisor = bench.begin("(setsid sleep 76 &); echo ready; sleep 77")
-    supervisor.kill()
-    supervisor.wait()
+    keeping = folder.keeping()
+    assert keeping is not None
+    assert keeping.child is not None
+    kill(supervisor)
+    send_signal(keeping.keeper, signal.SIGKILL)
+    send_signal(keeping.child, signal.SIGKILL)
     wait_for(lambda: standing(folder) is Standing.ABANDONED)
     with folder.lock() as ours:
         assert ours
@@ -322,6 +452,36 @@ def test_a_killed_supervisor_takes_the_command_with_it_and_the_run_is_lost(bench
     assert run_processes(folder.run) == []
     with pytest.raises(Conflict):
         bench.runs.end(folder.run, RunStatus.FINISHED)
+
+
+def test_a_reused_number_is_not_taken_for_the_command(bench: Bench) -> None:
+    folder, supervisor = bench.begin("echo ready; sleep 77")
+    keeping = folder.keeping()
+    assert keeping is not None
+    assert keeping.child is not None
+    kill(supervisor)
+    send_signal(keeping.keeper, signal.SIGKILL)
+    send_signal(keeping.child, signal.SIGKILL)
+    bystander = subprocess.Popen(["sleep", "80"])
+    try:
+        reused = msgspec.structs.replace(keeping.child, pid=bystander.pid)
+        folder.write_keeping(Keeping(keeper=reused, child=reused))
+        wait_for(lambda: standing(folder) is Standing.ABANDONED)
+        with folder.lock():
+            assert settle_abandoned(folder, bench.backend, print).status is RunStatus.LOST
+        assert bystander.poll() is None
+    finally:
+        kill(bystander)
+
+
+def test_a_daemon_with_a_session_of_its_own_is_asked_before_it_is_killed(bench: Bench) -> None:
+    daemon = "trap 'echo daemon heard; exit 0' TERM; echo ready; while :; do sleep 0.05; done"
+    folder, supervisor = bench.begin(f'(setsid sh -c "{daemon}" &); sleep 78')
+    bench.launcher.cancel(folder.run, ME)
+    assert supervisor.wait(20) == 0
+    assert "daemon heard" in folder.log.read_text()
+    assert "SIGKILL sent" not in folder.log.read_text()
+    assert run_processes(folder.run) == []
 
 
 def test_the_end_is_set_down_in_room_that_was_kept_for_it(bench: Bench) -> None:

@@ -14,11 +14,11 @@ import pytest
 
 from backends import system_metrics
 from backends.entities import LaunchSpec, Run, RunStatus
-from backends.local.command_process import Ended
+from backends.local.command_process import CommandProcess
 from backends.local.gpu_usage import GpuUsage
 from backends.local.progress_lines import from_spool
 from backends.local.progress_spool import SpoolWriter
-from backends.local.run_folder import RunFolder
+from backends.local.run_folder import Ended, RunFolder
 from backends.local.tree_usage import usage_of_descendants
 from backends.local.usage_thread import LONGEST_S, UsageThread, pause_after
 from console.axes import Across
@@ -192,8 +192,11 @@ def watched(tmp_path: Path, **spec: object) -> tuple[UsageThread, SpoolWriter, P
     folder = RunFolder(tmp_path / ("a" * 32))
     folder.path.mkdir()
     spool = SpoolWriter(folder.spool)
+    folder.make_pipes()
     return (
-        UsageThread(folder, LaunchSpec(run=folder.run, argv=("true",), **spec), spool, pytest.fail),
+        UsageThread(
+            CommandProcess(folder), folder, LaunchSpec(run=folder.run, argv=("true",), **spec), spool, pytest.fail
+        ),
         spool,
         folder.spool,
     )  # type: ignore[arg-type]
