@@ -88,7 +88,7 @@ def did_you_mean(word: str, valid: Iterable[str]) -> str:
 
 def check_keys(table: Mapping[str, Any], record: type[msgspec.Struct], what: str, places: Places, *path: Any) -> None:
     """Invalid where the table has a key that the record has not."""
-    valid = [field.encode_name for field in msgspec.structs.fields(record)]
+    valid = list(record.__struct_encode_fields__)
     tag = record.__struct_config__.tag_field
     valid = [tag, *valid] if tag else valid
     for key in table:

@@ -25,6 +25,7 @@ from console.training.sweep.trials import SWEEP, Trial, trials_of
 RECIPE_TEXT = """
 command = "true {{a}} {{n}} {{kind}}"
 name = "instant"
+workdir = "/"
 [params.a]
 default = 0.0
 low = -5.0
@@ -63,11 +64,15 @@ def loss(params: Mapping[str, object]) -> float:
 class Instant:
     """The launcher. `before` is called as a run is submitted, and may end this process."""
 
+    spent = 0.0
+    """Seconds of CPU that trying took: what a supervisor does elsewhere."""
+
     def __init__(self, backend: Backend, before: Callable[[str], None] = lambda _: None) -> None:
         self.runs = backend.need("runs")
         self.before = before
 
     def submit(self, spec: LaunchSpec, mutation: Mutation) -> None:
+        began = time.process_time()
         self.before("submitted")
         run: Run = self.runs.get(spec.run)
         if run.status is RunStatus.QUEUED:
@@ -77,6 +82,7 @@ class Instant:
             self.runs.log_points(run.id, [MetricPoint(key="loss", value=loss(run.params), step=1)])
             self.runs.end(run.id, RunStatus.FINISHED)
         self.before("ended")
+        Instant.spent += time.process_time() - began
 
     def cancel(self, run: str, mutation: Mutation) -> None:
         self.runs.end(run, RunStatus.STOPPED, reason=mutation.reason)

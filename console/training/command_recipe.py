@@ -113,7 +113,7 @@ class CommandRecipe(Record, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
 
 _TABLES: Final[dict[str, type[Record]]] = {"limits": Limits, "sweep": SweepPlan}
-_KEYS: Final = [field.encode_name for field in msgspec.structs.fields(CommandRecipe)]
+_KEYS: Final = list(CommandRecipe.__struct_encode_fields__)
 
 
 def is_command(text: str) -> bool:

@@ -292,7 +292,7 @@ def _check_keys(table: Mapping[str, Any], path: str, place: _Place) -> None:
 
 
 def _keys(path: str) -> list[str]:
-    return [field.encode_name for field in msgspec.structs.fields(_TABLES[path])]
+    return list(_TABLES[path].__struct_encode_fields__)
 
 
 def _check_values(recipe: Recipe, place: _Place) -> None:
