@@ -28,6 +28,7 @@ import platformdirs
 
 from backends.contract import Backend, Invalid, Mutation, NotFound
 from backends.login import Login
+from console.capacity import CapacityTable
 from console.retention.policy import RetentionPolicy
 
 T = TypeVar("T")
@@ -60,6 +61,8 @@ class Context(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     username: str = ""
     retention: RetentionPolicy | None = None
     """What is kept, for how long; the agent applies it once a day. Without it nothing goes by itself."""
+    capacity: CapacityTable = CapacityTable()
+    """Read by the agent of the workspace when it starts."""
     options: dict[str, str] = {}
     """What the adapter wants to know besides: `flavor`, `workspace`, `ca_file`, …"""
 

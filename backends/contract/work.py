@@ -16,8 +16,8 @@ class RequestQueue(Protocol):
         """A second request with the same key is the first one."""
         ...
 
-    def claim(self, by: str, kinds: Sequence[str] = ()) -> Request | None:
-        """The next waiting request by priority, then age; atomically ours."""
+    def claim(self, by: str, kinds: Sequence[str] = (), *, request: str = "") -> Request | None:
+        """The next waiting request by priority, then age; atomically ours. With `request`, that one if it waits."""
         ...
 
     def finish(self, request: str, *, error: str = "") -> None: ...

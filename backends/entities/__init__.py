@@ -20,7 +20,16 @@ from backends.entities.models import AliasMove, Model, ModelFile, ModelVersion, 
 from backends.entities.monitoring import Alert, AlertState, ColumnScore, Estimate, Monitor, MonitorState, Window
 from backends.entities.record import Millis, Record
 from backends.entities.reports import CheckResult, GateResult, GateStatus, Report
-from backends.entities.requests import Capacity, LaunchSpec, QueuePause, Request, RequestState, RunQueue, WaitingRun
+from backends.entities.requests import (
+    Capacity,
+    LaunchSpec,
+    Needs,
+    QueuePause,
+    Request,
+    RequestState,
+    RunQueue,
+    WaitingRun,
+)
 from backends.entities.runs import (
     Artifact,
     Experiment,
@@ -75,6 +84,7 @@ __all__ = [
     "ModelVersion",
     "Monitor",
     "MonitorState",
+    "Needs",
     "Outcome",
     "Package",
     "Progress",

@@ -33,12 +33,47 @@ class Request(Record, frozen=True, kw_only=True):
     error: str = ""
 
 
+RESOURCES = ("cpu", "memory", "gpu")
+"""The fields of `Needs`."""
+
+
+def amount(resource: str, value: float) -> str:
+    """`2 cpu`, `4 GB of memory`, `1 gpu`."""
+    return f"{value / 1e9:.3g} GB of memory" if resource == "memory" else f"{value:g} {resource}"
+
+
+class Needs(Record, frozen=True, kw_only=True):
+    """What a run has to have to itself before it begins; what it does not say it needs nothing of."""
+
+    cpu: float = 0.0
+    """Cores."""
+    memory: int = 0
+    """Bytes."""
+    gpu: int = 0
+    """Whole cards; which, the run is told in CUDA_VISIBLE_DEVICES."""
+
+    def of(self, resource: str) -> float:
+        """How much of one of `RESOURCES`."""
+        value: float = getattr(self, resource)
+        return value
+
+    def beyond(self, most: Needs) -> str:
+        """Why a run with these can never begin where there is so much, with the figures; empty when it can."""
+        for each in RESOURCES:
+            if self.of(each) > most.of(each):
+                verb = "is" if each == "memory" else "are"
+                return f"it needs {amount(each, self.of(each))}, and there {verb} {amount(each, most.of(each))} in all"
+        return ""
+
+
 class Capacity(Record, frozen=True, kw_only=True):
-    """What a launcher can still take."""
+    """What a launcher can take."""
 
     slots: int
     running: int
     queued: int
+    most: Needs | None = None
+    """All that it has to give out; None where it does not go by needs."""
 
 
 class QueuePause(Record, frozen=True, kw_only=True):
@@ -68,6 +103,8 @@ class RunQueue(Record, frozen=True, kw_only=True):
     running: tuple[str, ...]
     waiting: tuple[WaitingRun, ...]
     paused: QueuePause | None = None
+    taken: str = ""
+    """How much of what there is has been given out, in words."""
 
     def why(self, run: str) -> str:
         """What a run waits for, or empty."""
@@ -97,5 +134,6 @@ class LaunchSpec(Record, frozen=True, kw_only=True):
     """Bytes of resident memory that its processes may take together; 0 for no limit."""
     nice: int = 0
     """0 to 19: how far it stands back behind other processes."""
+    needs: Needs = Needs()
     sample_s: float | None = None
     """Seconds between two samples of what machine and processes take; 0 for none. None: often at first, then less."""

@@ -144,6 +144,9 @@ def start_command(
             environment.pop(name, None)
     environment |= tracking or {}
     environment |= {RUN_MARK: folder.run, WORKSPACE: str(folder.workspace), PROGRESS_FD: str(PROGRESS_NUMBER)}
+    gpus = folder.gpus()
+    if gpus:
+        environment["CUDA_VISIBLE_DEVICES"] = ",".join(gpus)
     try:
         folder.make_pipes()
     except OSError as error:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import time
 from pathlib import Path
@@ -16,6 +15,7 @@ from backends.local.run_folder import RunFolder, StopRequest
 from backends.local.run_log import read_log
 from backends.local.run_queue import LAUNCH
 from backends.local.settle import Standing, now, standing
+from backends.local.slots import launch_payload, read_slots
 
 ELSEWHERE_S = 30.0
 CONTROL = "run.control"
@@ -46,6 +46,9 @@ class LocalLauncher:
         """Accept the command. Repeating it for the same run does nothing."""
         if not spec.argv:
             raise Invalid(f"run {spec.run}: a command is wanted, argv is empty; give at least the program", "argv")
+        why = spec.needs.beyond(read_slots(self._workspace).most)
+        if why:
+            raise Refused(f"run {spec.run[:8]} can never begin: {why}; ask for less, or give the workspace more")
         folder = RunFolder.of(self._workspace, spec.run)
         self._runs.get(spec.run)  # NotFound before anything is laid down
         folder.lay_out(spec)
@@ -53,7 +56,11 @@ class LocalLauncher:
 
     def _request(self, spec: LaunchSpec, actor: str) -> Request:
         return self._requests.add(
-            kind_of(spec), {"run": spec.run}, key=launch_key(spec.run), created_by=actor, priority=spec.priority
+            kind_of(spec),
+            launch_payload(spec.run, spec.needs),
+            key=launch_key(spec.run),
+            created_by=actor,
+            priority=spec.priority,
         )
 
     def cancel(self, run: str, mutation: Mutation) -> None:
@@ -141,11 +148,12 @@ class LocalLauncher:
     def capacity(self) -> Capacity:
         claimed = self._requests.list(states=("claimed",), kind=LAUNCH, limit=10_000)
         waiting = self._requests.list(states=("waiting",), kind=LAUNCH, limit=10_000)
-        return Capacity(slots=self._slots(), running=len(claimed), queued=len(waiting))
+        most = read_slots(self._workspace).most
+        return Capacity(slots=self._slots(), running=len(claimed), queued=len(waiting), most=most)
 
     def _slots(self) -> int:
         agent = living_agent(self._workspace)
-        return default_slots() if agent is None else agent.slots
+        return read_slots(self._workspace).runs if agent is None else agent.slots
 
     def queue(self) -> RunQueue:
         """What waits and why, in the order in which it will begin."""
@@ -179,8 +187,3 @@ class LocalLauncher:
     def resume(self, mutation: Mutation) -> None:
         """Begin what waits again."""
         run_queue.resume(self._workspace, self._journal, mutation)
-
-
-def default_slots() -> int:
-    """How many runs a machine takes at once where nobody said: a fit uses several cores by itself."""
-    return max(2, (os.cpu_count() or 1) // 4)

@@ -54,18 +54,21 @@ class LocalRequests:
                 raise Conflict(f"the key {key} belongs to a request for {found.kind}, not {kind}; nothing was changed.")
             return found
 
-    def claim(self, by: str, kinds: Sequence[str] = ()) -> Request | None:
+    def claim(self, by: str, kinds: Sequence[str] = (), *, request: str = "") -> Request | None:
         among = f"AND kind IN ({', '.join('?' * len(kinds))})" if kinds else ""
+        binds = tuple(kinds)
+        if request:
+            among, binds = f"{among} AND id = ?", (*binds, request)
         find = f"SELECT seq FROM requests WHERE state = 'waiting' {among} ORDER BY priority DESC, seq LIMIT 1"
         with self._database.read() as connection:
             # Most polls find nothing: those must not take the write lock.
-            if connection.execute(find, tuple(kinds)).fetchone() is None:
+            if connection.execute(find, binds).fetchone() is None:
                 return None
         with self._database.write() as connection:
             row = connection.execute(
                 f"UPDATE requests SET state = 'claimed', claimed_by = ?, claimed_at = ?, attempts = attempts + 1 "
                 f"WHERE seq = ({find}) RETURNING {_COLUMNS}",
-                (by, now(), *kinds),
+                (by, now(), *binds),
             ).fetchone()
             return None if row is None else _request(row)
 

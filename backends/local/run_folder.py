@@ -27,8 +27,8 @@ R = TypeVar("R", bound=Record)
 _RUN_ID = re.compile(r"[0-9a-f]{32}")
 _RESERVED = frozenset(
     {
-        "spec.json", "meta.json", "exit.json", "stop.json", "keeper.json", "ended.json", "out.log", "artifacts",
-        "supervisor.lock", "supervisor.log", "output.pipe", "progress.pipe", "bell.pipe",
+        "spec.json", "meta.json", "exit.json", "stop.json", "keeper.json", "ended.json", "granted.json", "out.log",
+        "artifacts", "supervisor.lock", "supervisor.log", "output.pipe", "progress.pipe", "bell.pipe",
     }
 )  # fmt: skip
 
@@ -106,6 +106,12 @@ class RunExit(Record, frozen=True):
     """Bytes of output that are not in the log any more."""
 
 
+class Granted(Record, frozen=True, kw_only=True):
+    """What the agent gave the run to itself when it began."""
+
+    gpus: tuple[str, ...] = ()
+
+
 class StopRequest(Record, frozen=True):
     """Who wants it stopped, and why."""
 
@@ -171,6 +177,14 @@ class RunFolder:
     def ended(self) -> Ended | None:
         """How the command ended, as its keeper saw it; exit.json is what follows from it."""
         return self._read("ended.json", Ended)
+
+    def gpus(self) -> tuple[str, ...]:
+        """The cards that the run was given."""
+        granted = self._read("granted.json", Granted)
+        return () if granted is None else granted.gpus
+
+    def grant(self, gpus: tuple[str, ...]) -> None:
+        write_whole(self.path / "granted.json", msgspec.json.encode(Granted(gpus=gpus)))
 
     def stop(self) -> StopRequest | None:
         return self._read("stop.json", StopRequest)

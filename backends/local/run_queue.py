@@ -11,6 +11,7 @@ from backends.entities import QueuePause, Request, RunQueue, WaitingRun
 from backends.local.agent_presence import living_agent
 from backends.local.run_folder import write_whole
 from backends.local.settle import now
+from backends.local.slots import in_words, read_slots, reasons
 
 LAUNCH = "run.launch"
 """Kind of the durable request by which a run is started; its payload is {"run": id}."""
@@ -52,24 +53,26 @@ def resume(workspace: Path, journal: Journal | None, mutation: Mutation) -> None
         journal.record(mutation.action or "queue.resume", "queue", mutation, after={"paused": False})
 
 
-def queue(workspace: Path, requests: RequestQueue, slots: int) -> RunQueue:
-    """What runs and what waits, in the order in which it will be begun."""
+def queue(workspace: Path, requests: RequestQueue, runs: int) -> RunQueue:
+    """What runs and what waits, in the order in which it will be begun; `runs` is how many may at once."""
     claimed = requests.list(states=("claimed",), kind=LAUNCH, limit=MOST)
     waiting = requests.list(states=("waiting",), kind=LAUNCH, limit=MOST)
+    slots = msgspec.structs.replace(read_slots(workspace), runs=runs)
     paused = pause_of(workspace)
     idle = living_agent(workspace) is None
-    free = max(slots - len(claimed), 0)
+    whys = reasons(waiting, claimed, slots)
     return RunQueue(
-        slots=slots,
+        slots=runs,
         running=tuple(_run(each) for each in claimed),
         waiting=tuple(
             WaitingRun(
                 run=_run(each), priority=each.priority, since=each.created_at, by=each.created_by,
-                why=_why(place, waiting, paused, idle=idle, slots=slots, free=free),
+                why=_why(place, waiting, paused, whys[place], idle=idle),
             )
             for place, each in enumerate(waiting)
         ),
         paused=paused,
+        taken=in_words(claimed, slots),
     )  # fmt: skip
 
 
@@ -77,18 +80,15 @@ def _run(request: Request) -> str:
     return str(request.payload.get("run", ""))
 
 
-def _why(
-    place: int, waiting: tuple[Request, ...], paused: QueuePause | None, *, idle: bool, slots: int, free: int
-) -> str:
+def _why(place: int, waiting: tuple[Request, ...], paused: QueuePause | None, short: str, *, idle: bool) -> str:
     if paused is not None:
         return f"the queue is paused by {paused.actor}" + (f": {paused.reason}" if paused.reason else "")
     if idle:
         return "no agent runs to begin it: mlops-console agent start"
-    if place < free:
+    if not short:
         return "it is about to begin"
-    taken = "the one slot is taken" if slots == 1 else f"all {slots} slots are taken"
     if place == 0:
-        return f"{taken}; it is next"
+        return f"{short}; it is next"
     higher = sum(each.priority > waiting[place].priority for each in waiting[:place])
     ahead = f"{place} {'goes' if place == 1 else 'go'} before it"
-    return f"{taken}; {ahead}" + (f", {higher} by a higher priority" if higher else "")
+    return f"{short}; {ahead}" + (f", {higher} by a higher priority" if higher else "")

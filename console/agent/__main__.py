@@ -8,8 +8,9 @@ import os
 import sys
 from pathlib import Path
 
+import msgspec
+
 from backends.contract import BackendError
-from backends.local.launcher import default_slots
 from backends.local.process_tree import AGENT_MARK
 from console.agent.diary import Diary
 
@@ -17,7 +18,7 @@ from console.agent.diary import Diary
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m console.agent", description="The agent of a workspace.")
     parser.add_argument("--workspace", type=Path, required=True)
-    parser.add_argument("--slots", type=int, default=default_slots(), help="how many runs at once")
+    parser.add_argument("--slots", type=int, default=0, help="how many runs at once")
     given = parser.parse_args()
     workspace: Path = given.workspace.absolute()
     lock = os.open(workspace / "agent.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -28,6 +29,7 @@ def main() -> int:
     os.environ[AGENT_MARK] = str(workspace)
     diary = Diary(workspace / "agent.log")
     from backends.connect import open_workspace
+    from console.agent.capacity import capacity_of
     from console.agent.work import Agent
 
     try:
@@ -35,8 +37,11 @@ def main() -> int:
     except BackendError as wrong:
         diary.say(f"agent {os.getpid()} cannot start: {wrong}")
         return 1
-    diary.say(f"agent {os.getpid()} starts in {workspace}, {given.slots} slots")
-    Agent(backend, workspace, max(given.slots, 1), diary.say).run()
+    slots = capacity_of(workspace, diary.say)
+    if given.slots > 0:
+        slots = msgspec.structs.replace(slots, runs=given.slots)
+    diary.say(f"agent {os.getpid()} starts in {workspace}, {slots.runs} slots")
+    Agent(backend, workspace, slots, diary.say).run()
     backend.close()
     return 0
 

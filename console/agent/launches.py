@@ -13,14 +13,17 @@ from backends.contract import Backend, BackendError, NotFound
 from backends.entities import Request, Run, RunStatus
 from backends.local.launcher import CONTROL
 from backends.local.run_folder import RunExit, RunFolder
-from backends.local.run_queue import LAUNCH, pause_of
+from backends.local.run_queue import LAUNCH, MOST, pause_of
 from backends.local.settle import STORE_AWAY, Standing, now, settle, settle_abandoned, standing
+from backends.local.slots import Slots, free_gpus, needs_of, reasons
 from backends.local.spawn import spawn_supervisor
 from console.agent.registrations import request_registration
 from console.agent.retry import Backoff
 
 STARTS = 5
 """So often a supervisor may fail to begin before the run counts as failed."""
+LOOKED_AT = 200
+"""Of those that wait, the first: behind more than are looked past nothing begins before its turn."""
 STEADY_S = 60.0
 """A supervisor that was at work for so long has not failed to take over."""
 
@@ -44,7 +47,7 @@ class Watch:
 class Launches:
     """Starts supervisors within the slots and follows every run to its end."""
 
-    def __init__(self, backend: Backend, workspace: Path, me: str, slots: int, say: Callable[[str], None]) -> None:
+    def __init__(self, backend: Backend, workspace: Path, me: str, slots: Slots, say: Callable[[str], None]) -> None:
         self._backend = backend
         self._requests = backend.need("requests")
         self._workspace = workspace
@@ -81,14 +84,36 @@ class Launches:
                 self._guarded(run, watch)
         while (request := self._requests.claim(self._me, (CONTROL,))) is not None:
             self.take(request)
-        while (
-            pause_of(self._workspace) is None
-            and sum(not watch.control for watch in self._watches.values()) < self._slots
-        ):
-            request = self._requests.claim(self._me, (LAUNCH,))
-            if request is None:
-                return
+        while pause_of(self._workspace) is None and (request := self._next()) is not None:
             self.take(request)
+
+    def _next(self) -> Request | None:
+        """The first that waits and fits, ours by now."""
+        if sum(not watch.control for watch in self._watches.values()) >= self._slots.runs:
+            return None  # those without a request as well, which the queue does not know
+        waiting = self._requests.list(states=("waiting",), kind=LAUNCH, limit=LOOKED_AT)
+        if not waiting:
+            return None
+        claimed = self._requests.list(states=("claimed",), kind=LAUNCH, limit=MOST)
+        for each, why in zip(waiting, reasons(waiting, claimed, self._slots), strict=True):
+            if why:
+                continue
+            request: Request | None = self._requests.claim(self._me, (LAUNCH,), request=each.id)
+            if request is not None:
+                return request
+        return None
+
+    def _give_gpus(self, request: Request, folder: RunFolder) -> None:
+        """Down in the run's folder before it begins, so that the next agent knows whose they are."""
+        count = needs_of(request).gpu
+        if not count or folder.gpus():
+            return
+        claimed = self._requests.list(states=("claimed",), kind=LAUNCH, limit=MOST)
+        others = [str(each.payload.get("run", "")) for each in claimed if each.id != request.id]
+        taken = [each for run in others for each in RunFolder.of(self._workspace, run).gpus()]
+        gpus = free_gpus(self._slots, taken, count)
+        folder.grant(gpus)
+        self._say(f"run {folder.run}: gpu {', '.join(gpus)}")
 
     def take(self, request: Request) -> None:
         """Follow a request that is claimed, from wherever its run stands."""
@@ -98,6 +123,7 @@ class Launches:
             if folder.spec() is None:
                 raise NotFound(f"run {run} has no spec.json in {folder.path}")
             status = self._backend.need("runs").get(run).status
+            self._give_gpus(request, folder)
         except BackendError as wrong:
             self._say(f"launch of {run or '?'} given up: {wrong}")
             self._requests.finish(request.id, error=str(wrong))

@@ -10,6 +10,7 @@ from backends.entities import Run, RunStatus
 from backends.local.launcher import LAUNCHES, kind_of, launch_key
 from backends.local.run_folder import RunFolder
 from backends.local.settle import Standing, now, standing
+from backends.local.slots import launch_payload
 from backends.query import And, Compare, In, Key, Query
 from console.agent.launches import Launches
 from console.agent.registrations import REGISTER
@@ -72,7 +73,7 @@ def _reconcile(backend: Backend, folder: RunFolder, run: Run, launches: Launches
         return
     request = backend.need("requests").add(
         kind_of(spec),
-        {"run": run.id},
+        launch_payload(run.id, spec.needs),
         key=launch_key(run.id),
         created_by=run.created_by or "agent",
         priority=spec.priority,

@@ -15,6 +15,7 @@ from backends.local.agent_presence import AgentPresence, presence_path, write_pr
 from backends.local.process_identity import own_identity
 from backends.local.run_queue import LAUNCH
 from backends.local.settle import now
+from backends.local.slots import Slots, write_slots
 from console.agent.control import own_version
 from console.agent.deployments import Deployments
 from console.agent.launches import Launches
@@ -42,17 +43,18 @@ class Part:
 class Agent:
     """One per workspace; whoever makes it holds the workspace's agent.lock."""
 
-    def __init__(self, backend: Backend, workspace: Path, slots: int, say: Callable[[str], None]) -> None:
+    def __init__(self, backend: Backend, workspace: Path, slots: Slots, say: Callable[[str], None]) -> None:
         self._backend = backend
         self._workspace = workspace
         self._say = say
+        self._slots = slots
         me = f"agent {os.getpid()}"
         self._launches = Launches(backend, workspace, me, slots, say)
         self._registrations = Registrations(backend, me, say)
         self._scorers = Scorers(backend, workspace, say)
         self._deployments = Deployments(backend, workspace, say)
         self._protocol = Protocol(backend, workspace, say)
-        self._presence = AgentPresence(process=own_identity(), since=now(), version=own_version(), slots=slots)
+        self._presence = AgentPresence(process=own_identity(), since=now(), version=own_version(), slots=slots.runs)
         self._said: AgentPresence | None = None
         self._seen: object = None
         self._parts = [
@@ -80,6 +82,7 @@ class Agent:
         signal.set_wakeup_fd(self._wake_writer, warn_on_full_buffer=False)
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD):
             signal.signal(number, lambda *_: None)  # the wake-up descriptor carries the number
+        write_slots(self._workspace, self._slots)
         self._announce()
         woken = True
         while not self._ending:

@@ -184,6 +184,9 @@ class _WithCommand(Verb):
 @click.option("--experiment", default="", help="The experiment that a command's run belongs to.")
 @click.option("--tag", "tags", multiple=True, metavar="NAME=VALUE", help="A tag of a command's run.")
 @click.option("--env", "variables", multiple=True, metavar="NAME[=VALUE]", help="Pass a variable to the command.")
+@click.option("--cpu", type=click.FloatRange(0), default=None, help="Cores that it waits for.")
+@click.option("--memory", default="", metavar="SIZE", help="Memory that it waits for, such as 4GB.")
+@click.option("--gpu", type=click.IntRange(0), default=None, help="Graphics cards that it waits for, and is given.")
 @click.option("--wait", is_flag=True, help="Stay until the run has ended; exit 1 unless it finished well.")
 @override_option
 @reason_option
@@ -196,6 +199,9 @@ def start(
     experiment: str,
     tags: tuple[str, ...],
     variables: tuple[str, ...],
+    cpu: float | None,
+    memory: str,
+    gpu: int | None,
     wait: bool,
     override_checks: bool,
     reason: str,
@@ -211,6 +217,9 @@ def start(
         default = 0.1
         [limits]
         minutes = 10
+        [needs]
+        memory = "4 GB"
+        gpu = 1
 
     Either kind says after how many minutes without a word a run counts as stalled (stalled_after = 30; 15 without it, 0
     for never), and how many seconds lie between samples of machine, processes and graphics cards (system_metrics = 10;
@@ -229,6 +238,9 @@ def start(
     """
     invocation = ctx.find_object(Invocation)
     assert invocation is not None  # noqa: S101
+    from console.training.needs import NeedsTable
+
+    asked = NeedsTable(cpu=cpu or 0.0, memory=memory or 0, gpu=gpu or 0)
     command = ctx.meta.get("command")
     if command is not None:
         if recipe is not None or overrides or override_checks:
@@ -240,7 +252,7 @@ def start(
         ready_to_track(invocation)
         begun = start_command(
             invocation.backend,
-            command_here(command, variables),
+            msgspec.structs.replace(command_here(command, variables), needs=asked.needs),
             invocation.mutation(reason, key),
             name=name,
             experiment=experiment or "default",
@@ -259,6 +271,8 @@ def start(
 
     text = read_recipe(recipe)
     changes = key_values(overrides, "--set")
+    for need, given in (("cpu", cpu), ("memory", memory or None), ("gpu", gpu)):
+        changes |= {} if given is None else {f"needs.{need}": str(given)}
     with ProgressLine() as line:
         started = start_run(
             invocation.backend,

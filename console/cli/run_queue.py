@@ -41,6 +41,8 @@ def _print(invocation: Invocation, found: RunQueue) -> None:
         why = f": {found.paused.reason}" if found.paused.reason else ""
         narrate(f"paused by {found.paused.actor} at {local_time(found.paused.at)}{why}; go on with: run queue --resume")
     narrate(f"{len(found.running)} of {found.slots} slots taken, {len(found.waiting)} waiting")
+    if found.taken:
+        narrate(found.taken)
     columns: list[Col[WaitingRun]] = [
         Col("id", lambda item: item.run[:8]),
         Col("name", name),

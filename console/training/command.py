@@ -13,7 +13,8 @@ from typing import Final
 import msgspec
 
 from backends.contract import Backend, BackendError, Invalid, Mutation, NotFound
-from backends.entities import DatasetInput, LaunchSpec, Run, RunStatus
+from backends.entities import DatasetInput, LaunchSpec, Needs, Run, RunStatus
+from console.training.needs import check_fits
 from console.training.origin import DIFF, capture_origin
 
 COMMAND: Final = "command.json"
@@ -42,6 +43,7 @@ class Command(msgspec.Struct, frozen=True, kw_only=True):
     nice: int = 0
     sample_s: float | None = None
     """As `LaunchSpec.sample_s`."""
+    needs: Needs = Needs()
     retries: int = 0
     """How often it is started again when it failed."""
 
@@ -122,6 +124,7 @@ def start_command(
     artifacts of the run.
     """
     runs, launcher = backend.need("runs"), backend.need("launcher")
+    check_fits(backend, command.needs)
     source, diff = capture_origin(_script(command) or command.cwd)
     if not source.entry:
         source = msgspec.structs.replace(source, entry=shlex.join(command.argv[:3]))
@@ -147,7 +150,7 @@ def start_command(
         launcher.submit(
             LaunchSpec(
                 run=run.id, argv=command.argv, cwd=command.cwd, env=command.env, tracking=True,
-                max_seconds=command.max_seconds, max_memory=command.max_memory, nice=command.nice,
+                max_seconds=command.max_seconds, max_memory=command.max_memory, nice=command.nice, needs=command.needs,
                 sample_s=command.sample_s,
             ),
             mutation,

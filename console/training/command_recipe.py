@@ -28,6 +28,7 @@ from backends.contract import Invalid
 from backends.entities import Record
 from console.toml_form import Places, check_keys, convert, did_you_mean, parse_toml
 from console.training.command import looks_secret
+from console.training.needs import NeedsTable, wrong_needs
 from console.training.sweep.space import Dimension, SweepPlan, wrong_plan
 from console.training.toml_text import param_text, to_toml, toml_value
 from console.training.watching import wrong_watching
@@ -95,6 +96,8 @@ class CommandRecipe(Record, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     """Where the command runs, from the recipe's own folder; that folder by default."""
     params: dict[str, Param] = msgspec.field(default_factory=dict)
     limits: Limits = Limits()
+    needs: NeedsTable = NeedsTable()
+    """What a run waits for until it has it to itself."""
     env: dict[str, str] = msgspec.field(default_factory=dict)
     """Variables of the command; `{name}` is filled here too. Never secrets."""
     sweep: SweepPlan | None = None
@@ -112,7 +115,7 @@ class CommandRecipe(Record, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         return {name: each.default for name, each in self.params.items() if each.default is not None}
 
 
-_TABLES: Final[dict[str, type[Record]]] = {"limits": Limits, "sweep": SweepPlan}
+_TABLES: Final[dict[str, type[Record]]] = {"limits": Limits, "needs": NeedsTable, "sweep": SweepPlan}
 _KEYS: Final = list(CommandRecipe.__struct_encode_fields__)
 
 
@@ -271,6 +274,9 @@ def _check(recipe: CommandRecipe, places: Places) -> None:
     if watched is not None:
         raise wrong(watched[1], watched[0])
     _check_limits(recipe, wrong)
+    short = wrong_needs(recipe.needs)
+    if short is not None:
+        raise wrong(short[1], "needs", short[0])
     _check_sweep(recipe, wrong)
 
 

@@ -112,8 +112,9 @@ def program_of(text: str, source: str) -> None:
 def _command(recipe: CommandRecipe, dataset: str, environ: Mapping[str, str], source: str) -> Command:
     (first, *rest), variables = fill(recipe, dataset)
     env = inherited(environ)
-    if recipe.limits.threads:
-        env |= dict.fromkeys(THREADS, str(recipe.limits.threads))
+    threads = recipe.limits.threads or recipe.needs.threads
+    if threads:
+        env |= dict.fromkeys(THREADS, str(threads))
     if dataset:
         env["MLOPS_DATASET"] = dataset
     env |= variables
@@ -129,6 +130,7 @@ def _command(recipe: CommandRecipe, dataset: str, environ: Mapping[str, str], so
         max_seconds=recipe.limits.minutes * 60,
         max_memory=int(recipe.limits.memory_mb * 1_000_000),
         nice=recipe.limits.nice,
+        needs=recipe.needs.needs,
         sample_s=sample_s(recipe.system_metrics),
         retries=recipe.retries,
     )

@@ -18,6 +18,7 @@ from backends.contract import Invalid
 from backends.entities import Column, Record
 from console.toml_form import did_you_mean, parse_toml, read_toml
 from console.training.audit.rules import AuditRules, wrong_rule
+from console.training.needs import NeedsTable, wrong_needs
 from console.training.sweep.space import Dimension, SweepPlan, wrong_plan
 from console.training.toml_text import param_text, to_toml, toml_value
 from console.training.watching import wrong_watching
@@ -107,6 +108,8 @@ class Recipe(Record, frozen=True, kw_only=True, forbid_unknown_fields=True):
     preprocess: Preprocess = Preprocess()
     metrics: MetricChoice = MetricChoice()
     audit: AuditRules = AuditRules()
+    needs: NeedsTable = NeedsTable()
+    """What a run waits for until it has it to itself."""
     sweep: SweepPlan | None = None
     """What is searched when the recipe is swept; a single run does not look at it."""
 
@@ -139,6 +142,7 @@ _TABLES: dict[str, type[Record]] = {
     "estimator": EstimatorChoice,
     "metrics": MetricChoice,
     "audit": AuditRules,
+    "needs": NeedsTable,
     "sweep": SweepPlan,
 }
 
@@ -313,6 +317,9 @@ def _check_values(recipe: Recipe, place: _Place) -> None:
     trouble = wrong_rule(recipe.audit)
     if trouble is not None:
         raise wrong(f"audit.{trouble[0]}", trouble[1])
+    trouble = wrong_needs(recipe.needs)
+    if trouble is not None:
+        raise wrong(f"needs.{trouble[0]}", trouble[1])
     trouble = wrong_plan(recipe.sweep) if recipe.sweep is not None else None
     if trouble is not None:
         raise wrong(f"sweep.{trouble[0]}", trouble[1])

@@ -21,6 +21,7 @@ from console.training.feature_set import pin_features
 from console.training.flags import stalled_tag
 from console.training.job import RECIPE, Job
 from console.training.measured import PRIMARY_TAG
+from console.training.needs import check_fits
 from console.training.origin import DIFF, capture_origin
 from console.training.recipe import check_columns, flat_params, override_recipe, parse_recipe
 from console.training.watching import sample_s
@@ -62,6 +63,7 @@ def start_run(
     runs, launcher, datasets = backend.need("runs"), backend.need("launcher"), backend.need("datasets")
     text = pin_features(backend, override_recipe(recipe_text, overrides or {}, source), source)
     recipe = parse_recipe(text, source)
+    check_fits(backend, recipe.needs.needs)
     version = datasets.version(recipe.dataset)
     check_columns(recipe, version.columns, version.ref)
     failed = admit(backend, version, mutation, override=override_checks, on_progress=on_progress)
@@ -99,8 +101,9 @@ def start_run(
             LaunchSpec(
                 run=run.id,
                 argv=(sys.executable, "-m", "console.training.worker"),
-                env=worker_environment(launcher.capacity().slots, recipe.seed),
+                env=worker_environment(launcher.capacity().slots, recipe.seed, recipe.needs.threads),
                 files={RECIPE: text, "job.json": msgspec.json.encode(job).decode()},
+                needs=recipe.needs.needs,
                 sample_s=sample_s(recipe.system_metrics),
             ),
             mutation,
@@ -173,9 +176,10 @@ def recipe_of(backend: Backend, run: Run) -> str:
         ) from None
 
 
-def worker_environment(slots: int, seed: int) -> dict[str, str]:
-    """Each of `slots` parallel runs gets its share of the cores: threads beyond them only fight for the same ones."""
-    threads = str(max(1, (os.cpu_count() or 1) // max(slots, 1)))
+def worker_environment(slots: int, seed: int, cores: int = 0) -> dict[str, str]:
+    """Each of `slots` parallel runs gets its share of the cores, or what it says it needs: threads beyond them only
+    fight for the same ones."""
+    threads = str(cores or max(1, (os.cpu_count() or 1) // max(slots, 1)))
     env = dict.fromkeys(THREADS, threads)
     # threads that wait must sleep: spinning ones slow each other down tenfold where a box is shared
     env["OMP_WAIT_POLICY"] = "PASSIVE"

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from backends.contract import Backend, Conflict, Invalid, Mutation
-from backends.entities import LaunchSpec, RunStatus
+from backends.contract import Backend, Conflict, Invalid, Mutation, Refused
+from backends.entities import LaunchSpec, Needs, RunStatus
 from backends.local import open_local
 from console.agent import ensure_agent, stop_agent
 
@@ -27,9 +27,9 @@ def backend(tmp_path: Path) -> Iterator[Backend]:
     backend.close()
 
 
-def submit(backend: Backend, script: str) -> str:
+def submit(backend: Backend, script: str, needs: Needs = Needs()) -> str:
     run: str = backend.need("runs").create(name="a run", mutation=ME).id
-    backend.need("launcher").submit(LaunchSpec(run=run, argv=("sh", "-c", script), grace_s=1.0), ME)
+    backend.need("launcher").submit(LaunchSpec(run=run, argv=("sh", "-c", script), grace_s=1.0, needs=needs), ME)
     return run
 
 
@@ -84,3 +84,34 @@ def test_a_pause_outlives_the_agent_and_lets_what_runs_go_on(backend: Backend, t
         launcher.resume(ME)
     actions = [entry.action for entry in backend.need("journal").page(limit=50).items]
     assert {"queue.pause", "queue.resume"} <= set(actions)
+
+
+def test_runs_begin_as_far_as_there_are_cards_and_memory_and_each_has_its_own(
+    backend: Backend, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = tmp_path / "config.toml"
+    config.write_text(
+        f'[contexts.here]\nworkspace = "{tmp_path}"\ncapacity = {{ runs = 9, memory = "8 GB", gpu = 2 }}\n'
+    )
+    monkeypatch.setenv("MLOPS_CONSOLE_CONFIG", str(config))
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    launcher, runs = backend.need("launcher"), backend.need("runs")
+    ensure_agent(tmp_path)
+    script = f"echo cards $CUDA_VISIBLE_DEVICES; while [ ! -e {tmp_path}/gate ]; do sleep 0.05; done"
+    with_cards = [submit(backend, script, Needs(gpu=1, memory=3 * 10**9)) for _ in range(2)]
+    until(lambda: all("cards" in launcher.log(run).text for run in with_cards))
+    assert sorted(launcher.log(run).text for run in with_cards) == ["cards 0\n", "cards 1\n"]
+    third = submit(backend, script, Needs(gpu=1))
+    big = submit(backend, "true", Needs(memory=4 * 10**9))
+    queue = launcher.queue()
+    assert queue.why(third) == "waits for 1 gpu: 2 of 2 taken by 2 runs; it is next"
+    assert queue.why(big) == "waits for 4 GB of memory: 6 of 8 GB taken by 2 runs; 1 goes before it"
+    assert "6 of 8 GB of memory" in queue.taken
+    stop_agent(tmp_path)
+    ensure_agent(tmp_path)  # it knows from the runs' folders whose the cards are
+    with pytest.raises(Refused, match=r"it needs 3 gpu, and there are 2 gpu in all"):
+        submit(backend, "true", Needs(gpu=3))
+    assert runs.get(third).status is RunStatus.QUEUED
+    (tmp_path / "gate").touch()
+    until(lambda: runs.get(third).status.ended and runs.get(big).status.ended)
+    assert launcher.log(third).text in ("cards 0\n", "cards 1\n")

@@ -20,6 +20,7 @@ from console.training.feature_set import pin_features
 from console.training.flags import stalled_tag
 from console.training.job import RECIPE
 from console.training.measured import PRIMARY_TAG
+from console.training.needs import check_fits
 from console.training.recipe import check_columns, flat_params
 from console.training.start import recipe_of, worker_environment
 from console.training.sweep.controller import SweepJob
@@ -63,6 +64,7 @@ def start_sweep(
     recipe = any_recipe(text, source)
     if recipe.sweep is None:
         raise Invalid(f"{source}: there is no [sweep] in it; say what is searched under [sweep.space.NAME].", "sweep")
+    check_fits(backend, recipe.needs.needs)
     for key in recipe.sweep.space:
         _first_value(text, recipe.sweep, key, source)
     version = backend.need("datasets").version(recipe.dataset) if recipe.dataset else None

@@ -29,6 +29,8 @@ async def show(here: Here) -> None:
 
     queue, names = await here.app.look_up(look)
     lines = [Line([(f"{len(queue.running)} of {queue.slots} slots taken, {len(queue.waiting)} waiting", "head")])]
+    if queue.taken:
+        lines.append(Line([(safe_text(queue.taken, 100), "dim")]))
     for each in queue.waiting[:SHOWN]:
         name = ink.fit(safe_text(f"{names[each.run]} {each.run[:4]}", 28), 30)
         lines.append(Line([(name, ""), (f"{each.priority:>5}  ", "dim"), (safe_text(each.why, 120), "dim")]))
