@@ -121,7 +121,7 @@ def pruning() -> None:
 
     x, y = load_digits(return_X_y=True)
     fit_x, held_x, fit_y, held_y = train_test_split(x / 16, y, random_state=0, stratify=y)
-    passes, trials = 15, 30
+    passes, trials = 12, 24
     space = {
         "alpha": Dimension(low=1e-6, high=1e-1, log=True),
         "eta0": Dimension(low=1e-4, high=1.0, log=True),

@@ -197,6 +197,12 @@ def test_the_best_and_how_long_nothing_was_better() -> None:
         ("[sweep.space.a]\nlow = 1\nhigh = 2\nchoices = [1]", "not both"),
         ("[sweep.space.a]\nchoices = [1, 1]", "a choice twice"),
         ("[sweep.space.a]\nlow = 1\nhigh = 2\nwhen = \"b > 1\"", "there is no column b"),
+        ("[sweep.space.a]\nlow = 1\nhigh = 2\nwhen = \"1 > 2\"", "no condition .* ever holds"),
+        (
+            "[sweep.space.a]\nlow = 1\nhigh = 2\nwhen = \"b > 1\"\n"
+            "[sweep.space.b]\nlow = 1\nhigh = 2\nwhen = \"a > 1\"",
+            "there is no column b.*it may read the parameters before it",
+        ),
         ("[sweep.space.a]\nlow = 1\nhigh = 2\ntype = \"whole\"", "'whole' is not known"),
         ("[sweep.space.a]\nlow = 1\nhihg = 2", "hihg"),
         ("sampler = \"tpa\"\n[sweep.space.a]\nlow = 1\nhigh = 2", "did you mean 'tpe'"),

@@ -78,8 +78,9 @@ def wrong_plan(plan: SweepPlan) -> tuple[str, str] | None:
             except Invalid as error:
                 return f"space.{name}.when", f"{error}; it may read the parameters before it."
         known.append(Column(name=name, type=_type_of(each)))
-    if plan.sampler == "grid" and not any(True for _ in grid_of(plan)):
-        return "space", "leaves nothing to try."
+    # Where the first parameter has no condition it is always searched; else it takes pyarrow to know.
+    if next(iter(plan.space.values())).when and not any(grid_of(plan)):
+        return "space", "leaves nothing to try: no condition (when) in it ever holds."
     return None
 
 
@@ -127,7 +128,8 @@ def applies(plan: SweepPlan, name: str, params: Mapping[str, Value]) -> bool:
                  types.get(c.type, pa.string()))
         for c in columns
     ]  # fmt: skip
-    batch = pa.RecordBatch.from_arrays(arrays, [c.name for c in columns])
+    # A batch without columns would have no row to ask about.
+    batch = pa.RecordBatch.from_arrays([pa.array([0]), *arrays], ["", *(c.name for c in columns)])
     return parse_expression(each.when, columns).evaluate(batch)[0].as_py() is True
 
 
