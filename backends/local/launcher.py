@@ -53,6 +53,11 @@ class LocalLauncher:
         self._runs.get(spec.run)  # NotFound before anything is laid down
         folder.lay_out(spec)
         self._request(spec, mutation.actor)
+        agent = living_agent(self._workspace)
+        if (
+            agent is not None
+        ):  # it looks twice a second by itself; this sign wakes it, and harms none that does not know it
+            send_signal(agent.process, signal.SIGCHLD)
 
     def _request(self, spec: LaunchSpec, actor: str) -> Request:
         return self._requests.add(

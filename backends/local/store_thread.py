@@ -14,6 +14,8 @@ from backends.local.progress_spool import SpoolWriter
 from backends.local.run_folder import RunFolder
 from backends.local.settle import settle
 
+FIRST_S = 0.1
+"""When what a run says at once is looked for."""
 TICK_S = 0.5
 """Progress and stop wishes pass at most this often."""
 HEARD_MS = 5_000
@@ -50,7 +52,7 @@ class StoreThread(threading.Thread):
         self.stop_wanted = False
 
     def run(self) -> None:
-        pause = TICK_S
+        pause = FIRST_S
         while not self._last.wait(pause):
             try:
                 self._round()
