@@ -172,6 +172,7 @@ def test_what_mattered_is_told() -> None:
     found = importance(SweepPlan(space={"a": SPACE["a"], "n": SPACE["n"]}), "rmse", trials)
     assert found["a"] > 0.7 > found["n"]
     assert sum(found.values()) == pytest.approx(1.0)
+    assert {type(share) for share in found.values()} == {float}, "it is told as JSON"
     assert importance(SweepPlan(space=SPACE), "rmse", trials[:5]) == {}
 
 

@@ -186,4 +186,5 @@ def importance(plan: SweepPlan, primary: str, trials: Sequence[Trial], seed: int
     adviser = Adviser(plan, primary)
     adviser._catch_up(done, {})
     evaluator = optuna.importance.FanovaImportanceEvaluator(seed=seed)
-    return dict(optuna.importance.get_param_importances(adviser.study, params=shared, evaluator=evaluator))
+    shares = optuna.importance.get_param_importances(adviser.study, params=shared, evaluator=evaluator)
+    return {name: float(share) for name, share in shares.items()}  # numpy's own float is no JSON
