@@ -13,6 +13,7 @@ import msgspec
 from backends.contract import BackendError
 from backends.local.process_tree import AGENT_MARK
 from console.agent.diary import Diary
+from console.training.recipe_chain import CHAIN
 
 
 def main() -> int:
@@ -27,6 +28,7 @@ def main() -> int:
     except BlockingIOError:
         return 0
     os.environ[AGENT_MARK] = str(workspace)
+    os.environ.pop(CHAIN, None)  # who started it may be a run; what it starts is not of that run
     diary = Diary(workspace / "agent.log")
     from backends.connect import open_workspace
     from console.agent.capacity import capacity_of

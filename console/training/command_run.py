@@ -23,6 +23,7 @@ from console.training.command_recipe import CommandRecipe, fill, override_comman
 from console.training.flags import stalled_tag
 from console.training.job import RECIPE
 from console.training.measured import PRIMARY_TAG
+from console.training.recipe_chain import CHAIN, lengthened
 from console.training.toml_text import param_text
 from console.training.watching import sample_s
 
@@ -64,7 +65,9 @@ def start_recipe(
         failed = admit(backend, version, mutation, override=override_checks, on_progress=on_progress)
         inputs = [DatasetInput(dataset=version.dataset, version=version.version, digest=version.digest)]
         path = str(datasets.path(version.ref))
-    command = _command(recipe, path, os.environ if environ is None else environ, source)
+    around = os.environ if environ is None else environ
+    chain = lengthened(recipe, around, source)
+    command = _command(recipe, path, around, source, chain)
     given = {
         "console.register": recipe.register,
         PRIMARY_TAG: recipe.primary(),
@@ -109,7 +112,7 @@ def program_of(text: str, source: str) -> None:
         program(first, recipe.workdir, recipe.env.get("PATH", os.environ.get("PATH")))
 
 
-def _command(recipe: CommandRecipe, dataset: str, environ: Mapping[str, str], source: str) -> Command:
+def _command(recipe: CommandRecipe, dataset: str, environ: Mapping[str, str], source: str, chain: str) -> Command:
     (first, *rest), variables = fill(recipe, dataset)
     env = inherited(environ)
     threads = recipe.limits.threads or recipe.needs.threads
@@ -117,7 +120,7 @@ def _command(recipe: CommandRecipe, dataset: str, environ: Mapping[str, str], so
         env |= dict.fromkeys(THREADS, str(threads))
     if dataset:
         env["MLOPS_DATASET"] = dataset
-    env |= variables
+    env |= variables | {CHAIN: chain}
     try:
         found = program(first, recipe.workdir, env.get("PATH"))
     except Invalid as error:
