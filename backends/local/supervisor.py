@@ -339,6 +339,8 @@ class Supervision:
             try:
                 self.folder.write_exit(result)
             except OSError:  # the room is reserved; where even that fails, the end must not get lost with us
+                if not self.folder.path.exists():  # the run was taken away: nobody will ask how it ended
+                    return
                 time.sleep(1.0)
             else:
                 return
