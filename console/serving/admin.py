@@ -47,7 +47,8 @@ async def state_of(server: Server) -> State:
             TargetState(
                 target=each.target.name, alias=each.target.alias, share=each.target.share, shadow=each.target.shadow,
                 version=each.version, sha256=each.sha256, loaded_at=each.loaded_at, state=each.state, why=each.why,
-                wanted=each.wanted, row_ms=round(each.row_ms, 3), quick=each.quick,
+                wanted=each.wanted, row_ms=_row_ms(workers, each.version),
+                quick=all(each.version in worker.quick for worker in workers),
             )
             for each in server.standings
         ),
@@ -59,6 +60,10 @@ async def state_of(server: Server) -> State:
         log_trouble=next((each.log_trouble for each in workers if each.log_trouble), ""),
         shadow_dropped=sum(each.shadow_dropped for each in workers),
     )  # fmt: skip
+
+
+def _row_ms(workers: list[WorkerStats], version: str) -> float:
+    return round(max((worker.row_ms.get(version, 0.0) for worker in workers), default=0.0), 3)
 
 
 def _order(version: str) -> tuple[bool, int, str]:

@@ -83,6 +83,10 @@ class WorkerStats(msgspec.Struct):
     """Bytes."""
     cpu_seconds: float = 0.0
     loaded: list[str] = []
+    quick: list[str] = []
+    """Of those, the versions that answer one row without a data frame."""
+    row_ms: dict[str, float] = {}
+    """By version, what an answer for one row took when it was tried."""
     swaps: int = 0
 
 

@@ -60,7 +60,9 @@ class Loaded:
         self.row_seconds = 0.01
         """What an answer for one row took when it was tried."""
         self.quick: Quick | None = None
-        self.not_quick = "it was not tried"
+        self.not_quick = ""
+        """Why frames do it."""
+        self.untried = True
         classes: Any = getattr(model, "classes_", None)
         self.classifies = classes is not None
         self._classes = classes
@@ -143,19 +145,20 @@ class Loaded:
         """Ask it for a plausible row until it is as quick as it gets, and learn where it takes no missing value.
         Refused where it has no answer."""
         try:
-            for _ in range(3):
+            for _ in range(2):
                 began = time.perf_counter()
                 found = self.answer(_tried(self.shape))
                 self.row_seconds = time.perf_counter() - began
         except Exception as error:  # an estimator may raise anything
             raise Refused(f"{self.file.ref} was loaded and gives no answer for a plain row: {error}") from error
         self.shape.required = frozenset(self._required())
-        self._compile()
         if found.scores is not None and not np.isfinite(found.scores).all():
             raise Refused(f"{self.file.ref} was loaded and answers a plain row with no number")
 
-    def _compile(self) -> None:
-        """Take the way without frames, where it gives the very same for rows of every kind."""
+    def tune(self) -> None:
+        """Take the way without frames, where it gives the very same for rows of every kind. Until then frames do it:
+        a version that is wanted need not wait for this."""
+        self.untried = False
         try:
             quick = compiled(self.model, self.shape.names)
             for rows in _odd_rows(self.shape, quick):

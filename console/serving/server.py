@@ -43,8 +43,6 @@ class Standing(msgspec.Struct):
     why: str = ""
     wanted: str = ""
     """The version that was to be served instead."""
-    row_ms: float = 0.0
-    quick: bool = False
 
 
 class Server:
@@ -60,6 +58,10 @@ class Server:
         self._backend = backend
         self._files: dict[str, VersionFile] = {}
         self._previous = ""
+        self._standby = ""
+        """A version that is loaded and not served: the one most likely wanted next."""
+        self._unfit: set[str] = set()
+        """Versions that could not be loaded to stand by."""
         self._changing = asyncio.Lock()
         self._failed: dict[str, tuple[float, int]] = {}
         self._looked = 0.0
@@ -118,6 +120,7 @@ class Server:
             if token != self._token or due or now - self._looked > LOOK_S:
                 self._token = token
                 await self.look()
+                await self._stand_by()
             self._away = ""
         except BackendError as error:
             if str(error) != self._away:
@@ -158,6 +161,32 @@ class Server:
                     await self._exchange([each.target for each in self.standings], versions)
                 except (BackendError, Failed, TimeoutError) as error:
                     self._fail(standing, version, str(error) or "it took too long")
+
+    async def _stand_by(self) -> None:
+        """Load what another alias names, so that its promotion takes no time. Nothing is said where that fails: it is
+        said when the version is wanted."""
+        if not self.spec.standby:
+            return
+        async with self._changing:
+            model = await asyncio.to_thread(self._backend.need("registry").get, self.spec.model)
+            held = {self._previous, *(each.version for each in self.standings)} | self._unfit
+            others = sorted(model.aliases.items(), key=lambda each: (each[0] != "challenger", each[0]))
+            wanted = next((version for _, version in others if version not in held), "")
+            if not wanted or wanted == self._standby:
+                return
+            try:
+                await self._fetch(wanted)
+                await self.crew.load([self._files[wanted]])
+            except (BackendError, Failed, TimeoutError):
+                self._unfit.add(wanted)
+                return
+            self._standby = wanted
+            targets = [(each.target, each.version) for each in self.standings]
+            await self.crew.serve(targets, self._kept())  # the one that stood by before is let go
+
+    def _kept(self) -> list[str]:
+        """What stays loaded although it is not served."""
+        return [version for version in (self._previous, self._standby) if version]
 
     def _fail(self, standing: Standing, version: str, why: str) -> None:
         times = self._failed.get(version, (0.0, 0))[1] + 1
@@ -201,12 +230,12 @@ class Server:
         before = self.standings[0].version
         if before and before != versions[0]:
             self._previous = before
-        await self.crew.serve(list(zip(targets, versions, strict=True)), [self._previous] if self._previous else [])
+        await self.crew.serve(list(zip(targets, versions, strict=True)), self._kept())
         old = {each.version for each in self.standings}
         self.standings = [
             Standing(
                 target, version=version, sha256=self._files[version].sha256, loaded_at=loads[version]["at"],
-                state="serving", row_ms=loads[version]["row_ms"], quick=loads[version]["quick"],
+                state="serving",
             )
             for target, version in zip(targets, versions, strict=True)
         ]  # fmt: skip
@@ -220,7 +249,7 @@ class Server:
         )
         loaded = f"; loaded {', '.join(f'v{version}' for version in new)}" if new else ""
         say(f"serving {self.spec.model}: {split}{loaded} ({(time.monotonic() - began) * 1000:.0f} ms)")
-        keep = {*versions, self._previous}
+        keep = {*versions, *self._kept()}
         self._files = {version: file for version, file in self._files.items() if version in keep}
 
     async def _fetch(self, version: str) -> None:

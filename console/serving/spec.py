@@ -101,6 +101,8 @@ class ServingSpec(Record, frozen=True, kw_only=True):
     """Path of the unix socket for commands, made with mode 0600; empty for none."""
     log: LogSpec = LogSpec()
     limits: Limits = Limits()
+    standby: bool = True
+    """Keep a version loaded that another alias names: its promotion takes no time, and it takes its memory."""
     ignore_extra: bool = False
     """Columns that the model does not know are stepped over; else they are refused by name."""
     poll_seconds: float = 0.1

@@ -73,7 +73,12 @@ def loaded(folder: Path, pipeline: Any, frame: pd.DataFrame) -> Loaded:
         sha256=file.sha256,
         features=columns_of(FRAME[list(frame)]),
     )
-    return load(version)
+    return tuned(load(version))
+
+
+def tuned(one: Loaded) -> Loaded:
+    one.tune()
+    return one
 
 
 def frame_of(row: dict[str, Any]) -> pd.DataFrame:
