@@ -1,4 +1,4 @@
-"""`mlops-console run …`: start, follow, compare and stop training runs."""
+"""`mlops-console run list`, `show`, `stop`, `metrics`, `export`, `compare`: what is read of runs; the rest is beside."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import msgspec
 
 from backends.entities import MetricBucket, Run
 from backends.system_metrics import is_system
-from console.cli.output import Col, gap, narrate, print_json, print_lines, print_record, print_table
-from console.cli.verb import Invocation, Noun, Verb, key_values, listing, parsed_query, reason_option
+from console.cli.output import Col, gap, narrate, print_lines, print_record, print_table
+from console.cli.verb import Invocation, Noun, listing, parsed_query, reason_option
 from console.training.find import find_run
 from console.training.flags import flags, with_flags
 from console.training.measured import headline, in_order, taken
@@ -85,10 +85,10 @@ def show(invocation: Invocation, run_id: str, watch: bool) -> None:
         watch_run(invocation, run_id)
         return
     found = find_run(invocation.need("runs"), run_id)
-    invocation.show(with_flags(found), lambda: _print_run(invocation, found))
+    invocation.show(with_flags(found), lambda: print_run(invocation, found))
 
 
-def _print_run(invocation: Invocation, found: Run) -> None:
+def print_run(invocation: Invocation, found: Run) -> None:
     print_record(
         {
             "id": found.id,
@@ -158,172 +158,6 @@ def _disk(invocation: Invocation, found: Run) -> dict[str, str]:
     return said
 
 
-override_option = click.option(
-    "--override-checks", is_flag=True, help="Train although the data fail their checks; -m says why."
-)
-
-
-class _WithCommand(Verb):
-    """Takes a command of any shape after `--`."""
-
-    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        if "--" in args:
-            at = args.index("--")
-            ctx.meta["command"] = tuple(args[at + 1 :])
-            args = args[:at]
-        return super().parse_args(ctx, args)
-
-    def collect_usage_pieces(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
-        return ["[OPTIONS]", "RECIPE.toml | -- COMMAND..."]
-
-
-@run.command("start", cls=_WithCommand)
-@click.argument("recipe", type=click.Path(path_type=Path), required=False)
-@click.option("--name", default="", help="Name of the run; the recipe's or the script's without it.")
-@click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Change one key of the recipe.")
-@click.option("--experiment", default="", help="The experiment that a command's run belongs to.")
-@click.option("--tag", "tags", multiple=True, metavar="NAME=VALUE", help="A tag of a command's run.")
-@click.option("--env", "variables", multiple=True, metavar="NAME[=VALUE]", help="Pass a variable to the command.")
-@click.option("--cpu", type=click.FloatRange(0), default=None, help="Cores that it waits for.")
-@click.option("--memory", default="", metavar="SIZE", help="Memory that it waits for, such as 4GB.")
-@click.option("--gpu", type=click.IntRange(0), default=None, help="Graphics cards that it waits for, and is given.")
-@click.option("--wait", is_flag=True, help="Stay until the run has ended; exit 1 unless it finished well.")
-@override_option
-@reason_option
-@click.pass_context
-def start(
-    ctx: click.Context,
-    recipe: Path | None,
-    name: str,
-    overrides: tuple[str, ...],
-    experiment: str,
-    tags: tuple[str, ...],
-    variables: tuple[str, ...],
-    cpu: float | None,
-    memory: str,
-    gpu: int | None,
-    wait: bool,
-    override_checks: bool,
-    reason: str,
-    key: str,
-) -> None:
-    """Start a run from RECIPE (TOML), or of any COMMAND after --. It goes on when you log out.
-
-    A recipe names an estimator, or a command with typed parameters; --set lr=0.2 gives one another value:
-
-    \b
-        command = "python train.py --lr {lr}"
-        [params.lr]
-        default = 0.1
-        [limits]
-        minutes = 10
-        [needs]
-        memory = "4 GB"
-        gpu = 1
-
-    Either kind says after how many minutes without a word a run counts as stalled (stalled_after = 30; 15 without it, 0
-    for never), and how many seconds lie between samples of machine, processes and graphics cards (system_metrics = 10;
-    false for none; often at first, then less, without it).
-
-    A command that logs with MLflow logs to its run: mlops-console run start -- python train.py --lr 0.1
-
-    Any other reports by JSON lines on the descriptor whose number is in MLOPS_PROGRESS_FD, or not at all:
-
-    \b
-        echo '{"metrics": {"loss": 0.2}, "step": 3}' >&$MLOPS_PROGRESS_FD
-        {"progress": 0.4, "stage": "epoch 4 of 10"}
-        {"params": {"depth": 3}}    {"tags": {"team": "red"}}
-        {"artifact": "model.bin"}   a file under its folder
-        {"fail": "no rows"}         why it is about to fail
-    """
-    invocation = ctx.find_object(Invocation)
-    assert invocation is not None  # noqa: S101
-    from console.training.needs import NeedsTable
-
-    asked = NeedsTable(cpu=cpu or 0.0, memory=memory or 0, gpu=gpu or 0)
-    command = ctx.meta.get("command")
-    if command is not None:
-        if recipe is not None or overrides or override_checks:
-            raise click.UsageError(
-                "a recipe and a command are given; give one of them (--set and --override-checks go with a recipe)"
-            )
-        from console.training.command import command_here, start_command
-
-        ready_to_track(invocation)
-        begun = start_command(
-            invocation.backend,
-            msgspec.structs.replace(command_here(command, variables), needs=asked.needs),
-            invocation.mutation(reason, key),
-            name=name,
-            experiment=experiment or "default",
-            tags=key_values(tags, "--tag"),
-        )
-        _answer(invocation, begun, wait)
-        return
-    if recipe is None:
-        raise click.UsageError("a recipe is wanted, or a command: run start RECIPE.toml, or run start -- COMMAND")
-    if experiment or tags or variables:
-        raise click.UsageError("--experiment, --tag and --env go with a command; a recipe names its own")
-    from console.cli.follow import ProgressLine
-    from console.training.command_recipe import is_command
-    from console.training.recipe import read_recipe
-    from console.training.start import start_run
-
-    text = read_recipe(recipe)
-    changes = key_values(overrides, "--set")
-    for need, given in (("cpu", cpu), ("memory", memory or None), ("gpu", gpu)):
-        changes |= {} if given is None else {f"needs.{need}": str(given)}
-    with ProgressLine() as line:
-        started = start_run(
-            invocation.backend,
-            text,
-            invocation.mutation(reason, key),
-            name=name,
-            overrides=changes,
-            origin=str(recipe.absolute()),
-            source=str(recipe),
-            override_checks=override_checks,
-            on_progress=line.follow,
-        )
-    ready_to_track(invocation) if is_command(text) else wake_agent(invocation)
-    _answer(invocation, started, wait)
-
-
-@run.command("retry")
-@click.argument("run_id", metavar="RUN")
-@click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Change one key of the recipe.")
-@click.option("--wait", is_flag=True, help="Stay until the run has ended; exit 1 unless it finished well.")
-@override_option
-@reason_option
-@click.pass_obj
-def retry(
-    invocation: Invocation,
-    run_id: str,
-    overrides: tuple[str, ...],
-    wait: bool,
-    override_checks: bool,
-    reason: str,
-    key: str,
-) -> None:
-    """Start the same again, as a new run."""
-    from console.cli.follow import ProgressLine
-    from console.training.command import command_of
-    from console.training.start import retry_run
-
-    found = find_run(invocation.need("runs"), run_id)
-    with ProgressLine() as line:
-        started = retry_run(
-            invocation.backend,
-            found.id,
-            invocation.mutation(reason, key),
-            key_values(overrides, "--set"),
-            override_checks=override_checks,
-            on_progress=line.follow,
-        )
-    ready_to_track(invocation) if command_of(invocation.backend, found) else wake_agent(invocation)
-    _answer(invocation, started, wait)
-
-
 @run.command("stop")
 @click.argument("run_id", metavar="RUN")
 @reason_option
@@ -380,81 +214,6 @@ def metrics(invocation: Invocation, run_id: str, key: str | None, buckets: int, 
     invocation.show(series, lambda: print_table(series.buckets, columns))
 
 
-@run.command("delete")
-@click.argument("run_ids", metavar="RUN...", nargs=-1, required=True)
-@reason_option
-@click.pass_obj
-def delete(invocation: Invocation, run_ids: tuple[str, ...], reason: str, key: str) -> None:
-    """Put runs out of sight; restore brings them back, until run purge or a policy removes them for good."""
-    _each(invocation, run_ids, reason, key, "delete", "deleted")
-
-
-@run.command("restore")
-@click.argument("run_ids", metavar="RUN...", nargs=-1, required=True)
-@reason_option
-@click.pass_obj
-def restore(invocation: Invocation, run_ids: tuple[str, ...], reason: str, key: str) -> None:
-    """Bring deleted runs back."""
-    _each(invocation, run_ids, reason, key, "restore", "restored")
-
-
-def _each(invocation: Invocation, run_ids: tuple[str, ...], reason: str, key: str, verb: str, done: str) -> None:
-    runs = invocation.need("runs")
-    found = [find_run(runs, run_id) for run_id in run_ids]  # all are there before the first is changed
-    for index, item in enumerate(found):
-        getattr(runs, verb)(item.id, invocation.mutation(reason, f"{key}.{index}" if key else ""))
-    after = [runs.get(item.id) for item in found]
-    if invocation.json:
-        print_json({"items": after, "next": None})
-        return
-    for item in after:
-        narrate(f"{item.name} {item.id[:8]}: {done}")
-
-
-@run.command("note")
-@click.argument("run_id", metavar="RUN")
-@click.argument("text")
-@reason_option
-@click.pass_obj
-def note(invocation: Invocation, run_id: str, text: str, reason: str, key: str) -> None:
-    """Write a note on a run."""
-    runs = invocation.need("runs")
-    found = find_run(runs, run_id)
-    runs.set_note(found.id, text, invocation.mutation(reason, key))
-    after = runs.get(found.id)
-    invocation.show(after, lambda: narrate(f"{after.name} {after.id[:8]}: {after.note}"))
-
-
-@run.command("rename")
-@click.argument("run_id", metavar="RUN")
-@click.argument("name")
-@reason_option
-@click.pass_obj
-def rename(invocation: Invocation, run_id: str, name: str, reason: str, key: str) -> None:
-    """Give a run another name."""
-    runs = invocation.need("runs")
-    found = find_run(runs, run_id)
-    runs.rename(found.id, name, invocation.mutation(reason, key))
-    after = runs.get(found.id)
-    invocation.show(after, lambda: narrate(f"{after.id[:8]}: {after.name}"))
-
-
-@run.command("tag")
-@click.argument("run_id", metavar="RUN")
-@click.argument("tags", metavar="NAME=VALUE|NAME-...", nargs=-1, required=True)
-@reason_option
-@click.pass_obj
-def tag(invocation: Invocation, run_id: str, tags: tuple[str, ...], reason: str, key: str) -> None:
-    """Set tags of a run (NAME=VALUE), or take them away (NAME-)."""
-    runs = invocation.need("runs")
-    found = find_run(runs, run_id)
-    gone = {word[:-1]: None for word in tags if "=" not in word and word.endswith("-")}
-    given = key_values(tuple(word for word in tags if word[:-1] not in gone or "=" in word), "tag")
-    runs.set_tags(found.id, {**gone, **given}, invocation.mutation(reason, key))
-    after = runs.get(found.id)
-    invocation.show(after, lambda: narrate(f"{after.name} {after.id[:8]}: tagged"))
-
-
 @run.command("export")
 @click.argument("run_id", metavar="RUN")
 @click.argument("directory", type=click.Path(file_okay=False, path_type=Path))
@@ -508,46 +267,11 @@ def _held(found: list[Run], chosen: Run) -> str:
     return chosen.id
 
 
-def wake_agent(invocation: Invocation) -> None:
-    """The agent takes what is queued. It is needed where the embedded store runs things, and nowhere else."""
-    if invocation.session.workspace is None:
-        return
-    from console.agent import ensure_agent
-
-    ensure_agent(invocation.session.workspace)
-
-
-def ready_to_track(invocation: Invocation) -> None:
-    """The agent runs, and serves the protocol where it is what commands log to."""
-    from console.agent import ensure_tracking
-
-    ensure_tracking(invocation.home())
-
-
-def _answer(invocation: Invocation, started: Run, wait: bool) -> None:
-    if not wait:
-        invocation.show(started, lambda: _say_started(started))
-        return
-    from console.cli.follow import wait_for_run
-
-    if not invocation.json:
-        _say_started(started)
-    ended = wait_for_run(invocation, started.id)
-    invocation.show(ended, lambda: _print_run(invocation, ended))
-    if ended.status != "finished":
-        from backends.contract import Refused
-
-        raise Refused(f"run {ended.id[:8]} {ended.status}: {ended.reason or 'its log says why'}")
-
-
-def _say_started(started: Run) -> None:
-    print_lines(started.id)
-    narrate(f"{started.name}: {started.status}. Follow it: mlops-console run logs {started.id[:8]} --follow")
-
-
 # The noun's further verbs, which are written on it.
 from console.cli import run_audit as _audit  # noqa: E402, F401
+from console.cli import run_change as _change  # noqa: E402, F401
 from console.cli import run_files as _files  # noqa: E402, F401
 from console.cli import run_purge as _purge  # noqa: E402, F401
 from console.cli import run_queue as _queue  # noqa: E402, F401
 from console.cli import run_reproduce as _reproduce  # noqa: E402, F401
+from console.cli import run_start as _start  # noqa: E402, F401

@@ -5,8 +5,9 @@ from __future__ import annotations
 import click
 
 from backends.entities import RunQueue, WaitingRun
+from console.cli.agent_needed import wake_agent
 from console.cli.output import Col, narrate, print_table
-from console.cli.run import run, wake_agent
+from console.cli.run import run
 from console.cli.verb import Invocation, reason_option
 from console.training.find import find_run
 from console.wording import local_time, since

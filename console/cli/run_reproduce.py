@@ -6,9 +6,10 @@ import click
 
 from backends.contract import Refused
 from backends.entities import CheckResult, GateStatus, Run
+from console.cli.agent_needed import ready_to_track
 from console.cli.exit import Exit
 from console.cli.output import Col, narrate, print_table
-from console.cli.run import ready_to_track, run
+from console.cli.run import run
 from console.cli.verb import Invocation, reason_option
 from console.training.find import find_run
 

@@ -9,8 +9,8 @@ import click
 from backends.contract import Refused
 from backends.entities import Run
 from backends.query import Compare, Key, Query
+from console.cli.agent_needed import ready_to_track
 from console.cli.output import Col, gap, narrate, print_lines, print_record, print_table
-from console.cli.run import ready_to_track
 from console.cli.verb import Invocation, Noun, key_values, reason_option
 from console.training.find import find_run
 from console.training.sweep.begin import SweepState, pause_sweep, resume_sweep, start_sweep, sweep_state
