@@ -1,4 +1,4 @@
-"""`mlops-console run list`, `show`, `stop`, `metrics`, `export`, `compare`: what is read of runs; the rest is beside."""
+"""`mlops-console run list`, `show`, `stop`, `metrics`, `export`, `compare`: what is read; the rest stands beside."""
 
 from __future__ import annotations
 
