@@ -21,6 +21,7 @@ from console.serving.frame import frame_of
 from console.serving.quick import Quick, Uncompiled, compiled
 from console.serving.refusal import Refusal
 from console.serving.rows import Rows, Shape, Value
+from console.serving.trees import swift
 
 HARMLESS: Final = frozenset({"numpy.dtype", "console.training.columns.ModelColumns"})
 """Types on our list that a crafted file cannot make read beyond its bounds: a file of these alone is loaded although
@@ -160,20 +161,22 @@ class Loaded:
         a version that is wanted need not wait for this."""
         self.untried = False
         try:
-            quick = compiled(self.model, self.shape.names)
-            for rows in _odd_rows(self.shape, quick):
-                frame = frame_of(self.file.features, rows)
-                slow = _told(self._answered, self.model, frame)
-                if _told(self._answered, quick.estimator, quick.prepared(rows)) != slow:
-                    raise Uncompiled("the ways differ for a row")
+            plain = compiled(self.model, self.shape.names)
+            odd = _odd_rows(self.shape, plain)
+            slow = [_told(self._answered, self.model, frame_of(self.file.features, rows)) for rows in odd]
+            for quick in (_swift(plain), plain):
+                if [_told(self._answered, quick.estimator, quick.prepared(rows)) for rows in odd] == slow:
+                    break
+            else:
+                raise Uncompiled("the ways differ for a row")
         except Exception as error:  # whatever it is: frames do it
             self.not_quick = str(error) or type(error).__name__
             return
         self.quick, self.not_quick = quick, ""
-        plain = _tried(self.shape)
-        self.answer(plain)
+        tried = _tried(self.shape)
+        self.answer(tried)
         began = time.perf_counter()
-        self.answer(plain)
+        self.answer(tried)
         self.row_seconds = time.perf_counter() - began
 
     def _required(self) -> list[str]:
@@ -226,6 +229,10 @@ def _vouched(path: Path, ref: str) -> str:
 
 def _last(model: Any) -> Any:
     return model.steps[-1][1] if hasattr(model, "steps") else model
+
+
+def _swift(quick: Quick) -> Quick:
+    return quick if quick.sparse else msgspec.structs.replace(quick, estimator=swift(quick.estimator))
 
 
 def _kind_of(model: Any) -> str:

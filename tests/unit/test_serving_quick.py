@@ -9,7 +9,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor, RandomForestClassifier
+from sklearn.ensemble import (
+    HistGradientBoostingClassifier,
+    HistGradientBoostingRegressor,
+    RandomForestClassifier,
+    RandomForestRegressor,
+)
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.naive_bayes import GaussianNB
 from sklearn.svm import LinearSVC
@@ -20,6 +25,7 @@ from console.serving.fetched import VersionFile
 from console.serving.invocations import Call
 from console.serving.loaded import Loaded, load
 from console.serving.quick import Uncompiled, compiled
+from console.serving.trees import Swift
 from console.training.model_file import save_model
 from tests.serving import columns_of, fitted, json_rows, labels, rows
 
@@ -36,7 +42,9 @@ MODELS: dict[str, tuple[Any, Any, pd.DataFrame]] = {
     "boosting, true or false": (HistGradientBoostingClassifier(max_iter=8), labels(FRAME) == "yes", FRAME),
     "boosting, three classes": (HistGradientBoostingClassifier(max_iter=5), KINDS, HOLED),
     "forest": (RandomForestClassifier(n_estimators=8), labels(FRAME), HOLED),
-    "tree": (DecisionTreeClassifier(max_depth=3), labels(FRAME), HOLED),
+    "forest, three classes": (RandomForestClassifier(n_estimators=8), KINDS, HOLED),
+    "grown forest of numbers": (RandomForestRegressor(n_estimators=8), FRAME["weight"].to_numpy(), HOLED),
+    "decision tree": (DecisionTreeClassifier(max_depth=3), labels(FRAME), HOLED),
     "bayes": (GaussianNB(), labels(FRAME), FRAME),
     "margin": (LinearSVC(), labels(FRAME), FRAME),
     "regression": (Ridge(), FRAME["weight"].to_numpy() * 2 + FRAME["stops"].to_numpy(), FRAME),
@@ -96,6 +104,9 @@ def test_a_row_gets_the_same_answer_without_a_frame(tmp_path: Path, name: str) -
     pipeline = fitted(frame, target, estimator)
     one = loaded(tmp_path, pipeline, frame)
     assert one.quick is not None, one.not_quick
+    assert isinstance(one.quick.estimator, Swift) == any(
+        word in name for word in ("boost", "forest", "decision tree")
+    ), name
     for row in asked(frame):
         answer = one.answer(Call("dataframe_records", [row]).rows(one.shape))
         plain = frame_of(row)
