@@ -388,3 +388,4 @@ def _say_move(invocation: Invocation, move: AliasMove) -> None:
 
 # The noun's further verbs, which are written on it.
 from console.cli import model_bias as _bias  # noqa: E402, F401
+from console.cli import model_card as _card  # noqa: E402, F401

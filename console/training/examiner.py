@@ -1,35 +1,62 @@
-"""Judging trained models in a process of its own: `python -m console.training.examiner URL ACTOR JOB`.
+"""Judging trained models in a process of its own: `python -m console.training.examiner URL ACTOR KIND JOB`.
 
-URL names the backend; JOB is a `ModelBiasJob` as JSON. Speaks the JSON lines of `console.offload` on stdout.
+URL names the backend; KIND says what is looked at, JOB how, as JSON. Speaks the JSON lines of `console.offload` on
+stdout.
 """
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from backends.connect import connect, place_of
 from backends.contract import Backend, BackendError, Mutation
-from backends.entities import Progress, Report
+from backends.entities import Progress, Record, Report
 from console.offload import Speaker, run_offloaded
-from console.training.bias import ModelBiasJob, examine_model
+
+if TYPE_CHECKING:
+    from console.training.bias import ModelBiasJob
+
+Follow = Callable[[Progress], None] | None
+Stop = Callable[[], bool] | None
 
 
 def bias_of_model(
-    backend: Backend,
-    job: ModelBiasJob,
-    actor: str,
-    *,
-    on_progress: Callable[[Progress], None] | None = None,
-    cancel: Callable[[], bool] | None = None,
+    backend: Backend, job: ModelBiasJob, actor: str, *, on_progress: Follow = None, cancel: Stop = None
 ) -> Report:
     """As `bias.examine_model`, in a process of its own."""
-    arguments = [place_of(backend), actor, msgspec.json.encode(job).decode()]
+    return _offloaded(backend, "bias", job, actor, on_progress, cancel)
+
+
+def held_out_of_model(
+    backend: Backend, model: str, version: str, actor: str, *, on_progress: Follow = None, cancel: Stop = None
+) -> Report:
+    """As `held_out_facts.examine_held_out`, in a process of its own."""
+    job = {"model": model, "version": version}
+    return _offloaded(backend, "held-out", job, actor, on_progress, cancel)
+
+
+def _offloaded(
+    backend: Backend, kind: str, job: Record | dict[str, Any], actor: str, on_progress: Follow, cancel: Stop
+) -> Report:
+    arguments = [place_of(backend), actor, kind, msgspec.json.encode(job).decode()]
     return msgspec.convert(
         run_offloaded("console.training.examiner", arguments, on_progress=on_progress, cancel=cancel), Report
     )
+
+
+def _examine(backend: Backend, kind: str, job: str, mutation: Mutation, progress: Follow) -> Report:
+    # Each brings libraries of its own: only what is asked for is loaded.
+    if kind == "held-out":
+        from console.training.held_out_facts import HeldOutJob, examine_held_out
+
+        return examine_held_out(backend, msgspec.json.decode(job, type=HeldOutJob), mutation, progress=progress)
+    from console.training.bias import ModelBiasJob, examine_model
+
+    return examine_model(backend, msgspec.json.decode(job, type=ModelBiasJob), mutation, progress=progress)
 
 
 def main(argv: list[str]) -> int:
@@ -37,8 +64,7 @@ def main(argv: list[str]) -> int:
     try:
         backend = connect("examiner", argv[0])
         try:
-            job = msgspec.json.decode(argv[2], type=ModelBiasJob)
-            speaker.result(examine_model(backend, job, Mutation(actor=argv[1]), progress=speaker.progress))
+            speaker.result(_examine(backend, argv[2], argv[3], Mutation(actor=argv[1]), speaker.progress))
         finally:
             backend.close()
     except BrokenPipeError:

@@ -67,7 +67,7 @@ def load_rows(recipe: Recipe, path: Path, dataset: str) -> Rows:
     needed = [*chosen, recipe.target, *recipe.aside, *protected_columns(recipe, columns)]
     with told_if_damaged(dataset, path):
         table = pq.read_table(path, columns=list(dict.fromkeys(needed)))
-    frame = _frame(table)
+    frame = frame_of(table)
     numbers = np.arange(len(frame), dtype="<i8")
     dropped: dict[str, str] = {}
     keep = frame[recipe.target].notna().to_numpy()
@@ -112,7 +112,7 @@ def _chosen(recipe: Recipe, names: list[str]) -> list[str]:
     return [name for name in names if name not in out]
 
 
-def _frame(table: Any) -> pd.DataFrame:
+def frame_of(table: Any) -> pd.DataFrame:
     """Booleans and decimals as numbers, so that a missing one does not make the column objects."""
     fields = []
     for field in table.schema:

@@ -37,6 +37,13 @@ def export_comparison(found: Comparison, target: str) -> str:
     return f"{len(found.runs)} runs compared in {path}"
 
 
+def export_text(target: str, endings: tuple[str, ...], text: Callable[[Path], str]) -> Path:
+    """Write what `text` makes for this file, and say where. An existing file is not touched."""
+    path = _free(target, endings)
+    _whole(path, lambda part: part.write_text(text(path), encoding="utf-8", errors="surrogateescape"))
+    return path
+
+
 def _free(target: str, endings: tuple[str, ...]) -> Path:
     path = Path(target).expanduser()
     if path.suffix.lower() not in endings:

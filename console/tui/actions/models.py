@@ -50,4 +50,17 @@ ACTIONS: tuple[Action, ...] = (
         mutates=True,
         needs="registry",
     ),
+    Action(
+        "card",
+        "C",
+        "card",
+        "Everything that is known of the selected version, to read and to export.",
+        "cards:show_card",
+        ("models",),
+        available=when.a_version,
+        command=("card",),
+        cli="mlops-console model card MODEL VERSION",
+        footer=24,
+        needs="registry",
+    ),
 )

@@ -143,6 +143,8 @@ def a_chart(here: Situation) -> str:
 
 
 def a_version(here: Situation) -> str:
+    if isinstance(here.selected, Model) and not here.selected.latest:
+        return f"{here.selected.name} has no versions yet"
     return "" if isinstance(here.selected, ModelVersion | Model) else "select a model version first"
 
 
