@@ -64,8 +64,8 @@ def test_two_actions_may_change_places(tmp_path: Path) -> None:
 
 
 def test_one_key_may_serve_two_panes(tmp_path: Path) -> None:
-    keymap = load_keymap(write(tmp_path, 'compare = "p"\n'))
-    assert keymap.keys["compare"] == "p"
+    keymap = load_keymap(write(tmp_path, 'compare = "h"\n'))
+    assert keymap.keys["compare"] == "h"
     assert keymap.problems == ()
 
 
