@@ -128,7 +128,9 @@ async def test_a_sweep_is_entered_and_its_plots_turn(tmp_path: Path, size: tuple
         await until(app, pilot, "○ pruned")
         await press(app, pilot, "escape")
         await until(app, pilot, "▸ tuned sweep")
+        await app.idle()
         assert pane.selected().tags[SWEEP] == "1"  # type: ignore[union-attr]
+        assert "is not in this list" not in screen(app)
 
 
 async def test_trials_come_in_while_one_looks_and_are_sorted_marked_and_compared(tmp_path: Path) -> None:

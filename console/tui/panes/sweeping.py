@@ -53,6 +53,8 @@ class SweepingRunsPane(RunsPane):
         self._plots: SweepPlots | None = None
         self._folds = False
         """Trials stand under their sweeps alone."""
+        self._left = ""
+        """The sweep that was come out of: the list of runs begins on its row."""
 
     def compose(self) -> ComposeResult:
         for widget in super().compose():
@@ -97,10 +99,8 @@ class SweepingRunsPane(RunsPane):
 
     def leave(self) -> None:
         """Back to the list of runs, on the row of the sweep."""
-        left = self.within
+        self._left = self.within.id if self.within is not None else ""
         self._go_within(None)
-        if left is not None:
-            self.call_after_refresh(self.table.go_to, left.id)
 
     def _go_within(self, sweep: Run | None) -> None:
         self.within, self.sweep_state = sweep, None
@@ -178,6 +178,9 @@ class SweepingRunsPane(RunsPane):
         if not isinstance(data, SweepState):
             if self.within is None:
                 super().show(data)
+                if self._left and self._shown == self.query_now:  # the list is there whose row it is
+                    self.table.go_to(self._left)
+                    self._left = ""
             return
         if self.within is None or data.run.id != self.within.id:
             return  # another list is on its way
