@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 
-PANES = ("overview", "datasets", "runs", "models", "monitor", "journal")
+PANES = ("overview", "datasets", "runs", "models", "monitor", "deployments", "journal")
 """Words that open the screen on a pane when they stand alone; `runs`, `models` and `datasets` also with a filter."""
 
 ONLY_PANES = ("overview", "datasets", "runs", "models")

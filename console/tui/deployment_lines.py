@@ -59,8 +59,9 @@ def version_lines(versions: Sequence[VersionFigures], width: int) -> list[Line]:
     if not versions:
         return []
     titles = list(_TITLES)
-    while sum(cells for _, cells in titles) > width - 2 and len(titles) > 3:
-        titles.pop(-2)
+    for gives_way in ("p95", "p50", "req/s"):
+        if sum(cells for _, cells in titles) > width - 2:
+            titles = [each for each in titles if each[0] != gives_way]
     lines = [
         Line([(" " + "".join(ink.fit(name, cells, right=at > 0) for at, (name, cells) in enumerate(titles)), "dim")])
     ]

@@ -173,6 +173,23 @@ def test_a_server_survives_the_agent_and_a_killed_one_is_started_again(rig: Rig)
     until(lambda: rig.ask() == (200, "1"), seconds=10, what="the way back")
 
 
+def test_server_and_agent_killed_amid_a_promotion_agree_with_alias_and_journal_afterwards(rig: Rig) -> None:
+    before, agent = rig.pid(), ensure_agent(rig.home).pid
+    assert agent is not None
+    rig.promote("2")
+    os.kill(before, signal.SIGKILL)
+    os.kill(agent, signal.SIGKILL)
+    ensure_agent(rig.home)
+    until(lambda: rig.pid() not in (0, before), seconds=SLOW, what="another server")
+    until(lambda: rig.get().status.pid == rig.pid() and rig.get().status.url, seconds=SLOW, what="its start")
+    until(lambda: rig.get().status.served[0].version == "2", seconds=SLOW, what="the promoted version")
+    assert rig.ask() == (200, "2")
+    newest = next(each for each in rig.backend.need("journal").page().items if each.action == "model.promote")
+    assert newest.after["version"] == rig.backend.need("registry").get("deliveries").aliases["champion"] == "2"
+    rig.promote("1")
+    until(lambda: rig.ask() == (200, "1"), seconds=10, what="the way back")
+
+
 def test_a_canary_that_fails_more_is_stopped_with_figures_in_the_journal(rig: Rig) -> None:
     # The wider model of version 4 wants a column that nobody sends: all of its answers are refusals.
     train, held = traffic(800, 7).assign(extra=1.0), traffic(300, 8).assign(extra=2.0)
