@@ -18,15 +18,21 @@ from backends.entities import (
     AlertState,
     Column,
     ColumnType,
+    Deployment,
+    DeploymentStatus,
+    DeploymentWish,
     MetricPoint,
     ModelFile,
     Monitor,
     Run,
     RunStatus,
+    Served,
     Signature,
+    Target,
 )
 from backends.local import open_local
 from console.monitoring.ingest import ingest_batch
+from console.serving.deployment.place import folder_of
 from tests.hostile import HOSTILE
 from tests.monitored import register
 
@@ -55,6 +61,7 @@ def fill(home: Path) -> Backend:
     _watched(backend, home)
     for text in TEXTS.values():
         _monitor(backend, text)
+        _deployment(backend, text)
     _log(backend, home)
     return backend
 
@@ -154,6 +161,30 @@ def _monitor(backend: Backend, text: str) -> None:
                 severity="critical",
             )
         )
+
+
+def _deployment(backend: Backend, text: str) -> None:
+    store = backend.need("deployments")
+    store.create(
+        Deployment(
+            name=text,
+            model=text,
+            targets=(Target(alias=text),),
+            key=text,
+            redact=(text,),
+            note=text,
+            halted=text,
+            desired=DeploymentWish.STOPPED,
+        ),
+        by(text),
+    )
+    served = (Served(target=text, version=text, digest=text, trouble=text),)
+    store.observe(text, DeploymentStatus(url=text, served=served, reason=text, tail=(text,)))
+    if text == WATCHED:
+        folder = folder_of(backend.home or Path(), text)
+        folder.mkdir(parents=True)
+        lines = [each.encode("utf-8", "surrogatepass") for each in HOSTILE.values()]
+        (folder / "server.log").write_bytes(b"\n".join(lines))
 
 
 def _log(backend: Backend, home: Path) -> None:

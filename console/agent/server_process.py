@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -44,8 +45,9 @@ def record_of(folder: Path) -> ServerRecord | None:
 
 def spawn(spec: ServingSpec, folder: Path) -> tuple[subprocess.Popen[bytes], ServerRecord]:
     """Start it in its own session: neither the agent's end nor a hang-up ends it."""
-    write_whole(folder / "spec.json", msgspec.json.format(msgspec.json.encode(spec), indent=1))
     record = ServerRecord(socket=spec.admin_socket, launched=launched_with(spec))
+    spec = _where_it_was(spec, folder)
+    write_whole(folder / "spec.json", msgspec.json.format(msgspec.json.encode(spec), indent=1))
     write_whole(folder / "server.json", msgspec.json.encode(record))
     rotate(folder)
     environment = {key: value for key, value in os.environ.items() if key not in (RUN_MARK, PROGRESS_FD)}
@@ -69,6 +71,28 @@ def spawn(spec: ServingSpec, folder: Path) -> tuple[subprocess.Popen[bytes], Ser
     record = msgspec.structs.replace(record, process=identify(process.pid))
     write_whole(folder / "server.json", msgspec.json.encode(record))
     return process, record
+
+
+def _where_it_was(spec: ServingSpec, folder: Path) -> ServingSpec:
+    """Whoever may take any port takes the one it had, if that is free: callers find it again after a crash."""
+    if spec.port:
+        return spec
+    port = ready_url(folder).rpartition(":")[2]
+    try:
+        before = int(port) if port else msgspec.json.decode((folder / "spec.json").read_bytes(), type=ServingSpec).port
+    except (OSError, ValueError, msgspec.DecodeError):
+        return spec
+    return msgspec.structs.replace(spec, port=before) if before and _free(spec.host, before) else spec
+
+
+def _free(host: str, port: int) -> bool:
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError:
+            return False
+    return True
 
 
 def find(folder: Path) -> ServerRecord | None:

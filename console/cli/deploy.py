@@ -224,6 +224,8 @@ def logs(invocation: Invocation, name: str, follow: bool, tail: int) -> None:
     if invocation.json and not follow:
         invocation.show({"deployment": found.name, "text": chunk.text, "size": chunk.size}, lambda: None)
         return
+    if not chunk.size:
+        narrate(f"{found.name}: its server has written nothing yet")
     with interruptible():
         while True:
             if chunk.text:

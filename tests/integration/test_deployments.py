@@ -152,7 +152,7 @@ def test_a_target_that_cannot_be_served_leaves_the_old_and_says_so(rig: Rig) -> 
 
 
 def test_a_server_survives_the_agent_and_a_killed_one_is_started_again(rig: Rig) -> None:
-    before = rig.pid()
+    before, url = rig.pid(), rig.get().status.url
     agent = ensure_agent(rig.home).pid
     assert agent is not None
     os.kill(agent, signal.SIGKILL)
@@ -166,7 +166,7 @@ def test_a_server_survives_the_agent_and_a_killed_one_is_started_again(rig: Rig)
     until(lambda: rig.pid() not in (0, before), seconds=SLOW, what="another server")
     until(lambda: rig.get().status.restarts == 1 and rig.get().status.served, seconds=SLOW, what="the restart")
     found = rig.serving()
-    assert found.status.served[0].version == "2"
+    assert (found.status.served[0].version, found.status.url) == ("2", url)
     assert rig.backend.need("registry").get("deliveries").aliases["champion"] == "2"
     assert rig.ask() == (200, "2")
     rig.promote("1")

@@ -143,6 +143,9 @@ LISTS = (
     ("monitor", "list"),
     ("monitor", "show", WATCHED),
     ("monitor", "batches", WATCHED),
+    ("deploy", "list"),
+    ("deploy", "show", WATCHED),
+    ("deploy", "logs", WATCHED),
     ("alert", "list", "--all"),
     ("journal", "list", "--limit", "500"),
     ("journal", "verify"),
@@ -202,7 +205,7 @@ def test_errors_that_repeat_a_hostile_argument_are_harmless(env: dict[str, str],
         assert "this is a defect" not in err.getvalue(), err.getvalue()
 
 
-@pytest.mark.parametrize("pane", ["overview", "datasets", "runs", "models", "monitor", "journal"])
+@pytest.mark.parametrize("pane", ["overview", "datasets", "runs", "models", "monitor", "deployments", "journal"])
 def test_plain_panes_are_harmless(env: dict[str, str], pane: str) -> None:
     done = run(env, "--plain", pane)
     assert done.returncode == 0, done.stderr
@@ -245,7 +248,7 @@ WALK = (
 )
 
 
-@pytest.mark.parametrize("pane", ["overview", "datasets", "runs", "models", "monitor", "journal"])
+@pytest.mark.parametrize("pane", ["overview", "datasets", "runs", "models", "monitor", "deployments", "journal"])
 def test_nothing_of_a_name_reaches_the_terminal_but_its_letters(env: dict[str, str], pane: str) -> None:
     with Terminal(pane, env=env, size=(140, 45)) as terminal:
         terminal.wait("● live")
