@@ -382,6 +382,11 @@ def _say_move(invocation: Invocation, move: AliasMove) -> None:
         before = f"v{move.previous}" if move.previous else "nothing"
         after = f"v{move.version}" if move.version else "nothing"
         narrate(f"{move.model} {move.alias}: {before} → {after}. Undo: mlops-console model undo")
+        if invocation.backend.deployments is not None:
+            from console.serving.deployment.change import following
+
+            for each in following(invocation.backend, move.model, move.alias):
+                narrate(f"served by {each.name} {each.status.url}".rstrip())
 
     invocation.show(move, human)
 
