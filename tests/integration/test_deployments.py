@@ -15,7 +15,7 @@ import pytest
 
 from backends.contract import Backend
 from backends.entities import Deployment, DeploymentState, Guard, Target
-from console.agent import ensure_agent, stop_agent
+from console.agent import agent_status, ensure_agent, stop_agent
 from console.agent.server_process import marked, record_of
 from console.promotion.rollback import rollback
 from console.serving.deployment import change, live
@@ -179,6 +179,7 @@ def test_server_and_agent_killed_amid_a_promotion_agree_with_alias_and_journal_a
     rig.promote("2")
     os.kill(before, signal.SIGKILL)
     os.kill(agent, signal.SIGKILL)
+    until(lambda: not agent_status(rig.home).running, what="the agent's end")
     ensure_agent(rig.home)
     until(lambda: rig.pid() not in (0, before), seconds=SLOW, what="another server")
     until(lambda: rig.get().status.pid == rig.pid() and rig.get().status.url, seconds=SLOW, what="its start")
