@@ -21,7 +21,7 @@ from console.serving.frame import frame_of
 from console.serving.quick import Quick, Uncompiled, compiled
 from console.serving.refusal import Refusal
 from console.serving.rows import Rows, Shape, Value
-from console.serving.trees import swift
+from console.serving.swift import swift
 
 HARMLESS: Final = frozenset({"numpy.dtype", "console.training.columns.ModelColumns"})
 """Types on our list that a crafted file cannot make read beyond its bounds: a file of these alone is loaded although
@@ -232,7 +232,7 @@ def _last(model: Any) -> Any:
 
 
 def _swift(quick: Quick) -> Quick:
-    return quick if quick.sparse else msgspec.structs.replace(quick, estimator=swift(quick.estimator))
+    return msgspec.structs.replace(quick, estimator=swift(quick.estimator))
 
 
 def _kind_of(model: Any) -> str:

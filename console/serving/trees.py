@@ -11,6 +11,8 @@ from typing import Any, Final
 
 import numpy as np
 
+Judged = Callable[[Any], Any]
+"""From a matrix of one row to probabilities (1, classes), or to a prediction (1,)."""
 MOST_NODES: Final = 400_000
 """Of all trees together: they take some 200 bytes each."""
 
@@ -55,40 +57,12 @@ class Branches:
         return out
 
 
-class Swift:
-    """An estimator that answers one row by its branches, and everything else as it always did."""
-
-    def __init__(self, estimator: Any, judged: Callable[[Any], Any]) -> None:
-        self._estimator = estimator
-        if hasattr(estimator, "classes_"):
-            self.predict_proba = judged
-        else:
-            self.predict = judged
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._estimator, name)
-
-
-def swift(estimator: Any) -> Any:
-    """The estimator in its swift form, or as it is where there is none."""
-    name = type(estimator).__name__
-    module = type(estimator).__module__
-    if not module.startswith("sklearn."):
-        return estimator
-    if name in ("HistGradientBoostingClassifier", "HistGradientBoostingRegressor"):
-        return _boosted(estimator)
-    if name in ("RandomForestClassifier", "ExtraTreesClassifier", "RandomForestRegressor", "ExtraTreesRegressor"):
-        return _grown(estimator, estimator.estimators_)
-    if name in ("DecisionTreeClassifier", "DecisionTreeRegressor"):
-        return _grown(estimator, [estimator])
-    return estimator
-
-
-def _boosted(estimator: Any) -> Any:
+def boosted(estimator: Any) -> Judged | None:
+    """Of histogram gradient boosting; None where there are too many nodes, or categories of its own."""
     columns = estimator.n_trees_per_iteration_
     nodes = [[each[column].nodes for each in estimator._predictors] for column in range(columns)]
     if estimator.is_categorical_ is not None or sum(len(each) for some in nodes for each in some) > MOST_NODES:
-        return estimator
+        return None
     made = []
     for some in nodes:
         branches = Branches()
@@ -111,12 +85,13 @@ def _boosted(estimator: Any) -> Any:
             raw[0, column] = total
         return loss.predict_proba(raw) if hasattr(estimator, "classes_") else loss.link.inverse(raw.ravel())
 
-    return Swift(estimator, judged)
+    return judged
 
 
-def _grown(estimator: Any, trees: Sequence[Any]) -> Any:
+def grown(estimator: Any, trees: Sequence[Any]) -> Judged | None:
+    """Of a forest or a single tree; None where there are too many nodes, or several targets."""
     if estimator.n_outputs_ != 1 or sum(each.tree_.node_count for each in trees) > MOST_NODES:
-        return estimator
+        return None
     classifies = hasattr(estimator, "classes_")
     branches = Branches()
     for each in trees:
@@ -140,4 +115,4 @@ def _grown(estimator: Any, trees: Sequence[Any]) -> Any:
         means = [each / len(found) for each in sums]
         return np.array([means]) if classifies else np.array(means)
 
-    return Swift(estimator, judged)
+    return judged

@@ -25,7 +25,7 @@ from console.serving.fetched import VersionFile
 from console.serving.invocations import Call
 from console.serving.loaded import Loaded, load
 from console.serving.quick import Uncompiled, compiled
-from console.serving.trees import Swift
+from console.serving.swift import Swift
 from console.training.model_file import save_model
 from tests.serving import columns_of, fitted, json_rows, labels, rows
 
@@ -105,7 +105,7 @@ def test_a_row_gets_the_same_answer_without_a_frame(tmp_path: Path, name: str) -
     one = loaded(tmp_path, pipeline, frame)
     assert one.quick is not None, one.not_quick
     assert isinstance(one.quick.estimator, Swift) == any(
-        word in name for word in ("boost", "forest", "decision tree")
+        word in name for word in ("boost", "forest", "decision tree", "logistic")
     ), name
     for row in asked(frame):
         answer = one.answer(Call("dataframe_records", [row]).rows(one.shape))
