@@ -124,7 +124,7 @@ class Keeper:
                 self._tell(deployment, DeploymentState.STOPPED, revision=deployment.revision)
         elif self._server is None:
             self._start(deployment)
-        elif self._server.launched != launched_with(self._spec(deployment)):
+        elif self._server.launched != launched_with(deployment):
             self._drain(deployment, "it is started anew with what was changed")
         elif not self._url:
             self._starting(deployment)
@@ -159,7 +159,9 @@ class Keeper:
         if not self._backoff.due:
             return
         self._end_leftovers()
-        self._process, self._server = server_process.spawn(self._spec(deployment), self._folder)
+        self._process, self._server = server_process.spawn(
+            self._spec(deployment), self._folder, launched_with(deployment)
+        )
         self._url, self._refused = "", ""
         self._started_at = self._heard_at = time.monotonic()
         self._tellings.succeeded()

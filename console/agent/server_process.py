@@ -17,7 +17,7 @@ from backends.local.command_process import PROGRESS_FD
 from backends.local.process_identity import ProcessIdentity, identify, is_alive, send_signal
 from backends.local.process_tree import RUN_MARK
 from backends.local.run_folder import write_whole
-from console.serving.deployment.place import MARK, launched_with
+from console.serving.deployment.place import MARK
 from console.serving.spec import ServingSpec
 
 LOG: Final = "server.log"
@@ -43,9 +43,9 @@ def record_of(folder: Path) -> ServerRecord | None:
         return None
 
 
-def spawn(spec: ServingSpec, folder: Path) -> tuple[subprocess.Popen[bytes], ServerRecord]:
+def spawn(spec: ServingSpec, folder: Path, launched: str) -> tuple[subprocess.Popen[bytes], ServerRecord]:
     """Start it in its own session: neither the agent's end nor a hang-up ends it."""
-    record = ServerRecord(socket=spec.admin_socket, launched=launched_with(spec))
+    record = ServerRecord(socket=spec.admin_socket, launched=launched)
     spec = _where_it_was(spec, folder)
     write_whole(folder / "spec.json", msgspec.json.format(msgspec.json.encode(spec), indent=1))
     write_whole(folder / "server.json", msgspec.json.encode(record))

@@ -160,7 +160,7 @@ def test_a_server_survives_the_agent_and_a_killed_one_is_started_again(rig: Rig)
     rig.promote("2")  # nobody but the server is there to notice
     until(lambda: rig.ask() == (200, "2"), seconds=10, what="the swap without an agent")
     ensure_agent(rig.home)
-    until(lambda: rig.get().status.served[0].version == "2", what="the adopted server's version")
+    until(lambda: rig.get().status.served[0].version == "2", seconds=SLOW, what="the adopted")
     assert rig.pid() == before
     os.kill(before, signal.SIGKILL)
     until(lambda: rig.pid() not in (0, before), seconds=SLOW, what="another server")

@@ -20,7 +20,7 @@ from console.agent.deployment_guard import Watchman, watched_of
 from console.agent.server_process import ServerRecord
 from console.serving.deployment import change
 from console.serving.deployment.context import label, pinned
-from console.serving.deployment.place import LONGEST, MARK, folder_of, launched_with, socket_for, spec_of
+from console.serving.deployment.place import LONGEST, MARK, folder_of, launched_with, socket_for
 from console.serving.state import State, TargetState, VersionState
 from tests.hostile import HOSTILE
 
@@ -144,14 +144,14 @@ def test_a_socket_path_is_short_enough_wherever_the_workspace_is(
     assert socket_for(deep) == socket_for(deep) != socket_for(deep / "x")
 
 
-def test_only_what_a_running_server_cannot_be_told_makes_it_start_anew(backend: Backend, tmp_path: Path) -> None:
+def test_only_what_a_running_server_cannot_be_told_makes_it_start_anew(backend: Backend) -> None:
     made = begun(backend)
-    before = launched_with(spec_of(backend, made, tmp_path))
+    before = launched_with(made)
     split = (Target(alias="champion", share=0.5), Target(alias="challenger", share=0.5))
     for same in ({"targets": split}, {"workers": 4}, {"note": "x"}, {"guard": Guard()}):
-        assert launched_with(spec_of(backend, msgspec.structs.replace(made, **same), tmp_path)) == before
+        assert launched_with(msgspec.structs.replace(made, **same)) == before
     for other in ({"port": 8081}, {"token_file": "/t"}, {"sample": 0.5}, {"redact": ("name",)}, {"key": "customer"}):
-        assert launched_with(spec_of(backend, msgspec.structs.replace(made, **other), tmp_path)) != before
+        assert launched_with(msgspec.structs.replace(made, **other)) != before
 
 
 # ---------------------------------------------------------------- a server that an agent left

@@ -68,7 +68,12 @@ def targets_of(deployment: Deployment) -> tuple[Target, ...]:
     )
 
 
-def launched_with(spec: ServingSpec) -> str:
-    """A digest of what a server cannot be told anew while it runs: another one, another process."""
-    fixed = msgspec.structs.replace(spec, targets=(), workers=1, admin_socket="")
+def launched_with(deployment: Deployment) -> str:
+    """A digest of what a server cannot be told anew while it runs: with another one, it is another process.
+
+    Of the deployment's fields and not of the server's spec, which a newer program may word otherwise: an upgrade ends
+    no server.
+    """
+    kept = (deployment.sample, *deployment.redact) if deployment.log else ()
+    fixed = (deployment.model, deployment.key, deployment.host, deployment.port, deployment.token_file, kept)
     return hashlib.sha256(msgspec.json.encode(fixed)).hexdigest()[:16]
