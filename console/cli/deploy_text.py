@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from backends.entities import Deployment, Target
+from backends.entities import Deployment, DeploymentState, Target
 from console.cli.output import Col, gap, print_lines, print_record, print_table
 from console.serving.deployment.figures import Standing, VersionFigures, View
 from console.wording import NOTHING, local_time, number, size, thousands
@@ -20,7 +20,9 @@ def split_text(deployment: Deployment) -> str:
 
 
 def served_text(view: View) -> str:
-    """`v7`, or `v6, wanted v7`."""
+    """`v7`, or `v6, wanted v7`; nothing of what is stopped."""
+    if view.deployment.status.state is DeploymentState.STOPPED:
+        return ""
     parts = []
     for each in view.standings:
         named = f"{each.target} " if len(view.standings) > 1 else ""
