@@ -299,11 +299,9 @@ def _context(name: str, table: object, source: Path) -> Context:
         raise Invalid(f"{source}: {where} must be a table: [{where}]", where)
     _known(table, [field for field in Context.__struct_fields__ if field != "name"], source, where)
     context = _convert({**table, "name": name}, Context, source, where)
-    if context.approvals:
+    if not 0 <= context.approvals <= 20:
         raise Invalid(
-            f"{source}: {where}.approvals = {context.approvals}: this release cannot collect approvals, and will not "
-            "promote without the ones that are wanted; set it to 0",
-            f"{where}.approvals",
+            f"{source}: {where}.approvals = {context.approvals}: 0 to 20 people are wanted", f"{where}.approvals"
         )
     _check_login(context, source, where)
     if context.retention is not None:
@@ -396,6 +394,7 @@ def open_session(context: str | None = None, workspace: Path | None = None, read
         login=chosen.login,
         options=chosen.options,
     )
+    backend = msgspec.structs.replace(backend, approvals=chosen.approvals)
     return Session(
         context=chosen, backend=backend, actor=current_actor(), workspace=backend.home or home, policies=config.policies
     )

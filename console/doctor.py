@@ -366,7 +366,8 @@ def check_agent(patient: Patient) -> Iterator[Finding]:
     from console.agent import agent_status
 
     found = agent_status(session.workspace)
-    waiting = len(session.backend.requests.list(states=("waiting",))) if session.backend.requests is not None else 0
+    asked = session.backend.requests.list(states=("waiting",)) if session.backend.requests is not None else ()
+    waiting = sum(1 for request in asked if request.kind != "promotion")  # those wait for people
     if found.running:
         yield Finding(check="agent", health=Health.OK, said=f"runs for {age(found.since)}, pid {found.pid}")
     elif waiting:

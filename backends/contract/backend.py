@@ -45,6 +45,8 @@ class Backend(msgspec.Struct, frozen=True, kw_only=True):
     changed: Callable[[], object]
     """A cheap token that differs when anything may have changed: compare it, then ask."""
     close: Callable[[], None]
+    approvals: int = 0
+    """How many people besides the asking one the context wants to agree to a promotion."""
     home: Path | None = None
     """The workspace directory, where there is one."""
     tracking: Callable[[str], dict[str, str]] | None = None

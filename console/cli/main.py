@@ -25,6 +25,7 @@ NOUNS: dict[str, str] = {
     "sweep": "Search parameters: many runs of one recipe, the best found.",
     "experiment": "Groups of runs.",
     "model": "Register, promote, roll back model versions.",
+    "policy": "What a promotion asks for: gates, approvals, who may override.",
     "serve": "Answer requests with a model, here and now, until Ctrl-C.",
     "prompt": "Versions of prompts, and which of them callers get.",
     "lineage": "Where a dataset, run or model comes from, and what was made from it.",

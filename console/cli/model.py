@@ -256,14 +256,14 @@ def promote(
     reason: str,
     key: str,
 ) -> None:
-    """Point the alias at VERSION, if its gates pass and nobody else moved it."""
+    """Point the alias at VERSION, if its gates pass and nobody else moved it; or ask those whom the policy wants."""
     from console.promotion.promote import case_for
     from console.promotion.promote import promote as promote_version
 
     case = case_for(invocation.backend, name, version, alias)
     holder = case.holder.version if case.holder is not None else None
     invocation.confirm(name, confirm, deed=f"promote {name} v{case.candidate.version} to {alias}")
-    move = promote_version(
+    outcome = promote_version(
         invocation.backend,
         name,
         case.candidate.version,
@@ -272,7 +272,9 @@ def promote(
         expected=_expected(expected, holder),
         override=override,
     )
-    _say_move(invocation, move)
+    from console.cli.model_approve import say_outcome
+
+    say_outcome(invocation, outcome)
 
 
 @model.command("rollback")
@@ -392,5 +394,6 @@ def _say_move(invocation: Invocation, move: AliasMove) -> None:
 
 
 # The noun's further verbs, which are written on it.
+from console.cli import model_approve as _approve  # noqa: E402, F401
 from console.cli import model_bias as _bias  # noqa: E402, F401
 from console.cli import model_card as _card  # noqa: E402, F401

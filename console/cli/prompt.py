@@ -133,7 +133,7 @@ def promote(
     meant = _alias(_known(invocation, name), alias)
     case = case_for(invocation.backend, name, version, meant)
     invocation.confirm(name, confirm, deed=f"promote {name} v{case.candidate.version} to {meant}")
-    move = promote_version(
+    outcome = promote_version(
         invocation.backend,
         name,
         case.candidate.version,
@@ -142,7 +142,9 @@ def promote(
         expected=case.expected,
         override=override,
     )
-    _say_move(invocation, move)
+    from console.cli.model_approve import say_outcome
+
+    say_outcome(invocation, outcome)
 
 
 @prompt.command("rollback")

@@ -8,38 +8,43 @@ from backends.contract import Backend, BackendError, NotFound, Unsupported
 from backends.entities import Column, ColumnType, GateResult, GateStatus, ModelVersion, RunStatus
 from backends.mlmodel import OPTIONAL, with_package
 from console.promotion.measures import lower_is_better, primary_of, same_test, test_of, value_of
+from console.promotion.policy import TOLERANCE, Policy, policy_for, taken
 from console.promotion.prompts import is_prompt, prompt_gates
 from console.training.audit.read import read_audit
-
-TOLERANCE = 0.005
-"""A candidate may be this share of the holder's value worse on the same test rows: a tie is no reason to refuse."""
 
 PASS, WARN, FAIL = GateStatus.PASS, GateStatus.WARN, GateStatus.FAIL
 _SEVERITY = {FAIL: 0, WARN: 1, PASS: 2}
 
 
 def evaluate_gates(backend: Backend, version: ModelVersion, alias: str) -> tuple[GateResult, ...]:
-    """Every gate against whoever holds the alias at this moment; the worst first."""
-    return gates_against(backend, version, holder_of(backend, version.model, alias))
+    """Every gate, as the policy takes it, against whoever holds the alias at this moment; the worst first."""
+    policy = policy_for(backend, version.model, alias)
+    return gates_against(backend, version, holder_of(backend, version.model, alias), policy)
 
 
-def gates_against(backend: Backend, candidate: ModelVersion, holder: ModelVersion | None) -> tuple[GateResult, ...]:
+def gates_against(
+    backend: Backend, candidate: ModelVersion, holder: ModelVersion | None, policy: Policy | None = None
+) -> tuple[GateResult, ...]:
     """Every gate against a given holder; the worst first. A prompt has gates of its own."""
+    policy = policy or Policy()
     if is_prompt(backend, candidate.model):
-        return tuple(sorted(prompt_gates(candidate, holder), key=lambda result: _SEVERITY[result.status]))
-    candidate = told(backend, candidate)
-    holder = told(backend, holder) if holder is not None else None
-    results = (
-        artifact_gate(backend, candidate),
-        types_gate(candidate),
-        run_gate(backend, candidate),
-        metrics_gate(candidate),
-        baseline_gate(candidate),
-        holder_gate(candidate, holder),
-        signature_gate(candidate, holder),
-        *audit_gate(backend, candidate),
-    )
-    return tuple(sorted(results, key=lambda result: _SEVERITY[result.status]))
+        results: tuple[GateResult, ...] = (*prompt_gates(candidate, holder), *ladder_gate(backend, candidate, policy))
+    else:
+        candidate = told(backend, candidate)
+        holder = told(backend, holder) if holder is not None else None
+        results = (
+            artifact_gate(backend, candidate),
+            types_gate(candidate),
+            run_gate(backend, candidate),
+            metrics_gate(candidate),
+            baseline_gate(candidate),
+            holder_gate(candidate, holder, policy.worse),
+            signature_gate(candidate, holder),
+            *audit_gate(backend, candidate),
+            *ladder_gate(backend, candidate, policy),
+            *size_gate(candidate, policy),
+        )
+    return tuple(sorted(taken(policy, results), key=lambda result: _SEVERITY[result.status]))
 
 
 def failed(gates: Sequence[GateResult]) -> tuple[GateResult, ...]:
@@ -61,6 +66,34 @@ def told(backend: Backend, version: ModelVersion) -> ModelVersion:
         return with_package(backend, version)
     except BackendError:
         return version  # its files cannot be reached: the gate says that the signature is not known
+
+
+# ---------------------------------------------------------------- what only a policy asks
+
+
+def ladder_gate(backend: Backend, version: ModelVersion, policy: Policy) -> tuple[GateResult, ...]:
+    """It has stood on the rung below. Nothing where the policy names none."""
+    if not policy.after:
+        return ()
+    rule = f"has been {policy.after} first"
+    registry = backend.need("registry")
+    if registry.get(version.model).aliases.get(policy.after) == version.version:
+        return (_result("ladder", PASS, f"is {policy.after}", rule),)
+    moves = registry.history(version.model, alias=policy.after, limit=1000)
+    if any(move.version == version.version for move in moves):
+        return (_result("ladder", PASS, f"was {policy.after}", rule),)
+    return (_result("ladder", FAIL, f"never was {policy.after}", rule, f"promote it to {policy.after} first"),)
+
+
+def size_gate(version: ModelVersion, policy: Policy) -> tuple[GateResult, ...]:
+    """Nothing where the policy sets no limit."""
+    if policy.max_bytes is None:
+        return ()
+    rule = f"the model file has at most {policy.max_bytes:,} bytes"
+    if not version.file.bytes:
+        return (_result("size", WARN, "not recorded", rule, "the version was registered without its model file"),)
+    status = PASS if version.file.bytes <= policy.max_bytes else FAIL
+    return (_result("size", status, f"{version.file.bytes:,} bytes", rule),)
 
 
 # ---------------------------------------------------------------- the model file
@@ -178,9 +211,9 @@ def audit_gate(backend: Backend, version: ModelVersion) -> tuple[GateResult, ...
     return (_result("audit", audit.status, value, rule, detail),)
 
 
-def holder_gate(candidate: ModelVersion, holder: ModelVersion | None) -> GateResult:
-    """Not worse than the version it would replace, on the same test rows."""
-    rule = f"at most {TOLERANCE:.1%} worse than the holder on the same test rows"
+def holder_gate(candidate: ModelVersion, holder: ModelVersion | None, worse: float = TOLERANCE) -> GateResult:
+    """Not worse than the version it would replace, on the same test rows; by `worse` of its value at most."""
+    rule = f"at most {worse:.1%} worse than the holder on the same test rows"
     if holder is None:
         return _result("holder", PASS, "no holder yet", rule)
     if holder.version == candidate.version:
@@ -195,7 +228,7 @@ def holder_gate(candidate: ModelVersion, holder: ModelVersion | None) -> GateRes
     if not same_test(candidate, holder):
         return _result("holder", WARN, value, rule, _other_data(candidate, holder))
     loss = mine - theirs if lower_is_better(primary) else theirs - mine
-    return _result("holder", FAIL if loss > TOLERANCE * abs(theirs) else PASS, value, rule)
+    return _result("holder", FAIL if loss > worse * abs(theirs) else PASS, value, rule)
 
 
 def _other_data(candidate: ModelVersion, holder: ModelVersion) -> str:

@@ -24,6 +24,7 @@ from backends.entities import (
 from backends.query import In, Key, Order, Query
 from backends.together import both
 from console.monitoring.severity import by_urgency
+from console.promotion.approvals import KIND, Waiting, waiting
 from console.promotion.pending import half_done
 
 SHOWN = 20
@@ -54,6 +55,8 @@ class Seen:
     at: int
     alerts: tuple[Alert, ...]
     pending: tuple[JournalEntry, ...]
+    asked: tuple[Waiting, ...]
+    """Promotions that wait for others to agree."""
     lately: tuple[JournalEntry, ...]
     """The newest changes by anybody, newest first."""
     broken: tuple[Run, ...]
@@ -100,12 +103,13 @@ def look(backend: Backend, before: Seen | None = None, early: Callable[[Seen], N
         at=at,
         alerts=tuple(by_urgency(backend.monitors.alerts(open_only=True))[:SHOWN]) if backend.monitors else (),
         pending=pending,
+        asked=waiting(backend)[:SHOWN],
         lately=lately,
         broken=latest,
         unwell=_unwell(backend),
         production=tuple(InProduction(model, None, None, monitors.get(model.name), ()) for model in champions),
         running=running,
-        work=tuple(one for one in backend.requests.list(limit=SHOWN) if "run" not in one.payload)
+        work=tuple(one for one in backend.requests.list(limit=SHOWN) if "run" not in one.payload and one.kind != KIND)
         if backend.requests
         else (),
         datasets=bool(datasets),

@@ -47,7 +47,7 @@ def test_a_context_is_read_with_its_care_flags(config: Path) -> None:
         ('[context.prod]\nworkspace = "/x"', ["context", "did you mean contexts?"]),
         ("[contexts.prod]\nproduction = true", ["contexts.prod", "neither a workspace nor a registry"]),
         ('[contexts.prod]\nworkspace = "relative"', ["contexts.prod.workspace", "not an absolute path"]),
-        ('[contexts.prod]\nworkspace = "/x"\napprovals = 2', ["contexts.prod.approvals = 2", "set it to 0"]),
+        ('[contexts.prod]\nworkspace = "/x"\napprovals = 40', ["contexts.prod.approvals = 40", "0 to 20"]),
         ("contexts = 3", ["contexts must be tables"]),
         ("[policies.monitor]\npsi = 'much'", ["policies.monitor", "Expected `float`"]),
         ("[policies]\nmonitors = {}", ["policies.monitors", "did you mean monitor?"]),

@@ -163,6 +163,12 @@ def promotable(here: Situation) -> str:
     return no_aliases(here) or a_version(here)
 
 
+def asked_for(here: Situation) -> str:
+    """A request is told by what it has, so that its room is not imported for the keys."""
+    waiting = hasattr(here.selected, "asked") or isinstance(here.selected, ModelVersion | Model)
+    return "" if waiting else "select a promotion that waits, or its model, first"
+
+
 def returnable(here: Situation) -> str:
     return no_aliases(here) or a_model(here)
 

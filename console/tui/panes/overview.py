@@ -18,6 +18,7 @@ from backends.entities import (
     RunStatus,
 )
 from console.monitoring.severity import alert_word
+from console.promotion.approvals import Waiting
 from console.safe import safe_text
 from console.training.flags import flagged, flags
 from console.training.measured import headline
@@ -91,6 +92,8 @@ class OverviewPane(Pane):
                 self.app.show_pane("models", chosen.name)
             case Run():
                 self.app.show_pane("runs", f"id = '{chosen.id}'")
+            case Waiting():
+                self.app.show_pane("models", chosen.asked.model)
             case JournalEntry():
                 self.app.show_pane("journal", f"id = '{chosen.id}'")
             case Deployment():
@@ -106,6 +109,8 @@ class OverviewPane(Pane):
                 return [("run id", run.id), ("name", run.name)]
             case Deployment() as deployment:
                 return [("name", deployment.name), ("url", deployment.status.url)]
+            case Waiting() as waiting:
+                return [("request", waiting.id), ("model", waiting.asked.model)]
             case JournalEntry() as entry:
                 return [("entry", entry.id), ("target", entry.target)]
         return []
@@ -166,6 +171,8 @@ def _needs(seen: Seen, width: int) -> list[Line]:
                 deployment,
             )
         )
+    for asked in seen.asked:
+        lines.append(_asked_line(asked, seen, width))
     for entry in seen.pending:
         lines.append(
             Line(
@@ -210,6 +217,22 @@ def _needs(seen: Seen, width: int) -> list[Line]:
             Line([("   ", ""), state.span("ok", "nothing: no alert is firing, no run is stuck or failed today")])
         )
     return [*lines, _BLANK]
+
+
+def _asked_line(waiting: Waiting, seen: Seen, width: int) -> Line:
+    """Who wants what, why, and how many have agreed."""
+    word = waiting.state(seen.at)
+    said = (
+        f"v{waiting.asked.version} → {waiting.asked.alias}: {len(waiting.agreed)} of {waiting.asked.approvals} agreed"
+    )
+    reason = f"  “{waiting.asked.reason}”" if waiting.asked.reason else ""
+    spans: list[ink.Span] = [
+        state.span("waiting" if word == "waiting" else "warn", f"{word:<8}"),
+        (" " + ink.fit(safe_text(waiting.asked.model), 16) + " ", ""),
+        (safe_text(f"{said}; asked by {waiting.by.split('@', 1)[0]}{reason}", max(20, width - 44)), ""),
+        (f"  {since(waiting.at, seen.at)}", "dim"),
+    ]
+    return Line(spans, f"asked:{waiting.id}", waiting)
 
 
 def _production(seen: Seen, width: int) -> list[Line]:

@@ -59,6 +59,7 @@ async def promote(here: Here) -> None:
         assert isinstance(chosen, ModelVersion)  # noqa: S101 or the action were not available
         version = chosen
     case = await here.app.look_up(lambda: case_for(backend, version.model, version.version, alias))
+    wanted = case.policy.approvals
     if case.expected == case.candidate.version:
         raise Refused(f"{version.model} v{version.version} is {alias} already; there is nothing to promote")
     before = f"v{case.expected}" if case.expected else "nothing"
@@ -69,6 +70,7 @@ async def promote(here: Here) -> None:
         Line([("", "")]),
         *sentences(f"{alias}: {before} → v{case.candidate.version}. {back}"),
         *swapping(followers, case.candidate.version),
+        *(sentences(f"Others agree first: {wanted} besides you, as the policy says.") if wanted else ()),
     ]
     refused = ""
     if case.refusal:
@@ -77,7 +79,7 @@ async def promote(here: Here) -> None:
         Confirm(
             f"Promote {safe_text(version.model, 32)} v{safe_text(version.version, 6)} → {safe_text(alias, 16)}",
             lines,
-            "promote",
+            "ask for the promotion" if wanted else "promote",
             word=version.model if here.production else "",
             reason=True,
             refused=refused,
@@ -88,7 +90,7 @@ async def promote(here: Here) -> None:
     if yes is None:
         return
     mutation = session.mutation(yes.reason, uuid.uuid4().hex)
-    move = await here.app.carry_out(
+    outcome = await here.app.carry_out(
         lambda: promote_version(
             backend,
             version.model,
@@ -99,7 +101,10 @@ async def promote(here: Here) -> None:
             override=yes.override,
         )
     )
-    _say(here, move)
+    if isinstance(outcome, AliasMove):
+        _say(here, outcome)
+    else:
+        here.app.tell(f"{outcome.what()}: waits for {wanted} to agree; it stands in everybody's Overview.")
 
 
 async def roll_back(here: Here) -> None:

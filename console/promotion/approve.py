@@ -1,0 +1,130 @@
+"""Agreeing to a promotion: the gates are judged anew, and the last one who is wanted carries it out."""
+
+from __future__ import annotations
+
+import msgspec
+
+from backends.contract import Backend, Conflict, Mutation, Refused
+from backends.entities import AliasMove, GateResult, ModelVersion
+from console.promotion.approvals import (
+    Waiting,
+    agreement,
+    close,
+    must_wait,
+    note_answer,
+    request_named,
+)
+from console.promotion.gates import failed, gates_against
+from console.promotion.moves import moves_of, named
+from console.promotion.person import person
+from console.promotion.policy import Policy, policy_for
+from console.promotion.promote import move_to, refusal_of, refuse
+
+
+def approve(backend: Backend, name: str, mutation: Mutation) -> AliasMove | Waiting:
+    """Agree to the request; the move where that was the last one who was wanted, else the request with its answers.
+
+    Refused where it is one's own, has ended, or a gate fails today; Conflict where the alias moved or the version's
+    file changed since it was asked. The same person twice counts once, and goes on with what a crash left undone.
+    """
+    request = request_named(backend, name)
+    asked = request.asked
+    done = carried_out(backend, request)
+    if done is not None:
+        close(backend, request)
+        if any(person(each) == person(mutation.actor) for each in request.agreed):
+            return done
+        raise Refused(f"{request.what()} was carried out by {done.actor}; nothing was changed.")
+    must_wait(request, "approved")
+    if person(mutation.actor) == person(request.by):
+        raise Refused(
+            f"{request.what()} was asked by {request.by}, and one does not approve one's own; nothing was changed. "
+            f"{asked.approvals} others are wanted."
+        )
+    policy = policy_for(backend, asked.model, asked.alias)
+    try:
+        candidate, gates = judged(backend, request, policy, mutation)
+    except Conflict:
+        made = carried_out(backend, request)  # by another one who agreed, a moment ago
+        if made is None:
+            raise
+        raise Refused(f"{request.what()} was carried out by {made.actor}; nothing was changed.") from None
+    request = note_answer(backend, request, msgspec.structs.replace(mutation, gates=gates), agreed=True)
+    wanted = max(asked.approvals, policy.approvals)
+    if len(request.agreed) < wanted:
+        return request
+    return _carry_out(backend, request, candidate, gates, mutation, wanted)
+
+
+def judged(
+    backend: Backend, request: Waiting, policy: Policy, mutation: Mutation
+) -> tuple[ModelVersion, tuple[GateResult, ...]]:
+    """The candidate and its gates today.
+
+    Conflict where it is not what was asked any more, Refused (and journaled) where a gate fails that nobody overrode.
+    """
+    asked, registry = request.asked, backend.need("registry")
+    held = registry.get(asked.model).aliases.get(asked.alias)
+    if held != asked.expected:
+        last = next(iter(moves_of(backend, asked.model, asked.alias)), None)
+        by = f" by {last.actor}" if last is not None else ""
+        raise Conflict(
+            f"changed under you: {asked.alias} of {asked.model} was at {named(asked.expected)} when {request.by} "
+            f"asked, and is at {named(held)} now{by}; nothing was changed. Reject it "
+            f"(model reject {request.id[:8]}) and ask anew."
+        )
+    candidate: ModelVersion = registry.version(asked.model, asked.version)
+    if candidate.file.sha256 != asked.digest:
+        raise Conflict(
+            f"changed under you: {candidate.model} v{candidate.version} is another file than {request.by} asked for "
+            f"(sha256 {candidate.file.sha256[:12] or 'none'}, was {asked.digest[:12] or 'none'}); nothing was changed. "
+            f"Reject it (model reject {request.id[:8]}) and ask anew."
+        )
+    holder = registry.version(asked.model, asked.expected) if asked.expected is not None else None
+    gates = gates_against(backend, candidate, holder, policy)
+    fresh = tuple(gate for gate in failed(gates) if gate.gate not in asked.overridden)
+    if fresh:
+        told = msgspec.structs.replace(mutation, gates=gates)
+        refuse(backend, candidate, asked.alias, told, asked.expected, refusal_of(fresh))
+    return candidate, gates
+
+
+def carried_out(backend: Backend, request: Waiting) -> AliasMove | None:
+    """The move that the request became, also where whoever made it died before saying so."""
+    asked, key = request.asked, _key(request)
+    for move in moves_of(backend, asked.model, asked.alias):
+        if move.at < request.at - 60_000:
+            return None
+        if move.version == asked.version and move.entry and backend.need("journal").get(move.entry).key == key:
+            return move
+    return None
+
+
+def _carry_out(
+    backend: Backend,
+    request: Waiting,
+    candidate: ModelVersion,
+    gates: tuple[GateResult, ...],
+    mutation: Mutation,
+    wanted: int,
+) -> AliasMove:
+    asked = request.asked
+    said = msgspec.structs.replace(
+        mutation,
+        reason=asked.reason or mutation.reason,
+        key=_key(request),
+        gates=(*gates, agreement(request, wanted)),
+    )
+    try:
+        move = move_to(backend, candidate, asked.alias, said, expected=asked.expected)
+    except Conflict:
+        made = carried_out(backend, request)  # another one who agreed was faster by a moment
+        if made is None:
+            raise
+        move = made
+    close(backend, request)
+    return move
+
+
+def _key(request: Waiting) -> str:
+    return f"promotion:carried-out:{request.id}"

@@ -1,0 +1,190 @@
+"""What a promotion asks for, by model and alias: `policies.toml` beside config.toml, and in the workspace.
+
+    [[promotion]]                       # rules that fit are laid over each other, the workspace's last
+    model        = "churn*"             # a name or a pattern; every model without it
+    alias        = "champion"           # likewise
+    approvals    = 1                    # people besides the asking one; never less than the context's own
+    expires      = "7 d"                # after so long a waiting promotion is void
+    after        = "challenger"         # only a version that holds this alias, or held it before
+    protected    = true                 # moved by promotion, rollback and undo alone; what holds it is not deleted
+    together     = ["champion-eu"]      # aliases that move along, all or none
+    override     = ["lead"]             # who may overrule a failed gate (user names, patterns); [] is nobody
+    worse        = 0.005                # share of the holder's value that a candidate may be worse
+    max_size     = "200 MB"             # of the model file
+    gates        = { baseline = "warn", audit = "require", signature = "off" }
+
+A gate is taken as `fail` (its own verdict counts), `warn` (a failure is only told), `require` (a missing fact fails
+too) or `off`. Without a file no approval is wanted and every gate is taken as `fail`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any, Final, Literal
+
+import msgspec
+
+from backends.contract import Backend, Invalid
+from backends.entities import GateResult, GateStatus, Millis, Record
+from console.config import config_path
+from console.promotion.person import person
+from console.retention.policy import byte_count, time_span
+from console.toml_form import Places, check_keys, convert, did_you_mean, parse_toml, read_toml
+
+FILE: Final = "policies.toml"
+TABLE: Final = "promotion"
+WHAT: Final = "policy"
+EXPIRES: Final = "7 d"
+TOLERANCE: Final = 0.005
+"""A candidate may be this share of the holder's value worse on the same test rows: a tie is no reason to refuse."""
+
+Taken = Literal["fail", "warn", "require", "off"]
+GATES: Final = (
+    "artifact", "types", "run", "test metrics", "baseline", "holder", "signature", "audit", "text", "type",
+    "variables", "ladder", "size", "paired", "bias", "data", "replay",
+)  # fmt: skip
+
+
+class Rule(msgspec.Struct, frozen=True, kw_only=True):
+    """One `[[promotion]]`; what is None says nothing."""
+
+    model: str = "*"
+    alias: str = "*"
+    approvals: int | None = None
+    expires: str | None = None
+    after: str | None = None
+    protected: bool | None = None
+    together: tuple[str, ...] | None = None
+    override: tuple[str, ...] | None = None
+    worse: float | None = None
+    max_size: str | None = None
+    gates: dict[str, Taken] = {}
+
+    def fits(self, model: str, alias: str) -> bool:
+        return fnmatchcase(model, self.model) and fnmatchcase(alias, self.alias)
+
+
+class Policy(Record, frozen=True, kw_only=True):
+    """What holds for one alias of one model."""
+
+    approvals: int = 0
+    expires_ms: Millis = 7 * 86_400_000
+    after: str = ""
+    protected: bool = False
+    together: tuple[str, ...] = ()
+    """Further aliases that move along."""
+    override: tuple[str, ...] | None = None
+    """Patterns of user names; None lets everybody."""
+    worse: float = TOLERANCE
+    max_bytes: int | None = None
+    gates: dict[str, str] = msgspec.field(default_factory=dict)
+    sources: tuple[str, ...] = ()
+    """`file:line` of each rule that was laid over it."""
+
+    def lets_override(self, actor: str) -> bool:
+        who = person(actor)
+        return self.override is None or any(
+            fnmatchcase(who, pattern) or fnmatchcase(actor, pattern) for pattern in self.override
+        )
+
+
+def places(backend: Backend) -> tuple[Path, ...]:
+    """Where policies are looked for; what is said later wins."""
+    beside = config_path().with_name(FILE)
+    return (beside,) if backend.home is None else (beside, backend.home / FILE)
+
+
+def rules_of(backend: Backend) -> tuple[tuple[str, Rule], ...]:
+    """(`file:line`, rule) in the order in which they are laid over each other. Invalid names file, line and key."""
+    return tuple(each for path in places(backend) if path.exists() for each in read_rules(path))
+
+
+def read_rules(path: Path) -> tuple[tuple[str, Rule], ...]:
+    text = read_toml(path, WHAT)
+    raw, where = parse_toml(text, str(path)), Places(str(path), text)
+    for key in raw:
+        if key != TABLE:
+            raise Invalid(
+                f"{where.of(key)}: {key!r} is not known in a {WHAT}{did_you_mean(key, (TABLE,))} Valid: [[{TABLE}]].",
+                key,
+            )
+    tables = raw.get(TABLE, [])
+    if not isinstance(tables, list):
+        raise Invalid(f"{where.of(TABLE)}: rules are written as [[{TABLE}]], with two brackets.", TABLE)
+    return tuple((where.of(TABLE, at), _rule(table, where, at)) for at, table in enumerate(tables))
+
+
+def _rule(table: Any, where: Places, at: int) -> Rule:
+    path = (TABLE, at)
+    if not isinstance(table, Mapping):
+        raise Invalid(f"{where.of(*path)}: a rule is a table of keys.", TABLE)
+    check_keys(table, Rule, "a promotion rule", where, *path)
+    rule = convert(table, Rule, "promotion", where, *path)
+    for gate in rule.gates:
+        if gate not in GATES:
+            raise Invalid(
+                f"{where.of(*path, 'gates')}: {gate!r} is no gate{did_you_mean(gate, GATES)} "
+                f"Valid: {', '.join(GATES)}.",
+                "gates",
+            )
+    said = (
+        ("approvals", rule.approvals is not None and not 0 <= rule.approvals <= 20, "0 to 20 people are wanted"),
+        ("worse", rule.worse is not None and not 0 <= rule.worse < 1, "a share from 0 to under 1 is wanted"),
+    )
+    for key, wrong, why in said:
+        if wrong:
+            raise Invalid(f"{where.of(*path, key)}: {key} = {getattr(rule, key)}: {why}.", key)
+    try:
+        if rule.expires is not None:
+            time_span(rule.expires, "expires")
+        if rule.max_size is not None:
+            byte_count(rule.max_size, "max_size")
+    except Invalid as error:
+        raise Invalid(f"{where.of(*path, error.field)}: {error}.", error.field) from None
+    return rule
+
+
+def policy_for(backend: Backend, model: str, alias: str) -> Policy:
+    """The rules that fit, laid over each other; approvals never fewer than the context asks for."""
+    found = Policy()
+    for source, rule in rules_of(backend):
+        if not rule.fits(model, alias):
+            continue
+        given = {
+            "approvals": rule.approvals,
+            "expires_ms": None if rule.expires is None else time_span(rule.expires, "expires"),
+            "after": rule.after,
+            "protected": rule.protected,
+            "together": rule.together,
+            "override": rule.override,
+            "worse": rule.worse,
+            "max_bytes": None if rule.max_size is None else byte_count(rule.max_size, "max_size"),
+        }
+        laid = {key: value for key, value in given.items() if value is not None}
+        gates = {**found.gates, **rule.gates}
+        found = msgspec.structs.replace(found, **laid, gates=gates, sources=(*found.sources, source))
+    together = tuple(each for each in dict.fromkeys(found.together) if each != alias)
+    return msgspec.structs.replace(found, approvals=max(found.approvals, backend.approvals), together=together)
+
+
+def taken(policy: Policy, results: tuple[GateResult, ...]) -> tuple[GateResult, ...]:
+    """The gates' verdicts as the policy takes them."""
+    return tuple(each for each in (_taken(policy, result) for result in results) if each is not None)
+
+
+def _taken(policy: Policy, result: GateResult) -> GateResult | None:
+    how = policy.gates.get(result.gate, "fail")
+    if how == "off":
+        return None
+    if how == "warn" and result.status is GateStatus.FAIL:
+        return _told(result, GateStatus.WARN, "the policy only warns of it")
+    if how == "require" and result.status is GateStatus.WARN:
+        return _told(result, GateStatus.FAIL, "the policy requires it")
+    return result
+
+
+def _told(result: GateResult, status: GateStatus, why: str) -> GateResult:
+    detail = f"{result.detail}; {why}" if result.detail else why
+    return msgspec.structs.replace(result, status=status, detail=detail)
