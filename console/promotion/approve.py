@@ -36,11 +36,7 @@ def approve(backend: Backend, name: str, mutation: Mutation) -> AliasMove | Wait
             return done
         raise Refused(f"{request.what()} was carried out by {done.actor}; nothing was changed.")
     must_wait(request, "approved")
-    if person(mutation.actor) == person(request.by):
-        raise Refused(
-            f"{request.what()} was asked by {request.by}, and one does not approve one's own; nothing was changed. "
-            f"{asked.approvals} others are wanted."
-        )
+    not_ones_own(request, mutation.actor)
     policy = policy_for(backend, asked.model, asked.alias)
     try:
         candidate, gates = judged(backend, request, policy, mutation)
@@ -54,6 +50,15 @@ def approve(backend: Backend, name: str, mutation: Mutation) -> AliasMove | Wait
     if len(request.agreed) < wanted:
         return request
     return _carry_out(backend, request, candidate, gates, mutation, wanted)
+
+
+def not_ones_own(request: Waiting, actor: str) -> None:
+    """Refused where the actor is who asked."""
+    if person(actor) == person(request.by):
+        raise Refused(
+            f"one does not approve one's own, and {request.what()} was asked by {request.by}; nothing was changed. "
+            f"Others are wanted: {request.asked.approvals}."
+        )
 
 
 def judged(

@@ -14,6 +14,9 @@ from pathlib import Path
 import pytest
 
 from backends.local import open_local
+from console.promotion.approvals import waiting
+from console.promotion.approve import approve
+from console.promotion.policy import FILE
 from console.promotion.promote import promote
 from tests.unit.registry import ME, by, version_of, workspace
 
@@ -48,6 +51,16 @@ seen = 0
 promote(backend, "churn", "2", "champion", Mutation(actor="user1@host", reason="r", key=sys.argv[4]), expected="1")
 print("done", seen)
 """
+
+AGREED = (
+    ONCE.replace("import promote", "import promote\nfrom console.promotion.approve import approve")
+    .replace(
+        "    seen += 1", "    seen += text.startswith(('BEGIN IMMEDIATE', 'INSERT', 'UPDATE', 'DELETE', 'COMMIT'))"
+    )
+    .partition("promote(backend")[0]
+    + 'approve(backend, sys.argv[4], Mutation(actor="user2@host", reason="r"))\nprint("done", seen)\n'
+)
+"""Counts what writes, not what reads."""
 
 FOREVER = """
 import sys
@@ -131,6 +144,43 @@ def test_a_promotion_killed_at_any_statement_is_done_or_not_and_never_half(templ
     assert outcomes == sorted(outcomes), "once it is done it stays done"
     assert outcomes[0] == "1"
     assert outcomes[-2:] == ["2", "2"], "one moment lies between the commit and the answer"
+
+
+def test_an_approval_killed_at_any_write_is_gone_on_with_and_moves_once(template, tmp_path):
+    """Killed at each statement that writes: whoever approved approves again, and one move with all names is there."""
+    asked = tmp_path / "asked"
+    shutil.copytree(template, asked)
+    (asked / FILE).write_text("[[promotion]]\napprovals = 1\n")
+    backend = open_local(asked)
+    request = promote(backend, "churn", "2", "champion", ME, expected="1")
+    backend.close()
+    moment, outcomes, finished = 1, [], False
+    while not finished:
+        home = tmp_path / f"a{moment}"
+        shutil.copytree(asked, home)
+        process = child(AGREED, home, "SIGKILL", moment, request.id)
+        out, complaint = process.communicate(timeout=60)
+        finished = process.returncode == 0
+        assert finished or process.returncode == -signal.SIGKILL, complaint
+        assert finished == out.startswith("done")
+
+        backend = open_local(home)
+        held, moves, _ = state(backend)
+        assert (held, len(moves)) in (("1", 1), ("2", 2))
+        left = waiting(backend, everything=True)
+        assert [each.id for each in left] == [request.id]
+        outcomes.append((held, len(left[0].agreed), left[0].closed))
+
+        move = approve(backend, request.id, by("user2@host"))
+        held, moves, _ = state(backend)
+        assert (held, len(moves), moves[0].entry) == ("2", 2, move.entry)
+        assert [gate.value for gate in backend.journal.get(move.entry).gates if gate.gate == "approvals"] == ["1 of 1"]
+        assert waiting(backend) == ()
+        backend.close()
+        shutil.rmtree(home)
+        moment += 1
+    assert outcomes == sorted(outcomes), "what is written stays written"
+    assert {("1", 0, False), ("1", 1, False), ("2", 1, False), ("2", 1, True)} == set(outcomes)
 
 
 @pytest.mark.parametrize("verb", [signal.SIGKILL, signal.SIGHUP, signal.SIGTERM], ids=lambda verb: verb.name)

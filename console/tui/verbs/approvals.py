@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 async def approve(here: Here) -> None:
     """The case as it stands today; then the person agrees, and the last one who is wanted carries it out."""
     from console.promotion.approve import approve as agree
+    from console.promotion.approve import not_ones_own
     from console.promotion.promote import case_for
     from console.tui.case_lines import case_lines
 
@@ -30,6 +31,7 @@ async def approve(here: Here) -> None:
     request = await _which(here, backend)
     if request is None:
         return
+    not_ones_own(request, session.actor)
     asked = request.asked
     case = await here.app.look_up(lambda: case_for(backend, asked.model, asked.version, asked.alias))
     yes = await here.app.ask(

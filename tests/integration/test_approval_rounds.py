@@ -32,7 +32,7 @@ def test_the_round_trip_beside_a_server(mlflow_server: MlflowServer, tmp_path):
     try:
         for at in range(3):
             backend.registry.register(
-                name, run="", file=ModelFile(), signature=Signature(), mutation=ASKER, source=f"file:///none/{at}"
+                name, run="", file=ModelFile(), signature=Signature(), mutation=ASKER, source=f"mlflow-artifacts:/none/{at}"
             )
         promote(backend, name, "1", "champion", ASKER, expected=None)
         (home / FILE).write_text("[[promotion]]\napprovals = 1\n")
