@@ -9,7 +9,6 @@ import pytest
 
 from backends.connect import connect
 from backends.contract import Conflict, Refused
-from backends.entities import ModelFile, Signature
 from console.cli.main import main
 from console.promotion.approvals import Waiting, waiting
 from console.promotion.approve import approve
@@ -31,9 +30,7 @@ def test_the_round_trip_beside_a_server(mlflow_server: MlflowServer, tmp_path):
     backend = connect("team", f"mlflow+{mlflow_server.url}", sidecar=home)
     try:
         for at in range(3):
-            backend.registry.register(
-                name, run="", file=ModelFile(), signature=Signature(), mutation=ASKER, source=f"mlflow-artifacts:/none/{at}"
-            )
+            version_of(backend, tmp_path, model=name, auc=0.7 + at / 20, content=f"model {at}".encode())
         promote(backend, name, "1", "champion", ASKER, expected=None)
         (home / FILE).write_text("[[promotion]]\napprovals = 1\n")
 
