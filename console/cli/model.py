@@ -397,3 +397,4 @@ def _say_move(invocation: Invocation, move: AliasMove) -> None:
 from console.cli import model_approve as _approve  # noqa: E402, F401
 from console.cli import model_bias as _bias  # noqa: E402, F401
 from console.cli import model_card as _card  # noqa: E402, F401
+from console.cli import model_explain as _explain  # noqa: E402, F401

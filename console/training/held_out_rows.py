@@ -74,6 +74,14 @@ def features_at(backend: Backend, case: Judged, positions: Any) -> Any:
     return frame_of(_taken(backend, dataset_of(backend, case), names, case.held.rows[positions]))
 
 
+def row_at(backend: Backend, case: Judged, data: DatasetVersion, number: int) -> Any:
+    """The features of any row of the dataset version, by its number, as a frame of one row."""
+    import numpy as np
+
+    names = [column.name for column in case.meta.features]
+    return frame_of(_taken(backend, data, names, np.asarray([number])))
+
+
 def _taken(backend: Backend, data: DatasetVersion, names: list[str], rows: Any) -> Any:
     """These columns of these rows (ascending numbers), read piece by piece."""
     import numpy as np

@@ -103,3 +103,42 @@ def test_what_was_measured_is_kept_and_the_bias_joins_the_card(home: Path) -> No
     assert (again.returncode, "is there already" in again.stderr) == (1, True)
     reports = json.loads(cli(home, "model", "card", "lender", "1", "--format", "json").stdout)
     assert reports["fairness"]["by"] == "region"
+
+
+def test_the_version_is_explained_once_and_the_explanation_kept(home: Path) -> None:
+    done = cli(home, "model", "explain", "lender", "--json")
+    assert done.returncode == 0, done.stderr
+    report = json.loads(done.stdout)
+    found = report["figures"]
+    assert {each["column"] for each in found["importance"][:2]} == {"income", "debt"}
+    assert found["importance"][0]["spread"] > 0
+    curves = {each["column"]: each["means"] for each in found["curves"]}
+    assert curves["debt"][0] < curves["debt"][-1]
+    assert curves["income"][0] > curves["income"][-1]
+    assert found["score"] == "probability of late = 1"
+    assert "south" in found["slices"][0]["where"]
+    again = json.loads(cli(home, "model", "explain", "lender", "1", "--json").stdout)
+    assert again["id"] == report["id"]
+
+
+def test_one_prediction_is_explained_from_the_data(home: Path) -> None:
+    done = cli(home, "model", "explain", "lender", "1", "--row", "2399", "--json")
+    assert done.returncode == 0, done.stderr
+    one = json.loads(done.stdout)["figures"]
+    assert one["base"] + sum(each["by"] for each in one["moved"]) == pytest.approx(one["score"])
+    assert one["truth"] in ("0", "1")
+    wrong = cli(home, "model", "explain", "lender", "--row", "2400")
+    assert (wrong.returncode, "has rows 0 to 2399" in wrong.stderr) == (2, True)
+
+
+def test_a_served_prediction_is_explained_from_its_log(home: Path) -> None:
+    row = {"prediction.id": "abc-7", "region": "north", "income": -2.0, "debt": 4.0}
+    (home / "served.jsonl").write_text(json.dumps(row | {"prediction.id": "x"}) + "\n" + json.dumps(row) + "\n")
+    done = cli(home, "model", "explain", "lender", "--file", "served.jsonl", "--prediction", "abc-7", "--json")
+    assert done.returncode == 0, done.stderr
+    other = json.loads(done.stdout)["figures"]
+    assert other["score"] > 0.9
+    assert other["moved"][0]["by"] > 0
+    assert other["row"] == "prediction abc-7 in served.jsonl"
+    gone = cli(home, "model", "explain", "lender", "--prediction", "nobody")
+    assert (gone.returncode, "nobody is in none" in gone.stderr) == (2, True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 from urllib.parse import quote
@@ -11,7 +12,7 @@ from urllib.parse import quote
 import msgspec
 
 from backends.connect import place_of
-from backends.contract import Backend, Unreachable
+from backends.contract import Backend, NotFound, Unreachable
 from backends.entities import Deployment
 from console.serving.spec import LogSpec, ServingSpec, Target
 
@@ -77,3 +78,18 @@ def launched_with(deployment: Deployment) -> str:
     kept = (deployment.sample, *deployment.redact) if deployment.log else ()
     fixed = (deployment.model, deployment.key, deployment.host, deployment.port, deployment.token_file, kept)
     return hashlib.sha256(msgspec.json.encode(fixed)).hexdigest()[:16]
+
+
+def segment_with(home: Path, deployments: Sequence[str], prediction: str) -> Path:
+    """The finished segment of these deployments' prediction logs that holds a prediction, by its id. The newest
+    segments are looked at first. NotFound where none does."""
+    quoted = msgspec.json.encode(prediction)
+    segments = [path for name in deployments for path in (folder_of(home, name) / "log").glob("*.jsonl")]
+    for path in sorted(segments, key=lambda each: each.stat().st_mtime, reverse=True):
+        with path.open("rb") as file:
+            if any(quoted in line for line in file):
+                return path
+    raise NotFound(
+        f"prediction {prediction} is in none of {len(segments)} finished log segments of "
+        f"{', '.join(deployments) or 'no deployment'}; the newest are finished within seconds, the oldest are removed."
+    )

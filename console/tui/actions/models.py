@@ -91,4 +91,18 @@ ACTIONS: tuple[Action, ...] = (
         footer=24,
         needs="registry",
     ),
+    Action(
+        "explain",
+        "i",
+        "explain",
+        "What the selected version looks at: importance, curves, worst slices; with a row, what moved its prediction.",
+        "cards:explain",
+        ("models",),
+        available=when.a_version,
+        command=("explain",),
+        argument="number",
+        cli="mlops-console model explain MODEL VERSION --row 3",
+        footer=25,
+        needs="artifacts",
+    ),
 )

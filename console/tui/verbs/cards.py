@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING
 
+from backends.contract import Invalid
 from backends.entities import Model, ModelVersion
 from console.safe import safe_text
 
@@ -48,3 +49,28 @@ async def show_card(here: Here) -> None:
             here.app.say_work(())
     card = await here.app.look_up(lambda: card_of(backend, version.model, version.version))
     here.app.push_screen(CardScreen(card, here.app.size.width))
+
+
+async def explain(here: Here) -> None:
+    """What the version looks at; with a number as argument, what moved the prediction of that row of its data."""
+    from console.training.examiner import explained
+    from console.training.explain.figures import ExplainJob
+    from console.tui.explain_lines import explain_lines
+    from console.tui.reading import ReadingScreen
+
+    version, backend, asked = await version_of(here), here.backend, here.argument.strip()
+    if asked and not asked.isdigit():
+        raise Invalid(f"{asked}: a row of its data is wanted, as a number from 0; without one the version is explained")
+    job = ExplainJob(model=version.model, version=version.version, row=int(asked) if asked else None)
+    actor = here.session.actor if here.session is not None else ""
+    progress = here.app.report(f"explaining {safe_text(version.ref, 30)}")
+    gone = threading.Event()
+    try:
+        report = await here.app.look_up(
+            lambda: explained(backend, job, actor, on_progress=progress, cancel=gone.is_set)
+        )
+    finally:
+        gone.set()
+        here.app.say_work(())
+    what = f"row {asked} of {version.ref}" if asked else version.ref
+    here.app.push_screen(ReadingScreen(f"what moves {what}", explain_lines(report, here.app.size.width)))
