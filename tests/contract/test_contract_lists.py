@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
 import pytest
 
@@ -57,37 +58,64 @@ ASKED = (
 )
 
 
-@pytest.fixture(scope="module", params=sorted(ADAPTERS))
-def backend(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Backend]:
-    made = ADAPTERS[request.param](request, tmp_path_factory.mktemp("lists"))
-    yield made
-    made.close()
+@dataclass(frozen=True)
+class Filled:
+    backend: Backend
+    many: tuple[Run, ...]
 
 
 @pytest.fixture(scope="module")
-def runs(backend: Backend) -> RunStore:
-    return backend.need("runs")
+def filled(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Callable[[str], Filled]]:
+    """By the name of an adapter. Made when first asked for, whatever the order of the tests."""
+    made: dict[str, Filled] = {}
+
+    def of(name: str) -> Filled:
+        if name not in made:
+            backend = ADAPTERS[name](request, tmp_path_factory.mktemp("lists"))
+            made[name] = Filled(backend, forty(backend.need("runs"), Mutation("ann@box", reason="because")))
+        return made[name]
+
+    yield of
+    for each in made.values():
+        each.backend.close()
 
 
-@pytest.fixture(scope="module")
-def many(runs: RunStore) -> tuple[Run, ...]:
-    return forty(runs, Mutation("ann@box", reason="because"))
+@pytest.fixture(params=sorted(ADAPTERS))
+def there(request: pytest.FixtureRequest, filled: Callable[[str], Filled]) -> Filled:
+    return filled(request.param)
 
 
-@pytest.mark.parametrize(("backend", "order"), ORDERED, indirect=["backend"])
+@pytest.fixture
+def backend(there: Filled) -> Backend:
+    return there.backend
+
+
+@pytest.fixture
+def runs(there: Filled) -> RunStore:
+    return there.backend.need("runs")
+
+
+@pytest.fixture
+def many(there: Filled) -> tuple[Run, ...]:
+    return there.many
+
+
+@pytest.mark.parametrize(("there", "order"), ORDERED, indirect=["there"])
 def test_pages_forward_and_backward_hold_every_run_once_in_one_order(
     backend: Backend, runs: RunStore, many: tuple[Run, ...], order: str
 ) -> None:
     query = query_of(order)
-    there = forward(runs, query, 7)
-    assert sorted(there) == sorted(run.id for run in many)
+    forth = forward(runs, query, 7)
+    assert sorted(forth) == sorted(run.id for run in many)
     back = backward(runs, query, 7)
-    assert sorted(back) == sorted(there)
+    assert sorted(back) == sorted(forth)
     if backend.features.server_sort or "metrics" not in order:  # how many ways a server may sort: the test below
-        assert back == there
+        assert back == forth
 
 
-@pytest.mark.parametrize(("backend", "where", "order"), ASKED, indirect=["backend"])
+@pytest.mark.parametrize(("there", "where", "order"), ASKED, indirect=["there"])
 def test_a_query_gives_what_the_language_means(
     backend: Backend, runs: RunStore, many: tuple[Run, ...], where: str, order: str
 ) -> None:
