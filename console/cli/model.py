@@ -344,19 +344,24 @@ def history(invocation: Invocation, name: str, alias: str, limit: int) -> None:
 @model.command("at")
 @click.argument("name", metavar="MODEL")
 @click.argument("when", metavar="TIME")
-@alias_option
+@click.option("--alias", default="", help="Only this alias; without it all, of which champion stands first.")
 @click.pass_obj
 def at(invocation: Invocation, name: str, when: str, alias: str) -> None:
-    """Which version the alias named at TIME (ISO, local unless Z; or an age such as 7d)."""
+    """Which versions the aliases named at TIME (ISO, local unless Z; or an age such as 7d)."""
     from console.moment import moment
-    from console.promotion.at import version_at
+    from console.promotion.at import version_at, versions_at
 
-    instant = moment(when)
-    version = version_at(invocation.backend, name, alias, instant)
-    invocation.show(
-        {"model": name, "alias": alias, "at": instant, "version": version},
-        lambda: narrate(f"{name} {alias} at {local_time(instant)}: {f'v{version}' if version else 'nothing'}"),
-    )
+    instant, main = moment(when), alias or "champion"
+    version = version_at(invocation.backend, name, main, instant)
+    held = {main: version} if version else {}
+    held |= {} if alias else versions_at(invocation.backend, name, instant)
+
+    def human() -> None:
+        for each in held or [main]:
+            found = held.get(each)
+            narrate(f"{name} {each} at {local_time(instant)}: {f'v{found}' if found else 'nothing'}")
+
+    invocation.show({"model": name, "alias": main, "at": instant, "version": version, "aliases": held}, human)
 
 
 @model.command("note")

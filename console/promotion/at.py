@@ -13,3 +13,12 @@ def version_at(backend: Backend, model: str, alias: str, when: Millis) -> str | 
         if move.at <= when:
             return move.version
     return None
+
+
+def versions_at(backend: Backend, model: str, when: Millis) -> dict[str, str]:
+    """alias → the version that it named at `when`, of every alias that named one."""
+    found: dict[str, str | None] = {}
+    for move in moves_of(backend, model, ""):
+        if move.at <= when:
+            found.setdefault(move.alias, move.version)
+    return {alias: version for alias, version in sorted(found.items()) if version is not None}

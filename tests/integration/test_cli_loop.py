@@ -146,7 +146,8 @@ def test_a_script_goes_from_a_file_to_production_and_back(shell: Shell, tmp_path
     assert rollback["reason"] == "accuracy fell"
     assert rollback["undone_by"]
     verified = shell.json("journal", "verify")
-    assert verified == {"entries": len(journal), "holds": True, "fault": ""}
+    newest = f"{journal[0]['seq']}:{journal[0]['hash']}"
+    assert verified == {"entries": len(journal), "holds": True, "fault": "", "anchor": newest}
 
     exported = shell.json("run", "export", second["id"], str(tmp_path / "out"))
     assert {"run.json", "out.log", "artifacts/model/model.skops"} <= set(exported["files"])
