@@ -300,9 +300,8 @@ def _context(name: str, table: object, source: Path) -> Context:
     _known(table, [field for field in Context.__struct_fields__ if field != "name"], source, where)
     context = _convert({**table, "name": name}, Context, source, where)
     if not 0 <= context.approvals <= 20:
-        raise Invalid(
-            f"{source}: {where}.approvals = {context.approvals}: 0 to 20 people are wanted", f"{where}.approvals"
-        )
+        dotted = f"{where}.approvals"
+        raise Invalid(f"{source}: {dotted} = {context.approvals}: 0 to 20 people are wanted", dotted)
     _check_login(context, source, where)
     if context.retention is not None:
         try:
@@ -379,22 +378,22 @@ def choose_context(config: Config, context: str | None, workspace: Path | None) 
 def open_session(context: str | None = None, workspace: Path | None = None, read_only: bool = False) -> Session:
     """Open the context's backend; the store is made where there is none yet."""
     from backends.connect import connect
+    from console.promotion.protect import guarded
 
     config = load_config()
     chosen = choose_context(config, context, workspace)
     if read_only:
         chosen = msgspec.structs.replace(chosen, read_only=True)
     home = chosen.directory
-    sidecar = home if chosen.registry else None
     backend = connect(
         chosen.name,
         chosen.url,
-        sidecar=sidecar,
+        sidecar=home if chosen.registry else None,
         read_only=chosen.read_only,
         login=chosen.login,
         options=chosen.options,
     )
-    backend = msgspec.structs.replace(backend, approvals=chosen.approvals)
+    backend = guarded(msgspec.structs.replace(backend, approvals=chosen.approvals))
     return Session(
         context=chosen, backend=backend, actor=current_actor(), workspace=backend.home or home, policies=config.policies
     )

@@ -33,9 +33,10 @@ def main() -> int:
     from backends.connect import open_workspace
     from console.agent.capacity import capacity_of
     from console.agent.work import Agent
+    from console.promotion.protect import guarded
 
     try:
-        backend = open_workspace(workspace)
+        backend = guarded(msgspec.structs.replace(open_workspace(workspace), approvals=_approvals(workspace)))
     except BackendError as wrong:
         diary.say(f"agent {os.getpid()} cannot start: {wrong}")
         return 1
@@ -46,6 +47,13 @@ def main() -> int:
     Agent(backend, workspace, slots, diary.say).run()
     backend.close()
     return 0
+
+
+def _approvals(workspace: Path) -> int:
+    """The most that any context of this workspace wants: its clients by protocol are held to it too."""
+    from console.config import load_config
+
+    return max((each.approvals for each in load_config().contexts.values() if each.directory == workspace), default=0)
 
 
 if __name__ == "__main__":

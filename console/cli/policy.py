@@ -32,8 +32,7 @@ def show(invocation: Invocation, name: str, alias: str) -> None:
                 "approvals": f"{found.approvals} besides who asks" if found.approvals else "none are wanted",
                 "void after": f"{found.expires_ms / 86_400_000:g} d" if found.approvals else "",
                 "after": found.after,
-                "protected": "yes" if found.protected else "no",
-                "together": ", ".join(found.together),
+                "protected": "yes" if found.protected or found.approvals else "no",
                 "override": "anybody, with a reason"
                 if found.override is None
                 else ", ".join(found.override) or "nobody",

@@ -7,7 +7,6 @@
     expires      = "7 d"                # after so long a waiting promotion is void
     after        = "challenger"         # only a version that holds this alias, or held it before
     protected    = true                 # moved by promotion, rollback and undo alone; what holds it is not deleted
-    together     = ["champion-eu"]      # aliases that move along, all or none
     override     = ["lead"]             # who may overrule a failed gate (user names, patterns); [] is nobody
     worse        = 0.005                # share of the holder's value that a candidate may be worse
     max_size     = "200 MB"             # of the model file
@@ -43,7 +42,7 @@ TOLERANCE: Final = 0.005
 Taken = Literal["fail", "warn", "require", "off"]
 GATES: Final = (
     "artifact", "types", "run", "test metrics", "baseline", "holder", "signature", "audit", "text", "type",
-    "variables", "ladder", "size", "paired", "bias", "data", "replay",
+    "variables", "ladder", "size",
 )  # fmt: skip
 
 
@@ -56,7 +55,6 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True):
     expires: str | None = None
     after: str | None = None
     protected: bool | None = None
-    together: tuple[str, ...] | None = None
     override: tuple[str, ...] | None = None
     worse: float | None = None
     max_size: str | None = None
@@ -73,8 +71,6 @@ class Policy(Record, frozen=True, kw_only=True):
     expires_ms: Millis = 7 * 86_400_000
     after: str = ""
     protected: bool = False
-    together: tuple[str, ...] = ()
-    """Further aliases that move along."""
     override: tuple[str, ...] | None = None
     """Patterns of user names; None lets everybody."""
     worse: float = TOLERANCE
@@ -157,7 +153,6 @@ def policy_for(backend: Backend, model: str, alias: str) -> Policy:
             "expires_ms": None if rule.expires is None else time_span(rule.expires, "expires"),
             "after": rule.after,
             "protected": rule.protected,
-            "together": rule.together,
             "override": rule.override,
             "worse": rule.worse,
             "max_bytes": None if rule.max_size is None else byte_count(rule.max_size, "max_size"),
@@ -165,8 +160,7 @@ def policy_for(backend: Backend, model: str, alias: str) -> Policy:
         laid = {key: value for key, value in given.items() if value is not None}
         gates = {**found.gates, **rule.gates}
         found = msgspec.structs.replace(found, **laid, gates=gates, sources=(*found.sources, source))
-    together = tuple(each for each in dict.fromkeys(found.together) if each != alias)
-    return msgspec.structs.replace(found, approvals=max(found.approvals, backend.approvals), together=together)
+    return msgspec.structs.replace(found, approvals=max(found.approvals, backend.approvals))
 
 
 def taken(policy: Policy, results: tuple[GateResult, ...]) -> tuple[GateResult, ...]:

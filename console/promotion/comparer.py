@@ -1,0 +1,54 @@
+"""Comparing two versions row by row, in a process of its own: `python -m console.promotion.comparer URL MODEL ONE TWO`.
+
+Speaks the JSON lines of `console.offload` on stdout.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from backends.connect import connect, place_of
+from backends.contract import Backend, BackendError
+from backends.entities import ModelVersion
+from console.offload import Speaker, run_offloaded
+
+if TYPE_CHECKING:
+    from console.promotion.paired import Paired
+
+
+def compare_rows(backend: Backend, candidate: ModelVersion, holder: ModelVersion) -> list[dict[str, object]]:
+    """As `paired.paired_case`; each a `Paired` as it stands in JSON."""
+    words = [place_of(backend), candidate.model, candidate.version, holder.version]
+    return msgspec.convert(run_offloaded("console.promotion.comparer", words), list[dict[str, object]])
+
+
+def main(argv: list[str]) -> int:
+    from console.promotion.paired import paired_case  # numpy, pyarrow
+
+    speaker = Speaker()
+    try:
+        backend = connect("comparer", argv[0])
+        try:
+            registry = backend.need("registry")
+            found: tuple[Paired, ...] = paired_case(
+                backend, registry.version(argv[1], argv[2]), registry.version(argv[1], argv[3])
+            )
+            speaker.result([msgspec.to_builtins(each) for each in found])
+        finally:
+            backend.close()
+    except BrokenPipeError:
+        return 1
+    except (BackendError, MemoryError) as error:
+        speaker.error(error)
+        return 1
+    except Exception as error:
+        speaker.error(error)
+        raise
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main(sys.argv[1:]))
