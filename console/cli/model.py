@@ -8,7 +8,14 @@ import click
 import msgspec
 
 from backends.entities import AliasMove, Model, ModelVersion
-from console.cli.model_text import GATE_COLUMNS, MODEL_COLUMNS, MOVE_COLUMNS, VERSION_COLUMNS, print_version
+from console.cli.model_text import (
+    GATE_COLUMNS,
+    MODEL_COLUMNS,
+    MOVE_COLUMNS,
+    VERSION_COLUMNS,
+    print_version,
+    say_outcome,
+)
 from console.cli.output import Col, gap, narrate, print_record, print_table
 from console.cli.verb import Invocation, Noun, listing, parsed_query, reason_option
 from console.training.find import find_run
@@ -272,8 +279,6 @@ def promote(
         expected=_expected(expected, holder),
         override=override,
     )
-    from console.cli.model_approve import say_outcome
-
     say_outcome(invocation, outcome)
 
 
@@ -308,7 +313,7 @@ def rollback(
         to=to,
         expected=_expected(expected, held),
     )
-    _say_move(invocation, move)
+    say_outcome(invocation, move)
 
 
 @model.command("undo")
@@ -327,7 +332,7 @@ def undo(invocation: Invocation, entry: str | None, confirm: str | None, reason:
         raise Refused(f"nothing to undo: {invocation.session.actor} has changed no alias that is still as they left it")
     invocation.confirm(found.target, confirm, deed=f"undo {found.action} of {found.target}")
     move = take_back(invocation.backend, found, invocation.mutation(reason, key))
-    _say_move(invocation, move)
+    say_outcome(invocation, move)
 
 
 @model.command("history")
@@ -384,22 +389,9 @@ def _expected(asked: str | None, held: str | None) -> str | None:
     return None if asked == "none" else asked
 
 
-def _say_move(invocation: Invocation, move: AliasMove) -> None:
-    def human() -> None:
-        before = f"v{move.previous}" if move.previous else "nothing"
-        after = f"v{move.version}" if move.version else "nothing"
-        narrate(f"{move.model} {move.alias}: {before} → {after}. Undo: mlops-console model undo")
-        if invocation.backend.deployments is not None:
-            from console.serving.deployment.change import following
-
-            for each in following(invocation.backend, move.model, move.alias):
-                narrate(f"served by {each.name} {each.status.url}".rstrip())
-
-    invocation.show(move, human)
-
-
 # The noun's further verbs, which are written on it.
 from console.cli import model_approve as _approve  # noqa: E402, F401
 from console.cli import model_bias as _bias  # noqa: E402, F401
 from console.cli import model_card as _card  # noqa: E402, F401
+from console.cli import model_case as _case  # noqa: E402, F401
 from console.cli import model_explain as _explain  # noqa: E402, F401

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import click
 
-from backends.entities import AliasMove
 from console.cli.model import confirm_option, model
+from console.cli.model_text import say_outcome
 from console.cli.output import Col, narrate
 from console.cli.verb import Invocation, reason_option
 from console.promotion.approvals import Waiting, now_ms
@@ -58,26 +58,3 @@ def reject(invocation: Invocation, request: str, reason: str, key: str) -> None:
 
     found = refuse(invocation.backend, request, invocation.mutation(reason, key))
     invocation.show(found, lambda: narrate(f"{found.what()}: rejected"))
-
-
-def say_outcome(invocation: Invocation, outcome: AliasMove | Waiting) -> None:
-    """The move, or the request that waits for others."""
-    if isinstance(outcome, Waiting):
-        asked = outcome
-        left = max(0, asked.asked.approvals - len(asked.agreed))
-        invocation.show(
-            {"waiting": asked},
-            lambda: narrate(
-                f"{asked.what()}: waits for {left} to agree until {local_time(asked.asked.expires_at)}. "
-                f"They do: mlops-console model approve {asked.id[:8]}"
-            ),
-        )
-        return
-    move = outcome
-
-    def human() -> None:
-        before = f"v{move.previous}" if move.previous else "nothing"
-        after = f"v{move.version}" if move.version else "nothing"
-        narrate(f"{move.model} {move.alias}: {before} → {after}. Undo: mlops-console model undo")
-
-    invocation.show(move, human)

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from backends.entities import AliasMove, Column, GateResult, Model, ModelVersion, Package
-from console.cli.output import Col, gap, print_record, print_table
+from console.cli.output import Col, gap, narrate, print_record, print_table
 from console.training.measured import SIDE, in_order
 from console.wording import local_time, number, since, size
+
+if TYPE_CHECKING:
+    from console.cli.verb import Invocation
+    from console.promotion.approvals import Waiting
 
 MODEL_COLUMNS: list[Col[Model]] = [
     Col("name", lambda item: item.name),
@@ -104,3 +109,21 @@ def _package(package: Package | None) -> dict[str, str]:
         "python": package.python,
         "needs": ", ".join(package.requirements),
     }
+
+
+def say_outcome(invocation: Invocation, outcome: AliasMove | Waiting) -> None:
+    """The move, or the request that waits for others."""
+    if isinstance(outcome, AliasMove):
+        move = outcome
+        before = f"v{move.previous}" if move.previous else "nothing"
+        after = f"v{move.version}" if move.version else "nothing"
+        said = f"{move.model} {move.alias}: {before} → {after}. Undo: mlops-console model undo"
+        invocation.show(move, lambda: narrate(said))
+        return
+    left = max(0, outcome.asked.approvals - len(outcome.agreed))
+    until = local_time(outcome.asked.expires_at)
+    said = (
+        f"{outcome.what()}: waits for {left} to agree until {until}. "
+        f"They do: mlops-console model approve {outcome.id[:8]}"
+    )
+    invocation.show({"waiting": outcome}, lambda: narrate(said))

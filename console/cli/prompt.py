@@ -142,7 +142,7 @@ def promote(
         expected=case.expected,
         override=override,
     )
-    from console.cli.model_approve import say_outcome
+    from console.cli.model_text import say_outcome
 
     say_outcome(invocation, outcome)
 

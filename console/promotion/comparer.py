@@ -6,23 +6,35 @@ Speaks the JSON lines of `console.offload` on stdout.
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING
 
 import msgspec
 
 from backends.connect import connect, place_of
 from backends.contract import Backend, BackendError
-from backends.entities import ModelVersion
+from backends.entities import ModelVersion, Record
 from console.offload import Speaker, run_offloaded
 
-if TYPE_CHECKING:
-    from console.promotion.paired import Paired
+
+class Paired(Record, frozen=True, kw_only=True):
+    """A difference on the same rows, candidate - holder, with its interval."""
+
+    metric: str
+    candidate: float
+    holder: float
+    difference: float
+    low: float
+    high: float
+    """Ends of the 95 % confidence interval of the difference."""
+    rows: int
+    method: str
+    better: bool | None
+    """None while the interval holds 0: the two cannot be told apart."""
 
 
-def compare_rows(backend: Backend, candidate: ModelVersion, holder: ModelVersion) -> list[dict[str, object]]:
-    """As `paired.paired_case`; each a `Paired` as it stands in JSON."""
+def compare_rows(backend: Backend, candidate: ModelVersion, holder: ModelVersion) -> tuple[Paired, ...]:
+    """As `paired.paired_case`, in a process of its own."""
     words = [place_of(backend), candidate.model, candidate.version, holder.version]
-    return msgspec.convert(run_offloaded("console.promotion.comparer", words), list[dict[str, object]])
+    return msgspec.convert(run_offloaded("console.promotion.comparer", words), tuple[Paired, ...])
 
 
 def main(argv: list[str]) -> int:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from backends.contract import Backend, BackendError, NotFound, Unsupported
 from backends.entities import Column, ColumnType, GateResult, GateStatus, ModelVersion, RunStatus
 from backends.mlmodel import OPTIONAL, with_package
+from console.promotion.evidence import evidence_gates
 from console.promotion.measures import lower_is_better, primary_of, same_test, test_of, value_of
 from console.promotion.policy import TOLERANCE, Policy, policy_for, taken
 from console.promotion.prompts import is_prompt, prompt_gates
@@ -43,6 +44,7 @@ def gates_against(
             *audit_gate(backend, candidate),
             *ladder_gate(backend, candidate, policy),
             *size_gate(candidate, policy),
+            *evidence_gates(backend, candidate, holder, policy),
         )
     return tuple(sorted(taken(policy, results), key=lambda result: _SEVERITY[result.status]))
 

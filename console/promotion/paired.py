@@ -12,7 +12,8 @@ from typing import Any, Final
 import numpy as np
 
 from backends.contract import Backend, Invalid, NotFound
-from backends.entities import ModelVersion, Record
+from backends.entities import ModelVersion
+from console.promotion.comparer import Paired
 from console.promotion.measures import lower_is_better, same_test
 from console.training.held_out import read_held_out
 
@@ -20,22 +21,6 @@ RESAMPLES: Final = 2_000
 LEVEL: Final = 0.95
 _SEED: Final = 20_240
 _LEAST: Final = 20
-
-
-class Paired(Record, frozen=True, kw_only=True):
-    """A difference on the same rows, candidate - holder, with its interval."""
-
-    metric: str
-    candidate: float
-    holder: float
-    difference: float
-    low: float
-    high: float
-    """Ends of the 95 % confidence interval of the difference."""
-    rows: int
-    method: str
-    better: bool | None
-    """None while the interval holds 0: the two cannot be told apart."""
 
 
 def paired_case(backend: Backend, candidate: ModelVersion, holder: ModelVersion) -> tuple[Paired, ...]:

@@ -13,7 +13,9 @@
     gates        = { baseline = "warn", audit = "require", signature = "off" }
 
 A gate is taken as `fail` (its own verdict counts), `warn` (a failure is only told), `require` (a missing fact fails
-too) or `off`. Without a file no approval is wanted and every gate is taken as `fail`.
+too) or `off`. Naming `bias`, `data` or `paired` asks for them also where nobody examined the model; `paired` compares
+the held-out rows one by one and so takes a second or two. Without a file no approval is wanted and every gate is taken
+as `fail`.
 """
 
 from __future__ import annotations
@@ -42,7 +44,7 @@ TOLERANCE: Final = 0.005
 Taken = Literal["fail", "warn", "require", "off"]
 GATES: Final = (
     "artifact", "types", "run", "test metrics", "baseline", "holder", "signature", "audit", "text", "type",
-    "variables", "ladder", "size",
+    "variables", "ladder", "size", "bias", "data", "paired",
 )  # fmt: skip
 
 

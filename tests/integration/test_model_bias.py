@@ -79,3 +79,35 @@ def test_other_groups_and_what_cannot_be_compared(home: Path) -> None:
     nobody = cli(home, "model", "bias", "hiring", "--by", "sex")
     assert (nobody.returncode, "champion" in nobody.stderr) == (2, True)
     assert "Traceback" not in wrong.stderr + nobody.stderr
+
+
+def test_the_case_compares_two_versions_row_by_row(home: Path) -> None:
+    """The holder sees nothing but noise beside skill; the candidate has both columns that decide."""
+    from sklearn.metrics import roc_auc_score
+
+    (home / "weaker.toml").write_text(RECIPE.replace('exclude = ["sex"]', 'exclude = ["sex", "skill"]'))
+    done = cli(home, "run", "start", str(home / "weaker.toml"), "--wait")
+    assert done.returncode == 0, done.stderr
+    done = cli(home, "model", "promote", "hiring", "2", "--override", "-m", "first", "--json")
+    assert done.returncode == 0, done.stderr
+    policy = '[[promotion]]\ngates = { paired = "fail", bias = "warn", data = "require" }\n'
+    (home / "w" / "policies.toml").write_text(policy)
+    done = cli(home, "model", "case", "hiring", "1", "--json")
+    said = json.loads(done.stdout)
+    assert (done.returncode, said["not_paired"]) == (1, ""), done.stderr
+    (found,) = said["paired"]
+    assert (found["metric"], found["better"], found["method"]) == ("auc", True, "DeLong")
+    assert found["low"] > 0
+    gates = {gate["gate"]: gate for gate in said["case"]["gates"]}
+    assert (gates["paired"]["status"], gates["data"]["status"]) == ("pass", "fail"), "nobody checked the data"
+
+    backend = open_local(home / "w")
+    areas = []
+    for version in ("1", "2"):
+        run = backend.need("registry").version("hiring", version).run
+        held = pd.read_parquet(backend.need("artifacts").open(run, "held_out.parquet"))
+        areas.append(roc_auc_score(held["target"] == "yes", held["score"]))
+    backend.close()
+    assert found["difference"] == pytest.approx(areas[0] - areas[1])
+    assert "better" in cli(home, "model", "case", "hiring", "1").stdout
+    (home / "w" / "policies.toml").unlink()
