@@ -257,7 +257,8 @@ def test_the_supervisor_is_killed_at_any_moment_and_the_run_has_one_true_end(wor
         assert ended is not None
         assert (run.status, run.reason) == (ended.status, ended.reason)
         assert run.status in (RunStatus.LOST, RunStatus.FINISHED)
-        assert workspace.points(folder) == folder.spool.read_bytes().count(b"\n")
+        own = folder.spool.read_bytes().count(b'"loss"')  # besides stand the samples of what the run takes
+        assert workspace.points(folder) == own
         if run.status is RunStatus.FINISHED:
             assert run.exit_code == 0
             # What a process has read and not written yet goes with it: one read at most, and mostly nothing.
