@@ -66,7 +66,7 @@ def start_recipe(
         inputs = [DatasetInput(dataset=version.dataset, version=version.version, digest=version.digest)]
         path = str(datasets.path(version.ref))
     around = os.environ if environ is None else environ
-    chain = lengthened(recipe, around, source)
+    chain = lengthened(recipe, os.environ, source)  # of this process: `environ` may be that of a run of before
     command = _command(recipe, path, around, source, chain)
     given = {
         "console.register": recipe.register,

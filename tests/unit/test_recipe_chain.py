@@ -38,14 +38,19 @@ def test_a_recipe_may_start_another() -> None:
     assert len(chain.split(",")) == 2
 
 
-def test_the_command_is_told_the_chain_and_nothing_is_started_in_a_circle(tmp_path: Path) -> None:
+def test_the_command_is_told_the_chain_and_nothing_is_started_in_a_circle(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """What the first run's command would have in its environment refuses the second, whatever its values."""
     backend = open_local(tmp_path / "w")
     text = f'command = "{sys.executable} again.py --lr {{lr}}"\n[params.lr]\ntype = "float"\ndefault = 0.1\n'
     first = start_recipe(backend, text, ANN, origin=str(tmp_path))
     kept = json.loads(backend.need("artifacts").open(first.id, "command.json").read_text())
-    inside = {**os.environ, CHAIN: kept["env"][CHAIN]}
-    with pytest.raises(Refused, match="never end"):
-        start_recipe(backend, text, ANN, origin=str(tmp_path), overrides={"lr": 0.2}, environ=inside)
+    with monkeypatch.context() as inside:
+        inside.setenv(CHAIN, kept["env"][CHAIN])
+        with pytest.raises(Refused, match="never end"):
+            start_recipe(backend, text, ANN, origin=str(tmp_path), overrides={"lr": 0.2})
     assert [each.id for each in backend.need("runs").page().items] == [first.id]
+    again = start_recipe(backend, text, ANN, origin=str(tmp_path), environ={**os.environ, **kept["env"]})
+    assert again.id != first.id, "what reproduces it is not within it"
     backend.close()
