@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from backends.contract.mutation import Mutation
 from backends.contract.paging import START, Page
 from backends.entities import Column, Dataset, DatasetVersion, Definition, Report
-from backends.query import Query
+
+if TYPE_CHECKING:
+    from backends.query import Query
 
 
 class DatasetStore(Protocol):

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from backends.contract.mutation import Mutation
 from backends.contract.paging import START, Page
 from backends.entities import Deployment, DeploymentStatus
-from backends.query import Query
+
+if TYPE_CHECKING:
+    from backends.query import Query
 
 
 class DeploymentStore(Protocol):

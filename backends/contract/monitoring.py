@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from backends.contract.mutation import Mutation
 from backends.contract.paging import START, Page
 from backends.entities import Alert, Millis, Monitor, Window
-from backends.query import Query
+
+if TYPE_CHECKING:
+    from backends.query import Query
 
 
 class MonitorStore(Protocol):

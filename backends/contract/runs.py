@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from backends.contract.mutation import Mutation
 from backends.contract.paging import START, Count, Page
@@ -23,7 +23,9 @@ from backends.entities import (
     RunStatus,
     Source,
 )
-from backends.query import Query
+
+if TYPE_CHECKING:
+    from backends.query import Query
 
 
 class RunStore(Protocol):
