@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import os
 import random
 from pathlib import Path
 
-import optuna  # noqa: F401  the forked controllers find it imported
 import pytest
 
-import console.training.sweep.asking  # noqa: F401
 from backends.contract import Mutation
 from backends.entities import Run, RunStatus
 from backends.local import open_local
-from tests.instant import ME, begun, found, killed_after, loss, recipe, work
+from tests.instant import ME, begun, found, killed_after, loss, process, recipe, work
 
 TRIALS = 12
 
@@ -42,6 +39,7 @@ def test_killed_at_any_moment_and_begun_again_it_tries_the_same(
     root = sweep
     while not killed_after(chance.uniform(0.0, 0.25) if kills < 12 else 60.0, tmp_path, sweep, text, root.id):
         kills += 1
+        assert kills < 16, "the last ones had a minute each"
         if kills % 2:
             sweep = begun(tmp_path, text, resumes=sweep)
     assert kills > 1
@@ -54,17 +52,9 @@ def test_killed_between_making_a_trial_and_submitting_it_the_trial_is_still_trie
 ) -> None:
     text = recipe(TRIALS)
     sweep = begun(tmp_path, text)
-    child = os.fork()
-    if child == 0:
-        passed = iter(range(4))
-
-        def die_at_the_fourth(here: str) -> None:
-            if here == moment and next(passed, None) == 3:
-                os.kill(os.getpid(), 9)
-
-        work(tmp_path, sweep, text, before=die_at_the_fourth)
-        os._exit(0)
-    assert os.waitpid(child, 0)[1] == 9
+    child = process(tmp_path, sweep, text, dies=moment, at=4)
+    child.join(120)
+    assert child.exitcode == -9
     if moment == "started":  # its supervisor lives on and ends it
         backend = open_local(tmp_path)
         (left,) = (trial for trial in found(tmp_path, sweep) if not trial.status.ended)
