@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from datetime import UTC, datetime
+from typing import Protocol
 
 from backends.entities import Millis
 
@@ -13,6 +14,16 @@ NOTHING = "–"
 
 RECENT_DAYS = 60
 """Up to this age a distance in time says more than a date."""
+
+
+class Shared(Protocol):
+    """What has a share of the traffic."""
+
+    @property
+    def share(self) -> float: ...
+
+    @property
+    def shadow(self) -> bool: ...
 
 
 def duration(seconds: float) -> str:
@@ -107,3 +118,18 @@ def bar(fraction: float, cells: int = 20) -> str:
 def plural(count: int, noun: str) -> str:
     """`1 run`, `2 runs`."""
     return f"{thousands(count)} {noun}" if count == 1 else f"{thousands(count)} {noun}s"
+
+
+def figure(value: float | None) -> str:
+    """Three digits: milliseconds, a rate; `–` where nothing was measured."""
+    return NOTHING if value is None else number(value, 3)
+
+
+def percent(value: float | None) -> str:
+    """A share as `1.3 %`; `–` where nothing was measured."""
+    return NOTHING if value is None else f"{value * 100:.1f} %"
+
+
+def traffic(target: Shared) -> str:
+    """The share that a target of a deployment has: `90 %`, or `shadow`."""
+    return "shadow" if target.shadow else f"{target.share * 100:g} %"

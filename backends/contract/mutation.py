@@ -22,6 +22,10 @@ class Mutation(msgspec.Struct, frozen=True):
     undoes: str = ""
     """Id of the journal entry that this takes back."""
 
+    def named(self, action: str) -> Mutation:
+        """The same under this journal action, unless it has one already."""
+        return self if self.action else msgspec.structs.replace(self, action=action)
+
     def __post_init__(self) -> None:
         if not self.actor.strip():
             raise ValueError("a mutation needs an actor")

@@ -58,7 +58,7 @@ def split(
     is what the others are held against: one with more errors, slower answers or drifting scores is stopped."""
     from console.serving.deployment import change
 
-    targets = [change.parse_split(word) for word in shares]
+    targets = change.parse_targets(shares)
     found = invocation.need("deployments").get(name)
     invocation.confirm(found.name, confirm, deed=f"share the traffic of {found.name}: {' '.join(shares)}")
     changed = change.split(

@@ -2,21 +2,14 @@
 
 from __future__ import annotations
 
-from backends.entities import Deployment, DeploymentState, Target
+from backends.entities import Deployment, DeploymentState
 from console.cli.output import Col, gap, print_lines, print_record, print_table
-from console.serving.deployment.figures import Standing, VersionFigures, View
-from console.wording import NOTHING, local_time, number, size, thousands
-
-
-def share_text(target: Target | Standing) -> str:
-    """`champion 90 %`, `challenger shadow`."""
-    label = target.label if isinstance(target, Target) else target.target
-    share = f"{target.share * 100:g} %"
-    return f"{label} shadow" if target.shadow else f"{label} {share}"
+from console.serving.deployment.figures import VersionFigures, View
+from console.wording import figure, local_time, percent, size, thousands, traffic
 
 
 def split_text(deployment: Deployment) -> str:
-    return "  ".join(share_text(each) for each in deployment.targets)
+    return "  ".join(f"{each.label} {traffic(each)}" for each in deployment.targets)
 
 
 def served_text(view: View) -> str:
@@ -36,27 +29,14 @@ def state_word(deployment: Deployment) -> str:
     return str(deployment.status.state)
 
 
-def ms(value: float | None) -> str:
-    """Milliseconds, three digits at most."""
-    return NOTHING if value is None else number(value, 3)
-
-
-def percent(value: float | None) -> str:
-    return NOTHING if value is None else f"{value * 100:.1f} %"
-
-
-def rate(value: float | None) -> str:
-    return NOTHING if value is None else number(value, 3)
-
-
 VIEW_COLUMNS: list[Col[View]] = [
     Col("name", lambda item: item.deployment.name),
     Col("state", lambda item: state_word(item.deployment), state=True),
     Col("model", lambda item: item.deployment.model),
     Col("serves", served_text, widest=40),
     Col("split", lambda item: split_text(item.deployment), widest=44),
-    Col("req/s", lambda item: rate(item.whole.rate if item.whole else None), right=True),
-    Col("p99 ms", lambda item: ms(item.whole.p99 if item.whole else None), right=True),
+    Col("req/s", lambda item: figure(item.whole.rate if item.whole else None), right=True),
+    Col("p99 ms", lambda item: figure(item.whole.p99 if item.whole else None), right=True),
     Col("errors", lambda item: percent(item.whole.errors if item.whole else None), right=True),
     Col("url", lambda item: item.deployment.status.url, widest=40),
     Col("needs you", lambda item: item.needs, widest=80),
@@ -67,10 +47,10 @@ VERSION_COLUMNS: list[Col[VersionFigures]] = [
     Col("for", lambda item: " ".join(item.targets)),
     Col("share", lambda item: "shadow" if item.shadow else percent(item.share), right=True),
     Col("requests", lambda item: thousands(item.requests), right=True),
-    Col("req/s", lambda item: rate(item.rate), right=True),
-    Col("p50 ms", lambda item: ms(item.p50), right=True),
-    Col("p95 ms", lambda item: ms(item.p95), right=True),
-    Col("p99 ms", lambda item: ms(item.p99), right=True),
+    Col("req/s", lambda item: figure(item.rate), right=True),
+    Col("p50 ms", lambda item: figure(item.p50), right=True),
+    Col("p95 ms", lambda item: figure(item.p95), right=True),
+    Col("p99 ms", lambda item: figure(item.p99), right=True),
     Col("errors", lambda item: percent(item.errors), right=True),
 ]
 
@@ -119,5 +99,5 @@ def watch_line(view: View) -> str:
     whole = view.whole
     parts = [view.deployment.name, str(view.deployment.status.state), served_text(view)]
     if whole is not None:
-        parts += [f"{rate(whole.rate)} req/s", f"p99 {ms(whole.p99)} ms", f"errors {percent(whole.errors)}"]
+        parts += [f"{figure(whole.rate)} req/s", f"p99 {figure(whole.p99)} ms", f"errors {percent(whole.errors)}"]
     return "  ".join([*parts, view.needs] if view.needs else parts)

@@ -8,6 +8,7 @@ import click
 import msgspec
 
 from backends.entities import ColumnScore, Monitor, Window
+from console.cli.agent_needed import wake_agent
 from console.cli.output import Col, gap, narrate, print_record, print_table
 from console.cli.verb import Invocation, Noun, key_values, listing, parsed_query, reason_option
 from console.monitoring.folder import BatchRecord
@@ -226,10 +227,8 @@ def create(
 
 def _wake_agent(invocation: Invocation, found: Monitor) -> None:
     """The agent keeps the scorer of a watched folder."""
-    if found.source and invocation.session.workspace is not None:
-        from console.agent import ensure_agent
-
-        ensure_agent(invocation.session.workspace)
+    if found.source:
+        wake_agent(invocation)
 
 
 def _numbers(pairs: tuple[str, ...]) -> dict[str, float]:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from typing import Any
 
 from backends.contract import DatasetStore, Invalid
 from backends.entities import Column, ColumnType, DatasetVersion, Progress, Record
 from console.data.stored import dictionary_file
+from console.telling import tell
 
 LIKE = 0.6
 """Likeness from which a column that is gone and a new one of its type are told as perhaps the same."""
@@ -176,5 +176,4 @@ class _Teller:
         self._say("comparing rows", 0.5 + share / 2)
 
     def _say(self, stage: str, fraction: Any) -> None:
-        if self._progress is not None:
-            self._progress(Progress(at=int(time.time() * 1000), fraction=min(fraction, 1.0), stage=stage))
+        tell(self._progress, min(fraction, 1.0), stage)

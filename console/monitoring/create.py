@@ -69,7 +69,7 @@ def create_monitor(
             created_by=mutation.actor,
             note=note,
         ),
-        _named(mutation, "monitor.create"),
+        mutation.named("monitor.create"),
     )
     monitor_folder(backend, name)
     return monitor
@@ -78,17 +78,17 @@ def create_monitor(
 def set_policy(backend: Backend, name: str, policy: dict[str, float], mutation: Mutation) -> Monitor:
     """Replace the alert policy. Raises Invalid naming the key that is wrong."""
     read_policy(policy)
-    return _change(backend, name, _named(mutation, "monitor.policy"), policy=dict(policy))
+    return _change(backend, name, mutation.named("monitor.policy"), policy=dict(policy))
 
 
 def pause_monitor(backend: Backend, name: str, mutation: Mutation) -> Monitor:
     """Stop watching its folder; batches handed in are still taken."""
-    return _change(backend, name, _named(mutation, "monitor.pause"), paused=True)
+    return _change(backend, name, mutation.named("monitor.pause"), paused=True)
 
 
 def resume_monitor(backend: Backend, name: str, mutation: Mutation) -> Monitor:
     """Watch its folder again; files that came meanwhile are taken."""
-    return _change(backend, name, _named(mutation, "monitor.resume"), paused=False)
+    return _change(backend, name, mutation.named("monitor.resume"), paused=False)
 
 
 def delete_monitor(backend: Backend, name: str, mutation: Mutation) -> None:
@@ -115,10 +115,6 @@ def _change(backend: Backend, name: str, mutation: Mutation, **changes: object) 
     store = backend.need("monitors")
     changed: Monitor = store.put(msgspec.structs.replace(store.get(name), **changes), mutation)
     return changed
-
-
-def _named(mutation: Mutation, action: str) -> Mutation:
-    return mutation if mutation.action else msgspec.structs.replace(mutation, action=action)
 
 
 def _now() -> Millis:

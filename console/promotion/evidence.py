@@ -8,6 +8,7 @@ from __future__ import annotations
 from backends.contract import Backend, BackendError
 from backends.entities import GateResult, GateStatus, ModelVersion, Report
 from console.promotion.policy import Policy
+from console.promotion.result import result
 
 WARN, FAIL = GateStatus.WARN, GateStatus.FAIL
 
@@ -30,7 +31,7 @@ def bias_gate(backend: Backend, version: ModelVersion, policy: Policy) -> tuple[
         how = f"mlops-console model bias {version.model} {version.version} --by COLUMN"
         return _missing("bias", rule, f"its groups were not compared: {how}", policy)
     if report.digest and version.file.sha256 and report.digest != version.file.sha256:
-        return (_result("bias", WARN, "of another file", rule, "compare its groups again"),)
+        return (result("bias", WARN, "of another file", rule, "compare its groups again"),)
     return (_reported("bias", report, rule),)
 
 
@@ -63,22 +64,18 @@ def paired_gate(
     try:
         found = compare_rows(backend, candidate, holder)
     except BackendError as error:
-        return (_result("paired", WARN, "not comparable", rule, str(error)),)
+        return (result("paired", WARN, "not comparable", rule, str(error)),)
     said = "; ".join(f"{each.metric} {each.difference:+.4g} [{each.low:+.4g}, {each.high:+.4g}]" for each in found)
     status = FAIL if any(each.better is False for each in found) else GateStatus.PASS
-    return (_result("paired", status, said, rule, f"{found[0].rows} rows, {found[0].method}"),)
+    return (result("paired", status, said, rule, f"{found[0].rows} rows, {found[0].method}"),)
 
 
 def _reported(gate: str, report: Report, rule: str) -> GateResult:
     bad = [each for each in report.results if each.status is not GateStatus.PASS]
     value = f"{len(report.results) - len(bad)} of {len(report.results)} checks passed"
     detail = "; ".join(f"{each.check}: {each.value}" for each in bad[:5])
-    return _result(gate, report.status, value, rule, f"{report.subject}: {detail}" if detail else report.subject)
+    return result(gate, report.status, value, rule, f"{report.subject}: {detail}" if detail else report.subject)
 
 
 def _missing(gate: str, rule: str, detail: str, policy: Policy) -> tuple[GateResult, ...]:
-    return (_result(gate, WARN, "not examined", rule, detail),) if gate in policy.gates else ()
-
-
-def _result(gate: str, status: GateStatus, value: str, rule: str, detail: str = "") -> GateResult:
-    return GateResult(gate=gate, status=status, value=value, rule=rule, detail=detail)
+    return (result(gate, WARN, "not examined", rule, detail),) if gate in policy.gates else ()

@@ -11,6 +11,7 @@ from console.promotion.evidence import evidence_gates
 from console.promotion.measures import lower_is_better, primary_of, same_test, test_of, value_of
 from console.promotion.policy import TOLERANCE, Policy, policy_for, taken
 from console.promotion.prompts import is_prompt, prompt_gates
+from console.promotion.result import result
 from console.training.audit.read import read_audit
 
 PASS, WARN, FAIL = GateStatus.PASS, GateStatus.WARN, GateStatus.FAIL
@@ -80,11 +81,11 @@ def ladder_gate(backend: Backend, version: ModelVersion, policy: Policy) -> tupl
     rule = f"has been {policy.after} first"
     registry = backend.need("registry")
     if registry.get(version.model).aliases.get(policy.after) == version.version:
-        return (_result("ladder", PASS, f"is {policy.after}", rule),)
+        return (result("ladder", PASS, f"is {policy.after}", rule),)
     moves = registry.history(version.model, alias=policy.after, limit=1000)
     if any(move.version == version.version for move in moves):
-        return (_result("ladder", PASS, f"was {policy.after}", rule),)
-    return (_result("ladder", FAIL, f"never was {policy.after}", rule, f"promote it to {policy.after} first"),)
+        return (result("ladder", PASS, f"was {policy.after}", rule),)
+    return (result("ladder", FAIL, f"never was {policy.after}", rule, f"promote it to {policy.after} first"),)
 
 
 def size_gate(version: ModelVersion, policy: Policy) -> tuple[GateResult, ...]:
@@ -93,9 +94,9 @@ def size_gate(version: ModelVersion, policy: Policy) -> tuple[GateResult, ...]:
         return ()
     rule = f"the model file has at most {policy.max_bytes:,} bytes"
     if not version.file.bytes:
-        return (_result("size", WARN, "not recorded", rule, "the version was registered without its model file"),)
+        return (result("size", WARN, "not recorded", rule, "the version was registered without its model file"),)
     status = PASS if version.file.bytes <= policy.max_bytes else FAIL
-    return (_result("size", status, f"{version.file.bytes:,} bytes", rule),)
+    return (result("size", status, f"{version.file.bytes:,} bytes", rule),)
 
 
 # ---------------------------------------------------------------- the model file
@@ -106,28 +107,28 @@ def artifact_gate(backend: Backend, version: ModelVersion) -> GateResult:
     rule = "the model file has the recorded sha256"
     file = version.file
     if not file.sha256 or not file.path:
-        return _result("artifact", WARN, "not recorded", rule, "the version was registered without its model file")
+        return result("artifact", WARN, "not recorded", rule, "the version was registered without its model file")
     if backend.artifacts is None:
         why = backend.missing.get("artifacts", "this backend keeps no artifacts")
-        return _result("artifact", WARN, "not checked", rule, why)
+        return result("artifact", WARN, "not checked", rule, why)
     try:
         owner = file.owner or version.run
         kept = next((a for a in backend.artifacts.list(owner, prefix=file.path) if a.path == file.path), None)
         if kept is None:
-            return _result("artifact", FAIL, "gone", rule, f"run {owner[:8]} has no artifact {file.path}")
+            return result("artifact", FAIL, "gone", rule, f"run {owner[:8]} has no artifact {file.path}")
         if kept.sha256 and kept.sha256 != file.sha256:  # a store that records none is asked for the bytes
-            return _result(
+            return result(
                 "artifact", FAIL, f"sha256 {_short(kept.sha256)}", rule, f"recorded was {_short(file.sha256)}"
             )
         if not backend.artifacts.verify(owner, file.path, file.sha256):
-            return _result(
+            return result(
                 "artifact", FAIL, "damaged", rule, "the stored bytes were changed; register from a run that is whole"
             )
     except NotFound as error:
-        return _result("artifact", FAIL, "gone", rule, str(error))
+        return result("artifact", FAIL, "gone", rule, str(error))
     except Unsupported as error:
-        return _result("artifact", WARN, "not checked", rule, str(error))
-    return _result("artifact", PASS, f"sha256 {_short(file.sha256)} verified", rule)
+        return result("artifact", WARN, "not checked", rule, str(error))
+    return result("artifact", PASS, f"sha256 {_short(file.sha256)} verified", rule)
 
 
 def types_gate(version: ModelVersion) -> GateResult:
@@ -135,18 +136,18 @@ def types_gate(version: ModelVersion) -> GateResult:
     rule = "every type in the file is on the console's list"
     file = version.file
     if file.untrusted:
-        return _result("types", FAIL, f"{len(file.untrusted)} untrusted", rule, ", ".join(file.untrusted))
+        return result("types", FAIL, f"{len(file.untrusted)} untrusted", rule, ", ".join(file.untrusted))
     if not file.format:
-        return _result("types", WARN, "not recorded", rule, "the version was registered without its model file")
+        return result("types", WARN, "not recorded", rule, "the version was registered without its model file")
     if file.format not in ("skops", "onnx"):
-        return _result(
+        return result(
             "types", WARN, file.format, rule, f"{file.format} files run code when loaded and cannot be inspected"
         )
     if file.format == "skops" and not file.inspected:
-        return _result(
+        return result(
             "types", WARN, "not inspected", rule, "logged by other code; its types are looked at before it is loaded"
         )
-    return _result("types", PASS, file.format, rule)
+    return result("types", PASS, file.format, rule)
 
 
 # ---------------------------------------------------------------- the run and its metrics
@@ -156,14 +157,14 @@ def run_gate(backend: Backend, version: ModelVersion) -> GateResult:
     """The version comes from a run that finished."""
     rule = "the source run finished"
     if not version.run or backend.runs is None:
-        return _result("run", WARN, "not recorded", rule, "the version names no run that can be looked at")
+        return result("run", WARN, "not recorded", rule, "the version names no run that can be looked at")
     try:
         run = backend.runs.get(version.run)
     except NotFound:
-        return _result("run", WARN, "gone", rule, f"run {version.run[:8]} is not there any more")
+        return result("run", WARN, "gone", rule, f"run {version.run[:8]} is not there any more")
     if run.status is not RunStatus.FINISHED:
-        return _result("run", FAIL, run.status.value, rule, run.reason)
-    return _result("run", PASS, f"{run.name} finished", rule)
+        return result("run", FAIL, run.status.value, rule, run.reason)
+    return result("run", PASS, f"{run.name} finished", rule)
 
 
 def metrics_gate(version: ModelVersion) -> GateResult:
@@ -171,18 +172,16 @@ def metrics_gate(version: ModelVersion) -> GateResult:
     rule = "test metrics are recorded"
     primary = primary_of(version)
     if not primary:
-        return _result("test metrics", WARN, "none", rule, "nothing is known of how good this version is")
+        return result("test metrics", WARN, "none", rule, "nothing is known of how good this version is")
     value = value_of(version, primary)
     if value is None:
         if primary in version.metrics:
-            return _result(
-                "test metrics", FAIL, f"{primary} {version.metrics[primary]}", rule, "it is no finite number"
-            )
-        return _result("test metrics", WARN, "none", rule, f"the primary metric {primary} was not measured")
+            return result("test metrics", FAIL, f"{primary} {version.metrics[primary]}", rule, "it is no finite number")
+        return result("test metrics", WARN, "none", rule, f"the primary metric {primary} was not measured")
     data = test_of(version)[0]
     if not data:
-        return _result("test metrics", WARN, _shown(primary, value), rule, "the test data is not recorded")
-    return _result("test metrics", PASS, f"{_shown(primary, value)} on {data}", rule)
+        return result("test metrics", WARN, _shown(primary, value), rule, "the test data is not recorded")
+    return result("test metrics", PASS, f"{_shown(primary, value)} on {data}", rule)
 
 
 def baseline_gate(version: ModelVersion) -> GateResult:
@@ -191,9 +190,9 @@ def baseline_gate(version: ModelVersion) -> GateResult:
     rule = "better than the baseline without features"
     mine, dummy = value_of(version, primary), value_of(version, f"baseline.{primary}")
     if mine is None or dummy is None:
-        return _result("baseline", WARN, "not measured", rule, "no baseline was measured on the same test rows")
+        return result("baseline", WARN, "not measured", rule, "no baseline was measured on the same test rows")
     better = mine < dummy if lower_is_better(primary) else mine > dummy
-    return _result("baseline", PASS if better else FAIL, f"{_shown(primary, mine)} against {dummy:.4g}", rule)
+    return result("baseline", PASS if better else FAIL, f"{_shown(primary, mine)} against {dummy:.4g}", rule)
 
 
 def audit_gate(backend: Backend, version: ModelVersion) -> tuple[GateResult, ...]:
@@ -204,33 +203,33 @@ def audit_gate(backend: Backend, version: ModelVersion) -> tuple[GateResult, ...
     try:
         audit = read_audit(backend, version.run)
     except BackendError as error:
-        return (_result("audit", WARN, "not read", rule, str(error)),)
+        return (result("audit", WARN, "not read", rule, str(error)),)
     if audit is None:
         return ()
     bad = [each for each in audit.results if each.status is not PASS]
     value = f"{len(audit.results) - len(bad)} of {len(audit.results)} tests passed"
     detail = "; ".join(f"{each.check}: {each.value}" for each in bad)
-    return (_result("audit", audit.status, value, rule, detail),)
+    return (result("audit", audit.status, value, rule, detail),)
 
 
 def holder_gate(candidate: ModelVersion, holder: ModelVersion | None, worse: float = TOLERANCE) -> GateResult:
     """Not worse than the version it would replace, on the same test rows; by `worse` of its value at most."""
     rule = f"at most {worse:.1%} worse than the holder on the same test rows"
     if holder is None:
-        return _result("holder", PASS, "no holder yet", rule)
+        return result("holder", PASS, "no holder yet", rule)
     if holder.version == candidate.version:
-        return _result("holder", WARN, f"v{holder.version} holds it already", rule, "there is nothing to promote")
+        return result("holder", WARN, f"v{holder.version} holds it already", rule, "there is nothing to promote")
     primary = primary_of(candidate)
     mine, theirs = value_of(candidate, primary), value_of(holder, primary)
     if mine is None or theirs is None:
         missing = candidate if mine is None else holder
         detail = f"v{missing.version} has no {primary}" if primary else "neither names a primary metric"
-        return _result("holder", WARN, "not comparable", rule, detail)
+        return result("holder", WARN, "not comparable", rule, detail)
     value = f"{_shown(primary, mine)} against {theirs:.4g} of v{holder.version}"
     if not same_test(candidate, holder):
-        return _result("holder", WARN, value, rule, _other_data(candidate, holder))
+        return result("holder", WARN, value, rule, _other_data(candidate, holder))
     loss = mine - theirs if lower_is_better(primary) else theirs - mine
-    return _result("holder", FAIL if loss > worse * abs(theirs) else PASS, value, rule)
+    return result("holder", FAIL if loss > worse * abs(theirs) else PASS, value, rule)
 
 
 def _other_data(candidate: ModelVersion, holder: ModelVersion) -> str:
@@ -250,10 +249,10 @@ def signature_gate(candidate: ModelVersion, holder: ModelVersion | None) -> Gate
     """Whoever calls the holder can call the candidate without a change."""
     rule = "takes the columns that callers send today, and answers alike"
     if holder is None:
-        return _result("signature", PASS, "no callers yet", rule)
+        return result("signature", PASS, "no callers yet", rule)
     if not candidate.signature.inputs or not holder.signature.inputs:
         unknown = candidate if not candidate.signature.inputs else holder
-        return _result("signature", WARN, "not recorded", rule, f"v{unknown.version} has no signature")
+        return result("signature", WARN, "not recorded", rule, f"v{unknown.version} has no signature")
     sent = {column.name: column for column in holder.signature.inputs}
     needed = candidate.signature.inputs
     new = [column.name for column in needed if column.name not in sent and column.note != OPTIONAL]
@@ -262,14 +261,14 @@ def signature_gate(candidate: ModelVersion, holder: ModelVersion | None) -> Gate
     if new or changed:
         parts = [f"callers do not send {', '.join(new)}"] if new else []
         parts += [f"{c.name} is {c.type}, callers send {sent[c.name].type}" for c in changed]
-        return _result("signature", FAIL, _differs(new, gone, changed), rule, "; ".join(parts))
+        return result("signature", FAIL, _differs(new, gone, changed), rule, "; ".join(parts))
     answers = _answers(candidate, holder)
     if answers:
-        return _result("signature", FAIL, "other answer", rule, answers)
+        return result("signature", FAIL, "other answer", rule, answers)
     return (
-        _result("signature", PASS, "same", rule)
+        result("signature", PASS, "same", rule)
         if not gone
-        else _result("signature", PASS, _differs(new, gone, changed), rule, f"no longer needed: {', '.join(gone)}")
+        else result("signature", PASS, _differs(new, gone, changed), rule, f"no longer needed: {', '.join(gone)}")
     )
 
 
@@ -297,10 +296,6 @@ def _answers(candidate: ModelVersion, holder: ModelVersion) -> str:
 
 
 # ---------------------------------------------------------------- words
-
-
-def _result(gate: str, status: GateStatus, value: str, rule: str, detail: str = "") -> GateResult:
-    return GateResult(gate=gate, status=status, value=value, rule=rule, detail=detail)
 
 
 def _shown(name: str, value: float) -> str:

@@ -13,6 +13,7 @@ from typing import Final
 
 from backends.contract import Backend
 from backends.entities import GateResult, GateStatus, Model, ModelVersion
+from console.promotion.result import result
 
 KIND: Final = "prompt"
 TEXT: Final = "mlflow.prompt.text"
@@ -78,8 +79,8 @@ def prompt_gates(candidate: ModelVersion, holder: ModelVersion | None) -> tuple[
 def text_gate(version: ModelVersion) -> GateResult:
     text = text_of(version)
     if not text.strip():
-        return _result("text", GateStatus.FAIL, "none", "the version has a text", "register the prompt again")
-    return _result("text", GateStatus.PASS, f"{len(text)} characters", "the version has a text")
+        return result("text", GateStatus.FAIL, "none", "the version has a text", "register the prompt again")
+    return result("text", GateStatus.PASS, f"{len(text)} characters", "the version has a text")
 
 
 def type_gate(candidate: ModelVersion, holder: ModelVersion | None) -> GateResult:
@@ -87,8 +88,8 @@ def type_gate(candidate: ModelVersion, holder: ModelVersion | None) -> GateResul
     mine = type_of(candidate)
     if holder is not None and type_of(holder) != mine:
         detail = f"callers of v{holder.version} get a {type_of(holder)}"
-        return _result("type", GateStatus.FAIL, mine, rule, detail)
-    return _result("type", GateStatus.PASS, mine, rule)
+        return result("type", GateStatus.FAIL, mine, rule, detail)
+    return result("type", GateStatus.PASS, mine, rule)
 
 
 def variables_gate(candidate: ModelVersion, holder: ModelVersion | None) -> GateResult:
@@ -96,15 +97,11 @@ def variables_gate(candidate: ModelVersion, holder: ModelVersion | None) -> Gate
     rule = "wants no more than callers fill in today"
     mine = variables_of(candidate)
     if holder is None:
-        return _result("variables", GateStatus.PASS, ", ".join(mine) or "none", rule)
+        return result("variables", GateStatus.PASS, ", ".join(mine) or "none", rule)
     theirs = variables_of(holder)
     new = [name for name in mine if name not in theirs]
     gone = [name for name in theirs if name not in mine]
     said = "; ".join(f"{what} {', '.join(names)}" for what, names in (("adds", new), ("removes", gone)) if names)
     if new:
-        return _result("variables", GateStatus.FAIL, said, rule, f"callers do not fill in {', '.join(new)}")
-    return _result("variables", GateStatus.PASS, said or "same", rule)
-
-
-def _result(gate: str, status: GateStatus, value: str, rule: str, detail: str = "") -> GateResult:
-    return GateResult(gate=gate, status=status, value=value, rule=rule, detail=detail)
+        return result("variables", GateStatus.FAIL, said, rule, f"callers do not fill in {', '.join(new)}")
+    return result("variables", GateStatus.PASS, said or "same", rule)

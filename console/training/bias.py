@@ -7,17 +7,18 @@ was given.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any, Final
 
 import msgspec
 
 from backends.contract import Backend, Invalid, Mutation, NotFound
-from backends.entities import Column, ColumnType, DatasetVersion, ModelVersion, Progress, Record, Report, Run
+from backends.entities import Column, ColumnType, DatasetVersion, ModelVersion, Record, Report, Run
 from console.data.bias.groups import Asked, Reading, count_groups
 from console.data.bias.measures import LEAST, measure_bias
 from console.data.bias.report import Limits, bias_report
 from console.data.stored import stored_file
+from console.telling import Told, tell
 from console.training.held_out import META, HeldOut, read_held_out
 
 TARGET: Final = "held-out target"
@@ -52,9 +53,7 @@ class _Test(msgspec.Struct, frozen=True):
     digest: str
 
 
-def examine_model(
-    backend: Backend, job: ModelBiasJob, mutation: Mutation, *, progress: Callable[[Progress], None] | None = None
-) -> Report:
+def examine_model(backend: Backend, job: ModelBiasJob, mutation: Mutation, *, progress: Told = None) -> Report:
     """Its bias on the rows that were held out from its training. Kept under the version's name."""
     version: ModelVersion = backend.need("registry").version(job.model, job.version)
     if not version.run:
@@ -101,7 +100,7 @@ def _batches(
     reading: Reading,
     held: HeldOut,
     meta: _Meta,
-    progress: Callable[[Progress], None] | None,
+    progress: Told,
 ) -> Iterator[Any]:
     """The held-out rows with the protected columns, what was true and what was said."""
     import numpy as np
@@ -118,9 +117,7 @@ def _batches(
         )
         first += batch.num_rows
         done += high - low
-        if progress is not None:
-            fraction = first / max(data.rows, 1)
-            progress(Progress(at=int(time.time() * 1000), fraction=fraction, stage="counting"))
+        tell(progress, first / max(data.rows, 1), "counting")
     if done != len(held.rows):
         raise Invalid(
             f"{data.ref} has {data.rows} rows, and the held-out rows go to {int(held.rows[-1])}: they belong to other "

@@ -6,15 +6,15 @@ The model is not loaded. Kept as a report, so that it is measured once for a fil
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from typing import Any, Final
 
 import msgspec
 import numpy as np
 
 from backends.contract import Backend, BackendError, Mutation
-from backends.entities import DatasetVersion, GateStatus, Progress, Record, Report
+from backends.entities import DatasetVersion, GateStatus, Record, Report
 from console.data.stored import stored_file
+from console.telling import Told, tell
 from console.training.audit.audit import row_losses
 from console.training.audit.slices import worst_slices
 from console.training.held_out_report import KIND, HeldOutFigures, WorseSlice
@@ -34,23 +34,19 @@ class HeldOutJob(Record, frozen=True, kw_only=True):
     """A number, or @alias."""
 
 
-def examine_held_out(
-    backend: Backend, job: HeldOutJob, mutation: Mutation, *, progress: Callable[[Progress], None] | None = None
-) -> Report:
+def examine_held_out(backend: Backend, job: HeldOutJob, mutation: Mutation, *, progress: Told = None) -> Report:
     """Intervals, slices and periods of a version's held-out rows. Kept under the version's name."""
     case = judged(backend, job.model, job.version)
     meta, held = case.meta, case.held
 
     def told(fraction: float) -> None:
-        if progress is not None:
-            progress(Progress(at=int(time.time() * 1000), fraction=0.7 * fraction, stage="drawing rows again"))
+        tell(progress, 0.7 * fraction, "drawing rows again")
 
     metrics = intervals(
         held.target, held.scores, task=meta.task, classes=meta.classes, positive=meta.positive, kind=meta.score,
         seed=meta.seed, told=told,
     )  # fmt: skip
-    if progress is not None:
-        progress(Progress(at=int(time.time() * 1000), fraction=0.7, stage="looking for slices"))
+    tell(progress, 0.7, "looking for slices")
     slices, periods, missing = _on_data(backend, case)
     figures = HeldOutFigures(
         metrics=metrics,

@@ -7,7 +7,7 @@ from console.safe import safe_text
 from console.serving.deployment.figures import Standing, View
 from console.tui.columns import Column, Tone
 from console.tui.state import state_of
-from console.wording import NOTHING, number, size
+from console.wording import NOTHING, figure, percent, size, traffic
 
 ORDER = {
     DeploymentState.CRASH_LOOP: 0,
@@ -30,12 +30,12 @@ def deployment_columns() -> tuple[Column[View], ...]:
         Column("state", "state", _state, 12, order=lambda v: ORDER[v.deployment.status.state], tone=_tone),
         Column("name", "name", lambda v: v.deployment.name, 12, grow=3, most=40, sort="name"),
         Column("serves", "serves", serves, 14, grow=3, most=44, tone=_agreement),
-        Column("rate", "req/s", lambda v: rate(v.whole.rate if v.whole else None), 7, right=True, priority=1),
+        Column("rate", "req/s", lambda v: figure(v.whole.rate if v.whole else None), 7, right=True, priority=1),
         Column("errors", "errors", lambda v: percent(v.whole.errors if v.whole else None), 7, right=True, priority=1,
                tone=_error_tone),
-        Column("p99", "p99 ms", lambda v: ms(v.whole.p99 if v.whole else None), 7, right=True, priority=2),
-        Column("p50", "p50", lambda v: ms(v.whole.p50 if v.whole else None), 6, right=True, priority=6),
-        Column("p95", "p95", lambda v: ms(v.whole.p95 if v.whole else None), 6, right=True, priority=5),
+        Column("p99", "p99 ms", lambda v: figure(v.whole.p99 if v.whole else None), 7, right=True, priority=2),
+        Column("p50", "p50", lambda v: figure(v.whole.p50 if v.whole else None), 6, right=True, priority=6),
+        Column("p95", "p95", lambda v: figure(v.whole.p95 if v.whole else None), 6, right=True, priority=5),
         Column("split", "split", split, 12, grow=2, most=44, priority=3),
         Column("cpu", "cpu", lambda v: NOTHING if v.cpu is None else f"{v.cpu * 100:.0f} %", 6, right=True, priority=7),
         Column("memory", "memory", lambda v: size(v.rss), 7, right=True, priority=8),
@@ -82,22 +82,8 @@ def _error_tone(view: View) -> Tone:
 def split(view: View) -> str:
     parts = []
     for each in view.deployment.targets:
-        share = "shadow" if each.shadow else f"{each.share * 100:g} %"
-        parts.append(f"{each.label} {share}" if len(view.deployment.targets) > 1 else each.label)
+        parts.append(f"{each.label} {traffic(each)}" if len(view.deployment.targets) > 1 else each.label)
     return " · ".join(parts)
-
-
-def ms(value: float | None) -> str:
-    """Milliseconds to three digits."""
-    return NOTHING if value is None else number(value, 3)
-
-
-def rate(value: float | None) -> str:
-    return NOTHING if value is None else number(value, 3)
-
-
-def percent(value: float | None) -> str:
-    return NOTHING if value is None else f"{value * 100:.1f} %"
 
 
 def summary(deployment: Deployment) -> str:

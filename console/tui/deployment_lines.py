@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from console.safe import safe_text
 from console.serving.deployment.figures import Standing, VersionFigures, View
 from console.tui import ink, state
-from console.tui.deployment_columns import ms, percent, rate, word_of
+from console.tui.deployment_columns import word_of
 from console.tui.describing import field
 from console.tui.lines import Line, wrapped
-from console.wording import ago, plural, size, thousands
+from console.wording import ago, figure, percent, plural, size, thousands, traffic
 
 BLANK = Line([("", "")])
 _TITLES = (("version", 10), ("share", 9), ("req/s", 7), ("p50", 7), ("p95", 7), ("p99 ms", 8), ("errors", 8))
@@ -69,10 +69,10 @@ def version_lines(versions: Sequence[VersionFigures], width: int) -> list[Line]:
         cells_of = {
             "version": "no version" if each.version == "-" else f"v{safe_text(each.version, 8)}",
             "share": "shadow" if each.shadow else percent(each.share),
-            "req/s": rate(each.rate),
-            "p50": ms(each.p50),
-            "p95": ms(each.p95),
-            "p99 ms": ms(each.p99),
+            "req/s": figure(each.rate),
+            "p50": figure(each.p50),
+            "p95": figure(each.p95),
+            "p99 ms": figure(each.p99),
             "errors": percent(each.errors),
         }
         text = "".join(ink.fit(cells_of[name], cells, right=at > 0) for at, (name, cells) in enumerate(titles))
@@ -81,7 +81,7 @@ def version_lines(versions: Sequence[VersionFigures], width: int) -> list[Line]:
 
 
 def _standing(each: Standing) -> Line:
-    share = "shadow" if each.shadow else f"{each.share * 100:g} %"
+    share = traffic(each)
     served = f"v{safe_text(each.served, 12)}" if each.served else "nothing yet"
     spans: list[ink.Span] = [(f"{served} {share}", "")]
     if each.wanted and each.served and each.wanted != each.served:

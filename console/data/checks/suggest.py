@@ -6,11 +6,10 @@ import datetime
 import json
 import re
 import time
-from collections.abc import Callable
 from typing import Any
 
 from backends.contract import DatasetStore
-from backends.entities import Column, Progress
+from backends.entities import Column
 from console.data.checks.grammar import parse_checks
 from console.data.checks.leaks import Leakage, row_hashes
 from console.data.checks.propose import Proposal, outward, propose, share_allowed
@@ -18,6 +17,7 @@ from console.data.checks.relations import Relations
 from console.data.checks.source import Source
 from console.data.checks.spec import Leakage as LeakageCheck
 from console.data.checks.table import repeated
+from console.telling import Told, tell
 
 FEWEST, MOST = 0.4, 4.0
 """Times the rows of this version: how many the next may have."""
@@ -25,9 +25,7 @@ TOLD = 0.99
 """A feature that scores higher is the label already: a bound above it would mean nothing."""
 
 
-def suggest_checks(
-    datasets: DatasetStore, ref: str, *, target: str = "", progress: Callable[[Progress], None] | None = None
-) -> str:
+def suggest_checks(datasets: DatasetStore, ref: str, *, target: str = "", progress: Told = None) -> str:
     """TOML that this very version passes, and a random half of it too.
 
     `target` names the label, for leakage and balance. Distributions and what columns settle warn; all else fails.
@@ -42,9 +40,9 @@ def suggest_checks(
     steps = len(version.columns) + 2
     proposals: list[tuple[Column, Proposal]] = []
     for number, column in enumerate(version.columns):
-        _say(progress, number / steps, f"column {column.name}")
+        tell(progress, number / steps, f"column {column.name}")
         proposals.append((column, propose(source, column.name)))
-    _say(progress, (steps - 2) / steps, "what columns say of each other")
+    tell(progress, (steps - 2) / steps, "what columns say of each other")
     relations = Relations(source)
     apart = any(proposal.short.get("unique") for _, proposal in proposals)
     lines += _table_lines(source, [] if apart else relations.key())
@@ -54,7 +52,7 @@ def suggest_checks(
         lines.append("")
     checks = [check for _, proposal in proposals for check in proposal.checks]
     checks += relations.together() + relations.settled()
-    _say(progress, (steps - 1) / steps, "the label")
+    tell(progress, (steps - 1) / steps, "the label")
     if target:
         checks += _of_target(source, target)
     for check in checks:
@@ -99,11 +97,6 @@ def _of_target(source: Source, target: str) -> list[dict[str, Any]]:
             check |= {"columns": known, "note": f"not looked at, as they tell the label: {', '.join(told)[:300]}"}
         checks.append(check)
     return checks
-
-
-def _say(progress: Callable[[Progress], None] | None, fraction: float, stage: str) -> None:
-    if progress is not None:
-        progress(Progress(at=int(time.time() * 1000), fraction=fraction, stage=stage))
 
 
 def _key(name: str) -> str:

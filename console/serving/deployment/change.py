@@ -11,6 +11,7 @@ import msgspec
 
 from backends.contract import Backend, Conflict, Invalid, Mutation, NotFound, Refused
 from backends.entities import Deployment, DeploymentWish, Guard, Target
+from console.wording import traffic
 
 _AGAIN = 5
 """So often a change is tried anew on what somebody else has just changed in another respect."""
@@ -61,6 +62,15 @@ def parse_split(text: str) -> Target:
     return msgspec.structs.replace(parse_target(which), share=parse_share(share))
 
 
+def parse_targets(words: Sequence[str]) -> list[Target]:
+    """Each as `parse_split` reads it; together they take all the traffic."""
+    targets = [parse_split(word) for word in words]
+    total = sum(each.share for each in targets)
+    if abs(total - 1) > 1e-6:
+        raise Invalid(f"the shares make {total * 100:g} %, and 100 % is wanted", "targets")
+    return targets
+
+
 def start(backend: Backend, wanted: Deployment, mutation: Mutation) -> Deployment:
     """Serve it: a new deployment, or one of this name that was stopped, with this definition.
 
@@ -81,7 +91,7 @@ def start(backend: Backend, wanted: Deployment, mutation: Mutation) -> Deploymen
     again = msgspec.structs.replace(
         wanted, revision=held.revision, desired=DeploymentWish.SERVING, halted="", note=wanted.note or held.note
     )
-    done: Deployment = store.change(again, _as(mutation, "deploy.start"))
+    done: Deployment = store.change(again, mutation.named("deploy.start"))
     return done
 
 
@@ -93,7 +103,7 @@ def restart(backend: Backend, name: str, mutation: Mutation) -> Deployment:
             raise Conflict(f"deployment {name} is wanted to serve already; nothing was changed.")
         return msgspec.structs.replace(held, desired=DeploymentWish.SERVING)
 
-    return _change(backend, name, again, _as(mutation, "deploy.start"))
+    return _change(backend, name, again, mutation.named("deploy.start"))
 
 
 def stop(backend: Backend, name: str, mutation: Mutation) -> Deployment:
@@ -102,7 +112,7 @@ def stop(backend: Backend, name: str, mutation: Mutation) -> Deployment:
         backend,
         name,
         lambda held: msgspec.structs.replace(held, desired=DeploymentWish.STOPPED),
-        _as(mutation, "deploy.stop"),
+        mutation.named("deploy.stop"),
     )
 
 
@@ -127,7 +137,7 @@ def split(
         stands = (guard or held.guard or Guard()) if guarded and len(shares) > 1 else None
         return msgspec.structs.replace(held, targets=shares + shadows, guard=stands, halted="")
 
-    return _change(backend, name, shared, _as(mutation, "deploy.split"))
+    return _change(backend, name, shared, mutation.named("deploy.split"))
 
 
 def canary(
@@ -149,7 +159,7 @@ def canary(
     targets = [msgspec.structs.replace(first, share=1 - share)]
     if share:
         targets.append(msgspec.structs.replace(wanted, share=share))
-    return split(backend, name, targets, _as(mutation, "deploy.canary"), guard=guard, guarded=guarded)
+    return split(backend, name, targets, mutation.named("deploy.canary"), guard=guard, guarded=guarded)
 
 
 def shadow(backend: Backend, name: str, target: Target | None, mutation: Mutation) -> Deployment:
@@ -163,13 +173,13 @@ def shadow(backend: Backend, name: str, target: Target | None, mutation: Mutatio
             raise Refused(f"{target.label} answers requests of deployment {name} already; a shadow is another version.")
         return msgspec.structs.replace(held, targets=(*serving, msgspec.structs.replace(target, shadow=True)))
 
-    return _change(backend, name, shadowed, _as(mutation, "deploy.shadow"))
+    return _change(backend, name, shadowed, mutation.named("deploy.shadow"))
 
 
 def scale(backend: Backend, name: str, workers: int, mutation: Mutation) -> Deployment:
     """So many worker processes."""
     return _change(
-        backend, name, lambda held: msgspec.structs.replace(held, workers=workers), _as(mutation, "deploy.scale")
+        backend, name, lambda held: msgspec.structs.replace(held, workers=workers), mutation.named("deploy.scale")
     )
 
 
@@ -226,9 +236,5 @@ def _change(backend: Backend, name: str, change: object, mutation: Mutation) -> 
     raise AssertionError("unreachable")
 
 
-def _as(mutation: Mutation, action: str) -> Mutation:
-    return mutation if mutation.action else msgspec.structs.replace(mutation, action=action)
-
-
 def _said(targets: Sequence[Target]) -> str:
-    return " ".join(f"{each.label} {'shadow' if each.shadow else f'{each.share * 100:g} %'}" for each in targets)
+    return " ".join(f"{each.label} {traffic(each)}" for each in targets)

@@ -12,7 +12,8 @@ import numpy as np
 import pandas as pd
 
 from backends.contract import Backend, Invalid, Mutation, NotFound, Refused
-from backends.entities import GateStatus, Progress, Report
+from backends.entities import GateStatus, Report
+from console.telling import Told, tell
 from console.training.audit.audit import row_losses
 from console.training.audit.slices import worst_slices
 from console.training.explain.curves import REPEATS, dependence, importance
@@ -30,7 +31,6 @@ CURVE_ROWS: Final = 500
 CURVES: Final = 6
 BACKGROUND: Final = 64
 SLICE_ROWS: Final = 100
-Told = Callable[[Progress], None] | None
 
 
 def explain(backend: Backend, job: ExplainJob, mutation: Mutation, *, progress: Told = None) -> Report:
@@ -67,11 +67,6 @@ def _loaded(backend: Backend, case: Judged) -> Any:
     return load_model(path, file.sha256)
 
 
-def _say(progress: Told, fraction: float, stage: str) -> None:
-    if progress is not None:
-        progress(Progress(at=int(time.time() * 1000), fraction=fraction, stage=stage))
-
-
 def _sample(case: Judged, most: int) -> Any:
     """Positions of held-out rows, ascending, shape (≤ most,)."""
     n = len(case.held.rows)
@@ -89,7 +84,7 @@ def _whole(backend: Backend, case: Judged, model: Any, job: ExplainJob, progress
     if unknown:
         names = ", ".join(column.name for column in meta.features[:20])
         raise Invalid(f"{case.version.ref} has no feature {unknown[0]}; it has {names}.", "columns")
-    _say(progress, 0.0, "reading held-out rows")
+    tell(progress, 0.0, "reading held-out rows")
     at = _sample(case, ROWS)
     frame, target = features_at(backend, case, at), case.held.target[at]
     metric = _metric(case, target, case.held.scores[at])
@@ -108,7 +103,7 @@ def _whole(backend: Backend, case: Judged, model: Any, job: ExplainJob, progress
     found = []
     for each in importance(better, frame, seed=meta.seed):
         found.append(each)
-        _say(progress, 0.75 * len(found) / len(frame.columns), f"importance {len(found)} of {len(frame.columns)}")
+        tell(progress, 0.75 * len(found) / len(frame.columns), f"importance {len(found)} of {len(frame.columns)}")
     found.sort(key=lambda each: -each.fall)
     of, score = _explained(case, model, _usual(classes, target))
     few = frame.iloc[:CURVE_ROWS] if len(frame) <= CURVE_ROWS else frame.sample(CURVE_ROWS, random_state=meta.seed)
@@ -117,7 +112,7 @@ def _whole(backend: Backend, case: Judged, model: Any, job: ExplainJob, progress
         curve = dependence(score, few, name)
         if curve is not None:
             curves.append(curve)
-        _say(progress, 0.75 + 0.2 * len(curves) / CURVES, "curves")
+        tell(progress, 0.75 + 0.2 * len(curves) / CURVES, "curves")
     loss = row_losses(case.held.scores[at], target, classes, meta.positive, meta.score, meta.task)
     slices = worst_slices(frame, loss, least=SLICE_ROWS)
     return Explanation(
@@ -167,7 +162,7 @@ def _explained(case: Judged, model: Any, at: int) -> tuple[str, Callable[[Any], 
 
 
 def _one(backend: Backend, case: Judged, model: Any, job: ExplainJob, progress: Told) -> PredictionExplained:
-    _say(progress, 0.0, "reading the row")
+    tell(progress, 0.0, "reading the row")
     if job.file:
         row, words, truth = row_of_file(case, Path(job.file), job.row, job.prediction)
     elif job.row is not None:
@@ -180,7 +175,7 @@ def _one(backend: Backend, case: Judged, model: Any, job: ExplainJob, progress: 
         at = int(np.argmax(scores_of(model, row, task=case.meta.task, positive=case.meta.positive)[0]))
     of, score = _explained(case, model, at)
     values, errors, base = shapley(
-        score, row, background, seed=case.meta.seed, told=lambda part: _say(progress, part, "weighing columns")
+        score, row, background, seed=case.meta.seed, told=lambda part: tell(progress, part, "weighing columns")
     )
     moved = [
         Moved(column=str(name), value=_shown(row[name].iloc[0]), by=float(values[at]), spread=float(errors[at]))

@@ -8,6 +8,7 @@ from backends.entities import Run, RunStatus
 from console.training.sweep.begin import SweepState
 from console.training.sweep.space import Dimension, Value
 from console.training.sweep.trials import PAUSED, Trial, since_best
+from console.training.toml_text import param_text
 from console.wording import number, plural
 
 
@@ -65,7 +66,7 @@ def counts_text(state: SweepState) -> str:
 def dimension_text(each: Dimension) -> str:
     """`0.01 to 0.5, log` or `gini | entropy`: as `read_dimension` reads it."""
     if each.choices:
-        return " | ".join(_choice(value) for value in each.choices)
+        return " | ".join(param_text(value) for value in each.choices)
     low, high = 0 if each.low is None else each.low, 0 if each.high is None else each.high
     words = f"{_plain(low)} to {_plain(high)}"
     if each.step is not None:
@@ -77,10 +78,6 @@ def _plain(value: float) -> str:
     return repr(value)
 
 
-def _choice(value: Value) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)
-
-
 def read_dimension(text: str, each: Dimension) -> dict[str, object]:
     """Keys of `[sweep.space.NAME]` that differ from `each`, from a text such as `dimension_text` gives.
 
@@ -88,7 +85,7 @@ def read_dimension(text: str, each: Dimension) -> dict[str, object]:
     """
     words = text.strip()
     if each.choices:
-        kinds = {_choice(value): value for value in each.choices}
+        kinds = {param_text(value): value for value in each.choices}
         found = [kinds.get(part.strip(), _typed(part.strip())) for part in words.split("|") if part.strip()]
         if not found:
             raise ValueError("wanted choices, as a | b")

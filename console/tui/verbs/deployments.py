@@ -13,6 +13,7 @@ from console.serving.deployment import change
 from console.tui.deployment_columns import summary
 from console.tui.dialogs import Ask, Choose, Confirm, Field, Form, sentences
 from console.tui.lines import Line
+from console.wording import traffic
 
 if TYPE_CHECKING:
     from backends.contract import Backend
@@ -113,7 +114,7 @@ async def split(here: Here) -> None:
 
     def check(text: str) -> str:
         try:
-            _targets(text)
+            change.parse_targets(text.split())
         except BackendError as error:
             return str(error)
         return ""
@@ -123,7 +124,7 @@ async def split(here: Here) -> None:
     )
     if not said:
         return
-    targets = _targets(said)
+    targets = change.parse_targets(said.split())
     guarded = (
         " One that fails more, answers slower or scores otherwise than the first is stopped by itself, and the journal "
         "says by which figures."
@@ -286,14 +287,6 @@ def _wanted(model: str, values: dict[str, str]) -> Deployment:
     )
 
 
-def _targets(text: str) -> list[Target]:
-    targets = [change.parse_split(word) for word in text.split()]
-    total = sum(each.share for each in targets)
-    if abs(total - 1) > 1e-6:
-        raise Invalid(f"the shares make {total * 100:g} %, and 100 % is wanted", "targets")
-    return targets
-
-
 def _other(backend: Backend, held: Deployment) -> str:
     """An alias that it does not serve yet: the challenger, if there is one."""
     aliases = backend.need("registry").get(held.model).aliases
@@ -302,9 +295,7 @@ def _other(backend: Backend, held: Deployment) -> str:
 
 
 def _split(targets: Any) -> str:
-    return " · ".join(
-        f"{safe_text(each.label, 24)} {'shadow' if each.shadow else f'{each.share * 100:g} %'}" for each in targets
-    )
+    return " · ".join(f"{safe_text(each.label, 24)} {traffic(each)}" for each in targets)
 
 
 def _deployment(here: Here) -> Deployment:
