@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from backends.contract import Refused
-from console.training.command_recipe import CommandRecipe
+
+if TYPE_CHECKING:  # the agent asks for the name alone
+    from console.training.command_recipe import CommandRecipe
 
 CHAIN: Final = "MLOPS_CONSOLE_RECIPES"
 """Digests of the recipes whose commands a process runs within, the outermost first, with commas between."""
