@@ -16,7 +16,7 @@ from console.tui.app import ConsoleApp
 from console.tui.keymap import Keymap, default_keys
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable
 
     from textual.pilot import Pilot
 
@@ -85,3 +85,12 @@ async def until(app: ConsoleApp, pilot: Pilot[int], text: str, timeout: float = 
         await pilot.pause()
     assert text in screen(app)
     return screen(app)
+
+
+async def until_so(pilot: Pilot[int], so: Callable[[], bool], timeout: float = 60.0) -> None:
+    """Once it is so: for what is not to be read off the screen."""
+    end = monotonic() + timeout
+    while not so() and monotonic() < end:
+        await asyncio.sleep(0.02)
+        await pilot.pause()
+    assert so()

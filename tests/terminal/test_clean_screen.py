@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import time
 from pathlib import Path
-from time import monotonic
 
 import pytest
 
 from console.tui.clean_screen import CleanScreen
 from console.tui.dialogs import Confirm, Form
-from tests.terminal.stage import add_run, by, on_stage, press, screen, session
+from tests.terminal.stage import add_run, by, on_stage, press, screen, session, until_so
 
 HOSTILE = "[red]evil\x1b[31m\u202e"
 
@@ -29,14 +27,6 @@ def fill(opened) -> None:
     (home / "tmp" / "draft").write_bytes(b"d" * 1_000)
     os.utime(home / "tmp" / "draft", (time.time() - 7_200,) * 2)
     time.sleep(0.01)
-
-
-async def until_so(pilot, condition, seconds: float = 20.0) -> None:
-    end = monotonic() + seconds
-    while not condition() and monotonic() < end:
-        await asyncio.sleep(0.02)
-        await pilot.pause()
-    assert condition()
 
 
 async def command(app, pilot, text: str) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from backends.contract import Backend
 from backends.entities import ModelFile, ModelOutput, Signature
 from console.tui.lines import LineList
-from tests.terminal.stage import add_run, by, on_stage, press, session, until
+from tests.terminal.stage import add_run, by, on_stage, press, session, until, until_so
 
 
 def with_files(backend: Backend, folder: Path) -> str:
@@ -73,8 +73,7 @@ async def test_a_versions_files_are_those_of_its_folder_and_are_saved_over_nothi
         await press(app, pilot, "enter")
         await until(app, pilot, "Save model")
         await press(app, pilot, "enter")
-        await until(app, pilot, "out/model: 1 file")
-    assert (tmp_path / "out" / "model" / "MLmodel").is_file()
+        await until_so(pilot, lambda: (tmp_path / "out" / "model" / "MLmodel").is_file())
 
 
 async def test_a_version_whose_files_are_elsewhere_says_where(tmp_path: Path) -> None:

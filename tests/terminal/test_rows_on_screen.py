@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable
 from pathlib import Path
-from time import monotonic
-from typing import Any
 
-from tests.terminal.stage import on_stage, press, screen, session, until
+from tests.terminal.stage import on_stage, press, screen, session, until, until_so
 
 
 def made(tmp_path: Path, columns: int = 30, rows: int = 3000) -> Path:
@@ -19,14 +15,6 @@ def made(tmp_path: Path, columns: int = 30, rows: int = 3000) -> Path:
     path = tmp_path / "wide.csv"
     path.write_text(names + "\n" + "\n".join(lines) + "\n")
     return path
-
-
-async def until_so(pilot: Any, so: Callable[[], bool], timeout: float = 60.0) -> None:
-    end = monotonic() + timeout
-    while not so() and monotonic() < end:
-        await asyncio.sleep(0.02)
-        await pilot.pause()
-    assert so()
 
 
 async def test_rows_are_reached_by_number_by_search_and_by_column(tmp_path: Path) -> None:

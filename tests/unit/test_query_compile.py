@@ -50,7 +50,10 @@ def fill(connection, some):
             ),
         )
         for key, value in run.metrics.items():
-            connection.execute("INSERT INTO latest_metric VALUES (?, ?, ?, 0, 0, 1, 0)", (seq, key, value))
+            connection.execute(
+                "INSERT INTO latest_metric (run, key, value, step, at, count, tail) VALUES (?, ?, ?, 0, 0, 1, 0)",
+                (seq, key, value),
+            )
         for table in ("params", "tags"):
             for key, value in getattr(run, table).items():
                 row = (seq, key, value, number_of(value))
@@ -156,7 +159,10 @@ def test_the_rarest_of_several_conditions_is_chosen(database):
                 "VALUES (?, ?, 'n', 'e', 'finished', 1)",
                 (seq, f"{seq:032x}"),
             )
-            connection.execute("INSERT INTO latest_metric VALUES (?, 'auc', 0.8, 0, 0, 1, 0)", (seq,))
+            connection.execute(
+                "INSERT INTO latest_metric (run, key, value, step, at, count, tail) VALUES (?, 'auc', 0.8, 0, 0, 1, 0)",
+                (seq,),
+            )
         connection.execute("INSERT INTO params VALUES (7, 'lr', '3.0', 3.0)")
         condition, _ = compile_runs(where, by="set", connection=connection)
         assert condition.index("params") < condition.index("latest_metric")

@@ -131,7 +131,7 @@ async def _save(here: Here, spot: Spot, path: str, name: str) -> None:
         files, total = await here.app.carry_out(partial(download, here.backend, spot.owner, path, target, say))
     finally:
         here.app.say_work(())
-    here.app.tell(f"{target}: {plural(files, 'file')}, {size(total)}")
+    here.app.tell(f"{plural(files, 'file')}, {size(total)}, saved as {target}")
 
 
 def _refusal(name: str, folder: str) -> str:
