@@ -1,4 +1,5 @@
-"""A file on the full screen: text of any length as a log is read, a table by its rows, all else in lines."""
+"""A file on the full screen: text of any length as a log is read, a table by its rows, a picture drawn, all
+else in lines."""
 
 from __future__ import annotations
 
@@ -61,6 +62,10 @@ def file_screen(title: str, seen: Preview, sha256: str = "") -> ReadingScreen:
     lines += [Line([(safe_text(line), "")]) for line in seen.lines]
     if seen.kind in (Kind.IMAGE, Kind.OTHER):
         lines += [Line([("", "")]), Line([("ctrl+s in the list saves it", "dim")])]
+    if seen.kind is Kind.IMAGE:
+        from console.tui.picture_screen import PictureScreen
+
+        return PictureScreen(title, seen, lines)
     return ReadingScreen(title, lines)
 
 

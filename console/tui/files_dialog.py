@@ -9,6 +9,7 @@ from textual.binding import Binding, BindingType
 
 from console.tui import ink
 from console.tui.dialogs import Choose
+from console.tui.lines import LineList
 
 
 class ChooseFile(Choose):
@@ -18,9 +19,16 @@ class ChooseFile(Choose):
         Binding("ctrl+s", "save", "save", id="files.save", tooltip="Save the file or folder.", priority=True),
     ]
 
-    def __init__(self, title: str, options: Sequence[tuple[str, str, str]]) -> None:
+    def __init__(self, title: str, options: Sequence[tuple[str, str, str]], at: str = "") -> None:
         super().__init__(title, options)
         self.saving = False
+        self.at = at
+        """The option that the cursor begins on."""
+
+    def on_mount(self) -> None:
+        super().on_mount()
+        if self.at:
+            self.query_one("#choose-list", LineList).select(self.at)
 
     def keys(self) -> ink.Spans:
         return [

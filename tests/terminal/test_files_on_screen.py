@@ -4,11 +4,19 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+from PIL import Image, ImageDraw
 
 from backends.contract import Backend
 from backends.entities import ModelFile, ModelOutput, Signature
+from console.training.picture_file import Ink
 from console.tui.lines import LineList
+from console.tui.picture_screen import PictureScreen
 from tests.terminal.stage import add_run, by, on_stage, press, session, until, until_so
+
+if TYPE_CHECKING:
+    import pytest
 
 
 def with_files(backend: Backend, folder: Path) -> str:
@@ -33,17 +41,17 @@ async def test_what_a_run_logged_stands_beside_its_files(tmp_path: Path) -> None
         text = await until(app, pilot, "tree/")
         assert "notes/" in text
         await press(app, pilot, "down", "down", "enter")
-        await until(app, pilot, "deep/")
-        await press(app, pilot, "down", "enter")
-        await until(app, pilot, "inside.txt")
-        await press(app, pilot, "down", "enter")
+        await until(app, pilot, "┃ deep/")  # not on the way up
+        await press(app, pilot, "enter")
+        await until(app, pilot, "┃ inside.txt")
+        await press(app, pilot, "enter")
         await until(app, pilot, "content of deep/inside.txt")
         await press(app, pilot, "escape")
-        await until(app, pilot, "ctrl+s")
-        await press(app, pilot, "enter")
-        await until(app, pilot, "deep/")
-        await press(app, pilot, "enter")
-        await until(app, pilot, "notes/")
+        await until(app, pilot, "┃ inside.txt")
+        await press(app, pilot, "up", "enter")
+        await until(app, pilot, "┃ deep/")
+        await press(app, pilot, "up", "enter")
+        await until(app, pilot, "┃ tree/")
 
 
 async def test_a_versions_files_are_those_of_its_folder_and_are_saved_over_nothing(tmp_path: Path, monkeypatch) -> None:
@@ -121,3 +129,74 @@ async def test_each_kind_of_file_is_looked_at_in_its_own_way(tmp_path: Path) -> 
                 await press(app, pilot, "slash", *"needle", "enter")
                 await until(app, pilot, "the needle", 15.0)
             await press(app, pilot, "escape")
+
+
+def plot(path: Path) -> None:
+    """Left half red, right half blue, a black line across; in PNG whatever the name."""
+    picture = Image.new("RGB", (200, 100), "#d03030")
+    draw = ImageDraw.Draw(picture)
+    draw.rectangle((100, 0, 199, 99), fill="#3050d0")
+    draw.line((0, 50, 199, 50), fill="black", width=4)
+    picture.save(path, "PNG")
+
+
+def colours(screen: PictureScreen) -> set[str]:
+    strips = screen.view._strips
+    return {
+        colour.triplet.hex
+        for strip in strips
+        for segment in strip
+        if segment.style
+        for colour in (segment.style.color, segment.style.bgcolor)
+        if colour is not None and colour.triplet is not None
+    }
+
+
+async def test_a_picture_is_drawn_and_looked_at_nearer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LANG", "C.UTF-8")
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    monkeypatch.setattr("console.tui.picture_screen.PictureScreen._ink", lambda _: Ink.COLOURS)
+    opened = session(tmp_path / "ws")
+    run = add_run(opened.backend)
+    plot(tmp_path / "file")
+    opened.backend.need("artifacts").put(run.id, "plot.png", tmp_path / "file")
+    (tmp_path / "file").write_bytes((tmp_path / "file").read_bytes()[:200])
+    opened.backend.need("artifacts").put(run.id, "rest.png", tmp_path / "file")
+    async with on_stage(opened, size=(80, 24), pane="runs") as (app, pilot):
+        await press(app, pilot, "a")
+        await until(app, pilot, "plot.png")
+        await press(app, pilot, "enter")
+        await until(app, pilot, "200 × 100 pixels")
+        shown = app.screen
+        assert isinstance(shown, PictureScreen)
+        await until_so(pilot, lambda: shown._drawn is not None)
+        assert {"#d03030", "#3050d0", "#000000"} <= colours(shown)
+        assert shown._drawn is not None
+        # As high as the screen allows, in the shape of the picture.
+        assert (len(shown._drawn.rows), shown._drawn.shown) == (19, (0, 0, 200, 100))
+        await press(app, pilot, "plus", "plus", "right", "right", "right", "right", "right")
+        await until(app, pilot, "columns 106 … 200")
+        await until_so(pilot, lambda: "#d03030" not in colours(shown))
+        await press(app, pilot, "0")
+        await until_so(pilot, lambda: shown._drawn.shown == (0, 0, 200, 100))
+        await press(app, pilot, "escape")
+        await until(app, pilot, "rest.png")
+        await press(app, pilot, "down", "enter")
+        await until(app, pilot, "cannot be decoded")
+        await until(app, pilot, "89 50 4e 47")
+
+
+async def test_without_colours_a_picture_is_shades(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NO_COLOR", "1")
+    opened = session(tmp_path / "ws")
+    run = add_run(opened.backend)
+    plot(tmp_path / "file")
+    opened.backend.need("artifacts").put(run.id, "plot.png", tmp_path / "file")
+    async with on_stage(opened, size=(80, 24), pane="runs") as (app, pilot):
+        await press(app, pilot, "a")
+        await until(app, pilot, "plot.png")
+        await press(app, pilot, "enter")
+        await until_so(pilot, lambda: isinstance(app.screen, PictureScreen) and app.screen._drawn is not None)
+        assert isinstance(app.screen, PictureScreen)
+        assert set(app.screen.view.plain()) - set(" \n") <= set("░▒▓█:#%@*+=-.")
+        assert not colours(app.screen)

@@ -9,6 +9,7 @@ import zlib
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from backends.contract import Backend, Features, Invalid, Refused
 from backends.entities import Artifact
@@ -51,14 +52,13 @@ def test_a_file_is_what_its_content_says(tmp_path: Path, name: str, content: byt
 
 
 def test_pictures_tell_their_measures_as_pillow_reads_them(tmp_path: Path) -> None:
-    image = pytest.importorskip("PIL.Image", reason="pillow comes with the dev extra")
     for form in ("PNG", "GIF", "BMP", "WebP", "JPEG"):
         path = tmp_path / f"a.{form.lower()}"
-        image.new("RGB", (321, 123), (200, 30, 30)).save(path, form)
+        Image.new("RGB", (321, 123), (200, 30, 30)).save(path, form)
         assert image_measures(path.read_bytes()[:8192]) == (form, 321, 123)
         assert image_measures(path.read_bytes()[:9]) is None
     path = tmp_path / "lossless.webp"
-    image.new("RGBA", (321, 123), (200, 30, 30, 9)).save(path, "WebP", lossless=True)
+    Image.new("RGBA", (321, 123), (200, 30, 30, 9)).save(path, "WebP", lossless=True)
     assert image_measures(path.read_bytes()[:8192]) == ("WebP", 321, 123)
 
 

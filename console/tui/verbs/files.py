@@ -48,18 +48,24 @@ async def browse(here: Here) -> None:
     """Folders and files; enter goes in, or shows what is in a file, ctrl+s saves."""
     spot = _start(here.selected)
     store = here.backend.artifacts
+    left = ""
     while True:
         found: tuple[Artifact, ...] = await here.app.look_up(partial(store.children, spot.owner, spot.folder))
         models = await here.app.look_up(partial(_models, here.backend, spot))
         if not found and not models and spot.behind is None and spot.folder == spot.top:
             here.app.tell(f"{spot.title} left no files")
             return
-        dialog = ChooseFile(_heading(spot), _options(spot, found, models))
+        options = _options(spot, found, models)
+        # On what one came back from, else on the first thing that leads further: not on the way up.
+        begin = next((key for key, _, _ in options if key == left), None)
+        dialog = ChooseFile(_heading(spot), options, begin or next((key for key, _, _ in options if key != _UP), ""))
         picked = await here.app.ask(dialog)
         if picked is None:
             return
+        left = picked
         if picked == _UP:
             up = spot.folder.rpartition("/")[0]
+            left = spot.owner if spot.folder == spot.top else spot.folder
             spot = spot.behind if spot.folder == spot.top and spot.behind else replace(spot, folder=up)
         elif picked in models:
             inner = Spot(picked, "", models[picked].name or picked, behind=spot)
