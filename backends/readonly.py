@@ -54,7 +54,7 @@ CHANGING: Final[dict[str, frozenset[str]]] = {
     "logged_models": frozenset({"create", "finish", "log_params", "log_metrics", "set_tags", "delete", "add_outputs"}),
     "artifacts": frozenset({"put", "remove"}),
     "registry": frozenset(
-        {"create", "rename", "delete", "delete_version", "register", "set_alias", "set_note", "set_tags"}
+        {"create", "rename", "delete", "delete_version", "register", "set_alias", "set_aliases", "set_note", "set_tags"}
     ),
     "journal": frozenset({"record"}),
     "monitors": frozenset({"put", "delete", "add_window", "add_batch", "put_alert", "ack_alert"}),

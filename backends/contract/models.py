@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from backends.contract.mutation import Mutation
 from backends.contract.paging import START, Page
-from backends.entities import AliasMove, DatasetInput, Model, ModelFile, ModelVersion, Signature
+from backends.entities import AliasChange, AliasMove, DatasetInput, Model, ModelFile, ModelVersion, Signature
 
 if TYPE_CHECKING:
     from backends.query import Query
@@ -92,6 +92,15 @@ class ModelRegistry(Protocol):
         """Point the alias at a version (None takes it away) if it points at `expected` now (None: at nothing), else
         Conflict that says who moved it and when. Setting it where it is already is a Conflict too, except by the same
         idempotency key."""
+        ...
+
+    def set_aliases(self, model: str, changes: Sequence[AliasChange], *, mutation: Mutation) -> tuple[AliasMove, ...]:
+        """Several aliases of a model as one change: each as `set_alias`, all or none, under one journal entry that
+        names the first as its alias and all under `aliases`. The moves come in the order of the changes.
+
+        Where a server moves one alias at a time and falls silent or refuses in between, what moved is put back; what
+        could not be is finished or put back at the next look, and the journal says which.
+        """
         ...
 
     def history(self, model: str, *, alias: str = "", limit: int = 1000) -> tuple[AliasMove, ...]:

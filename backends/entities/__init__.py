@@ -16,7 +16,7 @@ from backends.entities.deployments import (
     Target,
 )
 from backends.entities.journal import JournalEntry, Outcome
-from backends.entities.models import AliasMove, Model, ModelFile, ModelVersion, Package, Signature
+from backends.entities.models import AliasChange, AliasMove, Model, ModelFile, ModelVersion, Package, Signature
 from backends.entities.monitoring import Alert, AlertState, ColumnScore, Estimate, Monitor, MonitorState, Window
 from backends.entities.record import Millis, Record
 from backends.entities.reports import CheckResult, GateResult, GateStatus, Report
@@ -49,6 +49,7 @@ from backends.entities.runs import (
 __all__ = [
     "Alert",
     "AlertState",
+    "AliasChange",
     "AliasMove",
     "Artifact",
     "Capacity",

@@ -105,3 +105,13 @@ class AliasMove(Record, frozen=True, kw_only=True):
     action: str = "promote"
     entry: str = ""
     """Id of the journal entry."""
+    along: tuple[str, ...] = ()
+    """Other aliases of the model that moved in the same change: with the same `at` and `entry`, all or none."""
+
+
+class AliasChange(Record, frozen=True, kw_only=True):
+    """Where an alias is to go, from where it was seen. None: it names no version."""
+
+    alias: str
+    version: str | None
+    expected: str | None

@@ -8,10 +8,11 @@ from typing import Any, Final
 
 import msgspec
 
+from backends.alias_changes import check_changes
 from backends.contract import START, Conflict, Mutation, NotFound, Page
-from backends.entities import AliasMove, DatasetInput, Model, ModelFile, ModelVersion, Signature
+from backends.entities import AliasChange, AliasMove, DatasetInput, Model, ModelFile, ModelVersion, Signature
 from backends.listing import cut
-from backends.local import idempotency, journal
+from backends.local import alias_moves, idempotency, journal
 from backends.local.absent import absent
 from backends.local.database import Database, now
 from backends.local.limits import check_name, check_pairs, check_text
@@ -46,7 +47,7 @@ class LocalRegistry:
                 f"SELECT {_VERSION} FROM model_versions WHERE model = ? ORDER BY version DESC", (name,)
             ).fetchall()
             found = cut(rows, at, limit, name=lambda row: str(row[0]))
-            aliases = _aliases(connection, name)
+            aliases = alias_moves.held(connection, name)
         return Page(
             items=tuple(_version(row, aliases) for row in found.items),
             next=found.next,
@@ -61,7 +62,7 @@ class LocalRegistry:
         """Of any model, newest first without an order."""
         with self._database.read() as connection:
             where, binds = _narrowed(query)
-            held = _every_alias(connection)
+            held = alias_moves.every(connection)
             rows = connection.execute(
                 f"SELECT {_VERSION} FROM model_versions JOIN models m ON m.name = model "
                 f"WHERE (? = '' OR m.kind = ?){where} ORDER BY seq DESC",
@@ -78,7 +79,7 @@ class LocalRegistry:
     def version(self, model: str, version: str) -> ModelVersion:
         """By version, or by alias with `@alias` as the version."""
         with self._database.read() as connection:
-            aliases = _aliases(connection, model)
+            aliases = alias_moves.held(connection, model)
             number = version
             if version.startswith("@"):
                 if version[1:] not in aliases:
@@ -159,7 +160,7 @@ class LocalRegistry:
                 return
             found = _model(connection, model)
             for alias, version in found.aliases.items():
-                _take_away(connection, model, alias, version, mutation, "delete")
+                alias_moves.take_away(connection, model, alias, version, mutation, "delete")
             before = {"versions": found.versions, "latest": found.latest, "aliases": found.aliases}
             journal.append(connection, "model.delete", model, mutation, before=before)
             connection.execute("DELETE FROM model_versions WHERE model = ?", (model,))
@@ -170,10 +171,10 @@ class LocalRegistry:
         with self._database.write(durable=True) as connection:
             if idempotency.made_before(connection, "model.delete_version", mutation) is not None:
                 return
-            aliases = _aliases(connection, model)
+            aliases = alias_moves.held(connection, model)
             found = _version(_version_row(connection, model, version), aliases)
             for alias in found.aliases:
-                _take_away(connection, model, alias, found.version, mutation, "delete")
+                alias_moves.take_away(connection, model, alias, found.version, mutation, "delete")
             connection.execute("DELETE FROM model_versions WHERE model = ? AND version = ?", (model, int(version)))
             connection.execute(
                 "UPDATE models SET versions = versions - 1, updated_at = ? WHERE name = ?", (now(), model)
@@ -207,7 +208,7 @@ class LocalRegistry:
             made = idempotency.made_before(connection, "model.register", mutation)
             if made is not None:
                 name, _, number = made.rpartition("@")
-                return _version(_version_row(connection, name, number), _aliases(connection, name))
+                return _version(_version_row(connection, name, number), alias_moves.held(connection, name))
             connection.execute(
                 "INSERT INTO models (name, created_at, created_by, updated_at, versions) VALUES (?, ?, ?, ?, 0) "
                 "ON CONFLICT (name) DO NOTHING",
@@ -248,52 +249,24 @@ class LocalRegistry:
         self, model: str, alias: str, version: str | None, *, expected: str | None, mutation: Mutation
     ) -> AliasMove:
         """Compare and set, with its journal entry, in one transaction."""
-        check_name("alias", alias, "alias")
-        at = now()
+        change = AliasChange(alias=alias, version=version, expected=expected)
+        return self.set_aliases(model, (change,), mutation=mutation)[0]
+
+    def set_aliases(self, model: str, changes: Sequence[AliasChange], *, mutation: Mutation) -> tuple[AliasMove, ...]:
+        """Compare and set each, with one journal entry, in one transaction."""
+        for change in check_changes(changes):
+            check_name("alias", change.alias, "alias")
         with self._database.write(durable=True) as connection:
             made = idempotency.made_before(connection, "model.alias", mutation)
             if made is not None:
-                return msgspec.json.decode(made, type=AliasMove)
+                return alias_moves.noted(made)
             _model(connection, model)
-            if version is not None:
-                _version_row(connection, model, version)
-            holder = _aliases(connection, model).get(alias)
-            if holder != expected:
-                raise Conflict(_moved(connection, model, alias, holder, expected))
-            if holder == version:
-                where = f"at {_named(holder)} already" if holder else "not set already"
-                raise Conflict(f"alias {alias} of {model} is {where}; nothing was changed.")
-            if version is None:
-                connection.execute("DELETE FROM aliases WHERE model = ? AND alias = ?", (model, alias))
-            else:
-                connection.execute("INSERT OR REPLACE INTO aliases VALUES (?, ?, ?)", (model, alias, int(version)))
-            connection.execute("UPDATE models SET updated_at = ? WHERE name = ?", (at, model))
-            entry = journal.append(
-                connection,
-                "model.unalias" if version is None else "model.promote",
-                model,
-                mutation,
-                before={"model": model, "alias": alias, "version": holder},
-                after={"model": model, "alias": alias, "version": version},
-                at=at,
-            )
-            move = AliasMove(
-                model=model,
-                alias=alias,
-                version=version,
-                previous=holder,
-                at=at,
-                actor=mutation.actor,
-                reason=mutation.reason,
-                action=entry.action.removeprefix("model."),
-                entry=entry.id,
-            )
-            record = msgspec.json.encode(move).decode()
-            connection.execute(
-                "INSERT INTO alias_moves (model, alias, at, record) VALUES (?, ?, ?, ?)", (model, alias, at, record)
-            )
-            idempotency.note(connection, "model.alias", mutation, record)
-            return move
+            for change in changes:
+                if change.version is not None:
+                    _version_row(connection, model, change.version)
+            moves = alias_moves.move(connection, model, changes, mutation)
+            idempotency.note(connection, "model.alias", mutation, alias_moves.note_of(moves))
+            return moves
 
     def set_note(self, model: str, version: str, note: str, mutation: Mutation) -> None:
         """Of a version, or of the model itself where version is empty."""
@@ -351,46 +324,12 @@ def _narrowed(query: Query | None) -> tuple[str, list[str]]:
     return parts, binds
 
 
-def _take_away(
-    connection: sqlite3.Connection, model: str, alias: str, version: str, mutation: Mutation, action: str
-) -> None:
-    """An alias whose version goes."""
-    at = now()
-    connection.execute("DELETE FROM aliases WHERE model = ? AND alias = ?", (model, alias))
-    move = AliasMove(
-        model=model,
-        alias=alias,
-        version=None,
-        previous=version,
-        at=at,
-        actor=mutation.actor,
-        reason=mutation.reason,
-        action=action,
-    )
-    connection.execute(
-        "INSERT INTO alias_moves (model, alias, at, record) VALUES (?, ?, ?, ?)",
-        (model, alias, at, msgspec.json.encode(move).decode()),
-    )
-
-
-def _every_alias(connection: sqlite3.Connection) -> dict[str, dict[str, str]]:
-    found: dict[str, dict[str, str]] = {}
-    for model, alias, version in connection.execute("SELECT model, alias, version FROM aliases ORDER BY alias"):
-        found.setdefault(model, {})[alias] = str(version)
-    return found
-
-
 def _json(value: Any) -> str:
     return msgspec.json.encode(value).decode()
 
 
-def _aliases(connection: sqlite3.Connection, model: str) -> dict[str, str]:
-    rows = connection.execute("SELECT alias, version FROM aliases WHERE model = ? ORDER BY alias", (model,))
-    return {alias: str(version) for alias, version in rows}
-
-
 def _models(connection: sqlite3.Connection, name: str | None = None) -> list[Model]:
-    aliases = _every_alias(connection) if name is None else {name: _aliases(connection, name)}
+    aliases = alias_moves.every(connection) if name is None else {name: alias_moves.held(connection, name)}
     only = "" if name is None else " WHERE name = ?"
     bind = () if name is None else (name,)
     rows = connection.execute(
@@ -466,25 +405,3 @@ def _set(connection: sqlite3.Connection, table: str, column: str, value: str, bi
 
 def _listed(aliases: Mapping[str, str]) -> str:
     return ", ".join(aliases) if aliases else "none"
-
-
-def _named(version: str | None) -> str:
-    return "nothing" if version is None else f"v{version}"
-
-
-def _moved(connection: sqlite3.Connection, model: str, alias: str, holder: str | None, expected: str | None) -> str:
-    """Who moved the alias, and when, since the caller looked."""
-    row = connection.execute(
-        "SELECT record FROM alias_moves WHERE model = ? AND alias = ? ORDER BY seq DESC LIMIT 1", (model, alias)
-    ).fetchone()
-    if row is None:
-        return (
-            f"alias {alias} of {model} was expected at {_named(expected)}, and it was never set; nothing was changed. "
-            "Look again and repeat."
-        )
-    last = msgspec.json.decode(row[0], type=AliasMove)
-    return (
-        f"alias {alias} of {model} moved from {_named(last.previous)} to {_named(holder)} by {last.actor} "
-        f"at {journal.clock(last.at)} while you were looking (you saw {_named(expected)}); nothing was changed. "
-        "Look again and repeat."
-    )

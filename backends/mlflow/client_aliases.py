@@ -1,7 +1,9 @@
 """Moves of aliases on a server that compares nothing, keeps no history and may fall silent at any moment.
 
 A move is an intent in the journal, then the change, then its outcome. Where the answer is lost, the intent stays, and
-the next look at the model tells what became of it: exactly one outcome is written down, by whoever looks first.
+the next look at the model tells what became of it: exactly one outcome is written down, by whoever looks first. Of
+aliases that move together one intent tells; once the first has moved the others follow, by whoever looks next if need
+be, and where they cannot, those that moved are put back.
 """
 
 from __future__ import annotations
@@ -11,16 +13,15 @@ from typing import Any, Final
 
 import msgspec
 
+from backends.alias_changes import action_of, changes_in, check_moves, ends
 from backends.contract import BackendError, Conflict, Mutation, NotFound, Unreachable
-from backends.entities import AliasMove, JournalEntry, Millis, Model, Outcome
-from backends.mlflow import decode, names, trouble
+from backends.entities import AliasChange, AliasMove, JournalEntry, Millis, Model, Outcome
+from backends.mlflow import decode, trouble
+from backends.mlflow.alias_trail import Trail
 from backends.mlflow.client_room import Room
 from backends.mlflow.state import clock, now
 from backends.mlflow.transport import Kept
 
-_MOVES: Final = 20
-"""Moves that a version keeps as tags; older ones are in the journal of whoever made them."""
-_TAG: Final = 5_000
 _AT_IT_MS: Final = 60_000
 """So long a server may still be at what it was asked for and never answered."""
 _LOOKED_AT: Final = 200
@@ -46,114 +47,151 @@ class MlflowAliases:
     ) -> None:
         self._room = room
         self._change = change
-        self._told = told
         self._forget = forget
         self._version = version
+        self._trail = Trail(room, change=change, told=told)
+        self.moves = self._trail.moves
         self._unsettled = True
 
     # ------------------------------------------------------------ moving
 
-    def move(
-        self, model: str, alias: str, version: str | None, *, expected: str | None, mutation: Mutation
-    ) -> AliasMove:
-        """Read, compare, set, read back. One at a time of this sidecar's consoles."""
+    def move(self, model: str, changes: Sequence[AliasChange], mutation: Mutation) -> tuple[AliasMove, ...]:
+        """Read, compare, set one by one, read back. One at a time of this sidecar's consoles."""
         state = self._room.state
         with state.alone():
             made = state.made_before("model.alias", mutation)
             if made is not None:
-                return msgspec.json.decode(made, type=AliasMove)
+                return _noted(made)
             try:
-                if version is not None:
-                    version = self._version(model, version)
+                changes = [self._resolved(model, change) for change in changes]
                 found = self._fresh(model)
             except Unreachable as away:
                 raise trouble.nothing_done(away) from None
-            self._settle(found, about=alias, key=mutation.key)
+            found = self._settle(found, about=frozenset(change.alias for change in changes), key=mutation.key)
             made = state.made_before("model.alias", mutation)  # an earlier try of which no answer came
             if made is not None:
-                return msgspec.json.decode(made, type=AliasMove)
+                return _noted(made)
             state.notice(model, found.aliases)
-            holder = found.aliases.get(alias)
-            self._compare(model, alias, holder, version, expected)
-            move = self._moved(model, alias, version, holder, mutation)
-        self._tell(model)
-        return move
+            for change in changes:
+                self._compare(model, change, found.aliases.get(change.alias))
+            check_moves(model, changes)
+            moves = self._moved(model, changes, mutation)
+        self._trail.tell(model)
+        return moves
 
-    def _moved(self, model: str, alias: str, version: str | None, holder: str | None, mutation: Mutation) -> AliasMove:
-        action = mutation.action or ("model.unalias" if version is None else "model.promote")
-        before = {"model": model, "alias": alias, "version": holder}
-        after = {"model": model, "alias": alias, "version": version}
+    def _resolved(self, model: str, change: AliasChange) -> AliasChange:
+        if change.version is None:
+            return change
+        return msgspec.structs.replace(change, version=self._version(model, change.version))
+
+    def _moved(self, model: str, changes: Sequence[AliasChange], mutation: Mutation) -> tuple[AliasMove, ...]:
+        action = mutation.action or action_of(changes)
+        before, after = ends(model, changes)
         intent = msgspec.structs.replace(mutation, undoes="")
 
         def write(outcome: Outcome, detail: str) -> None:
             self._room.journal.record(action, model, intent, before=before, after=after, outcome=outcome, detail=detail)
 
         write(Outcome.INTENT, f"{_UNDOES}{mutation.undoes}" if mutation.undoes else "")
+        done: list[AliasChange] = []
         try:
-            self._point(model, alias, version)
+            for change in changes:
+                self._point(model, change.alias, change.version)
+                done.append(change)
         except trouble.Uncertain:
             self._unsettled = True
             raise
         except BackendError as error:
-            write(Outcome.FAILED, str(error))
+            back = self._turned_back(model, done, error)
+            write(Outcome.FAILED, f"{error}{back}")
             raise
         try:
-            seen = self._fresh(model).aliases.get(alias)
-        except BackendError:
-            seen = version  # it said that it did it; what anybody did since is seen at the next look
-        if seen != version:
-            write(Outcome.FAILED, f"somebody else moved it to {named(seen)} at the same moment")
-            raise Conflict(
-                f"alias {alias} of {model} changed under you: it is at {named(seen)}, not at {named(version)}, "
+            seen = self._fresh(model).aliases
+        except BackendError:  # it said that it did it; what anybody did since is seen at the next look
+            seen = {change.alias: change.version for change in changes if change.version is not None}
+        other = next((change for change in changes if seen.get(change.alias) != change.version), None)
+        if other is not None:
+            at = named(seen.get(other.alias))
+            told = Conflict(
+                f"alias {other.alias} of {model} changed under you: it is at {at}, not at {named(other.version)}, "
                 "because somebody else moved it at the same moment. Look again and repeat."
             )
+            back = self._turned_back(model, [change for change in changes if change is not other], told)
+            write(Outcome.FAILED, f"somebody else moved {other.alias} to {at} at the same moment{back}")
+            raise told
         entry = self._room.record(action, model, mutation, before=before, after=after)
-        return self._keep(model, alias, version, holder, mutation, action, entry, now())
+        return self._keep(model, changes, mutation, action, entry, now())
+
+    def _turned_back(self, model: str, done: Sequence[AliasChange], error: BackendError) -> str:
+        """What had moved is put back, and said in words. Where that cannot be, the intent stays for the next look, and
+        the error says so."""
+        if not done:
+            return ""
+        names = ", ".join(change.alias for change in done)
+        try:
+            self._put_back(model, done)
+        except BackendError as away:
+            self._unsettled = True
+            raise Unreachable(
+                f"{error} Of the aliases that were to move together, {names} of {model} moved and could not be put "
+                f"back ({away}) The next look at the model finishes the change or puts them back, and the journal says "
+                "which."
+            ) from error
+        return f"; {names}, which had moved, was put back"
+
+    def _put_back(self, model: str, done: Sequence[AliasChange]) -> None:
+        """Those that are still where we put them, the first last: while it stands, the change counts as half done."""
+        held = self._fresh(model).aliases
+        for change in reversed(done):
+            if held.get(change.alias) == change.version:
+                self._point(model, change.alias, change.expected)
 
     def _keep(
         self,
         model: str,
-        alias: str,
-        version: str | None,
-        previous: str | None,
+        changes: Sequence[AliasChange],
         mutation: Mutation,
         action: str,
         entry: str,
         at: Millis,
-    ) -> AliasMove:
-        move = AliasMove(
-            model=model,
-            alias=alias,
-            version=version,
-            previous=previous,
-            at=at,
-            actor=mutation.actor,
-            reason=mutation.reason,
-            action=action.removeprefix("model."),
-            entry=entry,
-        )
-        self._room.state.add_move(move)
-        self._room.state.note("model.alias", mutation, msgspec.json.encode(move).decode())
-        self._room.state.owe(move)
-        return move
-
-    def _compare(self, model: str, alias: str, holder: str | None, version: str | None, expected: str | None) -> None:
-        if holder != expected:
-            self._forget(model)
-            last = next(iter(self.moves(model, alias)), None)
-            if last is None:
-                raise Conflict(
-                    f"alias {alias} of {model} changed under you: it is at {named(holder)}, and you saw "
-                    f"{named(expected)}; nothing was changed. Look again and repeat."
-                )
-            raise Conflict(
-                f"alias {alias} of {model} moved from {named(last.previous)} to {named(holder)} by {last.actor} "
-                f"at {clock(last.at)} while you were looking (you saw {named(expected)}); nothing was changed. "
-                "Look again and repeat."
+    ) -> tuple[AliasMove, ...]:
+        moves = tuple(
+            AliasMove(
+                model=model,
+                alias=change.alias,
+                version=change.version,
+                previous=change.expected,
+                at=at,
+                actor=mutation.actor,
+                reason=mutation.reason,
+                action=action.removeprefix("model."),
+                entry=entry,
+                along=tuple(other.alias for other in changes if other is not change),
             )
-        if holder == version:
-            where = f"at {named(holder)} already" if holder else "not set already"
-            raise Conflict(f"alias {alias} of {model} is {where}; nothing was changed.")
+            for change in changes
+        )
+        for move in moves:
+            self._room.state.add_move(move)
+            self._room.state.owe(move)
+        self._room.state.note("model.alias", mutation, msgspec.json.encode(moves).decode())
+        return moves
+
+    def _compare(self, model: str, change: AliasChange, holder: str | None) -> None:
+        alias, expected = change.alias, change.expected
+        if holder == expected:
+            return
+        self._forget(model)
+        last = next(iter(self.moves(model, alias)), None)
+        if last is None:
+            raise Conflict(
+                f"alias {alias} of {model} changed under you: it is at {named(holder)}, and you saw "
+                f"{named(expected)}; nothing was changed. Look again and repeat."
+            )
+        raise Conflict(
+            f"alias {alias} of {model} moved from {named(last.previous)} to {named(holder)} by {last.actor} "
+            f"at {clock(last.at)} while you were looking (you saw {named(expected)}); nothing was changed. "
+            "Look again and repeat."
+        )
 
     def _point(self, model: str, alias: str, version: str | None) -> None:
         if version is None:
@@ -167,32 +205,6 @@ class MlflowAliases:
         answer = self._room.transport.get("registered-models/get", {"name": model}, keep=False)
         return decode.model(answer["registered_model"])
 
-    # ------------------------------------------------------------ what other consoles read
-
-    def _tell(self, model: str) -> None:
-        """Leave our moves as tags of the versions that they are about. What cannot be told is told after the next."""
-        for move in self._room.state.owed(model):
-            try:
-                self._leave_trail(move)
-            except Unreachable:
-                return
-            except BackendError:
-                pass  # the version is gone, or tags are not for us to set: it stays with this console
-            self._room.state.told(move)
-
-    def _leave_trail(self, move: AliasMove) -> None:
-        version = move.version or move.previous
-        assert version is not None  # noqa: S101 a move has one end at least
-        key = f"{names.MOVE}{move.alias}.{move.at}"
-        said = msgspec.json.encode(msgspec.structs.replace(move, entry="")).decode()
-        body = {"name": move.model, "version": version}
-        if len(said) <= _TAG:
-            self._change("POST", "model-versions/set-tag", {**body, "key": key, "value": said}, repeatable=True)
-        raw = self._room.transport.get("model-versions/get", {**body}, keep=False)["model_version"]
-        old = sorted(each for each in decode.pairs(raw.get("tags", ())) if each.startswith(names.MOVE))
-        for each in sorted(old, key=lambda name: decode.integer(name.rpartition(".")[2]) or 0)[:-_MOVES]:
-            self._change("DELETE", "model-versions/delete-tag", {**body, "key": each}, repeatable=True)
-
     # ------------------------------------------------------------ looking
 
     def notice(self, model: Model, answer: object, changes: int) -> None:
@@ -203,7 +215,7 @@ class MlflowAliases:
         if self._unsettled or state.differs(model.name, model.aliases):
             try:
                 with state.alone(wait=0.0):
-                    self._settle(model)
+                    model = self._settle(model)
                     moved = state.notice(model.name, model.aliases)
             except Conflict:
                 return  # one of this sidecar's consoles is moving one just now: at the next look then
@@ -212,18 +224,6 @@ class MlflowAliases:
         if moved:
             self._forget(model.name)
             self._room.touch()
-
-    def moves(self, model: str, alias: str = "", among: Iterable[dict[str, Any]] | None = None) -> list[AliasMove]:
-        """Newest first: our own, those that others left as tags, those that we noticed and nobody explains."""
-        found = {(each.alias, each.at, each.version): each for each in self._room.state.moves(model)}
-        for raw in self._told(model) if among is None else among:
-            for key, text in decode.pairs(raw.get("tags", ())).items():
-                move = decode.json_tag(text, AliasMove) if key.startswith(names.MOVE) else None
-                if move is not None:
-                    told = msgspec.structs.replace(move, model=model, entry="")
-                    found.setdefault((told.alias, told.at, told.version), told)
-        explained = _explained(list(found.values()))
-        return sorted((each for each in explained if alias in ("", each.alias)), key=lambda move: move.at, reverse=True)
 
     # ------------------------------------------------------------ what became of a move
 
@@ -243,27 +243,78 @@ class MlflowAliases:
             and ended.get((entry.key, entry.target, str(entry.after)), 0) < entry.seq
         ]
 
-    def _settle(self, model: Model, *, about: str = "", key: str = "") -> None:
-        """Write down what became of the model's moves half done, as the server says. Only `alone`: whoever is at one
-        holds that. Those of the alias `about` are ended in any case, but for the one that is asked for anew by its
-        key."""
+    def _settle(self, model: Model, *, about: frozenset[str] = frozenset(), key: str = "") -> Model:
+        """Write down what became of the model's moves half done, as the server says, and finish those of which a part
+        is done; the model as it is then. Only `alone`: whoever is at one holds that. Those of the aliases `about` are
+        ended in any case, but for the one that is asked for anew by its key."""
         waiting = False
         for entry in self.half_done():
             if entry.target != model.name:
                 waiting = True
                 continue
-            alias, wanted = str(entry.after["alias"]), entry.after.get("version")
-            held = model.aliases.get(alias)
-            if held == wanted:
-                self._made(entry, alias, wanted)
-            elif held != entry.before.get("version") or alias == about or now() - entry.at > _AT_IT_MS:
+            changes = changes_in(entry)
+            held = model.aliases
+            there = [change for change in changes if held.get(change.alias) == change.version]
+            gone = [change for change in changes if held.get(change.alias) not in (change.version, change.expected)]
+            if len(there) == len(changes):
+                self._made(entry, changes, "its answer was lost; this is what the server says")
+            elif changes[0] in there:  # the first moves first and is put back last: what else is there is ours
+                ended = False
+                try:
+                    ended = self._finished(entry, changes, there, gone)
+                    model = self._fresh(model.name)
+                except BackendError:
+                    pass  # neither forward nor back just now: the intent stays for the next look
+                waiting = waiting or not ended
+                if not ended and about & {change.alias for change in changes}:
+                    raise Conflict(
+                        f"an earlier change of {', '.join(change.alias for change in changes)} of {model.name} stands "
+                        "half done, and the server does not let it be finished or put back yet; nothing more was "
+                        "changed. Look again in a moment, and repeat."
+                    )
+            elif gone or about & {change.alias for change in changes} or now() - entry.at > _AT_IT_MS:
                 if not (key and entry.key == key):
-                    self._abandon(entry, f"no answer came; the server has {alias} at {named(held)}")
+                    at = ", ".join(f"{change.alias} at {named(held.get(change.alias))}" for change in changes)
+                    self._abandon(entry, f"no answer came; the server has {at}")
             else:
                 waiting = True
         self._unsettled = waiting
+        return model
 
-    def _made(self, entry: JournalEntry, alias: str, version: str | None) -> None:
+    def _finished(
+        self,
+        entry: JournalEntry,
+        changes: Sequence[AliasChange],
+        there: list[AliasChange],
+        gone: Sequence[AliasChange],
+    ) -> bool:
+        """A change of which a part was made: the rest follows. Where somebody else moved one of the rest meanwhile, or
+        the server refuses, what had moved is put back. False where the next look has to see to it. Unreachable where
+        the server falls silent."""
+        model, names = entry.target, ", ".join(change.alias for change in there)
+        if gone:
+            self._put_back(model, there)
+            others = ", ".join(change.alias for change in gone)
+            self._abandon(entry, f"it stood half done and somebody else moved {others}; {names} was put back")
+            return True
+        rest = [change for change in changes if change not in there]
+        try:
+            for change in rest:
+                self._point(model, change.alias, change.version)
+                there.append(change)
+        except Unreachable:
+            raise
+        except BackendError as error:
+            self._put_back(model, there)
+            self._abandon(entry, f"it stood half done and the rest was refused ({error}); {names} was put back")
+            return True
+        seen = self._fresh(model).aliases
+        if any(seen.get(change.alias) != change.version for change in changes):
+            return False
+        self._made(entry, changes, f"it stood half done, with {names} moved; the rest was moved too")
+        return True
+
+    def _made(self, entry: JournalEntry, changes: Sequence[AliasChange], detail: str) -> None:
         undoes = entry.detail.removeprefix(_UNDOES) if entry.detail.startswith(_UNDOES) else ""
         mutation = _mutation(entry, undoes)
         done = self._room.journal.record(
@@ -273,9 +324,9 @@ class MlflowAliases:
             before=entry.before,
             after=entry.after,
             outcome=Outcome.DONE,
-            detail="its answer was lost; this is what the server says",
+            detail=detail,
         )
-        self._keep(entry.target, alias, version, entry.before.get("version"), mutation, entry.action, done.id, entry.at)
+        self._keep(entry.target, changes, mutation, entry.action, done.id, entry.at)
 
     def _abandon(self, entry: JournalEntry, detail: str) -> None:
         self._room.journal.record(
@@ -306,19 +357,11 @@ def _mutation(entry: JournalEntry, undoes: str = "") -> Mutation:
     )
 
 
-def _explained(moves: list[AliasMove]) -> list[AliasMove]:
-    """Without what we noticed of moves that whoever made them tells better."""
-    told = [each for each in moves if each.action != "elsewhere"]
-    return told + [
-        each
-        for each in moves
-        if each.action == "elsewhere"
-        and not any(
-            other.alias == each.alias and other.version == each.version and 0 <= each.at - other.at < 3_600_000
-            for other in told
-        )
-    ]
-
-
 def named(version: str | None) -> str:
     return "nothing" if version is None else f"v{version}"
+
+
+def _noted(text: str) -> tuple[AliasMove, ...]:
+    """The moves that a key made; older notes hold one move alone."""
+    found = msgspec.json.decode(text, type=AliasMove | tuple[AliasMove, ...])
+    return (found,) if isinstance(found, AliasMove) else found

@@ -8,8 +8,10 @@ from typing import Any, Final
 
 import msgspec
 
+from backends.alias_changes import check_changes
 from backends.contract import START, BackendError, Conflict, Mutation, NotFound, Page
 from backends.entities import (
+    AliasChange,
     AliasMove,
     DatasetInput,
     Model,
@@ -399,9 +401,14 @@ class MlflowRegistry:
     def set_alias(
         self, model: str, alias: str, version: str | None, *, expected: str | None, mutation: Mutation
     ) -> AliasMove:
-        check_name("alias", alias, "alias")
+        change = AliasChange(alias=alias, version=version, expected=expected)
+        return self.set_aliases(model, (change,), mutation=mutation)[0]
+
+    def set_aliases(self, model: str, changes: Sequence[AliasChange], *, mutation: Mutation) -> tuple[AliasMove, ...]:
+        for change in check_changes(changes):
+            check_name("alias", change.alias, "alias")
         self._room.can("aliases")
-        return self.aliases.move(model, alias, version, expected=expected, mutation=mutation)
+        return self.aliases.move(model, changes, mutation)
 
     def history(self, model: str, *, alias: str = "", limit: int = 1000) -> tuple[AliasMove, ...]:
         if limit == 1 and (raw := self._kept.raw_holder(model, alias)) is not None:

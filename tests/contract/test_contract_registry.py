@@ -6,8 +6,18 @@ import threading
 
 import pytest
 
+from backends.alias_changes import changes_in
 from backends.contract import Backend, Conflict, Invalid, ModelRegistry, Mutation, NotFound
-from backends.entities import AliasMove, Column, ColumnType, DatasetInput, ModelFile, ModelVersion, Signature
+from backends.entities import (
+    AliasChange,
+    AliasMove,
+    Column,
+    ColumnType,
+    DatasetInput,
+    ModelFile,
+    ModelVersion,
+    Signature,
+)
 from backends.query import MODEL_FIELDS, parse
 
 pytestmark = pytest.mark.needs("registry", "journal")
@@ -203,3 +213,95 @@ def test_of_many_at_once_one_promotion_wins(backend: Backend, registry: ModelReg
     assert all(won[0].actor in str(error) for error in lost)
     assert backend.journal is not None
     assert backend.journal.verify()[1] == ""
+
+
+# ---------------------------------------------------------------- several aliases at once
+
+
+def to(alias: str, version: str | None, expected: str | None) -> AliasChange:
+    return AliasChange(alias=alias, version=version, expected=expected)
+
+
+@pytest.fixture
+def three(registry: ModelRegistry, ann: Mutation) -> ModelRegistry:
+    """churn with three versions: v1 is champion, v2 challenger."""
+    for _ in range(3):
+        register(registry, ann)
+    registry.set_alias("churn", "champion", "1", expected=None, mutation=ann)
+    registry.set_alias("churn", "challenger", "2", expected=None, mutation=ann)
+    return registry
+
+
+JOINT = (to("champion", "2", "1"), to("previous", "1", None), to("challenger", None, "2"))
+
+
+def test_aliases_move_together_under_one_entry(backend: Backend, three: ModelRegistry, bob: Mutation) -> None:
+    moves = three.set_aliases("churn", JOINT, mutation=bob)
+    assert [(move.alias, move.version, move.previous) for move in moves] == [
+        ("champion", "2", "1"),
+        ("previous", "1", None),
+        ("challenger", None, "2"),
+    ]
+    assert three.get("churn").aliases == {"champion": "2", "previous": "1"}
+    assert len({(move.entry, move.at) for move in moves}) == 1
+    assert moves[0].along == ("previous", "challenger")
+    assert backend.journal is not None
+    entry = backend.journal.get(moves[0].entry)
+    assert (entry.before["alias"], entry.before["version"], entry.after["version"]) == ("champion", "1", "2")
+    assert entry.before["aliases"] == {"champion": "1", "previous": None, "challenger": "2"}
+    assert entry.after["aliases"] == {"champion": "2", "previous": "1", "challenger": None}
+    assert changes_in(entry)[0] == JOINT[0]
+    assert set(changes_in(entry)) == set(JOINT)
+    assert [three.history("churn", alias=move.alias)[0].version for move in moves] == ["2", "1", None]
+
+
+@pytest.mark.parametrize("wrong", range(3))
+def test_where_one_is_not_where_it_was_seen_none_moves(three: ModelRegistry, bob: Mutation, wrong: int) -> None:
+    before, moves = three.get("churn").aliases, three.history("churn")
+    changes = [to(each.alias, each.version, "3" if at == wrong else each.expected) for at, each in enumerate(JOINT)]
+    with pytest.raises(Conflict, match=JOINT[wrong].alias):
+        three.set_aliases("churn", changes, mutation=bob)
+    assert three.get("churn").aliases == before
+    assert three.history("churn") == moves
+
+
+def test_together_each_is_named_once_goes_somewhere_and_to_what_is_there(three: ModelRegistry, bob: Mutation) -> None:
+    before = three.get("churn").aliases
+    with pytest.raises(Invalid, match="champion is named twice"):
+        three.set_aliases("churn", (to("champion", "2", "1"), to("champion", "3", "1")), mutation=bob)
+    with pytest.raises(Invalid, match="no alias is named"):
+        three.set_aliases("churn", (), mutation=bob)
+    with pytest.raises(NotFound):
+        three.set_aliases("churn", (to("champion", "2", "1"), to("blue", "9", None)), mutation=bob)
+    with pytest.raises(Conflict, match="challenger of churn is at v2 already"):
+        three.set_aliases("churn", (to("champion", "2", "1"), to("challenger", "2", "2")), mutation=bob)
+    assert three.get("churn").aliases == before
+
+
+def test_the_same_key_gives_the_same_moves_together(three: ModelRegistry) -> None:
+    once = Mutation("ann@box", key="joint-1")
+    moves = three.set_aliases("churn", JOINT, mutation=once)
+    assert three.set_aliases("churn", JOINT, mutation=once) == moves
+    assert len(three.history("churn")) == 5
+
+
+def test_of_two_at_once_one_moves_all_and_the_other_none(three: ModelRegistry) -> None:
+    others = (to("champion", "3", "1"), to("previous", "1", None))
+    told: list[object] = []
+
+    def move(changes: tuple[AliasChange, ...], who: str) -> None:
+        try:
+            told.append(three.set_aliases("churn", changes, mutation=Mutation(who)))
+        except Conflict as error:
+            told.append(error)
+
+    threads = [threading.Thread(target=move, args=each) for each in ((JOINT, "ann@box"), (others, "bob@box"))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sum(isinstance(each, Conflict) for each in told) == 1
+    assert three.get("churn").aliases in (
+        {"champion": "2", "previous": "1"},
+        {"champion": "3", "previous": "1", "challenger": "2"},
+    )
