@@ -6,6 +6,7 @@ import msgspec
 import pytest
 
 from backends.contract import Refused
+from backends.entities import AliasChange
 from console.promotion.policy import FILE
 from console.promotion.promote import promote
 from console.promotion.protect import guarded
@@ -31,6 +32,15 @@ def backend(tmp_path, monkeypatch):
 DEEDS = {
     "moved": lambda r: r.set_alias("churn", "champion", "3", expected="2", mutation=ME),
     "taken away": lambda r: r.set_alias("churn", "champion", None, expected="2", mutation=ME),
+    "moved with others": lambda r: r.set_aliases(
+        "churn",
+        (
+            AliasChange(alias="blue", version="1", expected=None),
+            AliasChange(alias="champion", version="3", expected="2"),
+        ),
+        mutation=ME,
+    ),
+    "renamed with its model": lambda r: r.rename("churn", "churned", ME),
     "deleted with its version": lambda r: r.delete_version("churn", "2", ME),
     "deleted with its model": lambda r: r.delete("churn", ME),
 }
@@ -58,3 +68,12 @@ def test_an_alias_that_wants_approvals_is_protected_too(backend):
     strict = guarded(msgspec.structs.replace(backend, approvals=1))
     with pytest.raises(Refused, match="blue of churn is protected"):
         strict.registry.set_alias("churn", "blue", "1", expected=None, mutation=ME)
+
+
+def test_no_model_takes_a_name_under_which_its_alias_were_protected(backend, tmp_path):
+    (backend.home / FILE).write_text('[[promotion]]\nmodel = "prod-*"\nalias = "champion"\nprotected = true\n')
+    with pytest.raises(Refused, match=r"champion of prod-churn is protected.*set by giving churn this name"):
+        backend.registry.rename("churn", "prod-churn", ME)
+    assert backend.registry.rename("churn", "churned", ME).aliases == {"champion": "2"}
+    version_of(backend, tmp_path, model="fresh", content=b"fresh")
+    assert backend.registry.rename("fresh", "prod-fresh", ME).name == "prod-fresh"
