@@ -395,3 +395,4 @@ from console.cli import model_bias as _bias  # noqa: E402, F401
 from console.cli import model_card as _card  # noqa: E402, F401
 from console.cli import model_case as _case  # noqa: E402, F401
 from console.cli import model_explain as _explain  # noqa: E402, F401
+from console.cli import model_replay as _replay  # noqa: E402, F401

@@ -184,6 +184,15 @@ class Shape:
         return out
 
 
+def misfit(column: Column, value: Any) -> str:
+    """Why this value is none of the column, without saying it; empty where it is one."""
+    try:
+        _CHECKS[column.type](value)
+    except ValueError as error:
+        return str(error)
+    return ""
+
+
 def _number(value: Any) -> float | None:
     kind = type(value)
     if kind is float:
