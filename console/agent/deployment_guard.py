@@ -9,32 +9,14 @@ from typing import Final
 import msgspec
 
 from backends.contract import Backend, Conflict, Mutation
-from backends.entities import Deployment, GateResult, Record
+from backends.entities import Deployment, GateResult
 from backends.local.run_folder import write_whole
 from console.serving.deployment.change import halt
-from console.serving.deployment.judge import GROWTH, Course, judge, worse
-from console.serving.state import State, TargetState, VersionState
+from console.serving.deployment.judge import GROWTH, Course, judge, undecided, worse
+from console.serving.deployment.watched import FILE, Watched, watched_of
+from console.serving.state import State, TargetState, TargetTally
 
-FILE: Final = "guard.json"
 ACTOR: Final = "agent"
-
-
-class Watched(Record, frozen=True, kw_only=True):
-    """What was seen since the split was set. Kept on disk, so that another agent goes on with it."""
-
-    split: str = ""
-    """Which split, and which versions: with another one it begins anew."""
-    courses: dict[str, Course] = msgspec.field(default_factory=dict)
-    """Target → what it did."""
-    counted: dict[str, VersionState] = msgspec.field(default_factory=dict)
-    """Version → what the server had counted at the last look."""
-    server: str = ""
-    """Of which server those counts are."""
-    looks: int = 0
-    judged_at: int = 0
-    """Requests of all but the first target at the last judgement."""
-    results: tuple[GateResult, ...] = ()
-    """Of the last judgement."""
 
 
 class Watchman:
@@ -42,7 +24,7 @@ class Watchman:
 
     def __init__(self, backend: Backend, folder: Path, say: Callable[[str], None]) -> None:
         self._backend = backend
-        self._path = folder / FILE
+        self._folder = folder
         self._say = say
         self._watched: Watched | None = None
 
@@ -52,18 +34,24 @@ class Watchman:
         guard = deployment.guard
         if guard is None or len(live) < 2 or found.draining:
             return
-        held = self._watched if self._watched is not None else watched_of(self._path)
+        held = self._watched if self._watched is not None else watched_of(self._folder)
         split = _split(deployment, live)
-        # The counts are the server's whole life: what it had counted before the split is no part of it.
+        # The requests are of the server's whole life: what it had answered before the split is no part of it.
         server = f"{found.pid} {found.started_at}"
-        counted = {each.version: each for each in found.versions}
+        counted = {each.version: each.requests for each in found.versions}
         if held.split != split:
             self._keep(Watched(split=split, counted=counted, server=server))
             return
         before = held.counted if held.server == server else {}
         versions = [each.version for each in live]
+        tallies = {each.target: each for each in found.tallies}
         courses = {
-            each.target: _grown(held.courses.get(each.target), counted.get(each.version), before.get(each.version))
+            each.target: _gone_on(
+                held.courses.get(each.target),
+                each.version,
+                max(0, counted.get(each.version, 0) - before.get(each.version, 0)),
+                tallies.get(each.target),
+            )
             for each in live
             # Two targets at one version are one: there is nothing to tell apart.
             if versions.count(each.version) == 1
@@ -78,18 +66,24 @@ class Watchman:
     def _judge(self, deployment: Deployment, live: Sequence[TargetState], watched: Watched) -> Watched:
         assert deployment.guard is not None  # noqa: S101 the caller knows
         base, look = watched.courses[live[0].target], watched.looks + 1
-        results: list[GateResult] = []
+        results: dict[str, tuple[GateResult, ...]] = {}
+        open_questions = []
         for target in live[1:]:
             course = watched.courses.get(target.target)
             found = () if course is None else judge(base, course, deployment.guard, look)
-            if not found:
+            if course is None or not found:
                 continue
-            results += found
+            results[target.target] = found
             why = worse(found)
             if why:
                 self._halt(deployment, live[0], target, why, found)
                 break  # the others are judged on the split that is left
-        return msgspec.structs.replace(watched, looks=look, results=tuple(results)) if results else watched
+            question = undecided(course, found)
+            if question:
+                open_questions.append(f"{target.alias or target.target} (v{target.version}): {question}")
+        if not results:
+            return watched
+        return msgspec.structs.replace(watched, looks=look, results=results, undecided="; ".join(open_questions))
 
     def _halt(
         self, deployment: Deployment, first: TargetState, other: TargetState, why: str, found: tuple[GateResult, ...]
@@ -107,15 +101,7 @@ class Watchman:
 
     def _keep(self, watched: Watched) -> None:
         self._watched = watched
-        write_whole(self._path, msgspec.json.encode(watched))
-
-
-def watched_of(path: Path) -> Watched:
-    """What an agent kept there; nothing where there is none."""
-    try:
-        return msgspec.json.decode(path.read_bytes(), type=Watched)
-    except (FileNotFoundError, msgspec.DecodeError):
-        return Watched()
+        write_whole(self._folder / FILE, msgspec.json.encode(watched))
 
 
 def _split(deployment: Deployment, live: Sequence[TargetState]) -> str:
@@ -124,24 +110,14 @@ def _split(deployment: Deployment, live: Sequence[TargetState]) -> str:
     return f"{shares} {guard}"
 
 
-def _grown(course: Course | None, now: VersionState | None, before: VersionState | None) -> Course:
-    """The course with what was counted since the last look."""
-    held = course or Course()
-    if now is None:
-        return held
-    old = before or VersionState(version=now.version)
-    if now.requests < old.requests:
-        old = VersionState(version=now.version)
+def _gone_on(course: Course | None, version: str, answered: int, tally: TargetTally | None) -> Course:
+    """The course with what was answered since the last look, and what its callers last got."""
+    now = tally or TargetTally(target="")
     return Course(
-        version=now.version,
-        requests=held.requests + now.requests - old.requests,
-        failed=held.failed + sum(now.errors.values()) - sum(old.errors.values()),
-        seconds=_added(held.seconds, now.times, old.times),
-        scores=_added(held.scores, now.scores, old.scores),
+        version=version,
+        requests=(course.requests if course is not None else 0) + answered,
+        keys=now.keys,
+        failed=now.failed,
+        seconds=now.times,
+        scores=now.scores,
     )
-
-
-def _added(held: tuple[int, ...], now: tuple[int, ...], before: tuple[int, ...]) -> tuple[int, ...]:
-    size = max(len(held), len(now), len(before))
-    whole = [each + (0,) * (size - len(each)) for each in (held, now, before)]
-    return tuple(a + b - c for a, b, c in zip(*whole, strict=True))

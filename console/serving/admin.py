@@ -59,6 +59,7 @@ async def state_of(server: Server) -> State:
         log_dropped=sum(each.log_dropped for each in workers),
         log_trouble=next((each.log_trouble for each in workers if each.log_trouble), ""),
         shadow_dropped=sum(each.shadow_dropped for each in workers),
+        tallies=server.tallies(),
     )  # fmt: skip
 
 
@@ -79,7 +80,7 @@ def _version(version: str, counted: Counted) -> VersionState:
         version=version, requests=counted.requests, rows=counted.rows, statuses=counted.statuses,
         errors=counted.errors, p50_ms=milliseconds(0.5), p95_ms=milliseconds(0.95), p99_ms=milliseconds(0.99),
         mean_ms=round(counted.seconds / counted.requests * 1000, 3) if counted.requests else None,
-        times=tuple(counted.buckets), scores=tuple(counted.scores),
+        times=tuple(counted.buckets),
         shadow_requests=counted.shadow_requests, shadow_errors=counted.shadow_errors,
     )  # fmt: skip
 

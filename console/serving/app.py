@@ -32,7 +32,8 @@ from console.serving.refusal import Refusal
 from console.serving.rows import Rows
 from console.serving.shadow import Shadows
 from console.serving.spec import ServingSpec
-from console.serving.split import Chosen, Split
+from console.serving.split import Chosen, Picked, Split
+from console.serving.tally import Tally
 
 QUICK_S: Final = 0.005
 """An answer that takes no longer is given at once; longer ones in a thread, so that others are not held up."""
@@ -46,7 +47,12 @@ class App:
     """The ASGI application of a worker. `split` is exchanged as a whole by whoever loads versions."""
 
     def __init__(
-        self, spec: ServingSpec, token: str, log: PredictionLog, metrics: Callable[[], Awaitable[str]]
+        self,
+        spec: ServingSpec,
+        token: str,
+        log: PredictionLog,
+        metrics: Callable[[], Awaitable[str]],
+        tally: Tally | None = None,
     ) -> None:
         self.spec = spec
         self.split = Split(())
@@ -57,6 +63,7 @@ class App:
         self.shadows = Shadows(spec, log, self._counted)
         self._token = token
         self._metrics = metrics
+        self._tally = tally
         self._threads = ThreadPoolExecutor(2, thread_name_prefix="answer")
         self._waiting = 0
         self._routes: dict[tuple[str, str], Route] = {
@@ -89,12 +96,18 @@ class App:
                 self._counted(NONE).add(499, time.perf_counter() - began, 0)
                 return
             except Exception as error:  # nothing a caller sends may end the server
-                self.log.say(f"request {ident}: {type(error).__name__}: {error}")
-                response = refused(Refusal(500, f"the server failed ({type(error).__name__}); request {ident}"))
+                response = self._failed(error, ident)
             await respond(send, response, ident, closing=self.draining)
-            self._counted(response.version).add(response.status, time.perf_counter() - began, response.rows)
+            self._count(response, time.perf_counter() - began)
         finally:
             self.in_flight -= 1
+
+    def _count(self, response: Response, seconds: float) -> None:
+        self._counted(response.version).add(response.status, seconds, response.rows)
+        picked = response.picked
+        if self._tally is not None and picked is not None and picked.digest is not None:
+            failed = response.status >= 400
+            self._tally.keep(picked.digest, picked.place, failed=failed, seconds=seconds, score=response.score)
 
     def _counted(self, version: str) -> Counted:
         return self.counted.setdefault(version, Counted())
@@ -128,32 +141,40 @@ class App:
         body = await read_body(headers, receive, self.spec.limits.body_bytes)
         call = read_call(body, headers.get(b"content-type", b"").decode("latin-1"))
         split = self.split
-        chosen = self._pick(split, headers, call.key(self.spec.sticky_field) if self.spec.sticky_field else None, ident)
-        loaded: Loaded = chosen.loaded
+        picked = self._pick(split, headers, call.key(self.spec.sticky_field) if self.spec.sticky_field else None, ident)
+        loaded: Loaded = picked.chosen.loaded
         try:
             rows = call.rows(loaded.shape)
             answer = await self._ask(loaded, rows, call.method)
         except Refusal as error:
-            return _by(refused(error), loaded)
-        self._told(split, chosen, rows, answer, ident)
+            return _by(refused(error), picked)
+        except Exception as error:  # the version's own fault: it is counted as its failure, and not as nobody's
+            return _by(self._failed(error, ident), picked)
+        self._told(split, picked.chosen, rows, answer, ident)
         response = json_response({"predictions": answer.values})
         if rows.ignored:
             response.headers = {"x-ignored-columns": ",".join(rows.ignored)[:500]}
-        return _by(response, loaded, rows.count)
+        return _by(response, picked, rows.count, answer)
 
-    async def _infer(self, chosen: Chosen, split: Split, body: bytes, ident: str) -> Response:
-        loaded: Loaded = chosen.loaded
+    async def _infer(self, picked: Picked, split: Split, body: bytes, ident: str) -> Response:
+        loaded: Loaded = picked.chosen.loaded
         try:
             call = inference.read_inference(body)
             rows = inference.rows_of(call, loaded.shape)
             answer = await self._ask(loaded, rows, "predict")
             document = inference.answered(call, loaded, answer, ident)
         except Refusal as error:
-            return _by(refused(error), loaded)
-        self._told(split, chosen, rows, answer, ident)
-        return _by(json_response(document), loaded, rows.count)
+            return _by(refused(error), picked)
+        except Exception as error:
+            return _by(self._failed(error, ident), picked)
+        self._told(split, picked.chosen, rows, answer, ident)
+        return _by(json_response(document), picked, rows.count, answer)
 
-    def _pick(self, split: Split, headers: dict[bytes, bytes], field: str | None, ident: str) -> Chosen:
+    def _failed(self, error: Exception, ident: str) -> Response:
+        self.log.say(f"request {ident}: {type(error).__name__}: {error}")
+        return refused(Refusal(500, f"the server failed ({type(error).__name__}); request {ident}"))
+
+    def _pick(self, split: Split, headers: dict[bytes, bytes], field: str | None, ident: str) -> Picked:
         if not split.live:
             raise Refusal(503, "no version is loaded yet", headers={"retry-after": "1"})
         key = None
@@ -174,7 +195,6 @@ class App:
             self._waiting -= 1
 
     def _told(self, split: Split, chosen: Chosen, rows: Rows, answer: Answer, ident: str) -> None:
-        self._counted(chosen.loaded.file.version).add_scores(answer.scores)
         self.log.keep(chosen.loaded.file, rows, answer.predictions, answer.scores, ident)
         for shadow in split.shadows:
             self.shadows.ask(shadow, chosen.loaded, rows, ident)
@@ -206,11 +226,11 @@ class App:
 
     async def _schema(self, _headers: dict[bytes, bytes], _receive: Receive, _ident: str) -> Response:
         loaded = self._main()
-        return _by(json_response(schema.schema_of(loaded.file, loaded.shape)), loaded)
+        return _of(json_response(schema.schema_of(loaded.file, loaded.shape)), loaded)
 
     async def _openapi(self, _headers: dict[bytes, bytes], _receive: Receive, _ident: str) -> Response:
         loaded = self._main()
-        return _by(json_response(schema.openapi(loaded.file, loaded.shape, bool(self._token))), loaded)
+        return _of(json_response(schema.openapi(loaded.file, loaded.shape, bool(self._token))), loaded)
 
     # ------------------------------------------------------------ Open Inference Protocol
 
@@ -243,10 +263,10 @@ class App:
             raise Refusal(405, f"{path[:100]} is asked with {'POST' if asked.verb == 'infer' else 'GET'}")
         if asked.verb == "infer":
             body = await read_body(headers, receive, self.spec.limits.body_bytes)
-            if chosen is None:
-                key = inference.key_of(body, self.spec.sticky_field) if self.spec.sticky_field else None
-                chosen = self._pick(split, headers, key, ident)
-            return await self._infer(chosen, split, body, ident)
+            if chosen is not None:  # asked for by its number: no key decided, and it says nothing of the split
+                return await self._infer(Picked(chosen), split, body, ident)
+            key = inference.key_of(body, self.spec.sticky_field) if self.spec.sticky_field else None
+            return await self._infer(self._pick(split, headers, key, ident), split, body, ident)
         loaded = chosen or (split.live[0] if split.live else None)
         if loaded is None:
             raise Refusal(503, "no version is loaded yet")
@@ -256,7 +276,14 @@ class App:
         return json_response(inference.metadata(loaded.loaded, versions))
 
 
-def _by(response: Response, loaded: Loaded, rows: int = 0) -> Response:
+def _of(response: Response, loaded: Loaded) -> Response:
     response.version = loaded.file.version
-    response.rows = rows
     return response
+
+
+def _by(response: Response, picked: Picked, rows: int = 0, answer: Answer | None = None) -> Response:
+    response.picked = picked
+    response.rows = rows
+    if picked.digest is not None and rows and answer is not None and answer.scores is not None:
+        response.score = float(answer.scores[0].max())  # of several classes the likeliest one's
+    return _of(response, picked.chosen.loaded)

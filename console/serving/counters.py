@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import bisect
 from collections.abc import Iterable, Sequence
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 
@@ -12,16 +12,6 @@ EDGES: Final = tuple(
     round(each * 10.0**power, 7) for power in range(-4, 2) for each in (1.0, 1.3, 1.7, 2.2, 2.8, 3.6, 4.6, 6.0, 7.7)
 )
 """Upper edges in seconds, 0.1 ms to 77 s, nine to a decade: a quantile is told within a quarter of itself."""
-
-SCORES: Final = (
-    *(-(10.0**power) for power in (6, 5, 4, 3, 2, 1, 0)),
-    *(round(cell / 20, 2) for cell in range(21)),
-    *(each * 10.0**power for power in range(7) for each in (2.0, 5.0, 10.0)),
-)
-"""Upper edges of scores: twentieths from 0 to 1, where probabilities lie, and ever wider cells beyond."""
-
-MOST_SCORES: Final = 1_000
-"""Rows of one request whose scores are counted."""
 
 NONE: Final = "-"
 """The version of what was answered by none: a wrong path, a wrong token."""
@@ -35,8 +25,6 @@ class Counted(msgspec.Struct):
     statuses: dict[str, int] = {}
     seconds: float = 0.0
     buckets: list[int] = msgspec.field(default_factory=lambda: [0] * (len(EDGES) + 1))
-    scores: list[int] = []
-    """Rows by score, in the cells of `SCORES`; empty before the first."""
     shadow_requests: int = 0
     """Times that it was asked as a shadow; `buckets` and `requests` hold only answers that were given."""
     shadow_errors: int = 0
@@ -49,16 +37,6 @@ class Counted(msgspec.Struct):
         self.statuses[key] = self.statuses.get(key, 0) + 1
         self.seconds += seconds
         self.buckets[bisect.bisect_left(EDGES, seconds)] += 1
-
-    def add_scores(self, scores: Any) -> None:
-        """Scores of shape (n,), or (n, classes), of which the largest counts."""
-        if scores is None:
-            return
-        if not self.scores:
-            self.scores = [0] * (len(SCORES) + 1)
-        told = scores[:MOST_SCORES]
-        for score in (told.max(axis=1) if told.ndim > 1 else told).tolist():
-            self.scores[bisect.bisect_left(SCORES, score)] += 1
 
     @property
     def errors(self) -> dict[str, int]:
@@ -103,9 +81,6 @@ def summed(stats: Iterable[WorkerStats]) -> dict[str, Counted]:
             total.shadow_errors += found.shadow_errors
             total.shadow_seconds += found.shadow_seconds
             total.buckets = [a + b for a, b in zip(total.buckets, found.buckets, strict=True)]
-            if found.scores:
-                kept = total.scores or [0] * len(found.scores)
-                total.scores = [a + b for a, b in zip(kept, found.scores, strict=True)]
             for status, count in found.statuses.items():
                 total.statuses[status] = total.statuses.get(status, 0) + count
     return out

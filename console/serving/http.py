@@ -11,6 +11,7 @@ from urllib.parse import quote
 import msgspec
 
 from console.serving.refusal import Refusal
+from console.serving.split import Picked
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -35,6 +36,10 @@ class Response(msgspec.Struct):
     content_type: bytes = JSON
     version: str = "-"
     rows: int = 0
+    score: float | None = None
+    """Of its first row."""
+    picked: Picked | None = None
+    """By which target, where a key decided."""
     headers: dict[str, str] = {}
 
 

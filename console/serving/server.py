@@ -22,6 +22,8 @@ from console.serving.fetched import VersionFile, fetch_version, held_version
 from console.serving.prediction_log import recover
 from console.serving.said import say
 from console.serving.spec import ServingSpec, Target, check_targets, check_workers
+from console.serving.state import TargetTally
+from console.serving.tally import Tally
 from console.serving.workers import Crew
 
 RETRY_S: Final = 5.0
@@ -67,7 +69,8 @@ class Server:
         self._looked = 0.0
         self._token: object = None
         self._away = ""
-        self.crew = Crew(spec, spec_path, self.listener, self._equip, self._worker_asks, say)
+        self._tally, descriptor = Tally.made()
+        self.crew = Crew(spec, spec_path, self.listener, descriptor, self._equip, self._worker_asks, say)
 
     @property
     def url(self) -> str:
@@ -231,6 +234,7 @@ class Server:
         if before and before != versions[0]:
             self._previous = before
         await self.crew.serve(list(zip(targets, versions, strict=True)), self._kept())
+        self._tally.clear()
         old = {each.version for each in self.standings}
         self.standings = [
             Standing(
@@ -267,6 +271,11 @@ class Server:
 
             return metrics_text(self.spec, self.standings, await self.crew.stats())
         raise Failed(f"{verb} is not known")
+
+    def tallies(self) -> tuple[TargetTally, ...]:
+        """What callers got of each target; empty where one answers alone."""
+        live = [each.target.name for each in self.standings if not each.target.shadow]
+        return self._tally.counted(live) if len(live) > 1 else ()
 
     async def stats(self) -> list[WorkerStats]:
         return await self.crew.stats()

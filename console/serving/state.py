@@ -44,10 +44,21 @@ class VersionState(Record, frozen=True, kw_only=True):
     mean_ms: float | None = None
     times: tuple[int, ...] = ()
     """Answers by time, in the cells of `counters.EDGES`."""
-    scores: tuple[int, ...] = ()
-    """Rows by score, in the cells of `counters.SCORES`; empty where it has none."""
     shadow_requests: int = 0
     shadow_errors: int = 0
+
+
+class TargetTally(Record, frozen=True, kw_only=True):
+    """The last answers of one target's callers."""
+
+    target: str
+    keys: int = 0
+    failed: int = 0
+    """Of the keys: their last answer had a status of 400 or more."""
+    times: tuple[int, ...] = ()
+    """Keys by the time of their last answer, in the cells of `counters.EDGES`."""
+    scores: tuple[int, ...] = ()
+    """Keys by their last score, in cells of equal share over all targets, ascending; empty where none has scores."""
 
 
 class WorkerState(Record, frozen=True, kw_only=True):
@@ -79,3 +90,5 @@ class State(Record, frozen=True, kw_only=True):
     log_dropped: int
     log_trouble: str
     shadow_dropped: int
+    tallies: tuple[TargetTally, ...] = ()
+    """Of the targets that share the traffic, what each caller last got; empty where one answers alone."""

@@ -25,6 +25,7 @@ from console.serving.protocol import QuietServer, make_server
 from console.serving.said import say
 from console.serving.spec import ServingSpec, Target, read_spec, read_token
 from console.serving.split import Chosen, make_split
+from console.serving.tally import Tally
 
 
 class Serve(msgspec.Struct):
@@ -38,14 +39,15 @@ class Serve(msgspec.Struct):
 class Worker:
     """Loads what it is told to, exchanges the split, and says how it is."""
 
-    def __init__(self, spec: ServingSpec, listener: socket.socket, number: int) -> None:
+    def __init__(self, spec: ServingSpec, listener: socket.socket, number: int, tally: Tally) -> None:
         self.spec = spec
         self.loaded: dict[str, Loaded] = {}
         self.swaps = 0
         self._listener = listener
         self._channel = Channel(self._do)
         writer = f"w{number}p{os.getpid()}"
-        self.app = App(spec, read_token(spec.token_file), PredictionLog(spec.log, writer, say), self._metrics)
+        log = PredictionLog(spec.log, writer, say)
+        self.app = App(spec, read_token(spec.token_file), log, self._metrics, tally)
         self._server: QuietServer = make_server(self.app, spec.limits)
         self._serving: asyncio.Task[None] | None = None
         self._tuning: asyncio.Task[None] | None = None
@@ -149,12 +151,14 @@ def main() -> int:
     parser.add_argument("--spec", type=Path, required=True)
     parser.add_argument("--listen", type=int, required=True, help="descriptor of the listening socket")
     parser.add_argument("--control", type=int, required=True, help="descriptor of the channel")
+    parser.add_argument("--tally", type=int, required=True, help="descriptor of what callers are counted in")
     parser.add_argument("--number", type=int, required=True)
     asked = parser.parse_args()
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group: the server drains us
     sys.setswitchinterval(0.001)  # a thread that loads or shadows gives way sooner to the one that answers
-    worker = Worker(read_spec(asked.spec), socket.socket(fileno=asked.listen), asked.number)
+    tally = Tally(asked.tally)
+    worker = Worker(read_spec(asked.spec), socket.socket(fileno=asked.listen), asked.number, tally)
     asyncio.run(worker.run(socket.socket(fileno=asked.control)))
     return 0
 

@@ -53,6 +53,7 @@ class Crew:
         spec: ServingSpec,
         spec_path: Path,
         listener: socket.socket,
+        tally: int,
         equip: Equip,
         asks: Handler,
         say: Callable[[str], None],
@@ -60,6 +61,7 @@ class Crew:
         self._spec = spec
         self._spec_path = spec_path
         self._listener = listener
+        self._tally = tally
         self._equip = equip
         self._asks = asks
         self._say = say
@@ -81,12 +83,12 @@ class Crew:
                 [
                     *(sys.executable, "-m", "console.serving.worker", "--spec", str(self._spec_path)),
                     *("--listen", str(self._listener.fileno()), "--control", str(theirs.fileno())),
-                    *("--number", str(hand.number)),
+                    *("--tally", str(self._tally), "--number", str(hand.number)),
                 ],
                 stdin=subprocess.DEVNULL,
                 stdout=sys.stderr,  # our own stdout says when we are ready, and nothing else
                 env=env,
-                pass_fds=(self._listener.fileno(), theirs.fileno()),
+                pass_fds=(self._listener.fileno(), theirs.fileno(), self._tally),
             )
         hand.began = time.monotonic()
         hand.channel = Channel(self._asks)

@@ -11,7 +11,9 @@ import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
+from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
 
 from backends.contract import Backend
 from backends.entities import Deployment, DeploymentState, Guard, Target
@@ -20,7 +22,9 @@ from console.agent.server_process import marked, record_of
 from console.promotion.rollback import rollback
 from console.serving.deployment import change, live
 from console.serving.deployment.place import folder_of
+from console.serving.deployment.watched import watched_of
 from tests.monitored import FEATURES, WHO, deliveries, register, traffic, until
+from tests.serving import fitted, keep_version
 
 ROW = {"weight": 6.0, "distance": 400.0, "carrier": "ups"}
 SLOW = 240.0
@@ -208,7 +212,8 @@ def test_a_canary_that_fails_more_is_stopped_with_figures_in_the_journal(rig: Ri
         rig.backend, "live", 0.5, WHO, target=Target(version=version.version), guard=Guard(requests=20)
     )
     rig.serving(revision=begun.revision)
-    time.sleep(1.2)  # the first look at the split is what later ones are counted from
+    folder = folder_of(rig.home, "live")
+    until(lambda: f"v{version.version}" in watched_of(folder).split, what="the first look at the split")
 
     def halted() -> bool:
         for number in range(20):
@@ -226,6 +231,37 @@ def test_a_canary_that_fails_more_is_stopped_with_figures_in_the_journal(rig: Ri
     rig.serving(revision=found.revision)
     assert found.health == "warn"
     assert {rig.ask(row={**ROW, "customer": f"c{number}"}) for number in range(20)} == {(200, "1")}
+
+
+@pytest.mark.parametrize(
+    ("gate", "guard"),
+    [("latency", Guard(requests=20, errors=0, drift=0)), ("score drift", Guard(requests=20, errors=0, slow=0))],
+)
+def test_a_canary_that_is_slow_or_scores_otherwise_is_stopped(rig: Rig, gate: str, guard: Guard) -> None:
+    train = traffic(800, 9)
+    late = train["late"].to_numpy()
+    if gate == "latency":  # so many trees take their time
+        bad = fitted(train[FEATURES], late, RandomForestClassifier(400, max_depth=6, random_state=0))
+    else:  # it was taught that half of all others are late too
+        taught = np.where(np.random.default_rng(1).random(len(late)) < 0.5, "yes", late)
+        bad = fitted(train[FEATURES], taught, HistGradientBoostingClassifier(random_state=0))
+    version = keep_version(rig.backend, rig.home / "made" / gate, bad, train[FEATURES], model="deliveries")
+    begun = change.canary(rig.backend, "live", 0.5, WHO, target=Target(version=version.version), guard=guard)
+    rig.serving(revision=begun.revision)
+    folder = folder_of(rig.home, "live")
+    until(lambda: f"v{version.version}" in watched_of(folder).split, what="the first look at the split")
+    rows = traffic(200, 10)[FEATURES].to_dict("records")
+
+    def halted() -> bool:
+        for number, row in enumerate(rows):
+            rig.ask(row={**row, "customer": f"c{number}"})
+        return bool(rig.get().halted)
+
+    until(halted, seconds=SLOW, what="the halt")
+    entry = next(each for each in rig.backend.need("journal").page().items if each.action == "deploy.halt")
+    assert [each.gate for each in entry.gates if each.status == "fail"] == [gate]
+    assert f"v{version.version}" in entry.reason
+    rig.serving(revision=rig.get().revision)
 
 
 def test_a_crash_loop_is_a_state_with_its_reason(rig: Rig) -> None:

@@ -16,12 +16,14 @@ from backends.entities import Deployment, DeploymentWish, Guard, ModelFile, Sign
 from backends.local import open_local
 from backends.local.process_identity import is_alive
 from console.agent import server_process
-from console.agent.deployment_guard import Watchman, watched_of
+from console.agent.deployment_guard import Watchman
 from console.agent.server_process import ServerRecord
 from console.serving.deployment import change
 from console.serving.deployment.context import label, pinned
+from console.serving.deployment.figures import needs_of
 from console.serving.deployment.place import LONGEST, MARK, folder_of, launched_with, socket_for
-from console.serving.state import State, TargetState, VersionState
+from console.serving.deployment.watched import watched_of
+from console.serving.state import State, TargetState, TargetTally, VersionState
 from tests.hostile import HOSTILE
 
 ANN = Mutation("ann@box")
@@ -181,7 +183,10 @@ def test_a_server_whose_agent_died_before_noting_it_is_found_by_its_mark(tmp_pat
 # ---------------------------------------------------------------- counting for the guard
 
 
-def said(requests: dict[str, tuple[int, int]], *, started: int = 1) -> State:
+def said(
+    requests: dict[str, tuple[int, int]], keys: dict[str, tuple[int, int]] | None = None, *, started: int = 1
+) -> State:
+    """Of each version (requests, of which failed), of each target (keys, of which failed)."""
     return State(
         deployment="live",
         model="churn",
@@ -195,8 +200,12 @@ def said(requests: dict[str, tuple[int, int]], *, started: int = 1) -> State:
             TargetState(target="@challenger", alias="challenger", version="2", share=0.5),
         ),
         versions=tuple(
-            VersionState(version=version, requests=count, errors={"500": failed}, times=(count, 0), scores=(count,))
+            VersionState(version=version, requests=count, errors={"500": failed}, times=(count, 0))
             for version, (count, failed) in requests.items()
+        ),
+        tallies=tuple(
+            TargetTally(target=target, keys=count, failed=failed, times=(count, 0), scores=(count,))
+            for target, (count, failed) in (keys or {}).items()
         ),
         workers=(),
         swaps=0,
@@ -210,19 +219,22 @@ def said(requests: dict[str, tuple[int, int]], *, started: int = 1) -> State:
 def test_the_guard_counts_from_the_split_on_over_servers_and_agents(backend: Backend, tmp_path: Path) -> None:
     begun(backend)
     deployment = change.canary(backend, "live", 0.5, ANN)
-    path = tmp_path / "guard.json"
     told: list[str] = []
     Watchman(backend, tmp_path, told.append).look(deployment, said({"1": (1000, 500)}))  # before the split
-    Watchman(backend, tmp_path, told.append).look(deployment, said({"1": (1030, 500), "2": (20, 1)}))
+    first = said({"1": (1030, 500), "2": (20, 1)}, {"@champion": (30, 0), "@challenger": (20, 1)})
+    Watchman(backend, tmp_path, told.append).look(deployment, first)
     watchman = Watchman(backend, tmp_path, told.append)
-    watchman.look(deployment, said({"1": (5, 0), "2": (5, 0)}, started=2))  # another server counts from nothing
-    courses = watched_of(path).courses
-    assert {name: (each.requests, each.failed) for name, each in courses.items()} == {
-        "@champion": (35, 0),
-        "@challenger": (25, 1),
+    # Another server counts from nothing, and knows its own callers alone.
+    anew = said({"1": (5, 0), "2": (5, 0)}, {"@champion": (4, 0), "@challenger": (3, 0)}, started=2)
+    watchman.look(deployment, anew)
+    courses = watched_of(tmp_path).courses
+    assert {name: (each.requests, each.keys, each.failed) for name, each in courses.items()} == {
+        "@champion": (35, 4, 0),
+        "@challenger": (25, 3, 0),
     }
     assert told == []
-    watchman.look(deployment, said({"1": (305, 3), "2": (305, 60)}, started=2))
+    bad = {"@champion": (300, 3), "@challenger": (300, 60)}
+    watchman.look(deployment, said({"1": (305, 3), "2": (305, 60)}, bad, started=2))
     halted = backend.need("deployments").get("live")
     assert [each.label for each in halted.targets] == ["champion"]
     assert "challenger (v2) was stopped" in halted.halted
@@ -238,8 +250,21 @@ def test_the_guard_does_not_overrule_what_a_person_changed_meanwhile(backend: Ba
     watchman = Watchman(backend, tmp_path, lambda _: None)
     watchman.look(seen, said({}))
     change.split(backend, "live", [Target(alias="challenger")], ANN)
-    watchman.look(seen, said({"1": (300, 3), "2": (300, 60)}))
+    bad = {"@champion": (300, 3), "@challenger": (300, 60)}
+    watchman.look(seen, said({"1": (300, 3), "2": (300, 60)}, bad))
     assert [each.label for each in backend.need("deployments").get("live").targets] == ["challenger"]
+
+
+def test_one_caller_of_many_bad_requests_stops_nothing_and_a_person_is_asked(backend: Backend, tmp_path: Path) -> None:
+    begun(backend)
+    deployment = change.canary(backend, "live", 0.5, ANN)
+    watchman = Watchman(backend, tmp_path, lambda _: None)
+    watchman.look(deployment, said({}))
+    one = {"@champion": (14, 0), "@challenger": (2, 2)}
+    watchman.look(deployment, said({"1": (5_000, 0), "2": (1_000, 1_000)}, one))
+    assert backend.need("deployments").get("live").halted == ""
+    assert "only 2 callers" in watched_of(tmp_path).undecided
+    assert "only 2 callers" in needs_of(deployment, (), watched_of(tmp_path))
 
 
 # ---------------------------------------------------------------- container context

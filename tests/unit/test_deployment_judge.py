@@ -18,6 +18,7 @@ def course(
     return Course(
         version="1",
         requests=n,
+        keys=n,
         failed=int(rng.binomial(n, errors)),
         seconds=tuple(np.bincount(times, minlength=41).tolist()),
         scores=tuple(np.bincount(scores, minlength=22).tolist()),
@@ -31,6 +32,7 @@ def both(one: Course, other: Course) -> Course:
     return Course(
         version="1",
         requests=one.requests + other.requests,
+        keys=one.keys + other.keys,
         failed=one.failed + other.failed,
         seconds=added(one.seconds, other.seconds),
         scores=added(one.scores, other.scores),
@@ -60,20 +62,23 @@ def test_each_harm_is_found_by_its_rule_alone(harm: dict[str, float], gate: str)
 
 
 def test_the_p_value_of_errors_is_fishers() -> None:
-    base, other = Course(requests=900, failed=9), Course(requests=100, failed=6)
+    base, other = Course(requests=900, keys=900, failed=9), Course(requests=100, keys=100, failed=6)
     result = next(each for each in judge(base, other, Guard(slow=0, drift=0), 1) if each.gate == "errors")
     expected = stats.fisher_exact([[6, 94], [9, 891]], alternative="greater").pvalue
     assert f"p {expected:.2g}" in result.detail
 
 
 def test_a_large_difference_that_may_be_chance_warns_and_does_not_stop() -> None:
-    base, other = Course(requests=120, failed=1), Course(requests=110, failed=4)
+    base, other = Course(requests=120, keys=120, failed=1), Course(requests=110, keys=110, failed=4)
     (result,) = judge(base, other, Guard(slow=0, drift=0), 1)
     assert result.status is GateStatus.WARN
 
 
 def test_a_small_difference_does_not_stop_however_sure() -> None:
-    base, other = Course(requests=1_000_000, failed=10_000), Course(requests=100_000, failed=1_500)
+    base, other = (
+        Course(requests=1_000_000, keys=1_000_000, failed=10_000),
+        Course(requests=100_000, keys=100_000, failed=1_500),
+    )
     (result,) = judge(base, other, Guard(slow=0, drift=0), 1)
     assert result.status is GateStatus.PASS
 

@@ -13,6 +13,7 @@ from backends.together import together
 from console.serving.counters import quantile
 from console.serving.deployment import live
 from console.serving.deployment.place import folder_of
+from console.serving.deployment.watched import Watched, watched_of
 from console.serving.state import State, VersionState
 
 SPAN_MS: Final = 60_000
@@ -74,6 +75,8 @@ class View(Record, frozen=True, kw_only=True):
     """That answer now."""
     dropped: int = 0
     """Predictions that were not kept."""
+    watched: Watched | None = None
+    """What the guard saw of those that share the traffic; None without a guard."""
     needs: str = ""
     """What a person should look at, as half a sentence; empty for nothing."""
 
@@ -113,11 +116,11 @@ def views(backend: Backend, deployments: Sequence[Deployment], looks: Looks) -> 
 def unwell(backend: Backend, deployments: Sequence[Deployment]) -> tuple[tuple[Deployment, str], ...]:
     """Those that need somebody, with what for: told from the store and the registry alone, no server is asked."""
     wanted = _wanted(backend, deployments)
-    found = ((each, needs_of(each, _standings(each, None, wanted))) for each in deployments)
+    found = ((each, needs_of(each, _standings(each, None, wanted), _watched(backend, each))) for each in deployments)
     return tuple((deployment, needs) for deployment, needs in found if needs)
 
 
-def needs_of(deployment: Deployment, standings: Sequence[Standing]) -> str:
+def needs_of(deployment: Deployment, standings: Sequence[Standing], watched: Watched | None = None) -> str:
     """What a person should look at, as half a sentence; empty for nothing."""
     status = deployment.status
     if status.state is DeploymentState.CRASH_LOOP:
@@ -130,7 +133,14 @@ def needs_of(deployment: Deployment, standings: Sequence[Standing]) -> str:
             return f"serves v{each.served} for {each.target}, which is v{each.wanted}{why}"
         if each.trouble:
             return each.trouble
-    return status.reason or deployment.halted
+    return status.reason or deployment.halted or (watched.undecided if watched is not None else "")
+
+
+def _watched(backend: Backend, deployment: Deployment) -> Watched | None:
+    """What the guard saw; None where there is none."""
+    if deployment.guard is None or backend.home is None:
+        return None
+    return watched_of(folder_of(backend.home, deployment.name))
 
 
 def _wanted(backend: Backend, deployments: Sequence[Deployment]) -> dict[tuple[str, str], str]:
@@ -175,9 +185,10 @@ def _view(backend: Backend, deployment: Deployment, wanted: dict[tuple[str, str]
         except BackendError:  # it starts, or has just ended: the status says which
             found = None
     standings = _standings(deployment, found, wanted)
-    needs = needs_of(deployment, standings)
+    watched = _watched(backend, deployment)
+    needs = needs_of(deployment, standings, watched)
     if found is None:
-        return View(deployment=deployment, standings=standings, needs=needs)
+        return View(deployment=deployment, standings=standings, watched=watched, needs=needs)
     before = looks.add(deployment.name, found)
     old = {each.version: each for each in before.versions} if before is not None else {}
     seconds = (found.at - before.at) / 1000 if before is not None else 0.0
@@ -198,6 +209,7 @@ def _view(backend: Backend, deployment: Deployment, wanted: dict[tuple[str, str]
         rss=sum(each.rss for each in found.workers) // 1_000_000 * 1_000_000,
         workers=len(found.workers),
         dropped=found.log_dropped,
+        watched=watched,
         needs=needs,
     )
 

@@ -1,4 +1,7 @@
-"""Whether a version does worse than the one it is held against, by the counts that a server keeps of both.
+"""Whether a version does worse than the one it is held against, by what the callers of both last got.
+
+What is counted are keys of the split, each once (`console.serving.tally` says why): a caller who sends a thousand bad
+requests is one caller. Where the split has no key, a key is a request.
 
 Looks are repeated while requests come in. So that the whole course has the wanted probability of a false alarm, look
 k has `alpha * 6 / (pi * k) ** 2` of it (the sum over all k is `alpha`), shared evenly by the rules that are on. Source:
@@ -17,6 +20,8 @@ from console.wording import number
 
 SLOW: Final = 0.95
 """Slow is what took longer than this share of the first target's answers."""
+FEW: Final = 20
+"""Keys: of fewer even a version that fails them all may not be stopped by its figures."""
 GROWTH: Final = 1.2
 """By so much must the requests have grown since the last look for another one."""
 
@@ -26,12 +31,15 @@ class Course(Record, frozen=True, kw_only=True):
 
     version: str = ""
     requests: int = 0
+    """Answers that it gave."""
+    keys: int = 0
+    """To so many keys."""
     failed: int = 0
-    """Answered with a status of 400 or more."""
+    """Keys whose last answer had a status of 400 or more."""
     seconds: tuple[int, ...] = ()
-    """Answers by time, in ascending cells; the same cells for both versions."""
+    """Keys by the time of their last answer, in ascending cells; the same cells for both versions."""
     scores: tuple[int, ...] = ()
-    """Answers by score, in ascending cells."""
+    """Keys by their last score, in ascending cells; the same for both."""
 
 
 def judge(base: Course, other: Course, guard: Guard, look: int) -> tuple[GateResult, ...]:
@@ -39,7 +47,7 @@ def judge(base: Course, other: Course, guard: Guard, look: int) -> tuple[GateRes
 
     `look` counts from 1. No results while either has fewer answers than the guard wants.
     """
-    if min(base.requests, other.requests) < guard.requests:
+    if min(base.requests, other.requests) < guard.requests or not base.keys or not other.keys:
         return ()
     rules = [rule for rule, effect in ((_errors, guard.errors), (_slow, guard.slow), (_drift, guard.drift)) if effect]
     if not rules:
@@ -48,19 +56,28 @@ def judge(base: Course, other: Course, guard: Guard, look: int) -> tuple[GateRes
     return tuple(rule(base, other, guard, alpha) for rule in rules)
 
 
+def undecided(course: Course, results: Sequence[GateResult]) -> str:
+    """The rules by which it does worse while too few callers meet it for chance to be ruled out, as one sentence; or
+    empty. However often these come, they cannot stop it: somebody has to look."""
+    if course.keys >= FEW:
+        return ""
+    found = "; ".join(f"{each.gate} {each.value}" for each in results if each.status is GateStatus.WARN)
+    return f"{found}, but it has only {course.keys} callers, too few to be stopped by that" if found else ""
+
+
 def worse(results: Sequence[GateResult]) -> str:
     """The rules that fired as one sentence, or empty."""
     return "; ".join(f"{each.gate} {each.value} ({each.detail})" for each in results if each.status is GateStatus.FAIL)
 
 
 def _errors(base: Course, other: Course, guard: Guard, alpha: float) -> GateResult:
-    p = fisher_more(other.failed, other.requests, base.failed, base.requests)
-    before, after = base.failed / base.requests, other.failed / other.requests
+    p = fisher_more(other.failed, other.keys, base.failed, base.keys)
+    before, after = base.failed / base.keys, other.failed / other.keys
     return _result(
         "errors",
         f"{_percent(before)} → {_percent(after)}",
         f"at most {_percent(guard.errors)} more",
-        f"{other.failed} of {other.requests} against {base.failed} of {base.requests}",
+        f"{other.failed} of {other.keys} against {base.failed} of {base.keys}",
         after - before > guard.errors,
         p,
         alpha,
@@ -87,8 +104,8 @@ def _slow(base: Course, other: Course, guard: Guard, alpha: float) -> GateResult
 
 
 def _drift(base: Course, other: Course, guard: Guard, alpha: float) -> GateResult:
-    if min(sum(base.scores), sum(other.scores)) < guard.requests:
-        return _unmeasured("score drift", "too few scores were counted")
+    if not sum(base.scores) or not sum(other.scores):
+        return _unmeasured("score drift", "no scores were counted")
     ours, theirs = _merged(base.scores, other.scores)
     distance = psi(ours, theirs)
     _, _, p = chi_square(ours, theirs)
