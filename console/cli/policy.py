@@ -38,6 +38,10 @@ def show(invocation: Invocation, name: str, alias: str) -> None:
                 else ", ".join(found.override) or "nobody",
                 "worse": f"at most {found.worse:.2%} than the holder",
                 "max size": f"{found.max_bytes:,} bytes" if found.max_bytes is not None else "",
+                "latency": f"at most {found.latency_ms:g} ms for one row" if found.latency_ms is not None else "",
+                "replay": f"at most {found.replay_changed:.2%} of answers change, {found.replay_failing} are missing"
+                if found.gates.get("replay", "off") != "off"
+                else "",
                 "gates": ", ".join(f"{gate} = {how}" for gate, how in found.gates.items()) or "each as it says",
                 "said by": ", ".join(found.sources),
             }

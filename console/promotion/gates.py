@@ -12,6 +12,7 @@ from console.promotion.measures import lower_is_better, primary_of, same_test, t
 from console.promotion.policy import TOLERANCE, Policy, policy_for, taken
 from console.promotion.prompts import is_prompt, prompt_gates
 from console.promotion.result import result
+from console.promotion.served import served_gates
 from console.training.audit.read import read_audit
 
 PASS, WARN, FAIL = GateStatus.PASS, GateStatus.WARN, GateStatus.FAIL
@@ -46,6 +47,7 @@ def gates_against(
             *ladder_gate(backend, candidate, policy),
             *size_gate(candidate, policy),
             *evidence_gates(backend, candidate, holder, policy),
+            *served_gates(backend, candidate, holder, policy),
         )
     return tuple(sorted(taken(policy, results), key=lambda result: _SEVERITY[result.status]))
 

@@ -10,12 +10,16 @@
     override     = ["lead"]             # who may overrule a failed gate (user names, patterns); [] is nobody
     worse        = 0.005                # share of the holder's value that a candidate may be worse
     max_size     = "200 MB"             # of the model file
+    latency_ms   = 20                   # for one row, the 95th percentile
+    replay_changed = 0.05               # share of the replayed requests whose answer may change
+    replay_failing = 0                  # replayed requests that may be left without an answer
     gates        = { baseline = "warn", audit = "require", signature = "off" }
 
 A gate is taken as `fail` (its own verdict counts), `warn` (a failure is only told), `require` (a missing fact fails
-too) or `off`. Naming `bias`, `data` or `paired` asks for them also where nobody examined the model; `paired` compares
-the held-out rows one by one and so takes a second or two. Without a file no approval is wanted and every gate is taken
-as `fail`.
+too) or `off`. Naming `bias`, `data`, `callers`, `paired` or `replay` asks for them also where nobody looked. `paired`
+compares the held-out rows one by one and so takes a second or two. `replay` judges what `model replay` last found, and
+stands only where it is named; at most 5 % of answers may change then, and none may be missing, unless the rule says
+otherwise. Without a file no approval is wanted and every gate is taken as `fail`.
 """
 
 from __future__ import annotations
@@ -41,10 +45,13 @@ EXPIRES: Final = "7 d"
 TOLERANCE: Final = 0.005
 """A candidate may be this share of the holder's value worse on the same test rows: a tie is no reason to refuse."""
 
+REPLAY_CHANGED: Final = 0.05
+REPLAY_FAILING: Final = 0
+
 Taken = Literal["fail", "warn", "require", "off"]
 GATES: Final = (
     "artifact", "types", "run", "test metrics", "baseline", "holder", "signature", "audit", "text", "type",
-    "variables", "ladder", "size", "bias", "data", "paired",
+    "variables", "ladder", "size", "latency", "bias", "data", "paired", "callers", "replay",
 )  # fmt: skip
 
 
@@ -60,6 +67,9 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True):
     override: tuple[str, ...] | None = None
     worse: float | None = None
     max_size: str | None = None
+    latency_ms: float | None = None
+    replay_changed: float | None = None
+    replay_failing: int | None = None
     gates: dict[str, Taken] = {}
 
     def fits(self, model: str, alias: str) -> bool:
@@ -77,6 +87,10 @@ class Policy(Record, frozen=True, kw_only=True):
     """Patterns of user names; None lets everybody."""
     worse: float = TOLERANCE
     max_bytes: int | None = None
+    latency_ms: float | None = None
+    """For one row, the 95th percentile; None sets no limit."""
+    replay_changed: float = REPLAY_CHANGED
+    replay_failing: int = REPLAY_FAILING
     gates: dict[str, str] = msgspec.field(default_factory=dict)
     sources: tuple[str, ...] = ()
     """`file:line` of each rule that was laid over it."""
@@ -130,6 +144,13 @@ def _rule(table: Any, where: Places, at: int) -> Rule:
     said = (
         ("approvals", rule.approvals is not None and not 0 <= rule.approvals <= 20, "0 to 20 people are wanted"),
         ("worse", rule.worse is not None and not 0 <= rule.worse < 1, "a share from 0 to under 1 is wanted"),
+        ("latency_ms", rule.latency_ms is not None and not 0 < rule.latency_ms < 1e9, "milliseconds over 0 are wanted"),
+        (
+            "replay_changed",
+            rule.replay_changed is not None and not 0 <= rule.replay_changed <= 1,
+            "a share from 0 to 1 is wanted",
+        ),
+        ("replay_failing", rule.replay_failing is not None and rule.replay_failing < 0, "0 or more rows are wanted"),
     )
     for key, wrong, why in said:
         if wrong:
@@ -158,6 +179,9 @@ def policy_for(backend: Backend, model: str, alias: str) -> Policy:
             "override": rule.override,
             "worse": rule.worse,
             "max_bytes": None if rule.max_size is None else byte_count(rule.max_size, "max_size"),
+            "latency_ms": rule.latency_ms,
+            "replay_changed": rule.replay_changed,
+            "replay_failing": rule.replay_failing,
         }
         laid = {key: value for key, value in given.items() if value is not None}
         gates = {**found.gates, **rule.gates}

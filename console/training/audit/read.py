@@ -13,11 +13,23 @@ FILE: Final = "audit.json"
 WORST: Final = {GateStatus.FAIL: 0, GateStatus.WARN: 1, GateStatus.PASS: 2}
 
 
+class Speed(Record, frozen=True, kw_only=True):
+    """How long one row and a batch took to be answered in the process that trained, in milliseconds."""
+
+    one_p50: float
+    one_p95: float
+    batch_p50: float
+    batch_p95: float
+    batch_rows: int
+
+
 class Audit(Record, frozen=True, kw_only=True):
     """`audit.json`: every test, the worst first."""
 
     results: tuple[CheckResult, ...]
     primary: str = ""
+    speed: Speed | None = None
+    """None where it was not timed."""
 
     @property
     def status(self) -> GateStatus:

@@ -8,19 +8,25 @@ from typing import Any, Final
 
 import numpy as np
 
+from console.training.audit.read import Speed
+
 SINGLE: Final = 100
 BATCHES: Final = 5
 BATCH_ROWS: Final = 1_000
 LONGEST_S: Final = 5.0
 
 
-def time_answers(answer: Callable[[Any], Any], frame: Any) -> tuple[float, float]:
-    """(95th percentile for one row, median for 1 000 rows), both in milliseconds. frame: shape (n, features)."""
+def time_answers(answer: Callable[[Any], Any], frame: Any) -> Speed:
+    """Medians and 95th percentiles. frame: shape (n, features)."""
     answer(frame.iloc[:1])
     single = _times(lambda at: answer(frame.iloc[at % len(frame) : at % len(frame) + 1]), SINGLE)
     many = frame.iloc[np.arange(BATCH_ROWS) % len(frame)]
     batch = _times(lambda _: answer(many), BATCHES)
-    return float(np.percentile(single, 95)), float(np.median(batch))
+    one_p50, one_p95 = np.percentile(single, [50, 95]).tolist()
+    batch_p50, batch_p95 = np.percentile(batch, [50, 95]).tolist()
+    return Speed(
+        one_p50=one_p50, one_p95=one_p95, batch_p50=batch_p50, batch_p95=batch_p95, batch_rows=BATCH_ROWS
+    )  # fmt: skip
 
 
 def _times(once: Callable[[int], Any], count: int) -> list[float]:
