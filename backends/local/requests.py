@@ -10,6 +10,7 @@ import msgspec
 
 from backends.contract import Conflict, NotFound
 from backends.entities import Request, RequestState
+from backends.local.agent_presence import ring_bell
 from backends.local.database import Database, now
 
 _COLUMNS: Final = (
@@ -52,7 +53,8 @@ class LocalRequests:
             found = _request(row)
             if found.kind != kind:
                 raise Conflict(f"the key {key} belongs to a request for {found.kind}, not {kind}; nothing was changed.")
-            return found
+        ring_bell(self._database.path.parent)
+        return found
 
     def claim(self, by: str, kinds: Sequence[str] = (), *, request: str = "") -> Request | None:
         among = f"AND kind IN ({', '.join('?' * len(kinds))})" if kinds else ""

@@ -1,9 +1,9 @@
 """The process that runs one command of one run, and outlives whoever asked for it.
 
-`python -m backends.local.supervisor RUNDIR`: keeps the log bounded, brings what the command says into the store, stops
-the whole process tree when asked, and sets down how it ended. The main thread serves the pipes and never waits for the
-store; a second thread serves the store. exit.json is written before the store hears of the end, so that nobody who
-kills this process, at whatever moment, can make a run that ended look unended for good.
+`python -m backends.local.supervisor RUNDIR` (or `--spare`, see `spawn`): keeps the log bounded, brings what the command
+says into the store, stops the whole process tree when asked, and sets down how it ended. The main thread serves the
+pipes and never waits for the store; a second thread serves the store. exit.json is written before the store hears of
+the end, so that nobody who kills this process, at whatever moment, can make a run that ended look unended for good.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ from backends.local.run_limits import LimitWatch
 from backends.local.run_log import LogWriter
 from backends.local.said import Said, last_fail
 from backends.local.settle import STORE_AWAY, Standing, now, settle, settle_abandoned, standing
+from backends.local.spawn import SPARE, await_run
 from backends.local.store_thread import StoreThread
 from backends.local.tracking import tracking, withheld
 from backends.local.usage_thread import UsageThread
@@ -391,11 +392,24 @@ def _open_store(folder: RunFolder) -> Backend:
 
 def main(arguments: list[str]) -> int:
     if len(arguments) != 1:
-        print("usage: python -m backends.local.supervisor RUNDIR", file=sys.stderr)
+        print(f"usage: python -m backends.local.supervisor RUNDIR | {SPARE}", file=sys.stderr)
         return 2
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     adopt_orphans()
-    return supervise(RunFolder(Path(arguments[0]).resolve()))
+    if arguments[0] != SPARE:
+        return supervise(RunFolder(Path(arguments[0]).resolve()))
+    _warm()
+    folder = await_run()
+    return 0 if folder is None else supervise(folder)
+
+
+def _warm() -> None:
+    """Have done once what every run needs, before there is one: what is imported late as well."""
+    import psutil  # noqa: F401
+
+    from backends.connect import open_workspace
+
+    open_workspace(Path.cwd()).close()
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ from backends.local.run_folder import RunExit, RunFolder
 from backends.local.run_queue import LAUNCH, MOST, pause_of
 from backends.local.settle import STORE_AWAY, Standing, now, settle, settle_abandoned, standing
 from backends.local.slots import Slots, free_gpus, needs_of, reasons
-from backends.local.spawn import spawn_supervisor
+from backends.local.spawn import Spare
 from console.agent.registrations import request_registration
 from console.agent.retry import Backoff
 
@@ -55,6 +55,7 @@ class Launches:
         self._slots = slots
         self._say = say
         self._watches: dict[str, Watch] = {}
+        self._spare = Spare(workspace)
 
     @property
     def running(self) -> int:
@@ -75,6 +76,8 @@ class Launches:
                 waits.append(2.0)
         if pause_of(self._workspace) is not None:  # it is resumed by a file, which the store's token does not tell
             waits.append(1.0)
+        if self._spare.patience is not None:
+            waits.append(self._spare.patience)
         return min(waits, default=None)
 
     def step(self) -> None:
@@ -86,6 +89,11 @@ class Launches:
             self.take(request)
         while pause_of(self._workspace) is None and (request := self._next()) is not None:
             self.take(request)
+        self._spare.prepare()
+
+    def end(self) -> None:
+        """Runs go on without us; what waits for one does not."""
+        self._spare.end()
 
     def _next(self) -> Request | None:
         """The first that waits and fits, ours by now."""
@@ -173,7 +181,7 @@ class Launches:
             pause = watch.backoff.failed()
             self._say(f"run {run}: its supervisor ended with {code} before it began; tried again in {pause:.0f} s")
             return
-        watch.supervisor = spawn_supervisor(watch.folder)
+        watch.supervisor = self._spare.spawn(watch.folder)
         self._say(f"run {run}: supervisor {watch.supervisor.pid} started")
 
     def _send_another(self, run: str, watch: Watch) -> None:
@@ -185,7 +193,7 @@ class Launches:
         if failed and watch.backoff.failures >= STARTS:
             self._settle(run, watch, Standing.ABANDONED)
             return
-        watch.supervisor = spawn_supervisor(watch.folder)
+        watch.supervisor = self._spare.spawn(watch.folder)
         watch.sent_at = time.monotonic()
         watch.backoff.failed()
         self._say(f"run {run}: its supervisor is gone, its command is not; supervisor {watch.supervisor.pid} goes on")

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from backends.contract import Backend
-from backends.local.agent_presence import AgentPresence, presence_path, write_presence
+from backends.local.agent_presence import AgentPresence, hang_bell, presence_path, write_presence
 from backends.local.process_identity import own_identity
 from backends.local.run_queue import LAUNCH
 from backends.local.settle import now
@@ -75,6 +75,7 @@ class Agent:
         self._wake_reader, self._wake_writer = os.pipe()
         os.set_blocking(self._wake_reader, False)
         os.set_blocking(self._wake_writer, False)
+        self._bell = hang_bell(workspace)
 
     def run(self) -> None:
         """Until SIGTERM or SIGINT, or until the workspace is gone. Supervisors are left to their runs."""
@@ -90,6 +91,7 @@ class Agent:
                 self._round()
             woken = self._sleep()
         self._scorers.end_all()
+        self._launches.end()
         self._protocol.stop()
         presence_path(self._workspace).unlink(missing_ok=True)
         self._say(
@@ -159,11 +161,13 @@ class Agent:
             self._said = told
 
     def _sleep(self) -> bool:
-        """True when a child ended or a signal came."""
-        ready, _, _ = select.select([self._wake_reader], [], [], POLL_S)
-        if not ready:
-            return False
-        for number in os.read(self._wake_reader, 4096):
-            if number in (signal.SIGTERM, signal.SIGINT):
-                self._ending = signal.Signals(number).name
-        return True
+        """True when a child ended, a signal came, or somebody rang."""
+        heard = [self._wake_reader] if self._bell is None else [self._wake_reader, self._bell]
+        ready, _, _ = select.select(heard, [], [], POLL_S)
+        if self._bell in ready:
+            os.read(self._bell, 65_536)
+        if self._wake_reader in ready:
+            for number in os.read(self._wake_reader, 4096):
+                if number in (signal.SIGTERM, signal.SIGINT):
+                    self._ending = signal.Signals(number).name
+        return bool(ready)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -15,7 +16,9 @@ import pytest
 from backends.contract import Backend, Mutation, Unreachable
 from backends.entities import LaunchSpec, Monitor, Run, RunStatus
 from backends.local import open_local
-from backends.local.agent_presence import living_agent, write_presence
+from backends.local.agent_presence import hang_bell, living_agent, ring_bell, write_presence
+from backends.local.run_folder import RunFolder
+from backends.local.spawn import SPARE
 from console.agent import agent_log, agent_status, ensure_agent, stop_agent
 from console.agent.diary import LARGEST
 from console.agent.retry import Backoff
@@ -143,8 +146,7 @@ def test_a_monitor_with_a_source_keeps_a_scorer_that_is_restarted_ever_later(bac
 
 def test_it_is_light_and_idle_it_costs_next_to_nothing(backend: Backend, tmp_path: Path) -> None:
     agent = psutil.Process(ensure_agent(tmp_path).pid)
-    wait_for(lambda: agent_status(tmp_path).running)
-    time.sleep(1.0)  # start-up is over
+    wait_for(lambda: spare_of(agent.pid))  # start-up is over
     before, at = agent.cpu_times(), time.monotonic()
     time.sleep(4.0)
     after, seconds = agent.cpu_times(), time.monotonic() - at
@@ -154,6 +156,67 @@ def test_it_is_light_and_idle_it_costs_next_to_nothing(backend: Backend, tmp_pat
     code = f"import sys; sys.argv = ['x', '--workspace', {str(tmp_path)!r}]; import console.agent.__main__, console.agent.work; print(sorted({{'pandas', 'sklearn', 'numpy', 'pyarrow', 'textual', 'httpx', 'sqlite_utils'}} & set(sys.modules)))"  # noqa: E501
     heavy = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip()
     assert heavy == "[]"
+
+
+def spare_of(agent: int) -> psutil.Process | None:
+    """The supervisor that waits for a run."""
+    return next((each for each in psutil.Process(agent).children() if each.cmdline()[-1:] == [SPARE]), None)
+
+
+def supervisor_of(workspace: Path, run: str) -> int:
+    folder = RunFolder.of(workspace, run)
+    wait_for(folder.meta)
+    meta = folder.meta()
+    assert meta is not None
+    return meta.supervisor.pid
+
+
+def test_a_supervisor_waits_for_the_next_run_and_is_its_own(backend: Backend, tmp_path: Path) -> None:
+    agent = ensure_agent(tmp_path).pid
+    wait_for(lambda: spare_of(agent))
+    first = spare_of(agent)
+    assert first is not None
+    run = launch(backend, "sh", "-c", "pwd; sleep 3")
+    assert supervisor_of(tmp_path, run) == first.pid
+    folder = RunFolder.of(tmp_path, run)
+    assert first.cwd() == str(folder.path)
+    for descriptor in (1, 2):
+        assert Path(f"/proc/{first.pid}/fd/{descriptor}").readlink() == folder.path / "supervisor.log"
+    wait_for(lambda: (spare_of(agent) or first).pid != first.pid)  # another, for the next
+    second = spare_of(agent)
+    assert second is not None
+    second.kill()
+    again = launch(backend, "true")  # one that died is no hindrance
+    wait_for(lambda: status(backend, again) is RunStatus.FINISHED)
+    wait_for(lambda: status(backend, run) is RunStatus.FINISHED)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_what_waits_for_a_run_ends_with_its_agent(backend: Backend, tmp_path: Path, number: signal.Signals) -> None:
+    agent = ensure_agent(tmp_path).pid
+    wait_for(lambda: spare_of(agent))
+    spare = spare_of(agent)
+    assert spare is not None
+    os.kill(agent, number)
+    wait_for(lambda: not spare.is_running() or spare.status() == psutil.STATUS_ZOMBIE)
+
+
+def test_its_bell_is_heard_and_may_be_missing(tmp_path: Path) -> None:
+    ring_bell(tmp_path)  # nobody there
+    bell = hang_bell(tmp_path)
+    assert bell is not None
+    try:
+        with pytest.raises(BlockingIOError):
+            os.read(bell, 10)
+        for _ in range(100_000):  # more than a pipe holds
+            ring_bell(tmp_path)
+        assert os.read(bell, 10) == b"\0" * 10
+    finally:
+        os.close(bell)
+    ring_bell(tmp_path)  # its pipe is left, and nobody hears
+    again = hang_bell(tmp_path)
+    assert again is not None
+    os.close(again)
 
 
 def test_its_log_stays_small(backend: Backend, tmp_path: Path) -> None:
