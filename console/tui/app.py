@@ -133,6 +133,8 @@ class ConsoleApp(App[int], inherit_bindings=False):
         """Mutations under way."""
         self.imports: dict[str, threading.Event] = {}
         """What is being imported or transformed, with what stops it."""
+        self.looks: dict[threading.Event, str] = {}
+        """Looks that take a while: what stops each, and what it is."""
         self._first = (pane if pane in PANE_BY_ID else "overview", argument)
         self._panes: dict[str, Pane] = {}
         self._watch: Watch | None = None
@@ -554,6 +556,13 @@ class ConsoleApp(App[int], inherit_bindings=False):
                 self.call_from_thread(self.say_work, frame.progress_spans(what, progress, key))
 
         return say
+
+    def stop_looking(self) -> bool:
+        """End the newest look that takes a while. False where there is none."""
+        end = next((each for each in reversed(self.looks) if not each.is_set()), None)
+        if end is not None:
+            end.set()
+        return end is not None
 
     def say_work(self, spans: Spans) -> None:
         """The progress line; empty takes it away."""

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import threading
 from typing import TYPE_CHECKING
 
 from backends.contract import Invalid
 from backends.entities import Model, ModelVersion
-from console.safe import safe_text
+from console.tui.underway import looked_up
 
 if TYPE_CHECKING:
     from console.tui.here import Here
@@ -34,19 +33,19 @@ async def show_card(here: Here) -> None:
     version, backend = await version_of(here), here.backend
     actor = here.session.actor if here.session is not None else ""
     if version.run and await here.app.look_up(lambda: held_out_report(backend, version)) is None:
-        progress = here.app.report(f"measuring intervals of {safe_text(version.ref, 30)}")
-        gone = threading.Event()
         try:
-            await here.app.look_up(
-                lambda: held_out_of_model(
-                    backend, version.model, version.version, actor, on_progress=progress, cancel=gone.is_set
-                )
+            measured = await looked_up(
+                here.app,
+                f"measuring intervals of {version.ref}",
+                lambda told, end: held_out_of_model(
+                    backend, version.model, version.version, actor, on_progress=told, cancel=end
+                ),
             )
         except BackendError:
             pass  # the card itself says what is not known
-        finally:
-            gone.set()
-            here.app.say_work(())
+        else:
+            if measured is None:
+                return
     card = await here.app.look_up(lambda: card_of(backend, version.model, version.version))
     here.app.push_screen(CardScreen(card, here.app.size.width))
 
@@ -63,14 +62,12 @@ async def explain(here: Here) -> None:
         raise Invalid(f"{asked}: a row of its data is wanted, as a number from 0; without one the version is explained")
     job = ExplainJob(model=version.model, version=version.version, row=int(asked) if asked else None)
     actor = here.session.actor if here.session is not None else ""
-    progress = here.app.report(f"explaining {safe_text(version.ref, 30)}")
-    gone = threading.Event()
-    try:
-        report = await here.app.look_up(
-            lambda: explained(backend, job, actor, on_progress=progress, cancel=gone.is_set)
-        )
-    finally:
-        gone.set()
-        here.app.say_work(())
+    report = await looked_up(
+        here.app,
+        f"explaining {version.ref}",
+        lambda told, end: explained(backend, job, actor, on_progress=told, cancel=end),
+    )
+    if report is None:
+        return
     what = f"row {asked} of {version.ref}" if asked else version.ref
     here.app.push_screen(ReadingScreen(f"what moves {what}", explain_lines(report, here.app.size.width)))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from typing import TYPE_CHECKING
 
 from backends.entities import Dataset, DatasetVersion, Model, ModelVersion, Run
@@ -11,6 +10,7 @@ from console.tui.dialogs import Field, Form
 from console.tui.lines import Line
 from console.tui.reading import ReadingScreen
 from console.tui.report_lines import bias_lines, result_lines
+from console.tui.underway import looked_up
 
 if TYPE_CHECKING:
     from console.tui.here import Here
@@ -69,18 +69,16 @@ async def _of_data(here: Here, ref: str) -> None:
     asked = Asked(
         by=_several(values["by"]), label=values["label"], positive=values["positive"], score=values["score"]
     )  # fmt: skip
-    progress = here.app.report(f"counting groups of {safe_text(ref, 30)}")
     actor = here.session.actor if here.session is not None else ""
-    gone = threading.Event()
-    try:
-        report = await here.app.look_up(
-            lambda: bias_offloaded(
-                here.backend, BiasJob(ref=ref, asked=asked), actor, on_progress=progress, cancel=gone.is_set
-            )
-        )
-    finally:
-        gone.set()
-        here.app.say_work(())
+    report = await looked_up(
+        here.app,
+        f"counting groups of {ref}",
+        lambda told, end: bias_offloaded(
+            here.backend, BiasJob(ref=ref, asked=asked), actor, on_progress=told, cancel=end
+        ),
+    )
+    if report is None:
+        return
     here.app.push_screen(ReadingScreen(f"groups of {ref}", bias_lines(report, here.app.size.width)))
 
 
@@ -93,16 +91,14 @@ async def _of_model(here: Here, version: ModelVersion) -> None:
     if values is None:
         return
     job = ModelBiasJob(model=version.model, version=version.version, by=_several(values["by"]))
-    progress = here.app.report(f"counting groups of {safe_text(version.ref, 30)}")
     actor = here.session.actor if here.session is not None else ""
-    gone = threading.Event()
-    try:
-        report = await here.app.look_up(
-            lambda: bias_of_model(here.backend, job, actor, on_progress=progress, cancel=gone.is_set)
-        )
-    finally:
-        gone.set()
-        here.app.say_work(())
+    report = await looked_up(
+        here.app,
+        f"counting groups of {version.ref}",
+        lambda told, end: bias_of_model(here.backend, job, actor, on_progress=told, cancel=end),
+    )
+    if report is None:
+        return
     lines: list[Line] = bias_lines(report, here.app.size.width)
     here.app.push_screen(ReadingScreen(f"how {version.ref} treats groups", lines))
 

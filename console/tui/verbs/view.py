@@ -75,8 +75,8 @@ def refresh(here: Here) -> None:
 
 
 def back(here: Here) -> None:
-    """One step out: error line, then what the pane has open."""
-    if here.app.dismiss_problem() or here.app.stop_asking():
+    """One step out: error line, then what is being worked out, then what the pane has open."""
+    if here.app.dismiss_problem() or here.app.stop_looking() or here.app.stop_asking():
         return
     if here.view and here.view.back():
         here.app.refresh_frame()
