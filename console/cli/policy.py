@@ -23,8 +23,10 @@ def policy() -> None:
 def show(invocation: Invocation, name: str, alias: str) -> None:
     """What holds for an alias of MODEL, and which lines say so."""
     from console.promotion.policy import places, policy_for
+    from console.serving.isolated_rule import serving_rule
 
     found = policy_for(invocation.backend, name, alias)
+    command = serving_rule(name)
 
     def human() -> None:
         print_record(
@@ -43,6 +45,7 @@ def show(invocation: Invocation, name: str, alias: str) -> None:
                 if found.gates.get("replay", "off") != "off"
                 else "",
                 "gates": ", ".join(f"{gate} = {how}" for gate, how in found.gates.items()) or "each as it says",
+                "served by": command.command if command is not None else "",
                 "said by": ", ".join(found.sources),
             }
         )
@@ -60,8 +63,12 @@ def show(invocation: Invocation, name: str, alias: str) -> None:
 def check(invocation: Invocation, path: Path | None) -> None:
     """Read the policies, or the file PATH, and list its rules; exit 2 and the line where one is wrong."""
     from console.promotion.policy import places, read_rules, rules_of
+    from console.serving.isolated_rule import place, serving_rules
 
     found = read_rules(path) if path is not None else rules_of(invocation.backend)
+    for each in (path or place(),):
+        if each.exists():
+            serving_rules(each)
     columns: list[Col[tuple[str, Rule]]] = [
         Col("where", lambda item: item[0], widest=60),
         Col("model", lambda item: item[1].model),

@@ -20,6 +20,8 @@ too) or `off`. Naming `bias`, `data`, `callers`, `paired` or `replay` asks for t
 compares the held-out rows one by one and so takes a second or two. `replay` judges what `model replay` last found, and
 stands only where it is named; at most 5 % of answers may change then, and none may be missing, unless the rule says
 otherwise. Without a file no approval is wanted and every gate is taken as `fail`.
+
+The file beside config.toml may hold `[[serving]]` too: see `console/serving/isolated_rule.py`.
 """
 
 from __future__ import annotations
@@ -40,6 +42,8 @@ from console.toml_form import Places, check_keys, convert, did_you_mean, parse_t
 
 FILE: Final = "policies.toml"
 TABLE: Final = "promotion"
+COMMANDS: Final = "serving"
+"""Tables that name commands: only in the user's own file, because others may write to a workspace."""
 WHAT: Final = "policy"
 EXPIRES: Final = "7 d"
 TOLERANCE: Final = 0.005
@@ -110,13 +114,23 @@ def places(backend: Backend) -> tuple[Path, ...]:
 
 def rules_of(backend: Backend) -> tuple[tuple[str, Rule], ...]:
     """(`file:line`, rule) in the order in which they are laid over each other. Invalid names file, line and key."""
-    return tuple(each for path in places(backend) if path.exists() for each in read_rules(path))
+    own = config_path().with_name(FILE)
+    return tuple(each for path in places(backend) if path.exists() for each in read_rules(path, commands=path == own))
 
 
-def read_rules(path: Path) -> tuple[tuple[str, Rule], ...]:
+def read_rules(path: Path, *, commands: bool = True) -> tuple[tuple[str, Rule], ...]:
+    """The `[[promotion]]` of a file; `commands` says whether it may name commands besides."""
     text = read_toml(path, WHAT)
     raw, where = parse_toml(text, str(path)), Places(str(path), text)
     for key in raw:
+        if key == COMMANDS and commands:
+            continue
+        if key == COMMANDS:
+            raise Invalid(
+                f"{where.of(key)}: commands that serve models are taken from {config_path().with_name(FILE)} alone, "
+                "not from a workspace, where others may write. Move [[serving]] there.",
+                key,
+            )
         if key != TABLE:
             raise Invalid(
                 f"{where.of(key)}: {key!r} is not known in a {WHAT}{did_you_mean(key, (TABLE,))} Valid: [[{TABLE}]].",

@@ -46,7 +46,9 @@ async def state_of(server: Server) -> State:
         targets=tuple(
             TargetState(
                 target=each.target.name, alias=each.target.alias, share=each.target.share, shadow=each.target.shadow,
-                version=each.version, sha256=each.sha256, loaded_at=each.loaded_at, state=each.state, why=each.why,
+                version=each.version, sha256=each.sha256, loaded_at=each.loaded_at,
+                state="loading" if server.process_trouble(each.version) else each.state,
+                why=server.process_trouble(each.version) or each.why,
                 wanted=each.wanted, row_ms=_row_ms(workers, each.version),
                 quick=all(each.version in worker.quick for worker in workers),
             )

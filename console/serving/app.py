@@ -184,7 +184,7 @@ class App:
         return split.pick(self.spec.id, next((each for each in (key, field) if each), ident))
 
     async def _ask(self, loaded: Loaded, rows: Rows, method: str) -> Answer:
-        if rows.count == 1 and loaded.row_seconds < QUICK_S:
+        if rows.count == 1 and loaded.inline and loaded.row_seconds < QUICK_S:
             return loaded.answer(rows, method)
         if self._waiting >= self.spec.limits.waiting:
             raise Refusal(503, "too many requests wait already", headers={"retry-after": "1"})
@@ -204,7 +204,17 @@ class App:
     async def _health(self, _headers: dict[bytes, bytes], _receive: Receive, _ident: str) -> Response:
         if not self.split.live:
             raise Refusal(503, "no version is loaded yet")
+        if away := await self._away():
+            raise Refusal(503, f"the process of v{away} does not answer", headers={"retry-after": "1"})
         return json_response({"status": "ok"})
+
+    async def _away(self) -> str:
+        """The version that cannot answer now, of those that answer callers; empty for none."""
+        for each in self.split.live:
+            loaded: Loaded = each.loaded
+            if not loaded.inline and not await asyncio.to_thread(loaded.there):
+                return loaded.file.version
+        return ""
 
     async def _version(self, _headers: dict[bytes, bytes], _receive: Receive, _ident: str) -> Response:
         return json_response(
@@ -241,7 +251,7 @@ class App:
         return json_response({"live": True})
 
     async def _v2_ready(self, _headers: dict[bytes, bytes], _receive: Receive, _ident: str) -> Response:
-        ready = bool(self.split.live) and not self.draining
+        ready = bool(self.split.live) and not self.draining and not await self._away()
         return json_response({"ready": ready}, 200 if ready else 503)
 
     async def _v2_model(

@@ -123,7 +123,7 @@ def answered(call: Inference, loaded: Loaded, answer: Answer, ident: str) -> dic
     """The answer to an inference."""
     outputs = []
     if not call.outputs or "predict" in call.outputs:
-        outputs.append(_output("predict", answer.values))
+        outputs.append(_output("predict", answer.values if answer.predictions is None else answer.predictions))
     if answer.scores is not None and ("score" in call.outputs or (not call.outputs and loaded.classifies)):
         outputs.append(_output("score", answer.scores.tolist()))
     return {
@@ -136,6 +136,9 @@ def answered(call: Inference, loaded: Loaded, answer: Answer, ident: str) -> dic
 
 def _output(name: str, values: list[Any]) -> dict[str, Any]:
     first = values[0] if values else 0.0
+    if any(type(each) is dict for each in values):  # several outputs a row: as JSON, for there is no such type
+        values = [msgspec.json.encode(each).decode() for each in values]
+        first = values[0]
     if type(first) is list:
         flat = [value for row in values for value in row]
         return {"name": name, "datatype": "FP64", "shape": [len(values), len(first)], "data": flat}

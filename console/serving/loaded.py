@@ -53,6 +53,9 @@ class Answer(msgspec.Struct):
 class Loaded:
     """One version. Safe to ask from several threads at once."""
 
+    inline = True
+    """A quick answer may be given in the very thread that takes requests: nothing is waited for."""
+
     def __init__(self, file: VersionFile, model: Any, shape: Shape) -> None:
         self.file = file
         self.model = model
@@ -139,6 +142,10 @@ class Loaded:
                     return found
         labels: list[Any] = np.asarray(model.predict(data)).tolist()
         return labels
+
+    def there(self) -> bool:
+        """Whether it can answer now. It may take a moment to tell."""
+        return True
 
     # ------------------------------------------------------------ trying it
 

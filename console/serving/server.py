@@ -19,6 +19,7 @@ from backends.entities import Millis
 from console.serving.channel import Failed
 from console.serving.counters import WorkerStats
 from console.serving.fetched import VersionFile, fetch_version, held_version
+from console.serving.model_processes import ModelProcesses
 from console.serving.prediction_log import recover
 from console.serving.said import say
 from console.serving.spec import ServingSpec, Target, check_targets, check_workers
@@ -69,6 +70,7 @@ class Server:
         self._looked = 0.0
         self._token: object = None
         self._away = ""
+        self._processes = ModelProcesses(say)
         self._tally, descriptor = Tally.made()
         self.crew = Crew(spec, spec_path, self.listener, descriptor, self._equip, self._worker_asks, say)
 
@@ -90,15 +92,16 @@ class Server:
             await asyncio.to_thread(held_version, self._backend, self.spec.model, each.target)
             for each in self.standings
         ]
-        for version in wanted:
-            await self._fetch(version)
         try:
+            for version in wanted:
+                await self._fetch(version)
             await self.crew.start()
             self._token = await asyncio.to_thread(self._backend.changed)
             async with self._changing:
                 await self._exchange([each.target for each in self.standings], wanted)
         except BaseException:
             await self.crew.end(0)
+            await self._processes.keep(())
             raise
 
     async def run(self) -> None:
@@ -111,6 +114,7 @@ class Server:
                 await self._follow()
         self.listener.close()
         await self.crew.end(self.spec.limits.drain_seconds)
+        await self._processes.keep(())
 
     # ------------------------------------------------------------ following
 
@@ -182,10 +186,12 @@ class Server:
                 await self.crew.load([self._files[wanted]])
             except (BackendError, Failed, TimeoutError):
                 self._unfit.add(wanted)
+                await self._let_go()
                 return
             self._standby = wanted
             targets = [(each.target, each.version) for each in self.standings]
             await self.crew.serve(targets, self._kept())  # the one that stood by before is let go
+            await self._let_go()
 
     def _kept(self) -> list[str]:
         """What stays loaded although it is not served."""
@@ -227,9 +233,13 @@ class Server:
     async def _exchange(self, targets: list[Target], versions: list[str]) -> None:
         """Load what is new in every worker, then exchange. Raises with the reason, and nothing has changed."""
         began = time.monotonic()
-        for version in dict.fromkeys(versions):
-            await self._fetch(version)
-        loads = await self.crew.load([self._files[version] for version in dict.fromkeys(versions)])
+        try:
+            for version in dict.fromkeys(versions):
+                await self._fetch(version)
+            loads = await self.crew.load([self._files[version] for version in dict.fromkeys(versions)])
+        except BaseException:
+            await self._let_go()  # the next try fetches it anew: its files may have been mended
+            raise
         before = self.standings[0].version
         if before and before != versions[0]:
             self._previous = before
@@ -253,12 +263,22 @@ class Server:
         )
         loaded = f"; loaded {', '.join(f'v{version}' for version in new)}" if new else ""
         say(f"serving {self.spec.model}: {split}{loaded} ({(time.monotonic() - began) * 1000:.0f} ms)")
-        keep = {*versions, *self._kept()}
+        await self._let_go()
+
+    async def _let_go(self) -> None:
+        """Of files and processes of versions that are neither served nor kept."""
+        keep = {*(each.version for each in self.standings), *self._kept()}
         self._files = {version: file for version, file in self._files.items() if version in keep}
+        await self._processes.keep(keep)
 
     async def _fetch(self, version: str) -> None:
         if version not in self._files:
-            self._files[version] = await asyncio.to_thread(fetch_version, self._backend, self.spec.model, version)
+            file = await asyncio.to_thread(fetch_version, self._backend, self.spec.model, version)
+            self._files[version] = await self._processes.started(file)
+
+    def process_trouble(self, version: str) -> str:
+        """Why the process that serves a version does not answer; empty where it does, or where there is none."""
+        return self._processes.trouble(version)
 
     async def _equip(self) -> tuple[list[VersionFile], list[tuple[Target, str]]]:
         """What a worker that was started again is to load and serve."""

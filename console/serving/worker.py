@@ -90,8 +90,11 @@ class Worker:
     async def _load(self, file: VersionFile) -> dict[str, Any]:
         if file.version not in self.loaded:
             spec = self.spec
+            way = load
+            if file.isolation is not None:
+                from console.serving.isolated import reach as way  # only where a model needs it
             self.loaded[file.version] = await asyncio.to_thread(
-                load, file, sticky=spec.sticky_field, ignore_extra=spec.ignore_extra, most=spec.limits.rows
+                way, file, sticky=spec.sticky_field, ignore_extra=spec.ignore_extra, most=spec.limits.rows
             )
         loaded = self.loaded[file.version]
         return {

@@ -268,6 +268,8 @@ def wait_until_served(backend: Backend, name: str, revision: int, *, seconds: fl
         status = found.status
         settled = status.revision >= revision and status.state in (DeploymentState.SERVING, DeploymentState.STOPPED)
         refused = status.state is DeploymentState.SERVING and status.reason and status.revision < revision
-        if settled or refused or status.state is DeploymentState.CRASH_LOOP or time.monotonic() > until:
+        # One that is told to stop while it is in a crash loop is in it a moment longer.
+        looping = status.revision >= revision and status.state is DeploymentState.CRASH_LOOP
+        if settled or refused or looping or time.monotonic() > until:
             return found
         time.sleep(0.1)
