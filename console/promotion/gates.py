@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from backends.contract import Backend, BackendError, NotFound, Unsupported
@@ -16,6 +17,16 @@ from console.promotion.served import served_gates
 from console.training.audit.read import read_audit
 
 PASS, WARN, FAIL = GateStatus.PASS, GateStatus.WARN, GateStatus.FAIL
+_VECTOR = re.compile(r"tensor (\w+?)(?:8|16|32|64)? \(-1\)")
+_DTYPES = {
+    "str": ColumnType.STRING,
+    "object": ColumnType.STRING,
+    "int": ColumnType.INT,
+    "uint": ColumnType.INT,
+    "float": ColumnType.FLOAT,
+    "bool": ColumnType.BOOL,
+}
+"""numpy's names in a signature that was inferred from an array, without their width."""
 _SEVERITY = {FAIL: 0, WARN: 1, PASS: 2}
 
 
@@ -292,9 +303,27 @@ def _answers(candidate: ModelVersion, holder: ModelVersion) -> str:
     mine, theirs = candidate.signature.outputs, holder.signature.outputs
     if not mine or not theirs:
         return ""
-    if [(c.name, c.type) for c in mine] == [(c.name, c.type) for c in theirs]:
+    if len(mine) == len(theirs) and all(_alike(a, b) for a, b in zip(mine, theirs, strict=True)):
         return ""
-    return f"answers {', '.join(c.name for c in mine)}; the holder answers {', '.join(c.name for c in theirs)}"
+    return f"answers {_said(mine)}; the holder answers {_said(theirs)}"
+
+
+def _alike(mine: Column, theirs: Column) -> bool:
+    """The same type under the same name; an output that MLflow was given no name for is told by its place."""
+    unnamed = mine.name.isdecimal() or theirs.name.isdecimal()
+    return (mine.name == theirs.name or unnamed) and _values(mine) == _values(theirs)
+
+
+def _values(column: Column) -> str:
+    """The type, and of a tensor of more than one dimension its shape too: one of one dimension is a column."""
+    if column.type is not ColumnType.OTHER:
+        return str(column.type)
+    found = _VECTOR.fullmatch(column.note)
+    return str(_DTYPES.get(found[1], column.note)) if found else column.note
+
+
+def _said(columns: Sequence[Column]) -> str:
+    return ", ".join(f"{'' if c.name.isdecimal() else f'{c.name} '}{_values(c) or c.type}" for c in columns)
 
 
 # ---------------------------------------------------------------- words

@@ -212,6 +212,37 @@ def test_callers_of_the_holder_must_be_served(backend, tmp_path, columns, output
     assert says in found.value + found.detail
 
 
+def output(name, kind=ColumnType.OTHER, note=""):
+    return (Column(name=name, type=kind, note=note),)
+
+
+@pytest.mark.parametrize(
+    ("held", "mine", "said"),
+    [
+        (output("0", ColumnType.STRING), output("0", note="tensor str (-1)"), ""),
+        (output("late", ColumnType.INT), output("0", note="tensor int64 (-1)"), ""),
+        (output("0", ColumnType.FLOAT), output("0", note="tensor float32 (-1)"), ""),
+        (output("0", ColumnType.STRING), output("0", ColumnType.INT), "answers int; the holder answers string"),
+        (
+            output("0", note="tensor float64 (-1)"),
+            output("0", note="tensor float64 (-1, 3)"),
+            "answers tensor float64 (-1, 3); the holder answers float",
+        ),
+        (output("late", ColumnType.INT), output("score", ColumnType.INT), "answers score int; the holder answers late"),
+        (
+            output("a", ColumnType.INT) + output("b", ColumnType.INT),
+            output("a", ColumnType.INT),
+            "holder answers a int, b",
+        ),
+    ],
+)
+def test_an_answer_is_told_by_its_type_however_its_signature_was_inferred(backend, tmp_path, held, mine, said):
+    promote(backend, "churn", version_of(backend, tmp_path, outputs=held).version, "champion", ME, expected=None)
+    found = gate(backend, version_of(backend, tmp_path, outputs=mine), "signature")
+    assert found.status is (GateStatus.FAIL if said else GateStatus.PASS)
+    assert said in found.detail
+
+
 def test_a_version_registered_by_hand_is_warned_about_and_can_be_promoted(backend):
     for held_before in (None, "1"):
         version = backend.registry.register("byhand", run="", file=ModelFile(), signature=Signature(), mutation=ME)
