@@ -57,7 +57,7 @@ CHANGING: Final[dict[str, frozenset[str]]] = {
         {"create", "rename", "delete", "delete_version", "register", "set_alias", "set_aliases", "set_note", "set_tags"}
     ),
     "journal": frozenset({"record"}),
-    "monitors": frozenset({"put", "delete", "add_window", "add_batch", "put_alert", "ack_alert"}),
+    "monitors": frozenset({"put", "delete", "add_window", "add_batch", "put_alert", "ack_alert", "note_alert"}),
     "deployments": frozenset({"create", "change", "delete", "observe"}),
     "requests": frozenset({"add", "claim", "finish", "release", "cancel", "prioritise"}),
     "launcher": frozenset({"submit", "cancel", "prioritise", "pause", "resume"}),

@@ -105,3 +105,5 @@ class Alert(Record, frozen=True, kw_only=True):
     resolved_at: Millis | None = None
     acked_by: str = ""
     windows: int = 1
+    note: str = ""
+    """What a person wrote on it; the store keeps it, whatever a scorer puts."""

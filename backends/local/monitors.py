@@ -170,17 +170,16 @@ class LocalMonitors:
         return tuple(_alert(row) for row in rows)
 
     def put_alert(self, alert: Alert) -> None:
-        """Make an alert or bring it up to date."""
+        """Make an alert or bring it up to date; a note on it stays."""
         with self._database.write() as connection:
-            _put_alert(connection, alert)
+            row = connection.execute("SELECT record FROM alerts WHERE id = ?", (alert.id,)).fetchone()
+            kept = _alert(row).note if row is not None else alert.note
+            _put_alert(connection, msgspec.structs.replace(alert, note=kept))
 
     def ack_alert(self, alert: str, mutation: Mutation) -> Alert:
         """Say that a person has seen it."""
         with self._database.write(durable=True) as connection:
-            row = connection.execute("SELECT record FROM alerts WHERE id = ?", (alert,)).fetchone()
-            if row is None:
-                raise NotFound(f"alert {alert} is not there; it may have been deleted with its monitor.")
-            found = _alert(row)
+            found = _alert_of(connection, alert)
             if idempotency.made_before(connection, "alert.ack", mutation) is not None:
                 return found
             if found.state is not AlertState.FIRING:
@@ -198,6 +197,26 @@ class LocalMonitors:
             )
             idempotency.note(connection, "alert.ack", mutation)
             return acked
+
+    def note_alert(self, alert: str, note: str, mutation: Mutation) -> Alert:
+        """Write a note on an alert in any state."""
+        check_text("a note", note, "note")
+        with self._database.write(durable=True) as connection:
+            found = _alert_of(connection, alert)
+            if idempotency.made_before(connection, "alert.note", mutation) is not None or found.note == note:
+                return found
+            noted = msgspec.structs.replace(found, note=note)
+            _put_alert(connection, noted)
+            journal.append(
+                connection,
+                "alert.note",
+                found.monitor,
+                mutation,
+                before={"alert": alert, "note": found.note},
+                after={"alert": alert, "note": note, "metric": found.metric},
+            )
+            idempotency.note(connection, "alert.note", mutation)
+            return noted
 
 
 def _monitors(connection: sqlite3.Connection, name: str | None = None) -> list[Monitor]:
@@ -233,6 +252,13 @@ def _tell(connection: sqlite3.Connection, monitor: str, *, windows: int, rows: i
         "UPDATE monitors SET state = ?, last_at = ?, windows = windows + ?, rows = rows + ? WHERE name = ?",
         (state, last_at, windows, rows, monitor),
     )
+
+
+def _alert_of(connection: sqlite3.Connection, alert: str) -> Alert:
+    row = connection.execute("SELECT record FROM alerts WHERE id = ?", (alert,)).fetchone()
+    if row is None:
+        raise NotFound(f"alert {alert} is not there; it may have been deleted with its monitor.")
+    return _alert(row)
 
 
 def _alert(row: tuple[Any, ...]) -> Alert:

@@ -25,6 +25,7 @@ ALERT_COLUMNS: list[Col[Alert]] = [
     Col("what", lambda item: item.text, widest=80),
     Col("windows", lambda item: item.windows, right=True),
     Col("acked by", lambda item: item.acked_by),
+    Col("note", lambda item: item.note, widest=60),
 ]
 
 
@@ -48,15 +49,31 @@ def list_(invocation: Invocation, monitor: str, everything: bool, limit: int) ->
 @click.pass_obj
 def ack(invocation: Invocation, alert_id: str, reason: str, key: str) -> None:
     """Say that a person has seen it; it stays open until the metric recovers."""
-    from backends.contract import Invalid, NotFound
     from console.monitoring.ack import ack_alert
 
-    monitors = invocation.need("monitors")
-    matching = [item.id for item in monitors.alerts(limit=10_000) if item.id.startswith(alert_id)]
-    if not matching:
-        raise NotFound(f"alert {alert_id}: there is none; mlops-console alert list shows the open ones")
-    if len(matching) > 1 and alert_id not in matching:
-        raise Invalid(f"alert {alert_id}: {len(matching)} begin with that; give more of its id", "alert")
-    wanted = alert_id if alert_id in matching else matching[0]
-    after = ack_alert(invocation.backend, wanted, invocation.mutation(reason, key))
+    after = ack_alert(invocation.backend, _whole_id(invocation, alert_id), invocation.mutation(reason, key))
     invocation.show(after, lambda: narrate(f"{after.monitor} {after.metric}: acknowledged by {after.acked_by}"))
+
+
+@alert.command("note")
+@click.argument("alert_id", metavar="ALERT")
+@click.argument("text")
+@reason_option
+@click.pass_obj
+def note(invocation: Invocation, alert_id: str, text: str, reason: str, key: str) -> None:
+    """Write a note on an alert, such as what caused it."""
+    monitors = invocation.need("monitors")
+    after = monitors.note_alert(_whole_id(invocation, alert_id), text, invocation.mutation(reason, key))
+    invocation.show(after, lambda: narrate(f"{after.monitor} {after.metric}: {after.note}"))
+
+
+def _whole_id(invocation: Invocation, given: str) -> str:
+    """The alert that begins with what was given, where only one does."""
+    from backends.contract import Invalid, NotFound
+
+    matching = [item.id for item in invocation.need("monitors").alerts(limit=10_000) if item.id.startswith(given)]
+    if not matching:
+        raise NotFound(f"alert {given}: there is none; mlops-console alert list shows the open ones")
+    if len(matching) > 1 and given not in matching:
+        raise Invalid(f"alert {given}: {len(matching)} begin with that; give more of its id", "alert")
+    return given if given in matching else matching[0]

@@ -166,11 +166,13 @@ def stop(invocation: Invocation, name: str, no_wait: bool, confirm: str | None, 
 @reason_option
 @click.pass_obj
 def restart(invocation: Invocation, name: str, no_wait: bool, confirm: str | None, reason: str, key: str) -> None:
-    """Serve again what was stopped, as it was."""
+    """Serve again, as it was: what was stopped, or what serves, once it has answered what it has."""
+    from console.agent import ensure_agent
     from console.serving.deployment import change
 
     found = invocation.need("deployments").get(name)
     invocation.confirm(found.name, confirm, deed=f"serve {found.model} again")
+    ensure_agent(invocation.home())  # who else would end it
     _answer(invocation, change.restart(invocation.backend, name, invocation.mutation(reason, key)), wait=not no_wait)
 
 
@@ -205,6 +207,19 @@ def delete(invocation: Invocation, name: str, confirm: str | None, reason: str, 
     invocation.confirm(found.name, confirm, deed=f"delete deployment {found.name}", production_only=False)
     store.delete(name, invocation.mutation(reason, key))
     invocation.show({"deleted": found.name}, lambda: narrate(f"{found.name}: deleted"))
+
+
+@deploy.command("note")
+@click.argument("name")
+@click.argument("text")
+@reason_option
+@click.pass_obj
+def note(invocation: Invocation, name: str, text: str, reason: str, key: str) -> None:
+    """Write a note on a deployment; its server goes on as it is."""
+    from console.serving.deployment import change
+
+    after = change.note(invocation.backend, name, text, invocation.mutation(reason, key))
+    invocation.show(after, lambda: narrate(f"{after.name}: {after.note}"))
 
 
 @deploy.command("logs")
@@ -274,4 +289,5 @@ def _answer(invocation: Invocation, changed: Deployment, *, wait: bool) -> None:
 
 # The noun's further verbs, which are written on it.
 from console.cli import deploy_context as _context  # noqa: E402, F401
+from console.cli import deploy_predictions as _predictions  # noqa: E402, F401
 from console.cli import deploy_split as _split  # noqa: E402, F401

@@ -1,4 +1,4 @@
-"""`mlops-console deploy split|canary|shadow`: which version answers whom, and when a worse one is stopped."""
+"""`mlops-console deploy split|canary|halt|shadow`: which version answers whom, and when a worse one is stopped."""
 
 from __future__ import annotations
 
@@ -109,6 +109,22 @@ def canary(
         guard=_guard(guard),
         guarded=not no_guard,
     )
+    _answer(invocation, changed, wait=not no_wait)
+
+
+@deploy.command("halt")
+@click.argument("name")
+@wait_option
+@confirm_option
+@reason_option
+@click.pass_obj
+def halt(invocation: Invocation, name: str, no_wait: bool, confirm: str | None, reason: str, key: str) -> None:
+    """Take all traffic back to the first version, at once; shadows stay."""
+    from console.serving.deployment import change
+
+    found = invocation.need("deployments").get(name)
+    invocation.confirm(found.name, confirm, deed=f"give all traffic of {found.name} to {found.targets[0].label}")
+    changed = change.take_back(invocation.backend, name, invocation.mutation(reason, key))
     _answer(invocation, changed, wait=not no_wait)
 
 

@@ -87,6 +87,11 @@ def print_view(view: View) -> None:
             "note": found.note,
         }
     )
+    for target, results in (view.watched.results if view.watched is not None else {}).items():
+        gap()
+        print_lines(f"guard, {target.removeprefix('@')} against {found.targets[0].label}:")
+        for each in results:
+            print_lines(f"  {each.status}  {each.gate}  {each.value}  {each.detail}")
     if view.versions:
         gap()
         print_table(view.versions, VERSION_COLUMNS)

@@ -321,6 +321,19 @@ def resume(invocation: Invocation, name: str, reason: str, key: str) -> None:
     invocation.show(after, lambda: narrate(f"{after.name}: looking"))
 
 
+@monitor.command("note")
+@click.argument("name")
+@click.argument("text")
+@reason_option
+@click.pass_obj
+def note(invocation: Invocation, name: str, text: str, reason: str, key: str) -> None:
+    """Write a note on a monitor."""
+    from console.monitoring.notes import note_monitor
+
+    after = note_monitor(invocation.backend, name, text, invocation.mutation(reason, key))
+    invocation.show(after, lambda: narrate(f"{after.name}: {after.note}"))
+
+
 @monitor.command("policy")
 @click.argument("name")
 @click.argument("policy", nargs=-1, metavar="KEY=NUMBER...")

@@ -10,6 +10,7 @@ from console.tui import ink, state
 from console.tui.deployment_columns import word_of
 from console.tui.describing import field
 from console.tui.lines import Line, wrapped
+from console.tui.sparkline import sparkline
 from console.wording import ago, figure, percent, plural, size, thousands, traffic
 
 BLANK = Line([("", "")])
@@ -28,7 +29,7 @@ def deployment_lines(view: View, width: int) -> list[Line]:
         *version_lines(view.versions, width),
     ]
     if view.versions:
-        lines.append(BLANK)
+        lines += [*_course(view, width), BLANK]
     lines.append(field("model", safe_text(found.model, max(10, width - 18))))
     if status.url:
         lines.append(field("url", safe_text(status.url, max(10, width - 18))))
@@ -43,6 +44,7 @@ def deployment_lines(view: View, width: int) -> list[Line]:
         lines.append(
             field("guard", f"errors +{guard.errors:.1%}, slow +{guard.slow:.0%}, drift {guard.drift:g}"),
         )
+        lines += _watched(view, width)
     lines.append(field("predictions", _kept(view)))
     lines.append(field("since", f"{ago(status.since)}; {plural(status.restarts, 'restart')}"))
     lines.append(field("made", f"{ago(found.created_at)} by {safe_text(found.created_by, 40)}"))
@@ -51,6 +53,43 @@ def deployment_lines(view: View, width: int) -> list[Line]:
     if status.tail:
         lines += [BLANK, Line([(" the end of its log", "head")])]
         lines += [Line([(f" {safe_text(row, max(20, width - 2))}", "dim")]) for row in status.tail]
+    return lines
+
+
+def _course(view: View, width: int) -> list[Line]:
+    """The last minute as two lines of marks, with the newest figure behind them."""
+    if len(view.course) < 2:
+        return []
+    cells = max(8, min(30, width - 30))
+    newest = view.course[-1]
+    rates, times = [each.rate for each in view.course], [each.p95 for each in view.course]
+    return [
+        field("req/s", [(sparkline(rates, cells, low=0.0), "accent"), (f"  {figure(newest.rate)}", "")]),
+        field("p95", [(sparkline(times, cells), "accent"), (f"  {figure(newest.p95)} ms", "")]),
+    ]
+
+
+def _watched(view: View, width: int) -> list[Line]:
+    """What the guard made of each version that it holds against the first."""
+    watched = view.watched
+    if watched is None:
+        return []
+    lines = []
+    for target, course in watched.courses.items():
+        if target == f"@{view.deployment.targets[0].label}" or target == view.deployment.targets[0].label:
+            continue
+        results = watched.results.get(target, ())
+        name = target.removeprefix("@")
+        if not results:
+            wanted = view.deployment.guard.requests if view.deployment.guard is not None else 0
+            said = f"{thousands(course.requests)} of {thousands(wanted)} answers before it is judged"
+            lines.append(field(f"  {safe_text(name, 12)}", [(said, "dim")]))
+            continue
+        callers = f"{plural(course.keys, 'caller')}, {plural(watched.looks, 'look')}"
+        lines.append(field(f"  {safe_text(name, 12)}", [(callers, "dim")]))
+        for each in results:
+            row = ink.fit(f"{safe_text(each.gate, 12)}", 13) + str(safe_text(each.value, max(10, width - 32)))
+            lines.append(field("", [state.span(str(each.status)), (f"  {row}", "")]))
     return lines
 
 

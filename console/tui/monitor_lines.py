@@ -76,13 +76,21 @@ def quality_line(view: MonitorView, width: int) -> Line:
 
 
 def batch_lines(view: MonitorView, width: int) -> list[Line]:
-    """What arrived lately, and what became of it."""
-    lines = [BLANK, Line([(" latest files", "head")])]
+    """What people noted on the monitor and its open alerts; what arrived lately, and what became of it."""
+    noted = [("", view.monitor.note), *((alert.metric, alert.note) for alert in view.alerts)]
+    notes: list[Line] = []
+    for what, note in noted:
+        if note:
+            said = f"{safe_text(label(what), 30)}: {safe_text(note, 2000)}" if what else safe_text(note, 2000)
+            notes += wrapped(safe_text(said), width, indent=" ")
+    if notes:
+        notes = [BLANK, Line([(" notes", "head")]), *notes]
+    lines = [*notes, BLANK, Line([(" latest files", "head")])]
     if view.trouble:
         lines += wrapped(safe_text(view.trouble, 400), width, "warn", " ")
     for record in view.batches[:20]:
         lines.append(_batch(record))
-    return lines if view.batches or view.trouble else []
+    return lines if view.batches or view.trouble else notes
 
 
 def _batch(record: BatchRecord) -> Line:

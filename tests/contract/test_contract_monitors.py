@@ -145,3 +145,22 @@ def test_alerts_open_are_seen_and_close(monitors: MonitorStore, ann: Mutation) -
     for done in ("a0", "a1"):
         with pytest.raises(Conflict):
             monitors.ack_alert(done, ann)
+
+
+def test_a_note_on_an_alert_stays_whatever_a_scorer_puts_and_is_journaled(
+    backend: Backend, monitors: MonitorStore, ann: Mutation
+) -> None:
+    alert = Alert(id="a", monitor="live", metric="psi", state=AlertState.FIRING, opened_at=1, text="drift")
+    monitors.put_alert(alert)
+    assert monitors.note_alert("a", "the feed was late", ann).note == "the feed was late"
+    monitors.put_alert(msgspec.structs.replace(alert, state=AlertState.RESOLVED, resolved_at=9, windows=3))
+    (found,) = monitors.alerts()
+    assert (found.note, found.state, found.windows) == ("the feed was late", AlertState.RESOLVED, 3)
+    entry = backend.need("journal").page(limit=1).items[0]
+    assert (entry.action, entry.target, entry.before["note"], entry.after["note"]) == (
+        "alert.note", "live", "", "the feed was late",
+    )  # fmt: skip
+    with pytest.raises(NotFound):
+        monitors.note_alert("none", "x", ann)
+    with pytest.raises(Invalid):
+        monitors.note_alert("a", "x" * 2_000_000, ann)

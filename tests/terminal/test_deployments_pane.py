@@ -4,15 +4,34 @@ before anything is changed. The servers themselves are tried in tests/integratio
 from __future__ import annotations
 
 import asyncio
+import json
+import shlex
 from pathlib import Path
 
 import msgspec
 import pytest
 
 from backends.contract import Backend
-from backends.entities import Deployment, DeploymentState, DeploymentStatus, DeploymentWish, Guard, Served, Target
+from backends.entities import (
+    Alert,
+    AlertState,
+    Column,
+    ColumnType,
+    Deployment,
+    DeploymentState,
+    DeploymentStatus,
+    DeploymentWish,
+    Guard,
+    Monitor,
+    Served,
+    Target,
+)
+from backends.query import DEPLOYMENT_FIELDS, parse
 from console.config import Session
 from console.serving.deployment import figures, live
+from console.serving.deployment.call import curl
+from console.serving.deployment.context import Built
+from console.serving.deployment.place import folder_of
 from console.serving.state import State, TargetState, VersionState, WorkerState
 from tests.hostile import HOSTILE, on_screen_is_harmless
 from tests.terminal.stage import ACTOR, add_run, add_version, by, on_stage, press, screen, session, until
@@ -196,6 +215,143 @@ async def test_scale_and_shadow_by_their_keys(opened: Session) -> None:
     assert found.targets[1:] == (Target(alias="challenger", shadow=True),)
 
 
+async def test_a_canary_by_its_key_and_all_of_it_back(opened: Session) -> None:
+    add(opened.backend, "live", serving("2"))
+    store = opened.backend.need("deployments")
+    async with on_stage(opened, (100, 30)) as (app, pilot):
+        await press(app, pilot, "6")
+        await until(app, pilot, "live")
+        await press(app, pilot, "H")
+        await until(app, pilot, "halt: one version has")  # nothing to take back
+        await press(app, pilot, "c")
+        await until(app, pilot, "challenger 10%")
+        await press(app, pilot, "enter")
+        await until(app, pilot, "gives challenger 10 % of its callers")
+        await press(app, pilot, "y")
+        await app.idle()
+        assert store.get("live").targets[1] == Target(alias="challenger", share=0.1)
+        assert store.get("live").guard == Guard()
+        await press(app, pilot, "H")
+        await until(app, pilot, "Nothing is dropped.")
+        await press(app, pilot, "y")
+        await app.idle()
+    assert store.get("live").targets == (Target(alias="champion", share=1.0),)
+    actions = [each.action for each in opened.backend.need("journal").page().items]
+    assert actions[:2] == ["deploy.halt", "deploy.canary"]
+
+
+async def test_only_a_stopped_deployment_is_deleted_and_only_by_its_name(opened: Session) -> None:
+    add(opened.backend, "live", serving("2"))
+    add(opened.backend, "old", DeploymentStatus(), desired=DeploymentWish.STOPPED)
+    store = opened.backend.need("deployments")
+    async with on_stage(opened, (100, 30)) as (app, pilot):
+        await press(app, pilot, "6")
+        await until(app, pilot, "old")
+        await press(app, pilot, "D")
+        await until(app, pilot, "delete: the deployment serves")
+        await press(app, pilot, "j", "D")
+        await until(app, pilot, "type old and press enter")
+        await press(app, pilot, *"live", "enter")
+        await until(app, pilot, "this is not the name")
+        assert {each.name for each in store.page().items} == {"live", "old"}
+        await press(app, pilot, *["backspace"] * 4, *"old", "enter")
+        await app.idle()
+    assert [each.name for each in store.page().items] == ["live"]
+    assert opened.backend.need("journal").page(limit=1).items[0].action == "deploy.delete"
+
+
+async def test_predictions_are_shown_with_what_the_shadow_said(opened: Session) -> None:
+    add(opened.backend, "live", serving("2"))
+    assert opened.workspace is not None
+    folder = folder_of(opened.workspace, "live") / "log"
+    (folder / "shadow").mkdir(parents=True)
+
+    def line(number: int, version: str, value: str, score: float) -> str:
+        kept = {"id": f"r{number}", "time": 1_790_000_000_000 + number, "version": version}
+        answer = {"value": value, "score": score}
+        row = {f"prediction.{name}": said for name, said in {**kept, **answer}.items()}
+        return json.dumps({**row, "carrier": HOSTILE["colour"]}) + "\n"
+
+    (folder / "1-w0p1-1.jsonl").write_text("".join(line(n, "2", "yes", 0.75) for n in range(4)))
+    (folder / "2-w0p1-2.jsonl.part").write_text(line(4, "2", "yes", 0.75) + '{"torn')
+    (folder / "shadow" / "1-w0p1-1.jsonl").write_text("".join(line(n, "1", "no", 0.25) for n in range(1, 3)))
+    async with on_stage(opened, (120, 30)) as (app, pilot):
+        await press(app, pilot, "6")
+        await until(app, pilot, "live")
+        await press(app, pilot, "v")
+        shown = await until(app, pilot, "the newest 5 predictions")
+        assert "2 rows a shadow answered too, 0.0 % got the same answer, scores 0.5 apart" in shown
+        assert all(on_screen_is_harmless(row) for row in screen(app).split("\n"))
+
+
+async def test_the_line_to_copy_asks_the_deployment_for_a_row_of_its_model(opened: Session) -> None:
+    found = Deployment(
+        name="live", model="churn", key="who", token_file="/home/me/a token", status=serving("2")
+    )  # fmt: skip
+    inputs = (Column(name="it's", type=ColumnType.FLOAT), Column(name="plan", type=ColumnType.STRING))
+    line = curl(found, inputs)
+    words = shlex.split(line)
+    assert json.loads(words[words.index("-d") + 1]) == {
+        "dataframe_records": [{"it's": 1.5, "plan": "text", "who": "text"}]
+    }
+    assert words[-1] == "http://127.0.0.1:8081/invocations"
+    assert "Authorization: Bearer $(cat '/home/me/a token')" in line
+    assert curl(Deployment(name="live", model="churn"), inputs) == ""
+
+
+async def test_a_container_context_is_written_where_one_says(
+    opened: Session, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+    built = Built(
+        directory="there", model="churn", version="2", image="churn:v2", build="docker build -t churn:v2 there",
+        run="", files=(), pins=(),
+    )  # fmt: skip
+
+    def build(_backend: Backend, model: str, which: str, directory: Path, **_: object) -> Built:
+        asked.append((model, which, directory))
+        return built
+
+    monkeypatch.setattr("console.serving.deployment.context.build_context", build)
+    add(opened.backend, "live", serving("2"))
+    async with on_stage(opened, (120, 30)) as (app, pilot):
+        await press(app, pilot, "6")
+        await until(app, pilot, "live")
+        await press(app, pilot, "B")
+        await until(app, pilot, "live-champion")
+        await press(app, pilot, "enter")
+        await until(app, pilot, "docker build")
+    assert asked == [("churn", "@champion", Path("live-champion").absolute())]
+
+
+async def test_notes_on_deployments_monitors_and_alerts(opened: Session) -> None:
+    add(opened.backend, "live", serving("2"))
+    monitors = opened.backend.need("monitors")
+    monitors.put(Monitor(name="watch", model="churn"), by())
+    monitors.put_alert(
+        Alert(id="a", monitor="watch", metric="auc", state=AlertState.FIRING, opened_at=1, text="it fell")
+    )
+    async with on_stage(opened, (120, 40)) as (app, pilot):
+        await until(app, pilot, "it fell")
+        await press(app, pilot, "n")
+        await until(app, pilot, "Note on the alert of watch, auc")
+        await press(app, pilot, *"late feed", "enter")
+        await until(app, pilot, "“late feed”")
+        await press(app, pilot, "6")
+        await until(app, pilot, "serving")
+        await press(app, pilot, "n")
+        await until(app, pilot, "Note on live")
+        await press(app, pilot, *"for the shop", "enter")
+        await app.idle()
+        await press(app, pilot, "enter")
+        await until(app, pilot, "for the shop")
+    for text, count in (("note like '%shop%'", 1), ("note like '%bank%'", 0)):
+        assert len(opened.backend.need("deployments").page(parse(text, DEPLOYMENT_FIELDS)).items) == count
+    deployment = opened.backend.need("deployments").get("live")
+    assert (deployment.note, deployment.desired) == ("for the shop", DeploymentWish.SERVING)
+    assert opened.backend.need("monitors").alerts()[0].note == "late feed"
+
+
 async def test_serving_a_version_from_models_asks_and_starts(opened: Session) -> None:
     async with on_stage(opened, (100, 30)) as (app, pilot):
         await press(app, pilot, "4")
@@ -245,7 +401,8 @@ async def test_hostile_names_reach_the_screen_harmless(tmp_path: Path, size: tup
         store.observe(text, status)
     async with on_stage(opened, size) as (app, pilot):
         for keys in (["6"], ["j"], ["enter"], ["escape", "d"], ["escape", "x"], ["escape", "percent_sign"],
-                     ["escape", "h"], ["escape", "l"], ["escape", "1"]):  # fmt: skip
+                     ["escape", "h"], ["escape", "l"], ["escape", "c"],
+                     ["escape", "D"], ["escape", "v"], ["escape", "B"], ["escape", "1"]):  # fmt: skip
             await press(app, pilot, *keys)
             await asyncio.sleep(0.2)  # a question lies over the frame: the app is not idle
             await pilot.pause()

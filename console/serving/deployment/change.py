@@ -5,12 +5,13 @@ The agent does the rest.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 
 import msgspec
 
 from backends.contract import Backend, Conflict, Invalid, Mutation, NotFound, Refused
-from backends.entities import Deployment, DeploymentWish, Guard, Target
+from backends.entities import Deployment, DeploymentState, DeploymentWish, Guard, Target
 from console.wording import traffic
 
 _AGAIN = 5
@@ -95,15 +96,31 @@ def start(backend: Backend, wanted: Deployment, mutation: Mutation) -> Deploymen
     return done
 
 
-def restart(backend: Backend, name: str, mutation: Mutation) -> Deployment:
-    """Serve again what was stopped, as it was."""
+def restart(backend: Backend, name: str, mutation: Mutation, *, seconds: float = 60.0) -> Deployment:
+    """Serve again, as it was: what was stopped at once, what serves after it has answered what it has.
 
-    def again(held: Deployment) -> Deployment:
-        if held.desired is DeploymentWish.SERVING:
-            raise Conflict(f"deployment {name} is wanted to serve already; nothing was changed.")
-        return msgspec.structs.replace(held, desired=DeploymentWish.SERVING)
-
-    return _change(backend, name, again, mutation.named("deploy.start"))
+    Conflict where its server has not ended within `seconds`: it is stopped then, and may be started later.
+    """
+    store = backend.need("deployments")
+    if store.get(name).desired is DeploymentWish.SERVING:
+        key = f"{mutation.key}/stop" if mutation.key else ""
+        stopped = stop(backend, name, msgspec.structs.replace(mutation, key=key))
+        if stopped.desired is DeploymentWish.SERVING:  # under this key it was done before
+            return stopped
+        until = time.monotonic() + seconds
+        while store.get(name).status.state is not DeploymentState.STOPPED:
+            if time.monotonic() > until:
+                raise Conflict(
+                    f"deployment {name} still answers what it had after {seconds:.0f} s; it is stopped, and not "
+                    f"started again. Start it once it has ended: mlops-console deploy restart {name}"
+                )
+            time.sleep(0.1)
+    return _change(
+        backend,
+        name,
+        lambda held: msgspec.structs.replace(held, desired=DeploymentWish.SERVING),
+        mutation.named("deploy.start"),
+    )
 
 
 def stop(backend: Backend, name: str, mutation: Mutation) -> Deployment:
@@ -160,6 +177,26 @@ def canary(
     if share:
         targets.append(msgspec.structs.replace(wanted, share=share))
     return split(backend, name, targets, mutation.named("deploy.canary"), guard=guard, guarded=guarded)
+
+
+def take_back(backend: Backend, name: str, mutation: Mutation) -> Deployment:
+    """All traffic to the first target at once; shadows stay. Refused where nothing shares it."""
+
+    def alone(held: Deployment) -> Deployment:
+        first, *rest = held.targets
+        if all(each.shadow for each in rest):
+            raise Refused(f"{first.label} has all the traffic of deployment {name} already; there is nothing to halt.")
+        shadows = tuple(each for each in rest if each.shadow)
+        return msgspec.structs.replace(
+            held, targets=(msgspec.structs.replace(first, share=1.0), *shadows), guard=None, halted=""
+        )
+
+    return _change(backend, name, alone, mutation.named("deploy.halt"))
+
+
+def note(backend: Backend, name: str, text: str, mutation: Mutation) -> Deployment:
+    """Write a note on it; its server notices nothing."""
+    return _change(backend, name, lambda held: msgspec.structs.replace(held, note=text), mutation.named("deploy.note"))
 
 
 def shadow(backend: Backend, name: str, target: Target | None, mutation: Mutation) -> Deployment:

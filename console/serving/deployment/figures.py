@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Final
 
 from backends.contract import Backend, BackendError
@@ -43,6 +44,15 @@ class VersionFigures(Record, frozen=True, kw_only=True):
     p99: float | None = None
 
 
+class Moment(Record, frozen=True, kw_only=True):
+    """All versions together between one look and the next."""
+
+    rate: float
+    """Requests a second."""
+    p95: float | None = None
+    """Milliseconds; None where nothing was answered."""
+
+
 class Standing(Record, frozen=True, kw_only=True):
     """One target: what the alias names, and what is served."""
 
@@ -67,6 +77,8 @@ class View(Record, frozen=True, kw_only=True):
     versions: tuple[VersionFigures, ...] = ()
     whole: VersionFigures | None = None
     """All versions together; None while its server says nothing."""
+    course: tuple[Moment, ...] = ()
+    """The last minute, look by look, oldest first."""
     cpu: float | None = None
     """Of one core, 0 to 1 and beyond; None at the first look."""
     rss: int | None = None
@@ -204,6 +216,7 @@ def _view(backend: Backend, deployment: Deployment, wanted: dict[tuple[str, str]
         deployment=deployment,
         standings=standings,
         versions=versions,
+        course=_course(looks.said[deployment.name]),
         whole=_figures(_together(found.versions), _together(old.values()) if old else None, seconds, found),
         cpu=cpu,
         rss=sum(each.rss for each in found.workers) // 1_000_000 * 1_000_000,
@@ -237,6 +250,19 @@ def _figures(now: VersionState, before: VersionState | None, seconds: float, fou
         p95=_ms(times, 0.95),
         p99=_ms(times, 0.99),
     )
+
+
+def _course(said: Sequence[State]) -> tuple[Moment, ...]:
+    found = []
+    for one, other in pairwise(said):
+        seconds = (other.at - one.at) / 1000
+        if seconds <= 0:
+            continue
+        before, after = _together(one.versions), _together(other.versions)
+        old = before.times or (0,) * len(after.times)
+        times = [a - b for a, b in zip(after.times, old, strict=True)]
+        found.append(Moment(rate=round((after.requests - before.requests) / seconds, 2), p95=_ms(times, 0.95)))
+    return tuple(found)
 
 
 def _ms(times: Sequence[int], share: float) -> float | None:

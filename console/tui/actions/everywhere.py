@@ -42,7 +42,7 @@ ACTIONS: tuple[Action, ...] = (
         "note",
         "Write a note on what is selected.",
         "notes:write_note",
-        ("runs", "models", "datasets", "overview"),
+        ("runs", "models", "datasets", "monitor", "deployments", "overview"),
         Tier.NONE,
         when.notable,
         ("note",),

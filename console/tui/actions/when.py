@@ -184,8 +184,9 @@ def an_alert(here: Situation) -> str:
 
 
 def notable(here: Situation) -> str:
-    noted = isinstance(here.selected, Run | ModelVersion | Model | Dataset | DatasetVersion)
-    return "" if noted else "select a run, a model or a dataset first"
+    noted = Run | ModelVersion | Model | Dataset | DatasetVersion | Deployment | Monitor | Alert
+    what = "select a run, a model, a dataset, a deployment, a monitor or an alert first"
+    return "" if isinstance(here.selected, noted) else what
 
 
 def exportable(here: Situation) -> str:
@@ -204,3 +205,16 @@ def a_serving_deployment(here: Situation) -> str:
     if not isinstance(here.selected, Deployment):
         return "select a deployment first"
     return "" if here.selected.desired is DeploymentWish.SERVING else "the deployment is stopped already"
+
+
+def a_stopped_deployment(here: Situation) -> str:
+    if not isinstance(here.selected, Deployment):
+        return "select a deployment first"
+    return "" if here.selected.desired is DeploymentWish.STOPPED else "the deployment serves; stop it first, with x"
+
+
+def a_shared_deployment(here: Situation) -> str:
+    if not isinstance(here.selected, Deployment):
+        return "select a deployment first"
+    shared = any(not each.shadow for each in here.selected.targets[1:])
+    return "" if shared else "one version has all the traffic already; c gives another a share"

@@ -6,9 +6,11 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from backends.contract import BackendError
+from backends.entities import Column as Input
 from backends.entities import Deployment
 from backends.query import DEPLOYMENT_FIELDS, Query
 from console.config import Session
+from console.serving.deployment.call import curl
 from console.serving.deployment.figures import Looks, View, views
 from console.tui import ink
 from console.tui.columns import Column
@@ -35,6 +37,8 @@ class DeploymentsPane(TablePane):
         self._looks = Looks()
         self._running = False
         self._wanted = ""
+        self._inputs: dict[tuple[str, str], tuple[Input, ...]] = {}
+        """(model, version) → the columns that it takes."""
 
     def on_mount(self) -> None:
         super().on_mount()
@@ -45,7 +49,21 @@ class DeploymentsPane(TablePane):
 
     def fetch(self) -> tuple[View, ...]:
         page = self.backend.need("deployments").page(self.filter, limit=MOST)
-        return views(self.backend, page.items, self._looks)
+        found = views(self.backend, page.items, self._looks)
+        self._learn_inputs(found)
+        return found
+
+    def _learn_inputs(self, found: Sequence[View]) -> None:
+        """What each served version takes, asked once: a line to copy holds a row of it."""
+        for view in found:
+            served = (view.deployment.model, view.standings[0].served if view.standings else "")
+            if not served[1] or served in self._inputs:
+                continue
+            try:
+                version = self.backend.need("registry").version(*served)
+            except BackendError:  # a server that is away: the line is without a row until it answers
+                continue
+            self._inputs[served] = version.signature.inputs
 
     def show(self, data: Any) -> None:
         self._running = any(view.deployment.status.pid is not None for view in data)
@@ -86,7 +104,10 @@ class DeploymentsPane(TablePane):
         row = self.selected()
         if not isinstance(row, Deployment):
             return []
-        return [("url", row.status.url or row.name), ("name", row.name), ("model", row.model)]
+        found = [("url", row.status.url or row.name), ("name", row.name), ("model", row.model)]
+        version = row.status.served[0].version if row.status.served else ""
+        line = curl(row, self._inputs.get((row.model, version), ()))
+        return [("curl", line), *found] if line else found
 
     # ------------------------------------------------------------ going in and out
 

@@ -151,6 +151,7 @@ def _needs(seen: Seen, width: int) -> list[Line]:
                     state.span(word, f"{word:<8}"),
                     (" " + ink.fit(safe_text(alert.monitor), 16) + " ", ""),
                     (safe_text(alert.text, max(20, width - 44)), ""),
+                    *([(f"  “{safe_text(alert.note, 60)}”", "dim")] if alert.note else []),
                     (f"  {since(alert.opened_at, seen.at)}", "dim"),
                 ],
                 f"alert:{alert.id}",

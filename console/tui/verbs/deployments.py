@@ -25,12 +25,12 @@ LOG_BYTES = 65_536
 
 async def serve(here: Here) -> None:
     """A model or version anew, or what was stopped as it was."""
-    session = _session(here)
-    chosen = here.selected
-    if here.pane == "deployments" and isinstance(chosen, Deployment) and chosen.desired is DeploymentWish.STOPPED:
-        await _again(here, chosen)
+    session = session_of(here)
+    selected = here.selected
+    if here.pane == "deployments" and isinstance(selected, Deployment) and selected.desired is DeploymentWish.STOPPED:
+        await _again(here, selected)
         return
-    found = await _which(here, session.backend, chosen)
+    found = await _which(here, session.backend, selected)
     if found is None:
         return
     model, target = found
@@ -77,39 +77,39 @@ async def serve(here: Here) -> None:
 
 
 async def _again(here: Here, held: Deployment) -> None:
-    await _confirmed(
+    await confirmed(
         here,
         held,
         f"Serve {safe_text(held.name, 40)} again",
         f"{held.name} serves {held.model} {_split(held.targets)} again, as it did.",
         "serve",
-        lambda mutation: change.restart(_session(here).backend, held.name, mutation),
+        lambda mutation: change.restart(session_of(here).backend, held.name, mutation),
         "is started again",
     )
 
 
 async def stop(here: Here) -> None:
-    held = _deployment(here)
-    await _confirmed(
+    held = chosen(here)
+    await confirmed(
         here,
         held,
         f"Stop {safe_text(held.name, 40)}",
         f"{summary(held)} answers what it has, then its server ends: callers are refused from there on. "
-        "w serves it again as it was.",
+        "w serves it again as it was, D forgets it.",
         "stop",
-        lambda mutation: change.stop(_session(here).backend, held.name, mutation),
+        lambda mutation: change.stop(session_of(here).backend, held.name, mutation),
         "drains and stops",
     )
 
 
 async def split(here: Here) -> None:
     """Shares by target, on one line."""
-    held = _deployment(here)
-    backend = _session(here).backend
+    held = chosen(here)
+    backend = session_of(here).backend
     serving = [each for each in held.targets if not each.shadow]
     proposed = " ".join(f"{each.label}={each.share * 100:g}" for each in serving)
     if len(serving) == 1:
-        other = await here.app.look_up(lambda: _other(backend, held))
+        other = await here.app.look_up(lambda: other_alias(backend, held))
         proposed = f"{serving[0].label}=90 {other}=10" if other else proposed
 
     def check(text: str) -> str:
@@ -132,7 +132,7 @@ async def split(here: Here) -> None:
         else ""
     )
     by = f" by {held.key}" if held.key else " by request"
-    await _confirmed(
+    await confirmed(
         here,
         held,
         f"Split {safe_text(held.name, 40)}",
@@ -144,7 +144,7 @@ async def split(here: Here) -> None:
 
 
 async def scale(here: Here) -> None:
-    held = _deployment(here)
+    held = chosen(here)
 
     def check(text: str) -> str:
         return "" if text.isascii() and text.isdigit() and 1 <= int(text) <= 64 else "1 to 64 workers are possible"
@@ -157,22 +157,22 @@ async def scale(here: Here) -> None:
     if check(said):
         raise Invalid(f"{said}: {check(said)}", "workers")
     workers = int(said)
-    await _confirmed(
+    await confirmed(
         here,
         held,
         f"Scale {safe_text(held.name, 40)}",
         f"{held.name}: {held.workers} → {workers} worker(s). No request is dropped; a worker more costs its memory.",
         "scale",
-        lambda mutation: change.scale(_session(here).backend, held.name, workers, mutation),
+        lambda mutation: change.scale(session_of(here).backend, held.name, workers, mutation),
         f"has {workers} worker(s) soon",
     )
 
 
 async def shadow(here: Here) -> None:
-    held = _deployment(here)
-    backend = _session(here).backend
+    held = chosen(here)
+    backend = session_of(here).backend
     now = next((each.label for each in held.targets if each.shadow), "")
-    proposed = "none" if now else (await here.app.look_up(lambda: _other(backend, held)) or "challenger")
+    proposed = "none" if now else (await here.app.look_up(lambda: other_alias(backend, held)) or "challenger")
     said = here.argument or await here.app.ask(
         Ask(f"Shadow of {safe_text(held.name, 40)}", "alias, vN, none", proposed)
     )
@@ -184,7 +184,7 @@ async def shadow(here: Here) -> None:
         if target is not None
         else f"{held.name} asks {now or 'no version'} besides no more."
     )
-    await _confirmed(
+    await confirmed(
         here,
         held,
         f"Shadow of {safe_text(held.name, 40)}",
@@ -200,8 +200,8 @@ async def logs(here: Here) -> None:
     from console.serving.deployment.server_log import read
     from console.tui.reading import ReadingScreen
 
-    held = _deployment(here)
-    home = _session(here).backend.home
+    held = chosen(here)
+    home = session_of(here).backend.home
     if home is None:
         raise Refused("this context has no folder on this machine, so no server of it runs here")
     chunk = await here.app.look_up(lambda: read(home, held.name, start=-LOG_BYTES))
@@ -213,36 +213,37 @@ async def logs(here: Here) -> None:
 # ---------------------------------------------------------------- what they share
 
 
-async def _confirmed(
+async def confirmed(
     here: Here,
     held: Deployment,
     title: str,
     text: str,
     verb: str,
-    deed: Callable[[Any], Deployment],
+    deed: Callable[[Any], Any],
     done: str,
+    *,
+    for_good: bool = False,
 ) -> None:
-    yes = await here.app.ask(
-        Confirm(title, sentences(text), verb, word=held.name if here.production else "", reason=True)
-    )
+    """Ask, do, say so. What is `for_good` wants the name typed everywhere, as all does in production."""
+    word = held.name if here.production or for_good else ""
+    yes = await here.app.ask(Confirm(title, sentences(text), verb, word=word, reason=True))
     if yes is None:
         return
-    mutation = _session(here).mutation(yes.reason, uuid.uuid4().hex)
+    mutation = session_of(here).mutation(yes.reason, uuid.uuid4().hex)
     await _do(here, lambda: deed(mutation))
     here.app.tell(f"{held.name} {done}")
 
 
-async def _do(here: Here, deed: Callable[[], Deployment]) -> Deployment:
-    """Change the definition, and see to it that an agent is there to follow it."""
-    workspace = _session(here).workspace
+async def _do(here: Here, deed: Callable[[], Any]) -> Any:
+    """Change the definition, with an agent there to follow it."""
+    workspace = session_of(here).workspace
 
-    def whole() -> Deployment:
-        changed = deed()
+    def whole() -> Any:
         if workspace is not None:
             from console.agent import ensure_agent
 
             ensure_agent(workspace)
-        return changed
+        return deed()
 
     return await here.app.carry_out(whole)
 
@@ -287,7 +288,7 @@ def _wanted(model: str, values: dict[str, str]) -> Deployment:
     )
 
 
-def _other(backend: Backend, held: Deployment) -> str:
+def other_alias(backend: Backend, held: Deployment) -> str:
     """An alias that it does not serve yet: the challenger, if there is one."""
     aliases = backend.need("registry").get(held.model).aliases
     served = {each.label for each in held.targets}
@@ -298,11 +299,11 @@ def _split(targets: Any) -> str:
     return " · ".join(f"{safe_text(each.label, 24)} {traffic(each)}" for each in targets)
 
 
-def _deployment(here: Here) -> Deployment:
+def chosen(here: Here) -> Deployment:
     assert isinstance(here.selected, Deployment)  # noqa: S101 or the action were not available
     return here.selected
 
 
-def _session(here: Here) -> Session:
+def session_of(here: Here) -> Session:
     assert here.session is not None  # noqa: S101 these actions need a store, so there is a session
     return here.session

@@ -5,14 +5,14 @@ from __future__ import annotations
 import uuid
 from typing import TYPE_CHECKING
 
-from backends.entities import Column, Dataset, DatasetVersion, Model, ModelVersion, Run
+from backends.entities import Alert, Column, Dataset, DatasetVersion, Deployment, Model, ModelVersion, Monitor, Run
 from console.safe import safe_text
 from console.tui.dialogs import Ask, Field, Form
 
 if TYPE_CHECKING:
     from console.tui.here import Here
 
-NOTED = Run | ModelVersion | Model | Dataset | DatasetVersion
+NOTED = Run | ModelVersion | Model | Dataset | DatasetVersion | Deployment | Monitor | Alert
 
 
 async def write_note(here: Here) -> None:
@@ -27,7 +27,7 @@ async def write_note(here: Here) -> None:
     assert here.session is not None  # noqa: S101
     session = here.session
     backend = session.backend
-    name = chosen.ref if isinstance(chosen, ModelVersion | DatasetVersion) else chosen.name
+    name = _name_of(chosen)
     text = here.argument or await here.app.ask(Ask(f"Note on {safe_text(name, 60)}", "note", chosen.note, empty=True))
     if text is None or text == chosen.note:
         return
@@ -38,6 +38,16 @@ async def write_note(here: Here) -> None:
             backend.need("runs").set_note(chosen.id, note, mutation)
         elif isinstance(chosen, Dataset | DatasetVersion):
             backend.need("datasets").set_note(name, note, mutation)
+        elif isinstance(chosen, Deployment):
+            from console.serving.deployment import change
+
+            change.note(backend, chosen.name, note, mutation)
+        elif isinstance(chosen, Monitor):
+            from console.monitoring.notes import note_monitor
+
+            note_monitor(backend, chosen.name, note, mutation)
+        elif isinstance(chosen, Alert):
+            backend.need("monitors").note_alert(chosen.id, note, mutation)
         elif isinstance(chosen, ModelVersion):
             backend.need("registry").set_note(chosen.model, chosen.version, note, mutation)
         else:
@@ -45,6 +55,15 @@ async def write_note(here: Here) -> None:
 
     await here.app.carry_out(write)
     here.app.tell(f"{name}: noted")
+
+
+def _name_of(chosen: NOTED) -> str:
+    match chosen:
+        case ModelVersion() | DatasetVersion():
+            return chosen.ref
+        case Alert():
+            return f"the alert of {chosen.monitor}, {chosen.metric}"
+    return chosen.name
 
 
 async def _describe_column(here: Here, column: Column) -> None:
