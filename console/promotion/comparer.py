@@ -6,6 +6,7 @@ Speaks the JSON lines of `console.offload` on stdout.
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 
 import msgspec
 
@@ -31,10 +32,12 @@ class Paired(Record, frozen=True, kw_only=True):
     """None while the interval holds 0: the two cannot be told apart."""
 
 
-def compare_rows(backend: Backend, candidate: ModelVersion, holder: ModelVersion) -> tuple[Paired, ...]:
-    """As `paired.paired_case`, in a process of its own."""
+def compare_rows(
+    backend: Backend, candidate: ModelVersion, holder: ModelVersion, *, cancel: Callable[[], bool] | None = None
+) -> tuple[Paired, ...]:
+    """As `paired.paired_case`, in a process of its own; with `cancel` as `run_offloaded`."""
     words = [place_of(backend), candidate.model, candidate.version, holder.version]
-    return msgspec.convert(run_offloaded("console.promotion.comparer", words), tuple[Paired, ...])
+    return msgspec.convert(run_offloaded("console.promotion.comparer", words, cancel=cancel), tuple[Paired, ...])
 
 
 def main(argv: list[str]) -> int:

@@ -44,9 +44,15 @@ def callers_gate(candidate: ModelVersion, found: Replayed | None, policy: Policy
     sent = figures.sent
     said = "; ".join(f"{each.column} {each.kind} in {plural(each.rows, 'row')}" for each in sent[:NAMED])
     more = f"; {len(sent) - NAMED} more" if len(sent) > NAMED else ""
-    worst = FAIL if any(each.status is FAIL for each in sent) else WARN if sent else PASS
-    value = f"{thousands(figures.logged)} requests fit" if not sent else f"{plural(len(sent), 'column')} do not fit"
-    return (result("callers", worst, value, rule, f"{said}{more}" or _when(found)),)
+    refused = len({each.column for each in sent if each.status is FAIL})
+    told = len({each.column for each in sent}) - refused
+    values = [
+        f"{plural(refused, 'column')} refused" if refused else "",
+        f"{plural(told, 'column')} to look at" if told else "",
+    ]
+    value = ", ".join(each for each in values if each) or f"{thousands(figures.logged)} requests fit"
+    status = FAIL if refused else WARN if told else PASS
+    return (result("callers", status, value, rule, f"{said}{more}" or _when(found)),)
 
 
 def replay_gate(

@@ -522,7 +522,11 @@ class ConsoleApp(App[int], inherit_bindings=False):
             self.show_problem(error, action.label)
             return
         if asyncio.iscoroutine(result):
-            self.run_worker(self._conclude(action, result), group=f"verb-{action.id}", exit_on_error=False)
+            self.set_about(action, result)
+
+    def set_about(self, action: Action, steps: Coroutine[Any, Any, Any]) -> None:
+        """Carry out the steps of an action; what fails is shown."""
+        self.run_worker(self._conclude(action, steps), group=f"verb-{action.id}", exit_on_error=False)
 
     async def _conclude(self, action: Action, steps: Coroutine[Any, Any, Any]) -> None:
         try:

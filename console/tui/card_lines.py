@@ -8,7 +8,7 @@ from console.promotion.card import Card
 from console.promotion.card_sections import UNKNOWN, Section, Table, sections
 from console.safe import cell_length, safe_lines, safe_text
 from console.tui import ink
-from console.tui.lines import Line, wrapped
+from console.tui.lines import Line, folded, wrapped
 
 BLANK = Line([("", "")])
 FACT = 24
@@ -26,13 +26,9 @@ def card_lines(card: Card, width: int) -> list[Line]:
 
 def _section(section: Section, width: int) -> Iterator[Line]:
     for name, value in section.facts:
-        tone = "dim" if value == UNKNOWN else ""
-        first, *more = _folded(value, width - FACT - 2)
-        yield Line([(f"   {ink.fit(safe_text(name, FACT - 2), FACT - 2)} ", "dim"), (first, tone)])
-        for row in more:
-            yield Line([(" " * (FACT + 2), ""), (row, tone)])
+        yield from fact_lines(name, value, width)
     for table in section.tables:
-        yield from _table(table, width)
+        yield from table_lines(table, width)
     if section.text:
         for row in safe_lines(section.text, max(20, width - 5)):
             yield Line([(f"   │ {row}", "dim")])
@@ -40,13 +36,16 @@ def _section(section: Section, width: int) -> Iterator[Line]:
         yield from wrapped(safe_text(section.remark, 600), width - 2, "dim", indent="   ")
 
 
-def _folded(value: str, width: int) -> list[str]:
-    import textwrap
+def fact_lines(name: str, value: str, width: int, room: int = FACT) -> Iterator[Line]:
+    """A name, and what it is, over as many lines as it needs. `room` is what the name takes."""
+    tone = "dim" if value == UNKNOWN else ""
+    first, *more = folded(safe_text(value, 2_000), max(16, width - room - 2))
+    yield Line([(f"   {ink.fit(safe_text(name, room - 2), room - 2)} ", "dim"), (first, tone)])
+    for row in more:
+        yield Line([(" " * (room + 2), ""), (row, tone)])
 
-    return textwrap.wrap(safe_text(value, 2_000), max(16, width), break_on_hyphens=False) or [""]
 
-
-def _table(table: Table, width: int) -> Iterator[Line]:
+def table_lines(table: Table, width: int) -> Iterator[Line]:
     """Columns as wide as they need; where they do not fit, the widest give way first."""
     cells = [[safe_text(value, 200) for value in row] for row in table.rows]
     titles = [safe_text(title, 40) for title in table.titles]

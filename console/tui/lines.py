@@ -10,6 +10,7 @@ from textual.geometry import Region, Size
 from textual.message import Message
 from textual.scroll_view import ScrollView
 
+from console.safe import cell_length
 from console.tui import ink
 
 if TYPE_CHECKING:
@@ -34,12 +35,26 @@ def text_lines(lines: Iterable[str], tone: str = "") -> list[Line]:
 
 def wrapped(text: str, width: int, tone: str = "", indent: str = "") -> list[Line]:
     """A sentence over as many lines as it needs."""
-    import textwrap
+    return [Line([(indent + row, tone)]) for row in folded(text, max(8, width) - len(indent))]
 
-    rows = textwrap.wrap(
-        text, max(8, width), initial_indent=indent, subsequent_indent=indent, break_on_hyphens=False
-    ) or [""]
-    return [Line([(row, tone)]) for row in rows]
+
+def folded(text: str, width: int) -> list[str]:
+    """A sentence in rows of at most `width` cells, at spaces where there are any."""
+    width = max(2, width)  # a glyph may take two cells
+    if text.isascii():
+        import textwrap
+
+        return textwrap.wrap(text, width, break_on_hyphens=False) or [""]
+    from rich.cells import chop_cells
+
+    rows, row = [], ""
+    for word in text.split():
+        for piece in chop_cells(word, width) if cell_length(word) > width else (word,):
+            if row and cell_length(row) + 1 + cell_length(piece) > width:
+                rows.append(row)
+                row = ""
+            row = f"{row} {piece}" if row else piece
+    return [*rows, row] if row or not rows else rows
 
 
 class LineList(ScrollView, can_focus=True):

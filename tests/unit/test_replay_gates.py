@@ -127,7 +127,7 @@ def test_callers_who_would_be_refused_fail_the_gate_and_unseen_texts_warn(backen
     assert (gate(backend, "callers").status, gate(backend, "callers").detail) == (WARN, "plan unseen in 7 rows")
     keep(backend, sent=(Sent(column="age", kind=MISSING, rows=9), Sent(column="plan", kind=UNSEEN, rows=7)))
     found = gate(backend, "callers")
-    assert (found.status, found.value) == (FAIL, "2 columns do not fit")
+    assert (found.status, found.value) == (FAIL, "1 column refused, 1 column to look at")
 
 
 def timing(version: str, p95: float) -> Timing:

@@ -42,9 +42,12 @@ async def register(here: Here) -> None:
 
 async def promote(here: Here) -> None:
     """The case first; then, if its gates pass and the person agrees, the alias moves from what the person saw."""
+    from console.promotion.case_facts import facts_of
+    from console.promotion.case_parts import parts
     from console.promotion.promote import case_for
     from console.promotion.promote import promote as promote_version
     from console.tui.case_lines import case_lines
+    from console.tui.case_screen import part_lines
 
     session = _session(here)
     backend, chosen = session.backend, here.selected
@@ -52,7 +55,7 @@ async def promote(here: Here) -> None:
     if alias is None:
         return
     if isinstance(chosen, Model):
-        version = await _which_version(here, backend, chosen)
+        version = await which_version(here, backend, chosen)
         if version is None:
             return
     else:
@@ -72,6 +75,9 @@ async def promote(here: Here) -> None:
         *swapping(followers, case.candidate.version),
         *(sentences(f"Others agree first: {wanted} besides you, as the policy says.") if wanted else ()),
     ]
+    everything = part_lines(
+        parts(await here.app.look_up(lambda: facts_of(backend, case, pairs=False))), here.app.size.width
+    )
     refused = ""
     if case.refusal:
         refused = f"a gate fails: {safe_text(case.refusal, 200)}. o overrides it, with a reason"
@@ -84,7 +90,7 @@ async def promote(here: Here) -> None:
             reason=True,
             refused=refused,
             overridable=True,
-            more=_everything(case),
+            more=everything,
         )
     )
     if yes is None:
@@ -208,13 +214,16 @@ def _say(here: Here, move: AliasMove) -> None:
     here.app.tell(f"{move.model} {move.alias}: {_named(move.previous)} → {_named(move.version)}. u takes it back.")
 
 
-async def _which_version(here: Here, backend: Backend, model: Model) -> ModelVersion | None:
+async def which_version(
+    here: Here, backend: Backend, model: Model, question: str = "Promote which version of"
+) -> ModelVersion | None:
+    """The one that the person picks; None where they leave."""
     page = await here.app.look_up(lambda: backend.need("registry").versions(model.name, limit=50))
     options = [
         (each.version, f"v{each.version}  {' '.join(each.aliases)}", each.note or f"run {each.run[:8]}")
         for each in page.items
     ]
-    picked = await here.app.ask(Choose(f"Promote which version of {safe_text(model.name, 40)}", options))
+    picked = await here.app.ask(Choose(f"{question} {safe_text(model.name, 40)}", options))
     return next((each for each in page.items if each.version == picked), None)
 
 
@@ -247,9 +256,3 @@ def _model_of(backend: Backend, chosen: object) -> tuple[str, str]:
             monitor = backend.need("monitors").get(chosen.monitor)
             return monitor.model, monitor.alias
     raise Refused("select a model, a version, a monitor or an alert first")
-
-
-def _everything(case: Any) -> list[Line]:
-    from console.tui.describing import record_lines
-
-    return record_lines(case)
