@@ -12,7 +12,9 @@ import pytest
 from backends.connect import connect
 from backends.entities import MetricPoint, ModelFile, RunStatus, Signature
 from console.config import Context, Session
+from console.tui.app import ConsoleApp
 from tests.hostile import HOSTILE
+from tests.mlflow_fill import fill_models
 from tests.mlflow_server import MlflowServer, start_mlflow
 from tests.terminal.stage import ACTOR, by, on_stage, press, screen, until
 
@@ -116,3 +118,38 @@ async def test_hostile_names_of_a_server_are_only_text(opened: Session, tmp_path
             await press(app, pilot, key)
             await app.idle()
         assert "\x1b" not in screen(app)
+
+
+def said(app: ConsoleApp) -> str:
+    """The pane's own line of status; where it has no room it is not on the screen."""
+    assert app.pane is not None
+    return "".join(text for text, _ in app.pane.status())
+
+
+async def test_models_of_a_large_registry_are_read_as_one_goes_down(
+    server: MlflowServer, opened: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill_models(server.folder / "mlflow.db", 250, 250, champions=1, large=1)
+    registry = opened.backend.need("registry")
+    asked: list[str] = []
+    page = registry.page
+    monkeypatch.setattr(registry, "page", lambda *a, **more: asked.append(more.get("at", "")) or page(*a, **more))
+    async with on_stage(opened, size=(120, 40), pane="models") as (app, pilot):
+        await until(app, pilot, "model-120", timeout=30)
+        await app.idle(60)
+        assert "100 models shown; further down are more" in said(app)
+        assert set(asked) == {""}, "nobody went down yet"
+        for _ in range(12):
+            if "further down" not in said(app):
+                break
+            await press(app, pilot, "end")
+            await app.idle(60)
+        table = app.pane.table
+        names = [each.name for each in table.source.items]
+        assert {f"model-{n:02}" for n in range(250)} <= set(names)
+        assert names == sorted(set(names)), "none is missing, none is there twice"
+        await press(app, pilot, "home")
+        before = len(asked)
+        app.pane.refresh_data()
+        await app.idle(60)
+        assert len(asked) - before == 2, "a look does not read all of it again"

@@ -27,6 +27,7 @@ from console.tui.model_columns import (
     version_columns,
 )
 from console.tui.model_lines import model_lines, moves_lines, version_lines
+from console.tui.model_pages import NEAR, PAGE, ModelPages
 from console.tui.prompt_lines import prompt_lines
 from console.tui.table_pane import MOST, TablePane
 from console.wording import local_time, plural
@@ -35,9 +36,6 @@ MOVES = 1_000
 """Moves that are asked for at once: a version that held an alias long ago says so too."""
 
 NO_PROMPTS = "No prompts yet. MLflow's clients make them: mlflow.genai.register_prompt (mlops-console env says where)"
-
-PAGE = 100
-"""Rows that a server is asked for at once."""
 
 REST = 0.25
 """Seconds that the cursor stays on a version before a server is asked for its files."""
@@ -88,6 +86,9 @@ class ModelsPane(TablePane):
         self._wanted = ""
         self._going_in = False
         self._shown = ("model", "")
+        self._pages = ModelPages()
+        self._deep: tuple[object, int] = (None, 1)
+        """Which list, and how many pages of it are read: one more whenever the cursor comes near the end."""
 
     def first_columns(self) -> Sequence[Column[Any]]:
         return model_columns({})
@@ -100,13 +101,19 @@ class ModelsPane(TablePane):
     def _fetch_models(self) -> Models:
         registry, remote = self.backend.need("registry"), self.backend.features.page_limit
         kind = self.kind
-        page = registry.page(self.filter, limit=PAGE if remote else MOST, kind=kind)
-        found = Models(page.items, {}, page.next is not None, kind)
+        if remote:
+            of = kind, self.query_text
+            self._deep = (of, self._deep[1] if self._deep[0] == of else 1)
+            models, more = self._pages.read(registry, self.filter, kind=kind, of=of, pages=self._deep[1])
+        else:
+            page = registry.page(self.filter, limit=MOST, kind=kind)
+            models, more = page.items, page.next is not None
+        found = Models(models, {}, more, kind)
         if kind == KIND or (remote and (self.inside or self._going_in)):
             return found  # prompts have no champions worth a look, and who goes into a model waits for none
         if remote and (not self.loaded or self._shown != (kind, "")):
             self.early(replace(found, champions=self.champions))
-        return replace(found, champions=registry.holders(page.items[:200], "champion"))
+        return replace(found, champions=registry.holders(models, "champion"))
 
     def _fetch_inside(self, name: str) -> Inside:
         registry = self.backend.need("registry")
@@ -200,8 +207,18 @@ class ModelsPane(TablePane):
                 return version_lines(version, self.history, width, unknown, everything=everything)
         return []
 
+    def _read_on(self) -> None:
+        """Ask for the next page of models, where the cursor is near the end of what was read."""
+        at, count = self.table.position, self.table.count
+        if self.inside or not self.more or at is None or count is None or not self.backend.features.page_limit:
+            return
+        if count.value - at <= NEAR and self._deep[1] <= self._pages.count:
+            self._deep = (self._deep[0], self._pages.count + 1)
+            self.refresh_data()
+
     def draw_facts(self) -> None:
         super().draw_facts()
+        self._read_on()
         found = self.selected()
         if not isinstance(found, ModelVersion) or self.kind == KIND or found.ref == self._telling:
             return
@@ -236,7 +253,8 @@ class ModelsPane(TablePane):
         if count is None:
             return ()
         noun = "version" if self.inside else self.kind
-        more = " shown; a filter finds the others" if self.more else ""
+        on = "; further down are more" if not self.inside and self.backend.features.page_limit else ""
+        more = f" shown{on or '; a filter finds the others'}" if self.more else ""
         where = f"{safe_text(self.inside, 40)}  " if self.inside else ""
         return ((f" {where}", ""), (f"{plural(count.value, noun)}{more}", "dim"))
 
