@@ -28,6 +28,9 @@ def model() -> None:
 
 
 alias_option = click.option("--alias", default="champion", show_default=True, help="The alias that moves.")
+replay_option = click.option(
+    "--replay", metavar="N", type=click.IntRange(1), help="Replay the last N logged requests first, as `model replay`."
+)
 confirm_option = click.option(
     "--confirm", metavar="NAME", help="The model's name again, where the context is production."
 )
@@ -228,13 +231,18 @@ def register(invocation: Invocation, run_id: str, name: str, reason: str, key: s
 @click.argument("name", metavar="MODEL")
 @click.argument("version")
 @alias_option
+@replay_option
 @click.pass_context
-def gates(ctx: click.Context, name: str, version: str, alias: str) -> int:
+def gates(ctx: click.Context, name: str, version: str, alias: str, replay: int | None) -> int:
     """What stands before promoting VERSION; exit 1 when a gate fails."""
     from console.promotion.gates import evaluate_gates
 
     invocation = ctx.find_object(Invocation)
     assert invocation is not None  # noqa: S101
+    if replay is not None:
+        from console.cli.model_replay import replay_first
+
+        replay_first(invocation, name, version, alias, replay)
     one = invocation.need("registry").version(name, version)
     results = evaluate_gates(invocation.backend, one, alias)
     invocation.show_items(results, GATE_COLUMNS, empty="no gates")

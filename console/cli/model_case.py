@@ -9,7 +9,7 @@ import click
 
 from backends.entities import CheckResult, GateStatus
 from console.cli.exit import Exit
-from console.cli.model import alias_option, model
+from console.cli.model import alias_option, model, replay_option
 from console.cli.model_text import GATE_COLUMNS
 from console.cli.output import Col, gap, narrate, print_lines, print_record, print_table
 from console.cli.verb import Invocation
@@ -32,17 +32,20 @@ RESULTS: list[Col[CheckResult]] = [
 @click.argument("name", metavar="MODEL")
 @click.argument("version")
 @alias_option
+@replay_option
 @click.pass_obj
-def case(invocation: Invocation, name: str, version: str, alias: str) -> int:
+def case(invocation: Invocation, name: str, version: str, alias: str, replay: int | None) -> int:
     """The case for promoting VERSION: gates, metrics beside the holder's with intervals, data, training tests, bias,
     latency and size, callers, file, replay, lineage.
 
     What was not examined says which command examines it. Exit 1 when a gate fails, as `model gates`.
     """
+    from console.cli.model_replay import replay_first
     from console.promotion.case_facts import facts_of
     from console.promotion.case_parts import parts
     from console.promotion.promote import case_for
 
+    replay_first(invocation, name, version, alias, replay)
     found = facts_of(invocation.backend, case_for(invocation.backend, name, version, alias))
     document = {
         "case": found.case,

@@ -19,6 +19,19 @@ if TYPE_CHECKING:
     from backends.entities import Report
 
 
+def replay_first(invocation: Invocation, name: str, version: str, alias: str, rows: int | None) -> None:
+    """What `--replay N` of another verb asks for; nothing without a number."""
+    if rows is None:
+        return
+    from console.cli.follow import ProgressLine
+    from console.serving.replayer import replayed
+
+    found = invocation.need("registry").version(name, version).version
+    job = ReplayJob(model=name, version=found, alias=alias, rows=rows)
+    with ProgressLine() as line:
+        replayed(invocation.backend, job, invocation.session.actor, on_progress=line.follow)
+
+
 @model.command("replay")
 @click.argument("name", metavar="MODEL")
 @click.argument("version")

@@ -10,6 +10,8 @@ from __future__ import annotations
 import msgspec
 
 from backends.entities import AliasMove, CheckResult, GateResult, Millis, ModelFile, Record, Signature
+from console.promotion.speed import SpeedOf
+from console.serving.replay.figures import Replay
 
 FORMAT = 1
 
@@ -150,6 +152,12 @@ class Card(Record, frozen=True, kw_only=True):
     """Of the training data."""
     audit: tuple[CheckResult, ...] = ()
     """Of the training."""
+    speed: tuple[SpeedOf, ...] = ()
+    """Its own, then that of who holds the alias."""
+    replay: Replay | None = None
+    """What the last replay of logged requests found; None where there was none of this very file. It holds no row of
+    a caller."""
+    replayed_at: Millis = 0
     signature: Signature = Signature()
     file: ModelFile = ModelFile()
     gates_alias: str = ""

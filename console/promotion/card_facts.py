@@ -25,6 +25,8 @@ from console.promotion.card import (
 )
 from console.promotion.gates import evaluate_gates, told
 from console.promotion.measures import TEST_COUNT_TAG, TEST_ROWS_TAG, lower_is_better, primary_of
+from console.promotion.replayed import last_replay
+from console.promotion.speed import speeds
 from console.training.audit.read import read_audit
 from console.training.held_out_report import KIND as HELD_OUT
 from console.training.held_out_report import HeldOutFigures
@@ -79,6 +81,8 @@ class _Gathering:
         # The version's own tags are nearer than those of its model.
         tags = {**(model.tags if model else {}), **version.tags}
         metrics = tuple(self._metrics(figures))
+        replay = self._asked("the replay of logged requests", lambda: last_replay(self._backend, version))
+        same = replay if replay is not None and not replay.other_file else None
         card = Card(
             model=version.model,
             version=version.version,
@@ -106,6 +110,9 @@ class _Gathering:
             fairness=self._fairness(),
             checks=self._checks(),
             audit=self._audit(),
+            speed=self._asked("latency", lambda: speeds(self._backend, version, self._holder(), same)) or (),
+            replay=same.figures.without_rows() if same else None,
+            replayed_at=same.report.at if same else 0,
             signature=version.signature,
             file=version.file,
             gates_alias=self._alias,
@@ -125,6 +132,13 @@ class _Gathering:
 
     def _registered(self) -> Model:
         found: Model = self._backend.need("registry").get(self._version.model)
+        return found
+
+    def _holder(self) -> ModelVersion | None:
+        held = self._model.aliases.get(self._alias) if self._model else None
+        if held is None or held == self._version.version:
+            return None
+        found: ModelVersion = self._backend.need("registry").version(self._version.model, held)
         return found
 
     def _find_run(self) -> Run | None:
@@ -349,6 +363,12 @@ def _missing(card: Card) -> Iterator[str]:
         ("bias", card.fairness is not None, "nobody compared groups: mlops-console model bias"),
         ("data checks", bool(card.checks), "nobody checked the training data: mlops-console dataset check"),
         ("audit of the training", bool(card.audit), "only trainings from a recipe are audited"),
+        (
+            "latency",
+            any(each.one_p95 is not None for each in card.speed[:1]),
+            "nobody measured it: mlops-console model replay",
+        ),
+        ("replay of requests", card.replay is not None, "nobody replayed any: mlops-console model replay"),
         ("signature", bool(card.signature.inputs), "none was recorded"),
         ("sha256 of the file", bool(card.file.sha256), "none was recorded"),
     )

@@ -9,7 +9,8 @@ from collections.abc import Iterator, Sequence
 
 from backends.entities import CheckResult, Column, Millis, Record
 from console.promotion.card import Card
-from console.wording import local_time, number, plural, size, thousands
+from console.serving.replay.words import changed_words, moved_words
+from console.wording import figure, local_time, number, plural, size, thousands
 
 UNKNOWN = "not known"
 
@@ -34,7 +35,8 @@ def sections(card: Card) -> tuple[Section, ...]:
     """Every part, in the order in which a card is read; one without facts says that they are not known."""
     return (
         _about(card), _metrics(card), _slices(card), _data(card), _training(card), _importance(card), _bias(card),
-        _checks(card), _signature(card), _file(card), _gates(card), _history(card), _unknown(card),
+        _checks(card), _speed(card), _replay(card), _signature(card), _file(card), _gates(card),
+        _history(card), _unknown(card),
     )  # fmt: skip
 
 
@@ -189,6 +191,44 @@ def _judged(card: Card) -> tuple[tuple[str, Sequence[CheckResult]], ...]:
 def _results(results: Sequence[CheckResult], title: str = "measure") -> Table:
     rows = tuple((each.check, str(each.status), each.value, each.rule, each.detail) for each in results)
     return Table(titles=(title, "result", "measured", "wanted", "detail"), rows=rows)
+
+
+def _speed(card: Card) -> Section:
+    if not any(each.one_p95 is not None for each in card.speed):
+        return Section(title="Latency", remark=UNKNOWN)
+    rows = tuple(
+        (
+            f"v{each.version}",
+            figure(each.one_p50),
+            figure(each.one_p95),
+            figure(each.batch_p50),
+            figure(each.batch_p95),
+            each.how or UNKNOWN,
+        )
+        for each in card.speed
+    )
+    batch = next((each.batch_rows for each in card.speed if each.batch_rows), 0)
+    titles = ("version", "1 row p50 ms", "p95 ms", f"{batch} rows p50 ms", "p95 ms", "measured")
+    return _tabled("Latency", titles, rows)
+
+
+def _replay(card: Card) -> Section:
+    """Counts alone: a card is passed on, and rows of callers are not for everybody who reads it."""
+    found = card.replay
+    if found is None:
+        return Section(title="Replay of logged requests", remark=UNKNOWN)
+    facts = (
+        ("requests", f"{thousands(found.logged)}, {_when(found.first)} to {_when(found.last)}"),
+        ("against", f"v{found.against}" if found.against else "the logged answers"),
+        ("answers change", changed_words(found)),
+        ("score moves", moved_words(found)),
+        ("without an answer", plural(found.failed_rows, "row")),
+        ("cannot be replayed", plural(found.skipped_rows, "row")),
+        ("replayed", _when(card.replayed_at)),
+    )
+    rows = tuple((each.column, each.kind, str(each.status), thousands(each.rows)) for each in found.sent)
+    tables = (Table(titles=("column", "callers", "result", "rows"), rows=rows),) if rows else ()
+    return Section(title="Replay of logged requests", facts=facts, tables=tables)
 
 
 def _signature(card: Card) -> Section:

@@ -111,4 +111,9 @@ def _reasons(reasons: tuple[Reason, ...]) -> str:
 def _age(replay: Replayed, found: Facts, how: str) -> str:
     stale = replay.stale(found.case.candidate, found.case.holder)
     said = f"replayed {ago(replay.report.at)} by {replay.report.actor}"
-    return f"{said}, {stale}; run it again: {how}" if stale else f"{said}; again: {how}"
+    again = f"{said}, {stale}; run it again: {how}" if stale else f"{said}; again: {how}"
+    if not replay.figures.most:
+        return again
+    candidate = found.case.candidate
+    why = f"mlops-console model explain {candidate.model} {candidate.version} --prediction ID"
+    return f"{again}; why one moved: {why}"

@@ -16,7 +16,12 @@ from backends.contract import Backend, Invalid, NotFound, Refused
 from backends.entities import Deployment, GateStatus, Report, Target
 from backends.local import open_local
 from console.offload import Cancelled
+from console.promotion.card_facts import card_of
+from console.promotion.card_text import card_text
 from console.serving.deployment.place import folder_of
+from console.serving.fetched import fetch_version
+from console.serving.loaded import load
+from console.serving.refusal import Refusal
 from console.serving.replay.figures import MISSING, REDACTED, UNKNOWN, UNSEEN, Replay, ReplayJob
 from console.serving.replay.replay import replay
 from console.serving.replayer import replayed
@@ -143,6 +148,9 @@ def test_a_version_that_takes_fewer_columns_is_asked_and_callers_are_told_of(
     assert found.replayed == 60
     assert [(each.column, each.kind, each.rows) for each in found.sent] == [("stops", UNKNOWN, 60)]
     assert report.status is GateStatus.FAIL  # its server would refuse every one of them
+    served = load(fetch_version(backend, "parcels", "3"))
+    with pytest.raises(Refusal, match="'stops' unknown to the model"):
+        served.shape.of_records([real[0]], of="dataframe_records")
 
 
 def test_rows_that_lack_what_it_needs_cannot_be_replayed(backend: Backend, real: list[dict[str, Any]]) -> None:
@@ -252,3 +260,19 @@ def test_it_runs_in_a_process_of_its_own_and_a_stop_ends_it(backend: Backend, re
     with pytest.raises(Cancelled):
         replayed(backend, job, "me@here", cancel=lambda: True)
     assert backend.need("reports").page("replay", "parcels@2").items == before
+
+
+def test_a_card_tells_of_the_replay_and_holds_nothing_that_a_caller_sent(
+    backend: Backend, real: list[dict[str, Any]], tmp_path: Path
+) -> None:
+    log = logged(tmp_path / "log", {**ROW, "carrier": "Ann Lee's own"}, {**ROW, "stops": "many"})
+    replay(backend, ReplayJob(model="parcels", version="2", log=log), WHO)
+    card = card_of(backend, "parcels", "2")
+    assert card.replay is not None
+    assert (card.replay.replayed, card.replay.failed_rows, card.replay.most) == (1, 1, ())
+    assert [each.version for each in card.speed] == ["2", "1"]
+    for ending in ("json", "md", "html"):
+        text = card_text(card, ending)
+        assert "id0" not in text
+        assert "Ann Lee" not in text
+    assert "answers change" in card_text(card, "md")

@@ -148,3 +148,13 @@ class Replay(Record, frozen=True, kw_only=True):
     @property
     def skipped_rows(self) -> int:
         return sum(each.rows for each in self.skipped)
+
+    def without_rows(self) -> Replay:
+        """The same with nothing that a caller sent: for what is passed on."""
+        return msgspec.structs.replace(
+            self,
+            most=(),
+            sent=tuple(msgspec.structs.replace(each, note="") for each in self.sent),
+            skipped=tuple(msgspec.structs.replace(each, ident="") for each in self.skipped),
+            failed=tuple(msgspec.structs.replace(each, ident="") for each in self.failed),
+        )

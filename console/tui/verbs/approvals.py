@@ -23,8 +23,11 @@ async def approve(here: Here) -> None:
     """The case as it stands today; then the person agrees, and the last one who is wanted carries it out."""
     from console.promotion.approve import approve as agree
     from console.promotion.approve import not_ones_own
+    from console.promotion.case_facts import facts_of
+    from console.promotion.case_parts import parts
     from console.promotion.promote import case_for
     from console.tui.case_lines import case_lines
+    from console.tui.case_screen import part_lines
 
     session = _session(here)
     backend = session.backend
@@ -34,6 +37,7 @@ async def approve(here: Here) -> None:
     not_ones_own(request, session.actor)
     asked = request.asked
     case = await here.app.look_up(lambda: case_for(backend, asked.model, asked.version, asked.alias))
+    facts = await here.app.look_up(lambda: facts_of(backend, case, pairs=False))
     yes = await here.app.ask(
         Confirm(
             f"Approve {safe_text(request.what(), 60)}",
@@ -41,6 +45,7 @@ async def approve(here: Here) -> None:
             "approve",
             word=asked.model if here.production else "",
             reason=True,
+            more=part_lines(parts(facts), here.app.size.width),
         )
     )
     if yes is None:
