@@ -80,7 +80,7 @@ class Watchman:
                 break  # the others are judged on the split that is left
             question = undecided(course, found)
             if question:
-                open_questions.append(f"{target.alias or target.target} (v{target.version}): {question}")
+                open_questions.append(f"{_named(target)}: {question}")
         if not results:
             return watched
         return msgspec.structs.replace(watched, looks=look, results=results, undecided="; ".join(open_questions))
@@ -89,9 +89,7 @@ class Watchman:
         self, deployment: Deployment, first: TargetState, other: TargetState, why: str, found: tuple[GateResult, ...]
     ) -> None:
         label = other.alias or other.target
-        sentence = (
-            f"{label} (v{other.version}) was stopped: against {first.alias or first.target} (v{first.version}) {why}"
-        )
+        sentence = f"{_named(other)} was stopped: against {_named(first)} {why}"
         mutation = Mutation(ACTOR, reason=sentence, action="deploy.halt", gates=found)
         try:
             halt(self._backend, deployment, label, sentence, mutation)
@@ -102,6 +100,11 @@ class Watchman:
     def _keep(self, watched: Watched) -> None:
         self._watched = watched
         write_whole(self._folder / FILE, msgspec.json.encode(watched))
+
+
+def _named(target: TargetState) -> str:
+    """`challenger (v8)`, or `v8` where no alias names it."""
+    return f"{target.alias} (v{target.version})" if target.alias else f"v{target.version}"
 
 
 def _split(deployment: Deployment, live: Sequence[TargetState]) -> str:

@@ -7,7 +7,6 @@ import hmac
 import time
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
-from importlib.metadata import version as installed
 from typing import Final
 
 from console.serving import inference, schema
@@ -29,6 +28,7 @@ from console.serving.invocations import read_call
 from console.serving.loaded import Answer, Loaded
 from console.serving.prediction_log import PredictionLog
 from console.serving.refusal import Refusal
+from console.serving.release import release
 from console.serving.rows import Rows
 from console.serving.shadow import Shadows
 from console.serving.spec import ServingSpec
@@ -219,7 +219,7 @@ class App:
     async def _version(self, _headers: dict[bytes, bytes], _receive: Receive, _ident: str) -> Response:
         return json_response(
             {
-                "server": f"mlops-console {installed('mlops-console')}",
+                "server": f"mlops-console {release()}",
                 "model": self.spec.model,
                 "versions": [each.loaded.file.version for each in self.split.live],
             }
@@ -245,7 +245,7 @@ class App:
     # ------------------------------------------------------------ Open Inference Protocol
 
     async def _v2_server(self, _headers: dict[bytes, bytes], _receive: Receive, _ident: str) -> Response:
-        return json_response({"name": "mlops-console", "version": installed("mlops-console"), "extensions": []})
+        return json_response({"name": "mlops-console", "version": release(), "extensions": []})
 
     async def _v2_live(self, _headers: dict[bytes, bytes], _receive: Receive, _ident: str) -> Response:
         return json_response({"live": True})

@@ -28,8 +28,8 @@ def deployment_columns() -> tuple[Column[View], ...]:
     """What is wrong stays in sight on a narrow screen; cost and address give way first."""
     return (
         Column("state", "state", _state, 12, order=lambda v: ORDER[v.deployment.status.state], tone=_tone),
-        Column("name", "name", lambda v: v.deployment.name, 12, grow=3, most=40, sort="name"),
-        Column("serves", "serves", serves, 14, grow=3, most=44, tone=_agreement),
+        Column("name", "name", lambda v: v.deployment.name, 10, grow=3, most=40, sort="name"),
+        Column("serves", "serves", serves, 11, grow=3, most=44, tone=_agreement),
         Column("rate", "req/s", lambda v: figure(v.whole.rate if v.whole else None), 7, right=True, priority=1),
         Column("errors", "errors", lambda v: percent(v.whole.errors if v.whole else None), 7, right=True, priority=1,
                tone=_error_tone),

@@ -11,10 +11,10 @@ from console.tui.deployment_columns import word_of
 from console.tui.describing import field
 from console.tui.lines import Line, wrapped
 from console.tui.sparkline import sparkline
-from console.wording import ago, figure, percent, plural, size, thousands, traffic
+from console.wording import NOTHING, ago, figure, percent, plural, size, thousands, traffic
 
 BLANK = Line([("", "")])
-_TITLES = (("version", 10), ("share", 9), ("req/s", 7), ("p50", 7), ("p95", 7), ("p99 ms", 8), ("errors", 8))
+_TITLES = (("version", 8), ("share", 7), ("req/s", 6), ("p50", 6), ("p95", 6), ("p99 ms", 7), ("errors", 7))
 
 
 def deployment_lines(view: View, width: int) -> list[Line]:
@@ -65,7 +65,13 @@ def _course(view: View, width: int) -> list[Line]:
     rates, times = [each.rate for each in view.course], [each.p95 for each in view.course]
     return [
         field("req/s", [(sparkline(rates, cells, low=0.0), "accent"), (f"  {figure(newest.rate)}", "")]),
-        field("p95", [(sparkline(times, cells), "accent"), (f"  {figure(newest.p95)} ms", "")]),
+        field(
+            "p95",
+            [
+                (sparkline(times, cells), "accent"),
+                (f"  {figure(newest.p95)}" + (" ms" if newest.p95 is not None else ""), ""),
+            ],
+        ),
     ]
 
 
@@ -106,8 +112,8 @@ def version_lines(versions: Sequence[VersionFigures], width: int) -> list[Line]:
     ]
     for each in versions:
         cells_of = {
-            "version": "no version" if each.version == "-" else f"v{safe_text(each.version, 8)}",
-            "share": "shadow" if each.shadow else percent(each.share),
+            "version": "none" if each.version == "-" else f"v{safe_text(each.version, 6)}",
+            "share": "shadow" if each.shadow else NOTHING if each.share is None else f"{each.share * 100:g} %",
             "req/s": figure(each.rate),
             "p50": figure(each.p50),
             "p95": figure(each.p95),

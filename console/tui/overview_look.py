@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from backends.contract import Backend, BackendError
 from backends.entities import (
@@ -26,6 +26,9 @@ from backends.together import both
 from console.monitoring.severity import by_urgency
 from console.promotion.approvals import KIND, Waiting, waiting
 from console.promotion.pending import half_done
+
+if TYPE_CHECKING:
+    from console.serving.deployment.figures import Looks, View
 
 SHOWN = 20
 """Rows in a section; the lists have the rest."""
@@ -62,6 +65,10 @@ class Seen:
     broken: tuple[Run, ...]
     unwell: tuple[tuple[Deployment, str], ...]
     """Deployments that need somebody, with what for."""
+    served: tuple[View, ...]
+    """All deployments, as they are."""
+    looks: Looks | None
+    """What their servers said lately; None where nothing is served."""
     production: tuple[InProduction, ...]
     running: tuple[Run, ...]
     work: tuple[Request, ...]
@@ -99,6 +106,7 @@ def look(backend: Backend, before: Seen | None = None, early: Callable[[Seen], N
         lately = tuple(each for each in newest if each.outcome is not Outcome.INTENT)[:LATELY]
         pending = half_done(backend)[:SHOWN]
     datasets = backend.datasets.page(limit=100).items if backend.datasets else ()
+    looks, served = _served(backend, None if before is None else before.looks)
     found = Seen(
         at=at,
         alerts=tuple(by_urgency(backend.monitors.alerts(open_only=True))[:SHOWN]) if backend.monitors else (),
@@ -106,7 +114,9 @@ def look(backend: Backend, before: Seen | None = None, early: Callable[[Seen], N
         asked=waiting(backend)[:SHOWN],
         lately=lately,
         broken=latest,
-        unwell=_unwell(backend),
+        unwell=tuple((view.deployment, view.needs) for view in served if view.needs)[:SHOWN],
+        served=served,
+        looks=looks,
         production=tuple(InProduction(model, None, None, monitors.get(model.name), ()) for model in champions),
         running=running,
         work=tuple(one for one in backend.requests.list(limit=SHOWN) if "run" not in one.payload and one.kind != KIND)
@@ -161,14 +171,15 @@ def _runs(backend: Backend, before: Seen | None, turn: int) -> tuple[tuple[Run, 
     return running, broken, some
 
 
-def _unwell(backend: Backend) -> tuple[tuple[Deployment, str], ...]:
-    """Told from the store and the registry; no server is asked."""
+def _served(backend: Backend, looks: Looks | None) -> tuple[Looks | None, tuple[View, ...]]:
+    """Deployments, those whose server runs with what it says of itself."""
     found = backend.deployments.page(limit=100).items if backend.deployments else ()
     if not found:
-        return ()
-    from console.serving.deployment.figures import unwell  # 20 ms: only where something is served
+        return None, ()
+    from console.serving.deployment.figures import Looks, views  # 20 ms: only where something is served
 
-    return unwell(backend, found)[:SHOWN]
+    kept = looks or Looks()
+    return kept, views(backend, found, kept)
 
 
 def _in_production(

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
@@ -90,12 +92,38 @@ def test_wrong_input_changes_nothing(home: Path, tmp_path: Path) -> None:
     assert json.loads(cli(home, "list", "--json").stdout)["items"] == []
 
 
+BLOCKED = """
+import sys
+
+
+class Missing:
+    def find_spec(self, name, path=None, target=None):
+        if name in @names@:
+            raise ModuleNotFoundError(f"No module named {name!r}: it is not pinned", name=name)
+        return None
+
+
+sys.meta_path.insert(0, Missing())
+"""
+
+
 def test_a_context_serves_its_version_without_the_workspace(home: Path, tmp_path: Path) -> None:
     folder = tmp_path / "context"
     built = cli(home, "context", "deliveries@champion", str(folder), "--json")
     assert built.returncode == 0, built.stderr
     assert json.loads(built.stdout)["build"].startswith("docker build -t deliveries:v1 ")
     assert "USER 10001" in (folder / "Dockerfile").read_text()
+    # Nothing is there but what is pinned: whatever else is asked for is missing, as it will be in the image.
+    pins = {line.partition("==")[0] for line in (folder / "requirements.txt").read_text().splitlines()}
+    unpinned = sorted(
+        name
+        for name, distributions in packages_distributions().items()
+        if name not in ("backends", "console", "tests")
+        and not {re.sub(r"[-_.]+", "-", each).lower() for each in distributions} & pins
+    )
+    assert {"textual", "pyarrow", "plotext", "sqlite_utils", "httpx"} <= set(unpinned)
+    (folder / "program" / "sitecustomize.py").write_text(BLOCKED.replace("@names@", repr(set(unpinned))))
+    assert not (folder / "program" / "console" / "tui").exists()
     again = cli(home, "context", "deliveries@champion", str(folder))
     assert (again.returncode, "not empty" in again.stderr) == (1, True)
     token = tmp_path / "token"
@@ -124,6 +152,10 @@ def test_a_context_serves_its_version_without_the_workspace(home: Path, tmp_path
         asked.add_header("Authorization", "Bearer a-token-of-callers")
         with urllib.request.urlopen(asked) as answer:
             assert answer.headers["X-Model-Version"] == "1"
+        probe = re.search(r"HEALTHCHECK .*?CMD (\[.*?\])\n", (folder / "Dockerfile").read_text(), re.DOTALL)
+        assert probe is not None
+        _, flag, code = json.loads(probe[1])
+        subprocess.run([sys.executable, flag, code.replace(":8080/", f":{port}/")], check=True)
         process.send_signal(signal.SIGTERM)
         assert process.wait(60) == 0
     finally:

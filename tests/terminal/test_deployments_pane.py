@@ -116,6 +116,32 @@ async def test_another_version_than_the_alias_says_is_seen_here_and_in_the_overv
         await until(app, pilot, "the alias says v2")
 
 
+@pytest.mark.parametrize(("size", "cell"), [((80, 24), "◐ 50/s 10%"), ((140, 40), "◐ 50/s 10.0 %")])
+async def test_the_overview_says_what_serves_the_champion_and_how_it_does(
+    opened: Session, size: tuple[int, int], cell: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add(opened.backend, "live", serving("2"))
+    said = iter(range(1, 1000))
+
+    def state(_path: str, **_: object) -> State:
+        look = next(said)
+        return state_of(100 * look, 2000 * look)
+
+    monkeypatch.setattr(live, "socket_of", lambda _: "there")
+    monkeypatch.setattr(live, "state", state)
+    async with on_stage(opened, size) as (app, pilot):
+        await until(app, pilot, "served")
+        await press(app, pilot, "ctrl+r")
+        await until(app, pilot, cell)
+
+
+async def test_the_overview_warns_of_a_version_that_is_not_what_the_alias_says(opened: Session) -> None:
+    add(opened.backend, "live", serving("1"))
+    add(opened.backend, "other", serving("2"), desired=DeploymentWish.STOPPED)  # it does not count
+    async with on_stage(opened, (120, 40)) as (app, pilot):
+        await until(app, pilot, "◐ v1≠v2")
+
+
 async def test_a_crash_loop_shows_its_reason_and_last_lines(opened: Session) -> None:
     status = DeploymentStatus(
         state=DeploymentState.CRASH_LOOP, reason="3 times in a row: port 80 is taken", tail=("line before the end",)

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
@@ -19,14 +18,16 @@ import msgspec
 from backends.contract import Backend, Invalid, Mutation, NotFound, Refused
 from backends.entities import ModelVersion, Record, RunStatus
 from backends.mlmodel import with_package
+from console.serving.deployment.program import inside, modules
 from console.serving.deployment.texts import DOCKERFILE, DOCKERIGNORE, MANIFEST, START
+from console.serving.release import release
 from console.serving.spec import ServingSpec, Target
 
-ROOTS: Final = ("scikit-learn", "skops", "pandas", "numpy", "pyarrow", "msgspec", "psutil", "starlette", "uvicorn")
+ROOTS: Final = ("scikit-learn", "skops", "pandas", "numpy", "scipy", "msgspec", "psutil", "uvicorn", "h11",
+               "platformdirs")  # fmt: skip
 """What the server imports; what they need comes along."""
 MADE_WITH: Final = ("scikit-learn", "numpy", "scipy", "skops", "joblib")
 """A model file is read as it was written only by the same of these."""
-LEFT_OUT: Final = ("tui", "cli", "agent", "demo", "__pycache__")
 PORT: Final = 8080
 FIRST_PLACEHOLDERS: Final = 5_000
 """The version keeps its number; higher ones are too many to count up to."""
@@ -76,7 +77,7 @@ def build_context(backend: Backend, model: str, which: str, directory: Path, *, 
     for path, text in {
         "spec.json": msgspec.json.format(msgspec.json.encode(spec), indent=1).decode(),
         "requirements.txt": "".join(f"{pin}\n" for pin in pins),
-        "start.py": START,
+        "start.py": START.replace("@release@", release()),
         "Dockerfile": DOCKERFILE.replace("@python@", _python(version)).replace("@port@", str(PORT)),
         ".dockerignore": DOCKERIGNORE,
         "kubernetes.yaml": MANIFEST.replace("@name@", label(version.model)).replace("@image@", tag)
@@ -184,22 +185,11 @@ def _with_store(backend: Backend, version: ModelVersion, home: Path) -> str:
 
 
 def _with_program(directory: Path) -> None:
-    """The program's own modules, without the screen, the command line and the agent."""
-    import backends
-    import console
-
-    for package in (backends, console):
-        source = Path(str(package.__file__)).parent
-        for path in _modules(source):
-            target = directory / "program" / source.name / path.relative_to(source)
-            target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(path, target)
-
-
-def _modules(source: Path) -> Iterator[Path]:
-    for path in sorted(source.rglob("*.py")):
-        if path.relative_to(source).parts[0] not in LEFT_OUT:
-            yield path
+    """The program's own modules that serving needs: no screen, no command line, no agent."""
+    for name, path in modules().items():
+        target = directory / "program" / inside(name, path)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(path, target)
 
 
 def label(name: str) -> str:

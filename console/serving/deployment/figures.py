@@ -125,13 +125,6 @@ def views(backend: Backend, deployments: Sequence[Deployment], looks: Looks) -> 
     return tuple(together([asked(each) for each in deployments[:MOST]])) if deployments else ()
 
 
-def unwell(backend: Backend, deployments: Sequence[Deployment]) -> tuple[tuple[Deployment, str], ...]:
-    """Those that need somebody, with what for: told from the store and the registry alone, no server is asked."""
-    wanted = _wanted(backend, deployments)
-    found = ((each, needs_of(each, _standings(each, None, wanted), _watched(backend, each))) for each in deployments)
-    return tuple((deployment, needs) for deployment, needs in found if needs)
-
-
 def needs_of(deployment: Deployment, standings: Sequence[Standing], watched: Watched | None = None) -> str:
     """What a person should look at, as half a sentence; empty for nothing."""
     status = deployment.status

@@ -55,6 +55,7 @@ token.write_text(secret.read_text())
 spec["token_file"] = str(token)
 (private / "spec.json").write_text(json.dumps(spec))
 os.environ["PYTHONPATH"] = str(here / "program")
+os.environ.setdefault("MLOPS_CONSOLE_RELEASE", "@release@")
 os.execv(sys.executable, [sys.executable, "-m", "console.serving", str(private / "spec.json")])
 '''
 

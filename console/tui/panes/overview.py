@@ -33,6 +33,10 @@ from console.wording import age, ago, bar, clock, local_time, number
 if TYPE_CHECKING:
     from textual.app import ComposeResult
 
+BEAT_S = 5.0
+"""Between two looks at servers that run: they do not write what they count into the store."""
+WIDE = 110
+"""Columns from which everything about what is served has room."""
 LONG_AGO_MS = 365 * RECENT_MS
 
 
@@ -45,6 +49,15 @@ class OverviewPane(Pane):
 
     def compose(self) -> ComposeResult:
         yield LineList(id="overview")
+
+    def on_mount(self) -> None:
+        super().on_mount()
+        self.set_interval(BEAT_S, self._beat)
+
+    def _beat(self) -> None:
+        running = self.seen is not None and any(view.whole is not None for view in self.seen.served)
+        if running and self.app.pane is self and self.app.app_focus and not self.busy:
+            self.refresh_data()
 
     @property
     def lines(self) -> LineList:
@@ -244,7 +257,8 @@ def _production(seen: Seen, width: int) -> list[Line]:
             _BLANK,
         ]
     name_cells = min(28, max(12, *(len(one.model.name) for one in seen.production)) + 1)
-    title = ink.fit(" IN PRODUCTION", name_cells + 3) + "version        since   quality"
+    served = "served".ljust(_served_cells(width)) if seen.served else ""
+    title = f"{ink.fit(' IN PRODUCTION', name_cells + 3)}version        since   {served}quality"
     lines = [Line([(title, "head")])]
     for one in seen.production:
         lines.append(_production_line(one, seen, name_cells, width))
@@ -258,10 +272,14 @@ def _production_line(one: InProduction, seen: Seen, name_cells: int, width: int)
         (ink.fit(f"v{safe_text(one.model.aliases['champion'], 6)} champion", 14), ""),
         (ink.fit(held, 7, right=True) + "  ", "dim"),
     ]
+    if seen.served:
+        from console.tui.overview_served import served_spans, serving_of
+
+        spans += served_spans(serving_of(seen.served, one.model.name), width >= WIDE)
     metric, values = quality(one)
     if metric:
         spans.append((ink.fit(f"{safe_text(metric, 10)} {number(values[-1], 3)}", 17), ""))
-        if len(values) > 1 and width >= 90:
+        if len(values) > 1 and width >= (WIDE if seen.served else 90):
             from console.tui.sparkline import sparkline
 
             spans.append((sparkline(values, 18) + "  ", "dim"))
@@ -275,6 +293,12 @@ def _production_line(one: InProduction, seen: Seen, name_cells: int, width: int)
             words = "1 feature drifts" if len(drifted) == 1 else f"{len(drifted)} features drift"
             spans.append((f"  {words}: {safe_text(', '.join(drifted), 40)}", ""))
     return Line(spans, f"model:{one.model.name}", one.version or one.model)
+
+
+def _served_cells(width: int) -> int:
+    from console.tui.overview_served import CELLS, NARROW
+
+    return CELLS if width >= WIDE else NARROW
 
 
 def quality(one: InProduction) -> tuple[str, list[float]]:
