@@ -120,7 +120,9 @@ class MlflowAliases:
             write(Outcome.FAILED, f"somebody else moved {other.alias} to {at} at the same moment{back}")
             raise told
         entry = self._room.record(action, model, mutation, before=before, after=after)
-        return self._keep(model, changes, mutation, action, entry, now())
+        # Moves are told apart and put in order by their time, also where the clock was set back since the last one.
+        made_at = max(now(), 1 + max((move.at for move in self._room.state.moves(model)), default=0))
+        return self._keep(model, changes, mutation, action, entry, made_at)
 
     def _turned_back(self, model: str, done: Sequence[AliasChange], error: BackendError) -> str:
         """What had moved is put back, and said in words. Where that cannot be, the intent stays for the next look, and

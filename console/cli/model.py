@@ -254,7 +254,14 @@ def gates(ctx: click.Context, name: str, version: str, alias: str, replay: int |
 @model.command("promote")
 @click.argument("name", metavar="MODEL")
 @click.argument("version")
-@alias_option
+@click.option(
+    "--alias",
+    "aliases",
+    multiple=True,
+    default=("champion",),
+    show_default=True,
+    help="The alias that moves; more of them move together or not at all.",
+)
 @click.option("--override", is_flag=True, help="Promote in spite of failed gates; wants --reason, and is journaled.")
 @click.option("--expected", metavar="VERSION", help="Only if the alias is at this version ('none': nowhere).")
 @confirm_option
@@ -264,20 +271,25 @@ def promote(
     invocation: Invocation,
     name: str,
     version: str,
-    alias: str,
+    aliases: tuple[str, ...],
     override: bool,
     expected: str | None,
     confirm: str | None,
     reason: str,
     key: str,
 ) -> None:
-    """Point the alias at VERSION, if its gates pass and nobody else moved it; or ask those whom the policy wants."""
+    """Point the alias at VERSION, if its gates pass and nobody else moved it; or ask those whom the policy wants.
+
+    Servers that follow the alias load VERSION before it moves; what the policy sends along moves with it.
+    """
     from console.promotion.promote import case_for
     from console.promotion.promote import promote as promote_version
 
-    case = case_for(invocation.backend, name, version, alias)
+    alias, *also = aliases
+    case = case_for(invocation.backend, name, version, alias, also=also)
     holder = case.holder.version if case.holder is not None else None
-    invocation.confirm(name, confirm, deed=f"promote {name} v{case.candidate.version} to {alias}")
+    where = " and ".join(aliases)
+    invocation.confirm(name, confirm, deed=f"promote {name} v{case.candidate.version} to {where}")
     outcome = promote_version(
         invocation.backend,
         name,
@@ -286,6 +298,8 @@ def promote(
         invocation.mutation(reason, key),
         expected=_expected(expected, holder),
         override=override,
+        also=also,
+        tell=narrate,
     )
     say_outcome(invocation, outcome)
 
@@ -320,6 +334,7 @@ def rollback(
         invocation.mutation(reason, key),
         to=to,
         expected=_expected(expected, held),
+        tell=narrate,
     )
     say_outcome(invocation, move)
 
@@ -339,7 +354,7 @@ def undo(invocation: Invocation, entry: str | None, confirm: str | None, reason:
     if found is None:
         raise Refused(f"nothing to undo: {invocation.session.actor} has changed no alias that is still as they left it")
     invocation.confirm(found.target, confirm, deed=f"undo {found.action} of {found.target}")
-    move = take_back(invocation.backend, found, invocation.mutation(reason, key))
+    move = take_back(invocation.backend, found, invocation.mutation(reason, key), tell=narrate)
     say_outcome(invocation, move)
 
 

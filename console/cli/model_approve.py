@@ -45,7 +45,7 @@ def approve(invocation: Invocation, request: str, confirm: str | None, reason: s
 
     found = request_named(invocation.backend, request)
     invocation.confirm(found.asked.model, confirm, deed=f"approve {found.what()}")
-    say_outcome(invocation, agree(invocation.backend, found.id, invocation.mutation(reason, key)))
+    say_outcome(invocation, agree(invocation.backend, found.id, invocation.mutation(reason, key), tell=narrate))
 
 
 @model.command("reject")

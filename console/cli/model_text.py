@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from backends.entities import AliasMove, Column, GateResult, Model, ModelVersion, Package
 from console.cli.output import Col, gap, narrate, print_record, print_table
 from console.training.measured import SIDE, in_order
@@ -54,6 +56,7 @@ MOVE_COLUMNS: list[Col[AliasMove]] = [
     Col("alias", lambda item: item.alias),
     Col("from", lambda item: f"v{item.previous}" if item.previous else "", right=True),
     Col("to", lambda item: f"v{item.version}" if item.version else "", right=True),
+    Col("with", lambda item: ", ".join(item.along)),
     Col("action", lambda item: item.action),
     Col("by", lambda item: item.actor),
     Col("why", lambda item: item.reason, widest=60),
@@ -114,11 +117,14 @@ def _package(package: Package | None) -> dict[str, str]:
 def say_outcome(invocation: Invocation, outcome: AliasMove | Waiting) -> None:
     """The move, or the request that waits for others."""
     if isinstance(outcome, AliasMove):
-        move = outcome
-        before = f"v{move.previous}" if move.previous else "nothing"
-        after = f"v{move.version}" if move.version else "nothing"
-        said = f"{move.model} {move.alias}: {before} → {after}. Undo: mlops-console model undo"
-        invocation.show(move, lambda: narrate(said))
+        from console.promotion.along import moved_with, said_of
+
+        moves = moved_with(invocation.backend, outcome)
+        said = f"{outcome.model} {said_of(moves)}. Undo: mlops-console model undo"
+        document: object = outcome
+        if len(moves) > 1:
+            document = {**msgspec.to_builtins(outcome), "moves": moves}
+        invocation.show(document, lambda: narrate(said))
         return
     left = max(0, outcome.asked.approvals - len(outcome.agreed))
     until = local_time(outcome.asked.expires_at)

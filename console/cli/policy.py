@@ -44,6 +44,7 @@ def show(invocation: Invocation, name: str, alias: str) -> None:
                 "replay": f"at most {found.replay_changed:.2%} of answers change, {found.replay_failing} are missing"
                 if found.gates.get("replay", "off") != "off"
                 else "",
+                "together": ", ".join(f"{alias}: {where}" for alias, where in found.together.items()),
                 "gates": ", ".join(f"{gate} = {how}" for gate, how in found.gates.items()) or "each as it says",
                 "served by": command.command if command is not None else "",
                 "said by": ", ".join(found.sources),

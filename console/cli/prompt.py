@@ -141,6 +141,7 @@ def promote(
         invocation.mutation(reason, key),
         expected=case.expected,
         override=override,
+        tell=narrate,
     )
     from console.cli.model_text import say_outcome
 

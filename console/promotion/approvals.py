@@ -9,12 +9,15 @@ from __future__ import annotations
 
 import time
 import uuid
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
 import msgspec
 
+from backends.alias_changes import ends
 from backends.contract import Backend, Mutation, NotFound, Refused
 from backends.entities import (
+    AliasChange,
     GateResult,
     GateStatus,
     JournalEntry,
@@ -53,8 +56,15 @@ class Asked(Record, frozen=True, kw_only=True):
     override: bool = False
     overridden: tuple[str, ...] = ()
     """Gates that failed when it was asked with an override."""
+    others: tuple[AliasChange, ...] = ()
+    """What moves with it, all or none."""
     title: str = ""
     step: str = ""
+
+    @property
+    def changes(self) -> tuple[AliasChange, ...]:
+        """The whole change, the alias first."""
+        return (AliasChange(alias=self.alias, version=self.version, expected=self.expected), *self.others)
 
 
 class Answer(Record, frozen=True, kw_only=True):
@@ -107,7 +117,8 @@ class Waiting(Record, frozen=True, kw_only=True):
     def what(self) -> str:
         """`churn v8 → champion (over v7)`."""
         asked = self.asked
-        return f"{asked.model} v{asked.version} → {asked.alias} (over {named(asked.expected)})"
+        along = f", with {', '.join(each.alias for each in asked.others)}" if asked.others else ""
+        return f"{asked.model} v{asked.version} → {asked.alias} (over {named(asked.expected)}{along})"
 
 
 def now_ms() -> Millis:
@@ -140,11 +151,10 @@ def request_named(backend: Backend, name: str) -> Waiting:
     raise NotFound(f"{said}; waiting are: {known}.")
 
 
-def same_asked(backend: Backend, model: str, alias: str, version: str, expected: str | None) -> Waiting | None:
+def same_asked(backend: Backend, model: str, changes: Sequence[AliasChange]) -> Waiting | None:
     """An open request for the very same."""
     for each in waiting(backend):
-        asked = each.asked
-        if (asked.model, asked.alias, asked.version, asked.expected) == (model, alias, version, expected):
+        if each.asked.model == model and each.asked.changes == tuple(changes):
             return each
     return None
 
@@ -177,16 +187,16 @@ def _answers(backend: Backend, model: str, request: str) -> tuple[Answer, ...]:
 def ask(
     backend: Backend,
     candidate: ModelVersion,
-    alias: str,
+    changes: Sequence[AliasChange],
     policy: Policy,
     mutation: Mutation,
     *,
-    expected: str | None,
     overridden: tuple[str, ...],
 ) -> Waiting:
     """Keep the promotion until others have agreed. The same asked twice is one request."""
     model, version = candidate.model, candidate.version
-    found = same_asked(backend, model, alias, version, expected)
+    alias, expected = changes[0].alias, changes[0].expected
+    found = same_asked(backend, model, changes)
     if found is None:
         _close_expired(backend)
         asked = Asked(
@@ -200,6 +210,7 @@ def ask(
             reason=mutation.reason,
             override=bool(overridden),
             overridden=overridden,
+            others=tuple(changes[1:]),
             title=f"promote {model} v{version}",
             step=f"waits for {policy.approvals} to agree",
         )
@@ -210,16 +221,21 @@ def ask(
             created_by=mutation.actor,
         )
         found = _told(backend, request)
-    if person(found.by) == person(mutation.actor):  # else it is told already, by whoever asked
-        backend.need("journal").record(
-            ASK,
-            model,
-            msgspec.structs.replace(mutation, key=f"{ASK}:{found.id}", action=ASK),
-            before={"model": model, "alias": alias, "version": expected},
-            after={"model": model, "alias": alias, "version": version, "request": found.id},
-            detail=f"wants {found.asked.approvals} to agree",
-        )
+    note_asked(backend, found, mutation.gates if person(found.by) == person(mutation.actor) else ())
     return found
+
+
+def note_asked(backend: Backend, request: Waiting, gates: tuple[GateResult, ...] = ()) -> None:
+    """Write down that it was asked, once: by whoever asked, or, where they died before, by who comes next."""
+    before, after = ends(request.asked.model, request.asked.changes)
+    backend.need("journal").record(
+        ASK,
+        request.asked.model,
+        Mutation(actor=request.by, reason=request.asked.reason, key=f"{ASK}:{request.id}", action=ASK, gates=gates),
+        before=before,
+        after={**after, "request": request.id},
+        detail=f"wants {request.asked.approvals} to agree",
+    )
 
 
 def _close_expired(backend: Backend) -> None:
@@ -230,6 +246,7 @@ def _close_expired(backend: Backend) -> None:
 
 def note_answer(backend: Backend, request: Waiting, mutation: Mutation, *, agreed: bool) -> Waiting:
     """Write an answer down, each person's once, and read the request anew."""
+    note_asked(backend, request)
     action = APPROVE if agreed else REJECT
     backend.need("journal").record(
         action,

@@ -6,6 +6,7 @@ import msgspec
 
 from backends.contract import Backend, Conflict, Mutation, Refused
 from backends.entities import AliasMove, GateResult, ModelVersion
+from console.promotion import moving
 from console.promotion.approvals import (
     Waiting,
     agreement,
@@ -14,14 +15,14 @@ from console.promotion.approvals import (
     note_answer,
     request_named,
 )
-from console.promotion.gates import failed, gates_against
+from console.promotion.gates import failed
 from console.promotion.moves import moves_of, named
+from console.promotion.moving import Tell, silent
 from console.promotion.person import person
-from console.promotion.policy import Policy, policy_for
-from console.promotion.promote import move_to, refusal_of, refuse
+from console.promotion.promote import gates_of, policy_of, refusal_of, refuse
 
 
-def approve(backend: Backend, name: str, mutation: Mutation) -> AliasMove | Waiting:
+def approve(backend: Backend, name: str, mutation: Mutation, *, tell: Tell = silent) -> AliasMove | Waiting:
     """Agree to the request; the move where that was the last one who was wanted, else the request with its answers.
 
     Refused where it is one's own, has ended, or a gate fails today; Conflict where the alias moved or the version's
@@ -37,9 +38,9 @@ def approve(backend: Backend, name: str, mutation: Mutation) -> AliasMove | Wait
         raise Refused(f"{request.what()} was carried out by {done.actor}; nothing was changed.")
     must_wait(request, "approved")
     not_ones_own(request, mutation.actor)
-    policy = policy_for(backend, asked.model, asked.alias)
+    policy = policy_of(backend, asked.model, asked.version, asked.changes)
     try:
-        candidate, gates = judged(backend, request, policy, mutation)
+        gates = judged(backend, request, mutation)
     except Conflict:
         made = carried_out(backend, request)  # by another one who agreed, a moment ago
         if made is None:
@@ -49,7 +50,7 @@ def approve(backend: Backend, name: str, mutation: Mutation) -> AliasMove | Wait
     wanted = max(asked.approvals, policy.approvals)
     if len(request.agreed) < wanted:
         return request
-    return _carry_out(backend, request, candidate, gates, mutation, wanted)
+    return _carry_out(backend, request, gates, mutation, wanted, tell)
 
 
 def not_ones_own(request: Waiting, actor: str) -> None:
@@ -61,23 +62,23 @@ def not_ones_own(request: Waiting, actor: str) -> None:
         )
 
 
-def judged(
-    backend: Backend, request: Waiting, policy: Policy, mutation: Mutation
-) -> tuple[ModelVersion, tuple[GateResult, ...]]:
-    """The candidate and its gates today.
+def judged(backend: Backend, request: Waiting, mutation: Mutation) -> tuple[GateResult, ...]:
+    """The gates today.
 
     Conflict where it is not what was asked any more, Refused (and journaled) where a gate fails that nobody overrode.
     """
     asked, registry = request.asked, backend.need("registry")
-    held = registry.get(asked.model).aliases.get(asked.alias)
-    if held != asked.expected:
-        last = next(iter(moves_of(backend, asked.model, asked.alias)), None)
-        by = f" by {last.actor}" if last is not None else ""
-        raise Conflict(
-            f"changed under you: {asked.alias} of {asked.model} was at {named(asked.expected)} when {request.by} "
-            f"asked, and is at {named(held)} now{by}; nothing was changed. Reject it "
-            f"(model reject {request.id[:8]}) and ask anew."
-        )
+    aliases = registry.get(asked.model).aliases
+    for change in asked.changes:
+        held = aliases.get(change.alias)
+        if held != change.expected:
+            last = next(iter(moves_of(backend, asked.model, change.alias)), None)
+            by = f" by {last.actor}" if last is not None else ""
+            raise Conflict(
+                f"changed under you: {change.alias} of {asked.model} was at {named(change.expected)} when {request.by} "
+                f"asked, and is at {named(held)} now{by}; nothing was changed. Reject it "
+                f"(model reject {request.id[:8]}) and ask anew."
+            )
     candidate: ModelVersion = registry.version(asked.model, asked.version)
     if candidate.file.sha256 != asked.digest:
         raise Conflict(
@@ -85,21 +86,18 @@ def judged(
             f"(sha256 {candidate.file.sha256[:12] or 'none'}, was {asked.digest[:12] or 'none'}); nothing was changed. "
             f"Reject it (model reject {request.id[:8]}) and ask anew."
         )
-    holder = registry.version(asked.model, asked.expected) if asked.expected is not None else None
-    gates = gates_against(backend, candidate, holder, policy)
+    gates = gates_of(backend, candidate, asked.changes)
     fresh = tuple(gate for gate in failed(gates) if gate.gate not in asked.overridden)
     if fresh:
         told = msgspec.structs.replace(mutation, gates=gates)
         refuse(backend, candidate, asked.alias, told, asked.expected, refusal_of(fresh))
-    return candidate, gates
+    return gates
 
 
 def carried_out(backend: Backend, request: Waiting) -> AliasMove | None:
     """The move that the request became, also where whoever made it died before saying so."""
     asked, key = request.asked, _key(request)
     for move in moves_of(backend, asked.model, asked.alias):
-        if move.at < request.at - 60_000:
-            return None
         if move.version == asked.version and move.entry and backend.need("journal").get(move.entry).key == key:
             return move
     return None
@@ -108,27 +106,28 @@ def carried_out(backend: Backend, request: Waiting) -> AliasMove | None:
 def _carry_out(
     backend: Backend,
     request: Waiting,
-    candidate: ModelVersion,
     gates: tuple[GateResult, ...],
     mutation: Mutation,
     wanted: int,
+    tell: Tell,
 ) -> AliasMove:
     asked = request.asked
     said = msgspec.structs.replace(
         mutation,
         reason=asked.reason or mutation.reason,
         key=_key(request),
+        action="model.promote",
         gates=(*gates, agreement(request, wanted)),
     )
     try:
-        move = move_to(backend, candidate, asked.alias, said, expected=asked.expected)
+        made = moving.move(backend, asked.model, asked.changes, said, override="served" in asked.overridden, tell=tell)
     except Conflict:
-        made = carried_out(backend, request)  # another one who agreed was faster by a moment
-        if made is None:
+        faster = carried_out(backend, request)  # another one who agreed, by a moment
+        if faster is None:
             raise
-        move = made
+        made = faster
     close(backend, request)
-    return move
+    return made
 
 
 def _key(request: Waiting) -> str:

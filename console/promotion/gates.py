@@ -60,7 +60,11 @@ def gates_against(
             *evidence_gates(backend, candidate, holder, policy),
             *served_gates(backend, candidate, holder, policy),
         )
-    return tuple(sorted(taken(policy, results), key=lambda result: _SEVERITY[result.status]))
+    return worst_first(taken(policy, results))
+
+
+def worst_first(results: Sequence[GateResult]) -> tuple[GateResult, ...]:
+    return tuple(sorted(results, key=lambda result: _SEVERITY[result.status]))
 
 
 def failed(gates: Sequence[GateResult]) -> tuple[GateResult, ...]:

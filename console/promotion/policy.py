@@ -14,12 +14,18 @@
     replay_changed = 0.05               # share of the replayed requests whose answer may change
     replay_failing = 0                  # replayed requests that may be left without an answer
     gates        = { baseline = "warn", audit = "require", signature = "off" }
+    together     = { previous = "holder", challenger = "clear" }
 
 A gate is taken as `fail` (its own verdict counts), `warn` (a failure is only told), `require` (a missing fact fails
 too) or `off`. Naming `bias`, `data`, `callers`, `paired` or `replay` asks for them also where nobody looked. `paired`
 compares the held-out rows one by one and so takes a second or two. `replay` judges what `model replay` last found, and
 stands only where it is named; at most 5 % of answers may change then, and none may be missing, unless the rule says
-otherwise. Without a file no approval is wanted and every gate is taken as `fail`.
+otherwise. `served` is whether each server that follows the alias could load the version before it moved. Without a file
+no approval is wanted and every gate is taken as `fail`.
+
+Aliases named in `together` move with a promotion, all or none: to the `version` that is promoted (and are judged by
+their own rules), to the `holder` that it replaces, or are taken away from the version (`clear`). A rollback or an undo
+takes them back with it.
 
 The file beside config.toml may hold `[[serving]]` too: see `console/serving/isolated_rule.py`.
 """
@@ -53,9 +59,10 @@ REPLAY_CHANGED: Final = 0.05
 REPLAY_FAILING: Final = 0
 
 Taken = Literal["fail", "warn", "require", "off"]
+Where = Literal["version", "holder", "clear"]
 GATES: Final = (
     "artifact", "types", "run", "test metrics", "baseline", "holder", "signature", "audit", "text", "type",
-    "variables", "ladder", "size", "latency", "bias", "data", "paired", "callers", "replay",
+    "variables", "ladder", "size", "latency", "bias", "data", "paired", "callers", "replay", "served",
 )  # fmt: skip
 
 
@@ -75,6 +82,7 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True):
     replay_changed: float | None = None
     replay_failing: int | None = None
     gates: dict[str, Taken] = {}
+    together: dict[str, Where] = {}
 
     def fits(self, model: str, alias: str) -> bool:
         return fnmatchcase(model, self.model) and fnmatchcase(alias, self.alias)
@@ -96,6 +104,8 @@ class Policy(Record, frozen=True, kw_only=True):
     replay_changed: float = REPLAY_CHANGED
     replay_failing: int = REPLAY_FAILING
     gates: dict[str, str] = msgspec.field(default_factory=dict)
+    together: dict[str, str] = msgspec.field(default_factory=dict)
+    """Other alias → where it goes when this one is promoted."""
     sources: tuple[str, ...] = ()
     """`file:line` of each rule that was laid over it."""
 
@@ -155,6 +165,9 @@ def _rule(table: Any, where: Places, at: int) -> Rule:
                 f"Valid: {', '.join(GATES)}.",
                 "gates",
             )
+    empty = next((alias for alias in rule.together if not alias.strip()), None)
+    if empty is not None:
+        raise Invalid(f"{where.of(*path, 'together')}: an alias without a name cannot move along.", "together")
     said = (
         ("approvals", rule.approvals is not None and not 0 <= rule.approvals <= 20, "0 to 20 people are wanted"),
         ("worse", rule.worse is not None and not 0 <= rule.worse < 1, "a share from 0 to under 1 is wanted"),
@@ -199,7 +212,9 @@ def policy_for(backend: Backend, model: str, alias: str) -> Policy:
         }
         laid = {key: value for key, value in given.items() if value is not None}
         gates = {**found.gates, **rule.gates}
-        found = msgspec.structs.replace(found, **laid, gates=gates, sources=(*found.sources, source))
+        together = {**found.together, **rule.together}
+        together.pop(alias, None)  # a pattern may fit the very alias that it sends along
+        found = msgspec.structs.replace(found, **laid, gates=gates, together=together, sources=(*found.sources, source))
     return msgspec.structs.replace(found, approvals=max(found.approvals, backend.approvals))
 
 

@@ -6,8 +6,10 @@ import msgspec
 
 from backends.contract import Backend, Mutation, NotFound, Refused
 from backends.entities import AliasMove, GateResult, GateStatus, ModelVersion
+from console.promotion.along import way_back
 from console.promotion.gates import artifact_gate
 from console.promotion.moves import check_expected, earlier_holders, made_before, moves_of, named
+from console.promotion.moving import Tell, move, silent
 from console.promotion.prompts import is_prompt, text_gate
 
 _WHAT = {"artifact": "model file", "text": "text"}
@@ -48,9 +50,11 @@ def rollback(
     *,
     to: str | None = None,
     expected: str | None,
+    tell: Tell = silent,
 ) -> AliasMove:
-    """Point the alias back. The target's file is verified first: Refused where it is not whole, Conflict where the
-    alias is not at `expected` any more."""
+    """Point the alias back, and what moved with it since, where nobody moved that on. The target's file is verified
+    first, and loaded by whoever serves it: Refused where it is not whole or does not load, Conflict where the alias is
+    not at `expected` any more."""
     done = made_before(backend, model, alias, mutation)
     if done is not None:
         return done
@@ -58,10 +62,8 @@ def rollback(
     target = rollback_target(backend, model, alias, to=to)
     gate = whole(backend, target, mutation, "model.rollback", alias, expected)
     mutation = msgspec.structs.replace(mutation, action="model.rollback", gates=(gate,))
-    move: AliasMove = backend.need("registry").set_alias(
-        model, alias, target.version, expected=expected, mutation=mutation
-    )
-    return move
+    changes, _ = way_back(backend, model, alias, target.version, expected=expected)
+    return move(backend, model, changes, mutation, tell=tell)
 
 
 def whole(

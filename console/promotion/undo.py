@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import msgspec
 
+from backends.alias_changes import changes_in, turned
 from backends.contract import START, Backend, Mutation, Refused
-from backends.entities import AliasMove, JournalEntry, Outcome
+from backends.entities import AliasChange, AliasMove, JournalEntry, Outcome
 from backends.query import And, Compare, In, Key, Query
 from console.promotion.moves import in_force, made_before, named
+from console.promotion.moving import Tell, move, silent
 from console.promotion.rollback import whole
 
 ACTIONS = ("model.promote", "model.rollback", "model.unalias")
@@ -26,9 +28,9 @@ def undoable(backend: Backend, actor: str) -> JournalEntry | None:
     return None
 
 
-def undo(backend: Backend, entry: JournalEntry, mutation: Mutation) -> AliasMove:
-    """Put the alias back to where it was before the entry. Refused, with the reason, where that is not one's own last
-    move any more; Conflict where somebody moves the alias at the same moment."""
+def undo(backend: Backend, entry: JournalEntry, mutation: Mutation, *, tell: Tell = silent) -> AliasMove:
+    """Put the alias, and whatever moved with it, back to where it was before the entry. Refused, with the reason, where
+    that is not one's own last move any more; Conflict where somebody moves one of them at the same moment."""
     model, alias = str(entry.before.get("model", entry.target)), str(entry.before.get("alias", ""))
     if alias:
         done = made_before(backend, model, alias, mutation)
@@ -43,8 +45,7 @@ def undo(backend: Backend, entry: JournalEntry, mutation: Mutation) -> AliasMove
         target = backend.need("registry").version(model, before)
         gates = (whole(backend, target, mutation, "model.undo", alias, after),)
     mutation = msgspec.structs.replace(mutation, action="model.undo", undoes=entry.id, gates=gates)
-    move: AliasMove = backend.need("registry").set_alias(model, alias, before, expected=after, mutation=mutation)
-    return move
+    return move(backend, model, turned(changes_in(entry)), mutation, tell=tell)
 
 
 def _why_not(backend: Backend, entry: JournalEntry, actor: str) -> str:
@@ -59,7 +60,15 @@ def _why_not(backend: Backend, entry: JournalEntry, actor: str) -> str:
         return (
             f"{entry.action} of {entry.target} was made by {entry.actor}, and one undoes one's own; roll back instead."
         )
-    model, alias = str(entry.before.get("model", entry.target)), str(entry.before["alias"])
+    for change in changes_in(entry):
+        if why := _moved_on(backend, entry, change):
+            return why
+    return ""
+
+
+def _moved_on(backend: Backend, entry: JournalEntry, change: AliasChange) -> str:
+    """Why one of its aliases is not where the entry left it by right; empty where it is."""
+    model, alias = str(entry.before.get("model", entry.target)), change.alias
     last = in_force(backend, model, alias)
     if last is None or last.id != entry.id:
         by = (
@@ -69,6 +78,6 @@ def _why_not(backend: Backend, entry: JournalEntry, actor: str) -> str:
         )
         return f"alias {alias} of {model} was moved again since{by}; roll back instead."
     held = backend.need("registry").get(model).aliases.get(alias)
-    if held != entry.after.get("version"):
+    if held != change.version:
         return f"alias {alias} of {model} is at {named(held)}, not where this move left it; roll back instead."
     return ""

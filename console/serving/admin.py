@@ -2,8 +2,8 @@
 
 `GET /state`: what is served, by which version, and how it does. `POST /targets` with a list such as
 `[{"alias": "champion", "share": 0.9}, {"version": "8", "share": 0.1}]`: serve these from here on. `POST /workers` with
-a number: so many processes. `POST /look`: look at the aliases now. `POST /drain`: finish what is being answered, then
-end.
+a number: so many processes. `POST /warm` with a version: load it beside what is served, and keep it for a while.
+`POST /look`: look at the aliases now. `POST /drain`: finish what is being answered, then end.
 """
 
 from __future__ import annotations
@@ -137,13 +137,21 @@ class Admin:
                     raise Refusal(400, f"a number of workers is wanted: {error}", "workers") from None
                 await self._server.set_workers(workers)
                 return json_response(await state_of(self._server))
+            case "POST", "/warm":
+                body = await read_body(headers, receive, _MOST)
+                try:
+                    version = msgspec.json.decode(body, type=str)
+                except msgspec.DecodeError as error:
+                    raise Refusal(400, f"a version is wanted: {error}", "version") from None
+                await self._server.warm(version)
+                return json_response(await state_of(self._server))
             case "POST", "/look":
                 await self._server.look()
                 return json_response(await state_of(self._server))
             case "POST", "/drain":
                 self._server.stopping.set()
                 return json_response({"draining": True})
-        raise Refusal(404, "there are GET /state, POST /targets, POST /workers, POST /look, POST /drain")
+        raise Refusal(404, "there are GET /state, POST /targets, /workers, /warm, /look, /drain")
 
 
 async def serve_admin(server: Server, path: str) -> None:

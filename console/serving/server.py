@@ -29,6 +29,8 @@ from console.serving.workers import Crew
 
 RETRY_S: Final = 5.0
 """After a version that could not be loaded, it is tried again so much later, then twice as long, up to a minute."""
+WARM_S: Final = 120.0
+"""What was loaded for an alias that is about to move is kept so long."""
 LOOK_S: Final = 10.0
 """Aliases are looked at so often even where nothing said that anything changed."""
 
@@ -63,6 +65,8 @@ class Server:
         self._previous = ""
         self._standby = ""
         """A version that is loaded and not served: the one most likely wanted next."""
+        self._warmed = ("", 0.0)
+        """A version that somebody had loaded because an alias is about to name it, and until when it is kept."""
         self._unfit: set[str] = set()
         """Versions that could not be loaded to stand by."""
         self._changing = asyncio.Lock()
@@ -128,6 +132,7 @@ class Server:
                 self._token = token
                 await self.look()
                 await self._stand_by()
+            await self._let_go()
             self._away = ""
         except BackendError as error:
             if str(error) != self._away:
@@ -135,6 +140,14 @@ class Server:
             self._away = str(error)
         except Exception as error:
             say(f"following failed: {type(error).__name__}: {error}")
+
+    async def _let_go(self) -> None:
+        """Of a version that an alias was about to name and never did."""
+        version, until = self._warmed
+        if version and time.monotonic() >= until:
+            self._warmed = ("", 0.0)
+            async with self._changing:
+                await self.crew.serve([(each.target, each.version) for each in self.standings], self._kept())
 
     async def look(self) -> None:
         """Look at every alias, and load what it names now."""
@@ -176,7 +189,7 @@ class Server:
             return
         async with self._changing:
             model = await asyncio.to_thread(self._backend.need("registry").get, self.spec.model)
-            held = {self._previous, *(each.version for each in self.standings)} | self._unfit
+            held = {self._previous, self._warmed[0], *(each.version for each in self.standings)} | self._unfit
             others = sorted(model.aliases.items(), key=lambda each: (each[0] != "challenger", each[0]))
             wanted = next((version for _, version in others if version not in held), "")
             if not wanted or wanted == self._standby:
@@ -193,9 +206,23 @@ class Server:
             await self.crew.serve(targets, self._kept())  # the one that stood by before is let go
             await self._let_go()
 
+    async def warm(self, version: str) -> None:
+        """Load it beside what is served, so that an alias that comes to name it is followed at once. Refused,
+        NotFound, … where it cannot be; nothing has changed then."""
+        async with self._changing:
+            await self._fetch(version)
+            await self.crew.load([self._files[version]])
+            self._warmed = (version, time.monotonic() + WARM_S)
+            self._unfit.discard(version)
+            self._failed.pop(version, None)
+            targets = [(each.target, each.version) for each in self.standings]
+            await self.crew.serve(targets, self._kept())  # it is tuned beside what answers
+
     def _kept(self) -> list[str]:
         """What stays loaded although it is not served."""
-        return [version for version in (self._previous, self._standby) if version]
+        warmed, until = self._warmed
+        about_to = warmed if time.monotonic() < until else ""
+        return [version for version in dict.fromkeys((self._previous, self._standby, about_to)) if version]
 
     def _fail(self, standing: Standing, version: str, why: str) -> None:
         times = self._failed.get(version, (0.0, 0))[1] + 1

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import msgspec
 
-from backends.contract import Refused, Unreachable
+from backends.contract import Refused, Unreachable, Unsupported
 from backends.entities import Deployment, Served
 from console.serving.deployment.place import targets_of
 from console.serving.state import State, TargetState
@@ -35,7 +35,8 @@ class _Unix(HTTPConnection):
 
 
 def ask(path: str, method: str, what: str, body: object = None, *, timeout: float = ASK_S) -> bytes:
-    """The answer's body. Unreachable where no server listens there, Refused with what it says where it will not."""
+    """The answer's body. Unreachable where no server listens there, Refused with what it says where it will not,
+    Unsupported where it does not know what."""
     connection = _Unix(path, timeout)
     try:
         connection.request(
@@ -50,6 +51,8 @@ def ask(path: str, method: str, what: str, body: object = None, *, timeout: floa
         raise Unreachable(f"the server behind {path} does not answer ({error}); look at its log.") from error
     finally:
         connection.close()
+    if answer.status == 404:
+        raise Unsupported(f"the server behind {path} knows no {method} {what}; stop and start it for this release.")
     if answer.status >= 300:
         raise Refused(f"the server refused {method} {what} ({answer.status}): {_why(said)}")
     return said
@@ -100,6 +103,17 @@ def bring_up(path: str, deployment: Deployment, *, timeout: float) -> State:
     if len(found.workers) != deployment.workers:
         ask(path, "POST", "/workers", deployment.workers, timeout=timeout)
     return state(path)
+
+
+def warm(path: str, version: str, *, timeout: float) -> None:
+    """Have the server load the version beside what it serves. Refused with its reason where it cannot, Unsupported
+    where it is of a release that knows no such thing."""
+    ask(path, "POST", "/warm", version, timeout=timeout)
+
+
+def look(path: str, *, timeout: float) -> None:
+    """Have the server look at its aliases now, and serve what they name."""
+    ask(path, "POST", "/look", timeout=timeout)
 
 
 def matches(found: State, deployment: Deployment) -> bool:
