@@ -309,6 +309,7 @@ def promote(
 @alias_option
 @click.option("--to", metavar="VERSION", help="Back to this version; without it, to the one before.")
 @click.option("--expected", metavar="VERSION", help="Only if the alias is at this version.")
+@click.option("--preview", is_flag=True, help="Say what callers would notice, and change nothing.")
 @confirm_option
 @reason_option
 @click.pass_obj
@@ -318,13 +319,22 @@ def rollback(
     alias: str,
     to: str | None,
     expected: str | None,
+    preview: bool,
     confirm: str | None,
     reason: str,
     key: str,
-) -> None:
-    """Put the version back that the alias was at before."""
+) -> int | None:
+    """Put the version back that the alias was at before, and what moved with it since.
+
+    With --preview: which deployments would answer with what, which columns callers send differ, the metrics of both,
+    whether the model file is whole (exit 1 where it is not), and to whom else one can go back.
+    """
     from console.promotion.rollback import rollback as roll_back
 
+    if preview:
+        from console.cli.rollback_text import show_case
+
+        return show_case(invocation, name, alias, to)
     held = invocation.need("registry").get(name).aliases.get(alias)
     invocation.confirm(name, confirm, deed=f"roll {name} {alias} back")
     move = roll_back(
@@ -337,6 +347,7 @@ def rollback(
         tell=narrate,
     )
     say_outcome(invocation, move)
+    return None
 
 
 @model.command("undo")

@@ -120,7 +120,7 @@ def _carry_out(
         gates=(*gates, agreement(request, wanted)),
     )
     try:
-        made = moving.move(backend, asked.model, asked.changes, said, override="served" in asked.overridden, tell=tell)
+        made = moving.move(backend, asked.model, asked.changes, said, override="loads" in asked.overridden, tell=tell)
     except Conflict:
         faster = carried_out(backend, request)  # another one who agreed, by a moment
         if faster is None:

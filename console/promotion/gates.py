@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from backends.contract import Backend, BackendError, NotFound, Unsupported
 from backends.entities import Column, ColumnType, GateResult, GateStatus, ModelVersion, RunStatus
 from backends.mlmodel import OPTIONAL, with_package
+from console.promotion.callers import takes
 from console.promotion.evidence import evidence_gates
 from console.promotion.measures import lower_is_better, primary_of, same_test, test_of, value_of
 from console.promotion.policy import TOLERANCE, Policy, policy_for, taken
@@ -273,7 +274,7 @@ def signature_gate(candidate: ModelVersion, holder: ModelVersion | None) -> Gate
     sent = {column.name: column for column in holder.signature.inputs}
     needed = candidate.signature.inputs
     new = [column.name for column in needed if column.name not in sent and column.note != OPTIONAL]
-    changed = [column for column in needed if column.name in sent and not _takes(column, sent[column.name])]
+    changed = [column for column in needed if column.name in sent and not takes(column, sent[column.name])]
     gone = [name for name in sent if name not in {column.name for column in needed}]
     if new or changed:
         parts = [f"callers do not send {', '.join(new)}"] if new else []
@@ -293,14 +294,6 @@ def _differs(new: list[str], gone: list[str], changed: list[Column]) -> str:
     """`adds a, b; removes c; other type of d`."""
     said = (("adds", new), ("removes", gone), ("other type of", [column.name for column in changed]))
     return "; ".join(f"{what} {', '.join(names)}" for what, names in said if names)
-
-
-def _takes(column: Column, sent: Column) -> bool:
-    """A whole number is a number; otherwise the type is the same, and of tensors the shape."""
-    if column.type is ColumnType.OTHER:
-        return sent.type is ColumnType.OTHER and column.note == sent.note
-    widened = column.type is ColumnType.FLOAT and sent.type in (ColumnType.INT, ColumnType.BOOL)
-    return column.type is sent.type or widened
 
 
 def _answers(candidate: ModelVersion, holder: ModelVersion) -> str:

@@ -40,7 +40,7 @@ def move(
     asked = [
         change
         for change in changes
-        if change.version is not None and policy_for(backend, model, change.alias).gates.get("served") != "off"
+        if change.version is not None and policy_for(backend, model, change.alias).gates.get("loads") != "off"
     ]
     warmed = warm(backend, followers(backend, model, asked), tell)
     gates = _as_the_policy_takes_them(backend, model, asked, tuple(each.gate for each in warmed))

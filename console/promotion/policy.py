@@ -20,7 +20,7 @@ A gate is taken as `fail` (its own verdict counts), `warn` (a failure is only to
 too) or `off`. Naming `bias`, `data`, `callers`, `paired` or `replay` asks for them also where nobody looked. `paired`
 compares the held-out rows one by one and so takes a second or two. `replay` judges what `model replay` last found, and
 stands only where it is named; at most 5 % of answers may change then, and none may be missing, unless the rule says
-otherwise. `served` is whether each server that follows the alias could load the version before it moved. Without a file
+otherwise. `loads` is whether each server that follows the alias could load the version before it moved. Without a file
 no approval is wanted and every gate is taken as `fail`.
 
 Aliases named in `together` move with a promotion, all or none: to the `version` that is promoted (and are judged by
@@ -62,7 +62,7 @@ Taken = Literal["fail", "warn", "require", "off"]
 Where = Literal["version", "holder", "clear"]
 GATES: Final = (
     "artifact", "types", "run", "test metrics", "baseline", "holder", "signature", "audit", "text", "type",
-    "variables", "ladder", "size", "latency", "bias", "data", "paired", "callers", "replay", "served",
+    "variables", "ladder", "size", "latency", "bias", "data", "paired", "callers", "replay", "loads",
 )  # fmt: skip
 
 

@@ -43,6 +43,11 @@ class Case(Record, frozen=True, kw_only=True):
     """The same, asked already and waiting for others to agree."""
 
     @property
+    def comparable(self) -> bool:
+        """Both were tested on the same rows, so that they can be held against each other row by row."""
+        return self.same_test and not self.prompt and self.holder is not None and bool(self.holder.run)
+
+    @property
     def expected(self) -> str | None:
         """What `promote` must find the alias at, so that it decides what the person decided."""
         return self.holder.version if self.holder is not None else None

@@ -14,7 +14,7 @@ from backends.contract import Backend, Refused, Unreachable, Unsupported
 from backends.entities import AliasChange, Deployment, DeploymentState, GateResult, GateStatus, Record
 from console.promotion.result import result
 
-GATE: Final = "served"
+GATE: Final = "loads"
 RULE: Final = "each server that follows loads it, and it answers a plain row"
 _LOAD_S: Final = 330.0
 """A server gives up loading earlier by itself."""

@@ -132,7 +132,7 @@ class Server:
                 self._token = token
                 await self.look()
                 await self._stand_by()
-            await self._let_go()
+            await self._cool()
             self._away = ""
         except BackendError as error:
             if str(error) != self._away:
@@ -141,13 +141,14 @@ class Server:
         except Exception as error:
             say(f"following failed: {type(error).__name__}: {error}")
 
-    async def _let_go(self) -> None:
-        """Of a version that an alias was about to name and never did."""
+    async def _cool(self) -> None:
+        """Let go of a version that an alias was about to name and never did."""
         version, until = self._warmed
         if version and time.monotonic() >= until:
-            self._warmed = ("", 0.0)
             async with self._changing:
+                self._warmed = ("", 0.0)
                 await self.crew.serve([(each.target, each.version) for each in self.standings], self._kept())
+                await self._let_go()
 
     async def look(self) -> None:
         """Look at every alias, and load what it names now."""
@@ -210,8 +211,12 @@ class Server:
         """Load it beside what is served, so that an alias that comes to name it is followed at once. Refused,
         NotFound, … where it cannot be; nothing has changed then."""
         async with self._changing:
-            await self._fetch(version)
-            await self.crew.load([self._files[version]])
+            try:
+                await self._fetch(version)
+                await self.crew.load([self._files[version]])
+            except BaseException:
+                await self._let_go()
+                raise
             self._warmed = (version, time.monotonic() + WARM_S)
             self._unfit.discard(version)
             self._failed.pop(version, None)

@@ -11,6 +11,9 @@ from console.tui.lines import Line, wrapped
 from console.wording import number
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from backends.contract import Backend
     from console.promotion.measures import Measure
     from console.promotion.promote import Case
 
@@ -42,13 +45,48 @@ def case_lines(case: Case) -> list[Line]:
 
 def _measures(case: Case) -> list[Line]:
     holder = f"v{safe_text(case.holder.version, 8)} {safe_text(case.alias, 14)}" if case.holder else "no holder yet"
-    heads = [("", 22), (holder, 16), (f"v{safe_text(case.candidate.version, 8)}", 11), ("difference", 13)]
-    lines = [Line([(ink.fit(text, cells), "dim") for text, cells in heads])]
-    lines += [_measure_line(measure) for measure in case.measures[:MOST_METRICS]]
-    if len(case.measures) > MOST_METRICS:
-        lines.append(Line([(f"{len(case.measures) - MOST_METRICS} more metrics: enter", "dim")]))
+    lines = measure_lines(case.measures, holder, f"v{safe_text(case.candidate.version, 8)}")
     if case.holder is not None and not case.same_test:
         lines.append(Line([state.span("warn", "not measured on the same rows: the difference says little")]))
+    return lines
+
+
+def measure_lines(measures: Sequence[Measure], holder: str, candidate: str) -> list[Line]:
+    """The first of them side by side, under these heads."""
+    heads = [("", 22), (holder, 16), (candidate, 11), ("difference", 13)]
+    lines = [Line([(ink.fit(text, cells), "dim") for text, cells in heads])]
+    lines += [_measure_line(measure) for measure in measures[:MOST_METRICS]]
+    if len(measures) > MOST_METRICS:
+        lines.append(Line([(f"{len(measures) - MOST_METRICS} more metrics: enter", "dim")]))
+    return lines
+
+
+def paired_lines(backend: Backend, case: Case) -> list[Line]:
+    """How sure the difference is: each metric with its interval, judged row by row; or why it cannot be. Takes a
+    second or two, in a process of its own."""
+    from backends.contract import BackendError
+    from console.promotion.comparer import compare_rows
+
+    if case.holder is None:
+        return []
+    try:
+        found = compare_rows(backend, case.candidate, case.holder)
+    except BackendError as error:
+        return wrapped(f"on the same rows: {safe_text(str(error), 200)}", 74, "dim")
+    lines = [Line([(f"on the same {found[0].rows} rows, 95 % interval of the difference", "dim")])] if found else []
+    for each in found:
+        word = "cannot be told apart" if each.better is None else "surely better" if each.better else "surely worse"
+        tone = "warn" if each.better is None else "ok" if each.better else "fail"
+        lines.append(
+            Line(
+                [
+                    (ink.fit(safe_text(each.metric), 21) + " ", ""),
+                    (ink.fit(f"{each.difference:+.4g}", 11), ""),
+                    (ink.fit(f"{each.low:+.4g} to {each.high:+.4g}", 25), ""),
+                    state.span(tone, word),
+                ]
+            )
+        )
     return lines
 
 

@@ -143,7 +143,8 @@ class Confirm(Dialog[Yes]):
     """Says what will happen; `y` does it.
 
     With `word`, the word has to be typed instead. With `refused`, it cannot be done and the dialog says why, unless it
-    may be overridden: then `o`, and a reason, before the same yes. `more` is what enter shows.
+    may be overridden: then `o`, and a reason, before the same yes. `more` is what enter shows. `late` gives lines that
+    take long, asked for in a thread: they stand at their number of line once they are there, `late_word` until then.
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -165,9 +166,13 @@ class Confirm(Dialog[Yes]):
         refused: str = "",
         overridable: bool = False,
         more: Sequence[Line] = (),
+        late: tuple[int, Callable[[], Sequence[Line]]] | None = None,
+        late_word: str = "",
     ) -> None:
         super().__init__(title)
         self.more = list(more)
+        self.late = late
+        self.late_word = late_word
         self.body_lines = list(lines)
         self.verb = verb
         self.word = word
@@ -187,8 +192,10 @@ class Confirm(Dialog[Yes]):
 
     def on_mount(self) -> None:
         body = self.query_one("#dialog-body", LineList)
-        body.set_lines(self.body_lines)
+        body.set_lines(self._with_late([Line([(self.late_word, "dim")])]) if self.late else self.body_lines)
         super().on_mount()
+        if self.late:
+            self.run_worker(self._wait_for_late(self.late[1]))
         if self.refused:
             self.hint(self.refused, "bad")
         if self.word and not self.refused:
@@ -196,6 +203,15 @@ class Confirm(Dialog[Yes]):
             self.query_one("#confirm-word", InputLine).focus()
         else:
             body.focus(scroll_visible=False)
+
+    def _with_late(self, lines: Sequence[Line]) -> list[Line]:
+        at = self.late[0] if self.late else len(self.body_lines)
+        return [*self.body_lines[:at], *lines, *self.body_lines[at:]]
+
+    async def _wait_for_late(self, ask: Callable[[], Sequence[Line]]) -> None:
+        lines = await self.app.look_up(ask)
+        self.query_one("#dialog-body", LineList).set_lines(self._with_late(lines))
+        self.fit()
 
     def keys(self) -> ink.Spans:
         spans: list[ink.Span] = []

@@ -12,7 +12,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import httpx
 import msgspec
 import pytest
 from sklearn.linear_model import LogisticRegression
@@ -134,7 +133,7 @@ def test_the_first_answer_after_a_promotion_and_after_the_way_back_is_the_new_on
     assert [line.partition(":")[0] for line in told] == ["live", "live"]
     assert "loading v2" in told[0]
     entry = rig.backend.need("journal").get(made.entry)
-    assert [gate.status for gate in entry.gates if gate.gate == "served"] == [GateStatus.PASS]
+    assert [gate.status for gate in entry.gates if gate.gate == "loads"] == [GateStatus.PASS]
     rollback(rig.backend, "parcels", "champion", WHO, expected="2")
     assert rig.answers() == "1"
     undone = rig.backend.need("journal").page(limit=1).items[0]
@@ -159,13 +158,13 @@ def test_whoever_says_why_or_the_policy_lets_it_go_on(rig: Rig, how: str) -> Non
     assert rig.backend.home is not None
     rules = rig.backend.home / FILE
     if how != "override":
-        rules.write_text(f'[[promotion]]\ngates = {{ served = "{how}" }}\n')
+        rules.write_text(f'[[promotion]]\ngates = {{ loads = "{how}" }}\n')
     try:
         move(rig.backend, "parcels", rig.change("3"), WHY, override=how == "override")
         assert rig.held == "3"
         assert rig.answers() == "1", "what is served goes on"
         newest = rig.backend.need("journal").page(limit=1).items[0]
-        said = [gate.status for gate in newest.gates if gate.gate == "served"]
+        said = [gate.status for gate in newest.gates if gate.gate == "loads"]
         assert said == {"override": [GateStatus.FAIL], "warn": [GateStatus.WARN], "off": []}[how]
     finally:
         rules.unlink(missing_ok=True)
@@ -174,7 +173,7 @@ def test_whoever_says_why_or_the_policy_lets_it_go_on(rig: Rig, how: str) -> Non
 
 
 def test_an_unknown_version_is_refused_on_the_socket(rig: Rig) -> None:
-    answer: httpx.Response = rig.served.admin.post("/warm", json="77")
+    answer = rig.served.admin.post("/warm", json="77")
     assert (answer.status_code, "77" in answer.text) == (409, True)
     assert rig.served.admin.post("/warm", json=[1]).status_code == 400
 
@@ -193,7 +192,7 @@ def test_a_server_that_hangs_or_is_dead_is_told_and_waited_for_by_nobody(
     rig.served.process.wait(60)
     made = move(rig.backend, "parcels", rig.change("1"), WHO, tell=told.append)
     gates = rig.backend.need("journal").get(made.entry).gates
-    assert [gate.status for gate in gates if gate.gate == "served"] == [GateStatus.WARN]
+    assert [gate.status for gate in gates if gate.gate == "loads"] == [GateStatus.WARN]
     store = rig.backend.need("deployments")
     store.observe("live", DeploymentStatus(state=DeploymentState.CRASH_LOOP))
     move(rig.backend, "parcels", rig.change("2"), WHO, tell=told.append)

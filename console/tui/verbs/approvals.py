@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING
 
 from backends.contract import Refused
 from backends.entities import AliasMove, Model, ModelVersion
+from console.promotion.along import said as along
 from console.promotion.approvals import Waiting
 from console.safe import safe_text
 from console.tui.dialogs import Choose, Confirm, sentences
 from console.tui.lines import Line
+from console.tui.verbs.swapping import moved
 from console.wording import local_time
 
 if TYPE_CHECKING:
@@ -26,7 +28,7 @@ async def approve(here: Here) -> None:
     from console.promotion.case_facts import facts_of
     from console.promotion.case_parts import parts
     from console.promotion.promote import case_for
-    from console.tui.case_lines import case_lines
+    from console.tui.case_lines import case_lines, paired_lines
     from console.tui.case_screen import part_lines
 
     session = _session(here)
@@ -36,25 +38,30 @@ async def approve(here: Here) -> None:
         return
     not_ones_own(request, session.actor)
     asked = request.asked
-    case = await here.app.look_up(lambda: case_for(backend, asked.model, asked.version, asked.alias))
+    also = [change.alias for change in asked.others if change.version == asked.version]
+    case = await here.app.look_up(lambda: case_for(backend, asked.model, asked.version, asked.alias, also=also))
     facts = await here.app.look_up(lambda: facts_of(backend, case, pairs=False))
+    said = case_lines(case)
     yes = await here.app.ask(
         Confirm(
             f"Approve {safe_text(request.what(), 60)}",
-            [*case_lines(case), Line([("", "")]), *_said(request)],
+            [*said, Line([("", "")]), *_said(request)],
             "approve",
             word=asked.model if here.production else "",
             reason=True,
             more=part_lines(parts(facts), here.app.size.width),
+            late=(len(said), lambda: paired_lines(backend, case)) if case.comparable else None,
+            late_word="on the same rows: comparing …",
         )
     )
     if yes is None:
         return
     mutation = session.mutation(yes.reason, uuid.uuid4().hex)
-    outcome = await here.app.carry_out(lambda: agree(backend, request.id, mutation))
+    outcome = await moved(here, lambda tell: agree(backend, request.id, mutation, tell=tell))
     if isinstance(outcome, AliasMove):
         was = f"v{outcome.previous}" if outcome.previous else "nothing"
-        here.app.tell(f"{outcome.model} {outcome.alias}: {was} → v{outcome.version}. u takes it back.")
+        along = f", with {', '.join(outcome.along)}" if outcome.along else ""
+        here.app.tell(f"{outcome.model} {outcome.alias}: {was} → v{outcome.version}{along}. u takes it back.")
     else:
         here.app.tell(f"{outcome.what()}: {len(outcome.agreed)} of {outcome.asked.approvals} agreed")
 
@@ -81,6 +88,7 @@ def _said(request: Waiting) -> list[Line]:
     why = f", “{request.asked.reason}”" if request.asked.reason else ""
     agreed = ", ".join(request.agreed) or "nobody yet"
     return [
+        *sentences(f"{along(request.asked.changes)}."),
         *sentences(f"Asked by {request.by} {local_time(request.at)}{why}."),
         *sentences(
             f"{len(request.agreed)} of {request.asked.approvals} agreed: {agreed}. "

@@ -1,4 +1,4 @@
-"""Registering, promoting, rolling back, undoing. Each asks first, and says what was, what will be and the way back."""
+"""Registering and promoting. Each asks first, and says what was, what will be and the way back."""
 
 from __future__ import annotations
 
@@ -6,12 +6,11 @@ import uuid
 from typing import TYPE_CHECKING, Any
 
 from backends.contract import Refused
-from backends.entities import Alert, AliasMove, Deployment, Model, ModelVersion, Monitor, Run
+from backends.entities import AliasMove, Model, ModelVersion, Run
 from console.safe import safe_text
-from console.tui import ink
 from console.tui.dialogs import Ask, Choose, Confirm, sentences
 from console.tui.lines import Line
-from console.tui.verbs.swapping import following, swapping
+from console.tui.verbs.swapping import following, moved, swapping
 
 if TYPE_CHECKING:
     from backends.contract import Backend
@@ -25,7 +24,7 @@ async def register(here: Here) -> None:
     """The run's model becomes the next version of a model."""
     from console.promotion.register import register_run
 
-    run, session = here.selected, _session(here)
+    run, session = here.selected, session_of(here)
     assert isinstance(run, Run)  # noqa: S101 or the action were not available
     proposed = run.tags.get("console.register", "")
     name = here.argument or await here.app.ask(
@@ -42,16 +41,17 @@ async def register(here: Here) -> None:
 
 async def promote(here: Here) -> None:
     """The case first; then, if its gates pass and the person agrees, the alias moves from what the person saw."""
+    from console.promotion.along import said as along
     from console.promotion.case_facts import facts_of
     from console.promotion.case_parts import parts
     from console.promotion.promote import case_for
     from console.promotion.promote import promote as promote_version
-    from console.tui.case_lines import case_lines
+    from console.tui.case_lines import case_lines, paired_lines
     from console.tui.case_screen import part_lines
 
-    session = _session(here)
+    session = session_of(here)
     backend, chosen = session.backend, here.selected
-    alias = here.argument or await _meant_alias(here, backend, chosen)
+    alias = here.argument or await meant_alias(here, backend, chosen)
     if alias is None:
         return
     if isinstance(chosen, Model):
@@ -68,10 +68,11 @@ async def promote(here: Here) -> None:
     before = f"v{case.expected}" if case.expected else "nothing"
     back = f"Undo: u, or b for {before}." if case.expected else "Undo: u."
     followers = await here.app.look_up(lambda: following(backend, version.model, alias))
+    said = case_lines(case)
     lines = [
-        *case_lines(case),
+        *said,
         Line([("", "")]),
-        *sentences(f"{alias}: {before} → v{case.candidate.version}. {back}"),
+        *sentences(f"{along(case.changes)}. {back}"),
         *swapping(followers, case.candidate.version),
         *(sentences(f"Others agree first: {wanted} besides you, as the policy says.") if wanted else ()),
     ]
@@ -91,13 +92,16 @@ async def promote(here: Here) -> None:
             refused=refused,
             overridable=True,
             more=everything,
+            late=(len(said), lambda: paired_lines(backend, case)) if case.comparable else None,
+            late_word="on the same rows: comparing …",
         )
     )
     if yes is None:
         return
     mutation = session.mutation(yes.reason, uuid.uuid4().hex)
-    outcome = await here.app.carry_out(
-        lambda: promote_version(
+    outcome = await moved(
+        here,
+        lambda tell: promote_version(
             backend,
             version.model,
             case.candidate.version,
@@ -105,102 +109,17 @@ async def promote(here: Here) -> None:
             mutation,
             expected=case.expected,
             override=yes.override,
-        )
+            seen=case.changes,
+            tell=tell,
+        ),
     )
     if isinstance(outcome, AliasMove):
-        _say(here, outcome)
+        say_moved(here, outcome)
     else:
         here.app.tell(f"{outcome.what()}: waits for {wanted} to agree; it stands in everybody's Overview.")
 
 
-async def roll_back(here: Here) -> None:
-    """Back to the holder before, or to an earlier one by `:rollback VERSION`."""
-    from console.promotion.rollback import rollback, rollback_target
-
-    session = _session(here)
-    backend = session.backend
-    model, alias = await here.app.look_up(lambda: _model_of(backend, here.selected))
-    if alias == ALIAS:
-        meant = await _meant_alias(here, backend, here.selected)
-        if meant is None:
-            return
-        alias = meant
-    to = here.argument.removeprefix("v") or None
-    target, held, followers = await here.app.look_up(
-        lambda: (
-            rollback_target(backend, model, alias, to=to),
-            backend.need("registry").get(model).aliases.get(alias),
-            following(backend, model, alias),
-        )
-    )
-    was, will = f"v{held}" if held else "nothing", f"v{target.version}"
-    yes = await here.app.ask(
-        Confirm(
-            f"Roll back {safe_text(model, 32)} {safe_text(alias, 16)}",
-            [
-                Line(
-                    [
-                        (ink.fit(was, 10), "bad"),
-                        ("→  ", "dim"),
-                        (f"{will} ", "good"),
-                        (safe_text(target.note, 60), "dim"),
-                    ]
-                ),
-                Line([("", "")]),
-                *sentences(
-                    f"{alias} of {model} goes from {was} back to {will}. What it holds is verified first. Undo: u."
-                ),
-                *swapping(followers, target.version),
-            ],
-            "roll back",
-            word=model if here.production else "",
-            reason=True,
-        )
-    )
-    if yes is None:
-        return
-    mutation = session.mutation(yes.reason, uuid.uuid4().hex)
-    move = await here.app.carry_out(lambda: rollback(backend, model, alias, mutation, to=target.version, expected=held))
-    _say(here, move)
-
-
-async def take_back(here: Here) -> None:
-    """One's own latest move of an alias, while it still is what counts."""
-    from console.promotion.undo import undo, undoable
-
-    session = _session(here)
-    backend = session.backend
-    entry = await here.app.look_up(lambda: undoable(backend, session.actor))
-    if entry is None:
-        raise Refused(
-            f"there is nothing to undo: {session.actor} has moved no alias that is still where it was put. "
-            "To put an earlier version back, use roll back (b)"
-        )
-    model = str(entry.before.get("model", entry.target))
-    alias = str(entry.before.get("alias", ""))
-    was, will = entry.after.get("version"), entry.before.get("version")
-    followers = await here.app.look_up(lambda: following(backend, model, alias))
-    text = (
-        f"Your {entry.action.partition('.')[2]} of {model} is taken back: {alias} goes from {_named(was)} "
-        f"to {_named(will)}."
-    )
-    yes = await here.app.ask(
-        Confirm(
-            f"Undo: {safe_text(model, 40)}",
-            [*sentences(text), *(swapping(followers, str(will)) if will else [])],
-            "undo",
-            word=model if here.production else "",
-            reason=True,
-        )
-    )
-    if yes is None:
-        return
-    mutation = session.mutation(yes.reason, uuid.uuid4().hex)
-    move = await here.app.carry_out(lambda: undo(backend, entry, mutation))
-    _say(here, move)
-
-
-def _session(here: Here) -> Session:
+def session_of(here: Here) -> Session:
     assert here.session is not None  # noqa: S101 these actions need a registry, so there is a session
     return here.session
 
@@ -209,9 +128,12 @@ def _named(version: Any) -> str:
     return f"v{version}" if version else "nothing"
 
 
-def _say(here: Here, move: AliasMove) -> None:
+def say_moved(here: Here, move: AliasMove) -> None:
     here.app.welcome = False
-    here.app.tell(f"{move.model} {move.alias}: {_named(move.previous)} → {_named(move.version)}. u takes it back.")
+    along = f", with {', '.join(move.along)}" if move.along else ""
+    here.app.tell(
+        f"{move.model} {move.alias}: {_named(move.previous)} → {_named(move.version)}{along}. u takes it back."
+    )
 
 
 async def which_version(
@@ -227,7 +149,7 @@ async def which_version(
     return next((each for each in page.items if each.version == picked), None)
 
 
-async def _meant_alias(here: Here, backend: Backend, chosen: object) -> str | None:
+async def meant_alias(here: Here, backend: Backend, chosen: object) -> str | None:
     """Champion of a model; of a prompt the one that it has, or that the person names. None where they leave."""
     from console.promotion.prompts import KIND
     from console.tui.verbs.prompts import which_alias
@@ -237,22 +159,3 @@ async def _meant_alias(here: Here, backend: Backend, chosen: object) -> str | No
     name = chosen.name if isinstance(chosen, Model) else chosen.model
     found: Model = await here.app.look_up(lambda: backend.need("registry").get(name))
     return await which_alias(here, found) if found.kind == KIND else ALIAS
-
-
-def _model_of(backend: Backend, chosen: object) -> tuple[str, str]:
-    """The model and alias that a record is about."""
-    match chosen:
-        case ModelVersion():
-            # A version that holds an alias other than champion is rolled back there.
-            held = [alias for alias in chosen.aliases if alias != ALIAS]
-            return chosen.model, held[0] if held and ALIAS not in chosen.aliases else ALIAS
-        case Model():
-            return chosen.name, ALIAS
-        case Monitor():
-            return chosen.model, chosen.alias
-        case Deployment():
-            return chosen.model, chosen.targets[0].alias or ALIAS
-        case Alert():
-            monitor = backend.need("monitors").get(chosen.monitor)
-            return monitor.model, monitor.alias
-    raise Refused("select a model, a version, a monitor or an alert first")
