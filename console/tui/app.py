@@ -31,11 +31,13 @@ from console.tui.panes import PANES
 from console.tui.theme import DEFAULT, PALETTES, textual_theme
 from console.tui.type_ahead import TypeAhead
 from console.tui.watch import Facts, Noticed, Trouble, Watch
+from console.tui.wire import Wire
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
     from pathlib import Path
 
+    from rich.console import RenderableType
     from textual.screen import Screen
     from textual.worker import Worker
 
@@ -153,6 +155,7 @@ class ConsoleApp(App[int], inherit_bindings=False):
         self.calm = False
         """It was left with no question out."""
         self.remembered = ""
+        self._wire = Wire()
         """Where the screen is remembered for the next start; empty for nowhere."""
         self.end_signals: tuple[signal.Signals, ...] = ()
 
@@ -574,6 +577,14 @@ class ConsoleApp(App[int], inherit_bindings=False):
         line.display = bool(spans)
         line.say(spans)
 
+    def _display(self, screen: Screen[Any], renderable: RenderableType | None) -> None:
+        super()._display(screen, self._wire.thrifty(renderable))
+
+    def redraw(self) -> None:
+        """All of the screen, whatever is believed to stand there."""
+        self._wire.forget()
+        self.screen.refresh()
+
     async def look_up(self, question: Callable[[], T]) -> T:
         """Ask a backend in a thread."""
         return await asyncio.to_thread(question)
@@ -600,7 +611,8 @@ class ConsoleApp(App[int], inherit_bindings=False):
             self._driver.flush()
 
     def ask_again(self) -> None:
-        """`ctrl+r`: now, whatever the back-off says."""
+        """`ctrl+r`: now, whatever the back-off says. A screen that something else wrote on is mended by it too."""
+        self.redraw()
         if self.session is None:
             self.open_context(*self.wanted)
             return
