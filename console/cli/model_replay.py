@@ -76,6 +76,10 @@ def replay(
 
 def print_replay(report: Report) -> None:
     found = msgspec.convert(report.figures, Replay)
+    if found.nothing:
+        print_timings(found.timings)
+        narrate(f"{found.nothing} What was measured are times, on held-out rows")
+        return
     print_record(
         {
             "replay": f"{report.subject} against {f'v{found.against}' if found.against else 'the logged answers'}",

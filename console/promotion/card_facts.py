@@ -368,7 +368,11 @@ def _missing(card: Card) -> Iterator[str]:
             any(each.one_p95 is not None for each in card.speed[:1]),
             "nobody measured it: mlops-console model replay",
         ),
-        ("replay of requests", card.replay is not None, "nobody replayed any: mlops-console model replay"),
+        (
+            "replay of requests",
+            card.replay is not None and card.replay.logged > 0,
+            "nobody replayed any: mlops-console model replay",
+        ),
         ("signature", bool(card.signature.inputs), "none was recorded"),
         ("sha256 of the file", bool(card.file.sha256), "none was recorded"),
     )

@@ -215,7 +215,7 @@ def _speed(card: Card) -> Section:
 def _replay(card: Card) -> Section:
     """Counts alone: a card is passed on, and rows of callers are not for everybody who reads it."""
     found = card.replay
-    if found is None:
+    if found is None or not found.logged:
         return Section(title="Replay of logged requests", remark=UNKNOWN)
     facts = (
         ("requests", f"{thousands(found.logged)}, {_when(found.first)} to {_when(found.last)}"),

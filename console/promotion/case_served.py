@@ -50,6 +50,8 @@ def signature_part(found: Facts) -> Part:
     if replay is None:
         how = replay_command(candidate, found.case.alias)
         return Part(title="signature and callers", facts=facts, remark=f"what callers send was not examined: {how}")
+    if replay.figures.nothing:
+        return Part(title="signature and callers", facts=facts, remark=replay.figures.nothing)
     sent = replay.figures.sent
     rows = tuple((each.column, str(each.status), each.kind, thousands(each.rows), each.note) for each in sent)
     tables = (Table(titles=("column", "result", "callers", "rows", ""), rows=rows),) if rows else ()
@@ -68,6 +70,8 @@ def replay_part(found: Facts) -> Part:
     if replay is None:
         return Part(title="replay", remark=f"not examined: {how}")
     figures = replay.figures
+    if figures.nothing:
+        return Part(title="replay", remark=f"{figures.nothing} Again: {how}")
     facts = (
         ("requests", f"{thousands(figures.logged)} of {', '.join(figures.deployments)}"),
         ("from", f"{local_time(figures.first)} to {local_time(figures.last)}"),

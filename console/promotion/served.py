@@ -36,8 +36,8 @@ def served_gates(
 def callers_gate(candidate: ModelVersion, found: Replayed | None, policy: Policy) -> tuple[GateResult, ...]:
     """Those who call today are answered without a change. Nothing where nobody looked, unless the policy asks."""
     rule = "takes what callers really send"
-    if found is None:
-        return _unseen("callers", rule, candidate, policy)
+    if found is None or not found.figures.logged:
+        return _unseen("callers", rule, candidate, policy, found)
     if found.other_file:
         return (result("callers", WARN, "of another file", rule, f"run it again: {replay_command(candidate)}"),)
     figures = found.figures
@@ -62,8 +62,8 @@ def replay_gate(
     if policy.gates.get("replay", "off") == "off":
         return ()
     rule = f"at most {policy.replay_changed:.1%} of answers change, {policy.replay_failing} rows have none"
-    if found is None:
-        return _unseen("replay", rule, candidate, policy)
+    if found is None or not found.figures.logged:
+        return _unseen("replay", rule, candidate, policy, found)
     if why := found.stale(candidate, holder):
         return (result("replay", WARN, why, rule, f"run it again: {replay_command(candidate)}"),)
     figures, share = found.figures, found.figures.share
@@ -101,7 +101,10 @@ def _when(found: Replayed) -> str:
     return f"{thousands(found.figures.logged)} requests replayed {local_time(found.report.at)}"
 
 
-def _unseen(gate: str, rule: str, candidate: ModelVersion, policy: Policy) -> tuple[GateResult, ...]:
+def _unseen(
+    gate: str, rule: str, candidate: ModelVersion, policy: Policy, found: Replayed | None
+) -> tuple[GateResult, ...]:
     if policy.gates.get(gate, "off") == "off":
         return ()
-    return (result(gate, WARN, "not examined", rule, f"no request was replayed: {replay_command(candidate)}"),)
+    why = found.figures.nothing if found is not None else f"no request was replayed: {replay_command(candidate)}"
+    return (result(gate, WARN, "not examined", rule, why),)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from typing import Final
 
 import msgspec
 
@@ -16,6 +17,10 @@ from backends.contract import Backend, BackendError, Mutation
 from backends.entities import Progress, Report
 from console.offload import Speaker, run_offloaded
 from console.serving.replay.figures import ReplayJob
+from console.serving.spec import THREADS
+
+AS_SERVED: Final = dict.fromkeys(THREADS, "1")
+"""A server's worker has one native thread unless it is told otherwise; times are to be its times."""
 
 
 def replayed(
@@ -29,7 +34,7 @@ def replayed(
     """As `replay.replay.replay`, in a process of its own; `cancel` ends it with Cancelled, and nothing is kept."""
     words = [place_of(backend), actor, msgspec.json.encode(job).decode()]
     return msgspec.convert(
-        run_offloaded("console.serving.replayer", words, on_progress=on_progress, cancel=cancel), Report
+        run_offloaded("console.serving.replayer", words, on_progress=on_progress, cancel=cancel, env=AS_SERVED), Report
     )
 
 

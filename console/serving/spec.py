@@ -13,6 +13,8 @@ from backends.contract import Invalid
 from backends.entities import Record
 
 MOST_WORKERS: Final = 64
+THREADS: Final = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
+"""Environment variables by which native libraries are told how many threads they have."""
 LOOPBACK: Final = ("127.0.0.1", "::1", "localhost")
 
 

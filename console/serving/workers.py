@@ -20,9 +20,8 @@ from console.serving.channel import Channel, Failed, Gone, Handler
 from console.serving.counters import WorkerStats
 from console.serving.fetched import VersionFile
 from console.serving.prediction_log import recover
-from console.serving.spec import ServingSpec, Target
+from console.serving.spec import THREADS, ServingSpec, Target
 
-THREADS: Final = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
 RESTART_S: Final = 0.5
 """Before a worker that died is started again; twice as long each time it dies within a minute."""
 

@@ -224,6 +224,36 @@ def test_a_model_that_nobody_serves_has_no_requests(backend: Backend, home: Path
         replay(backend, ReplayJob(model="alone", version="1"), WHO)
 
 
+def test_without_requests_a_version_is_timed_on_its_held_out_rows(backend: Backend, home: Path) -> None:
+    """Such a report says why there were none, and proves nothing about callers."""
+    from console.data.importing import import_file
+    from console.training.held_out import FILE, write_held_out
+
+    frame = rows(120, seed=6).assign(late=lambda each: labels(each))
+    frame.to_parquet(home / "timed.parquet")
+    data, *_ = import_file(backend.need("datasets"), home / "timed.parquet", "timed", WHO)
+    features = frame.drop(columns="late")
+    model = fitted(features, frame["late"], LogisticRegression())
+    version = keep_version(backend, home / "timed", model, features, model="timed")
+    artifacts = backend.need("artifacts")
+    meta = json.loads(artifacts.open(version.run, "model/meta.json").read_bytes())
+    meta |= {
+        "signature": {}, "file": msgspec.to_builtins(version.file),
+        "test": {"dataset": "timed", "version": "1", "digest": data.digest, "rows": 40, "rows_sha256": ""},
+    }  # fmt: skip
+    (home / "meta.json").write_text(json.dumps(meta))
+    artifacts.put(version.run, "model/meta.json", home / "meta.json")
+    scores = model.predict_proba(features.iloc[80:])[:, 1]
+    write_held_out(home / FILE, np.arange(80, 120), frame["late"].iloc[80:].to_numpy(), scores, ["no", "yes"])
+    artifacts.put(version.run, FILE, home / FILE)
+    report = replay(backend, ReplayJob(model="timed", version="1"), WHO)
+    found = shown(report)
+    assert (found.logged, found.share, report.results) == (0, None, ())
+    assert "no deployment serves it" in found.nothing
+    assert [each.version for each in found.timings] == ["1"]
+    assert found.timings[0].one_p50 > 0
+
+
 def test_a_changed_model_file_is_not_loaded(backend: Backend, home: Path, tmp_path: Path) -> None:
     frame = rows(100, seed=2)
     version = keep_version(

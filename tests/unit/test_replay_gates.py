@@ -112,6 +112,15 @@ def test_a_replay_of_another_file_or_against_another_holder_does_not_count(backe
     assert gate(backend, "callers").status is PASS  # what callers send does not depend on the holder
 
 
+def test_times_alone_prove_nothing_about_callers(backend):
+    keep(backend, logged=0, replayed=0, nothing="no deployment serves it", timings=(timing("2", 3.0), timing("1", 4.0)))
+    assert gate(backend, "callers") is None
+    policy(backend, 'gates = { replay = "require", callers = "require" }\nlatency_ms = 10')
+    assert (gate(backend, "callers").status, gate(backend, "replay").status) == (FAIL, FAIL)
+    assert "no deployment serves it" in gate(backend, "replay").detail
+    assert gate(backend, "latency").status is PASS
+
+
 def test_rows_that_cannot_be_replayed_prove_nothing(backend):
     policy(backend, 'gates = { replay = "fail" }')
     keep(backend, replayed=0, skipped=(Reason(why="age redacted in the log", rows=1_000),))

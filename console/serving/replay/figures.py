@@ -102,6 +102,8 @@ class Replay(Record, frozen=True, kw_only=True):
     asked: int
     logged: int
     """Rows that were found, `asked` at most."""
+    nothing: str = ""
+    """Why there was none: then only times were measured, on held-out rows."""
     unreadable: int = 0
     """Lines that are no logged row."""
     first: Millis | None = None

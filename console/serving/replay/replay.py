@@ -13,13 +13,14 @@ from backends.contract import Backend, BackendError, Mutation, NotFound, Refused
 from backends.entities import CheckResult, GateStatus, ModelVersion, Report
 from console.serving.fetched import VersionFile, fetch_version
 from console.serving.loaded import Loaded, load
-from console.serving.replay.answers import Answered, Failed, answers, meaning_of
+from console.serving.replay.answers import Failed, answers, meaning_of
+from console.serving.replay.before import answers_before, echo
 from console.serving.replay.callers import known_texts, sent_columns
 from console.serving.replay.compare import differ
 from console.serving.replay.figures import KIND, Replay, ReplayJob, Sent
 from console.serving.replay.kept import changed_most, reasons_of, score_words
-from console.serving.replay.requests import Found, Request, logs_in, logs_of, newest
-from console.serving.replay.timing import time_versions
+from console.serving.replay.requests import Found, Log, Request, logs_in, logs_of, newest
+from console.serving.replay.timing import held_out_rows, time_versions
 from console.serving.rows import Rows
 from console.telling import Told, tell
 
@@ -28,21 +29,16 @@ _ORDER: Final = (FAIL, GateStatus.WARN, PASS)
 
 
 def replay(backend: Backend, job: ReplayJob, mutation: Mutation, *, progress: Told = None) -> Report:
-    """The report, kept under the version's name.
+    """The report, kept under the version's name. Where nothing was logged it holds times alone.
 
-    NotFound where nothing was logged; Refused for a model file that the console does not load.
+    NotFound where there are no held-out rows either; Refused for a model file that the console does not load.
     """
     tell(progress, 0.0, "reading the log")
     registry = backend.need("registry")
     version: ModelVersion = registry.version(job.model, job.version)
-    logs = logs_in(job.log) if job.log else logs_of(backend, version.model)
-    found = newest(logs, job.rows)
-    if not found.requests:
-        where = ", ".join(each.deployment for each in logs)
-        raise NotFound(
-            f"no request is in the prediction log of {where}{_spoiled(found)}, so there is nothing to replay; send it "
-            "some, they are logged within a second."
-        )
+    logs, found, nothing = _requests(backend, version, job)
+    if nothing:
+        _held_out(backend, version, nothing)
     tell(progress, 0.1, f"loading v{version.version}")
     asked = _Asked(backend, version, load(fetch_version(backend, version.model, version.version), ignore_extra=True))
     redacted = [
@@ -51,12 +47,15 @@ def replay(backend: Backend, job: ReplayJob, mutation: Mutation, *, progress: To
     ]
     holder = registry.get(version.model).aliases.get(job.alias)
     against, why = _against(backend, version, holder, job.alias, progress)
-    figures = _figures(job, found, asked, against, why, redacted, progress)
+    if nothing:
+        figures = _times_alone(backend, job, asked, against, why, nothing, progress)
+    else:
+        figures = _figures(job, found, asked, against, why, redacted, progress)
     results = _results(figures)
     report = Report(
         kind=KIND,
         subject=version.ref,
-        status=min((each.status for each in results), key=_ORDER.index),
+        status=min((each.status for each in results), key=_ORDER.index, default=PASS),
         at=int(time.time() * 1000),
         actor=mutation.actor,
         digest=version.file.sha256,
@@ -64,6 +63,56 @@ def replay(backend: Backend, job: ReplayJob, mutation: Mutation, *, progress: To
         figures=msgspec.to_builtins(figures),
     )
     return backend.reports.add(report) if backend.reports is not None and not backend.features.read_only else report
+
+
+def _requests(backend: Backend, version: ModelVersion, job: ReplayJob) -> tuple[tuple[Log, ...], Found, str]:
+    """(the logs, their newest rows, why there is none)."""
+    if job.log:
+        logs, nobody = logs_in(job.log), ""
+    else:
+        try:
+            logs, nobody = logs_of(backend, version.model), ""
+        except NotFound as error:
+            logs, nobody = (), str(error)
+    found = newest(logs, job.rows)
+    if found.requests or nobody:
+        return logs, found, nobody
+    where = ", ".join(each.deployment for each in logs)
+    return (
+        logs,
+        found,
+        f"no request is in the prediction log of {where}{_spoiled(found)}, so there is nothing to replay; send it "
+        "some, they are logged within a second.",
+    )
+
+
+def _held_out(backend: Backend, version: ModelVersion, nothing: str) -> None:
+    """NotFound, with why there are no requests, where no held-out rows were kept either."""
+    from console.training.held_out_rows import judged
+
+    try:
+        judged(backend, version.model, version.version)
+    except BackendError:
+        raise NotFound(nothing) from None
+
+
+def _times_alone(
+    backend: Backend, job: ReplayJob, asked: _Asked, against: Loaded | None, why: str, nothing: str, progress: Told
+) -> Replay:
+    """Without requests the versions are timed on rows held out from their training."""
+    tell(progress, 0.5, "timing on held-out rows")
+    loaded, rows = [asked.loaded], [held_out_rows(backend, asked.loaded)]
+    if against is not None and (own := held_out_rows(backend, against)):
+        loaded.append(against)
+        rows.append(own)
+    return Replay(
+        asked=job.rows,
+        logged=0,
+        nothing=nothing,
+        against=against.file.version if against is not None else "",
+        why_logged=why,
+        timings=time_versions(loaded, rows, [_bytes(each) for each in loaded]),
+    )
 
 
 class _Asked:
@@ -122,7 +171,7 @@ def _figures(
     rows = [requests[place] for place in at]
     records = [{name: each.columns[name] for name in names} for each in rows]
     after = answers(loaded, records, lambda done: tell(progress, 0.4 + 0.2 * done / len(records), "asking"))
-    before = _before(rows, against, loaded.classifies, progress)
+    before = answers_before(rows, against, loaded.classifies, progress)
     pairs, places, fair, as_logged = [], [], [], 0
     for place, (mine, (theirs, file)) in enumerate(zip(after, before, strict=True)):
         if isinstance(mine, Failed) or theirs is None:
@@ -133,7 +182,7 @@ def _figures(
         places.append(place)
         fair.append(known is not None and meaning_of(known) == meaning_of(loaded.file))
     difference = differ(pairs, fair, job.tolerance)
-    echoed, differed = _echo(rows, before, against)
+    echoed, differed = echo(rows, before, against)
     tell(progress, 0.8, "timing")
     usable = [place for place in places if against is None or before[place][1] is not None]
     versions = [loaded] if against is None else [loaded, against]
@@ -187,44 +236,6 @@ def _figures(
 # ---------------------------------------------------------------- answers
 
 
-def _before(
-    rows: Sequence[Request], against: Loaded | None, classifies: bool, progress: Told
-) -> list[tuple[Answered | None, VersionFile | None]]:
-    """What each row is held against: (answer, the file that gave it again), or (as it was logged, None)."""
-    out: list[tuple[Answered | None, VersionFile | None]] = [(_logged(each, classifies), None) for each in rows]
-    if against is None:
-        return out
-    names = against.shape.names
-    whole = [place for place, each in enumerate(rows) if all(name in each.columns for name in names)]
-    records = [{name: rows[place].columns[name] for name in names} for place in whole]
-    found = answers(against, records, lambda done: tell(progress, 0.6 + 0.2 * done / len(records), "asking the holder"))
-    for place, answer in zip(whole, found, strict=True):
-        if isinstance(answer, Answered):
-            out[place] = (answer, against.file)
-    return out
-
-
-def _logged(request: Request, classifies: bool) -> Answered | None:
-    if request.value is None:
-        return None
-    return Answered(str(request.value) if classifies else request.value, request.score)
-
-
-def _echo(
-    rows: Sequence[Request], before: Sequence[tuple[Answered | None, VersionFile | None]], against: Loaded | None
-) -> tuple[int, int]:
-    """(to how many rows that `against` answered itself it says the same again, to how many not)."""
-    if against is None:
-        return 0, 0
-    same = [
-        answer.value == logged.value
-        for request, (answer, file) in zip(rows, before, strict=True)
-        if file is not None and request.version == file.version and answer is not None
-        and (logged := _logged(request, against.classifies)) is not None
-    ]  # fmt: skip
-    return sum(same), len(same) - sum(same)
-
-
 def _absent(names: Sequence[str], request: Request, redacted: frozenset[str]) -> str:
     """Why this row cannot be asked, or nothing."""
     absent = [name for name in names if name not in request.columns]
@@ -274,6 +285,8 @@ def _spoiled(found: Found) -> str:
 
 def _results(figures: Replay) -> tuple[CheckResult, ...]:
     """What needs no limit to be judged: rows without an answer, and columns."""
+    if not figures.logged:
+        return ()
     failed = figures.failed_rows
     out = [
         CheckResult(

@@ -7,14 +7,18 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 import numpy as np
+import pandas as pd
 
+from backends.contract import Backend, BackendError
 from console.serving.loaded import Loaded
+from console.serving.refusal import Refusal
 from console.serving.replay.figures import Timing
 from console.serving.rows import Rows
 
 SINGLES: Final = 100
 BATCHES: Final = 7
 BATCH_ROWS: Final = 1_000
+HELD_OUT: Final = 200
 LONGEST_S: Final = 5.0
 """For each of both parts; what was measured until then counts."""
 
@@ -40,6 +44,35 @@ def time_versions(loaded: Sequence[Loaded], rows: Sequence[Sequence[Rows]], size
         )
         for each, one, batch, size in zip(loaded, singles, many, sizes, strict=True)
     )
+
+
+def held_out_rows(backend: Backend, loaded: Loaded) -> list[Rows]:
+    """Some rows held out from the version's training, as callers would send them; none where they were not kept."""
+    from console.training.held_out_rows import features_at, judged
+
+    file = loaded.file
+    try:
+        case = judged(backend, file.model, file.version)
+        frame = features_at(backend, case, np.arange(min(HELD_OUT, len(case.held.rows))))
+    except BackendError:
+        return []
+    out = []
+    for _, row in frame.iterrows():
+        record = {name: _sent(row[name]) for name in loaded.shape.names}
+        try:
+            out.append(loaded.shape.of_records([record], of="row"))
+        except Refusal:
+            continue  # a value is missing that it cannot do without: no caller is answered there either
+    return out
+
+
+def _sent(value: Any) -> Any:
+    """A value of a frame as JSON holds it."""
+    if pd.isna(value):
+        return None
+    if isinstance(value, pd.Timestamp):
+        return value.isoformat()
+    return value.item() if isinstance(value, np.generic) else value
 
 
 def _one_of(loaded: Loaded, rows: Sequence[Rows]) -> Callable[[int], Any]:
