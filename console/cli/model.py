@@ -11,10 +11,10 @@ from backends.entities import AliasMove, Model, ModelVersion
 from console.cli.model_text import (
     GATE_COLUMNS,
     MODEL_COLUMNS,
-    MOVE_COLUMNS,
     VERSION_COLUMNS,
     print_version,
     say_outcome,
+    telling,
 )
 from console.cli.output import Col, gap, narrate, print_record, print_table
 from console.cli.verb import Invocation, Noun, listing, parsed_query, reason_option
@@ -299,7 +299,7 @@ def promote(
         expected=_expected(expected, holder),
         override=override,
         also=also,
-        tell=narrate,
+        tell=telling(invocation),
     )
     say_outcome(invocation, outcome)
 
@@ -344,7 +344,7 @@ def rollback(
         invocation.mutation(reason, key),
         to=to,
         expected=_expected(expected, held),
-        tell=narrate,
+        tell=telling(invocation),
     )
     say_outcome(invocation, move)
     return None
@@ -365,42 +365,8 @@ def undo(invocation: Invocation, entry: str | None, confirm: str | None, reason:
     if found is None:
         raise Refused(f"nothing to undo: {invocation.session.actor} has changed no alias that is still as they left it")
     invocation.confirm(found.target, confirm, deed=f"undo {found.action} of {found.target}")
-    move = take_back(invocation.backend, found, invocation.mutation(reason, key), tell=narrate)
+    move = take_back(invocation.backend, found, invocation.mutation(reason, key), tell=telling(invocation))
     say_outcome(invocation, move)
-
-
-@model.command("history")
-@click.argument("name", metavar="MODEL")
-@click.option("--alias", default="", help="Only this alias.")
-@click.option("--limit", default=100, show_default=True, type=click.IntRange(1, 10_000), help="Rows at most.")
-@click.pass_obj
-def history(invocation: Invocation, name: str, alias: str, limit: int) -> None:
-    """How the aliases of a model moved, newest first."""
-    moves = invocation.need("registry").history(name, alias=alias, limit=limit)
-    invocation.show_items(moves, MOVE_COLUMNS, empty=f"no alias of {name} has moved")
-
-
-@model.command("at")
-@click.argument("name", metavar="MODEL")
-@click.argument("when", metavar="TIME")
-@click.option("--alias", default="", help="Only this alias; without it all, of which champion stands first.")
-@click.pass_obj
-def at(invocation: Invocation, name: str, when: str, alias: str) -> None:
-    """Which versions the aliases named at TIME (ISO, local unless Z; or an age such as 7d)."""
-    from console.moment import moment
-    from console.promotion.at import version_at, versions_at
-
-    instant, main = moment(when), alias or "champion"
-    version = version_at(invocation.backend, name, main, instant)
-    held = {main: version} if version else {}
-    held |= {} if alias else versions_at(invocation.backend, name, instant)
-
-    def human() -> None:
-        for each in held or [main]:
-            found = held.get(each)
-            narrate(f"{name} {each} at {local_time(instant)}: {f'v{found}' if found else 'nothing'}")
-
-    invocation.show({"model": name, "alias": main, "at": instant, "version": version, "aliases": held}, human)
 
 
 @model.command("note")
@@ -429,4 +395,5 @@ from console.cli import model_bias as _bias  # noqa: E402, F401
 from console.cli import model_card as _card  # noqa: E402, F401
 from console.cli import model_case as _case  # noqa: E402, F401
 from console.cli import model_explain as _explain  # noqa: E402, F401
+from console.cli import model_history as _history  # noqa: E402, F401
 from console.cli import model_replay as _replay  # noqa: E402, F401

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from console.cli.model import confirm_option, model
-from console.cli.model_text import say_outcome
+from console.cli.model_text import say_outcome, telling
 from console.cli.output import Col, narrate
 from console.cli.verb import Invocation, reason_option
 from console.promotion.approvals import Waiting, now_ms
@@ -45,7 +45,9 @@ def approve(invocation: Invocation, request: str, confirm: str | None, reason: s
 
     found = request_named(invocation.backend, request)
     invocation.confirm(found.asked.model, confirm, deed=f"approve {found.what()}")
-    say_outcome(invocation, agree(invocation.backend, found.id, invocation.mutation(reason, key), tell=narrate))
+    say_outcome(
+        invocation, agree(invocation.backend, found.id, invocation.mutation(reason, key), tell=telling(invocation))
+    )
 
 
 @model.command("reject")

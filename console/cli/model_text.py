@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -112,6 +112,11 @@ def _package(package: Package | None) -> dict[str, str]:
         "python": package.python,
         "needs": ", ".join(package.requirements),
     }
+
+
+def telling(invocation: Invocation) -> Callable[[str], object]:
+    """What hears of a move under way: a person does, a program that asked for one document does not."""
+    return (lambda _: None) if invocation.json else narrate
 
 
 def say_outcome(invocation: Invocation, outcome: AliasMove | Waiting) -> None:

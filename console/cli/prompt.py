@@ -6,7 +6,7 @@ import click
 
 from backends.contract import NotFound, Refused
 from backends.entities import AliasMove, Model, ModelVersion
-from console.cli.model_text import MOVE_COLUMNS
+from console.cli.model_text import MOVE_COLUMNS, telling
 from console.cli.output import Col, gap, narrate, print_lines, print_record, print_table
 from console.cli.verb import Invocation, Noun, listing, parsed_query, reason_option
 from console.promotion.prompts import KIND, only_alias, text_of, type_of, variables_of
@@ -141,7 +141,7 @@ def promote(
         invocation.mutation(reason, key),
         expected=case.expected,
         override=override,
-        tell=narrate,
+        tell=telling(invocation),
     )
     from console.cli.model_text import say_outcome
 

@@ -166,19 +166,22 @@ def _told(backend: Backend, request: Request) -> Waiting:
         asked=asked,
         by=request.created_by,
         at=request.created_at,
-        answers=_answers(backend, asked.model, request.id),
+        answers=answers_of(backend, asked.model).get(request.id, ()),
         closed=request.state is not RequestState.WAITING,
     )
 
 
-def _answers(backend: Backend, model: str, request: str) -> tuple[Answer, ...]:
+def answers_of(backend: Backend, model: str) -> dict[str, tuple[Answer, ...]]:
+    """By request of the model what was said of it, oldest first."""
     where = And((Compare(Key("attribute", "target"), "=", model), In(Key("attribute", "action"), (APPROVE, REJECT))))
     entries: tuple[JournalEntry, ...] = backend.need("journal").page(Query(where=where), limit=10_000).items
-    return tuple(
-        Answer(actor=entry.actor, at=entry.at, reason=entry.reason, agreed=entry.action == APPROVE)
-        for entry in reversed(entries)
-        if entry.after.get("request") == request and entry.outcome is Outcome.DONE
-    )
+    found: dict[str, tuple[Answer, ...]] = {}
+    for entry in reversed(entries):
+        if entry.outcome is Outcome.DONE:
+            answer = Answer(actor=entry.actor, at=entry.at, reason=entry.reason, agreed=entry.action == APPROVE)
+            request = str(entry.after.get("request", ""))
+            found[request] = (*found.get(request, ()), answer)
+    return found
 
 
 # ---------------------------------------------------------------- writing
@@ -255,7 +258,7 @@ def note_answer(backend: Backend, request: Waiting, mutation: Mutation, *, agree
         after={"request": request.id, "alias": request.asked.alias, "version": request.asked.version},
         detail=request.what(),
     )
-    answers = _answers(backend, request.asked.model, request.id)
+    answers = answers_of(backend, request.asked.model).get(request.id, ())
     return msgspec.structs.replace(request, answers=answers)
 
 

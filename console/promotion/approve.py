@@ -15,6 +15,7 @@ from console.promotion.approvals import (
     note_answer,
     request_named,
 )
+from console.promotion.consent import CARRIED_OUT
 from console.promotion.gates import failed
 from console.promotion.moves import moves_of, named
 from console.promotion.moving import Tell, silent
@@ -131,4 +132,4 @@ def _carry_out(
 
 
 def _key(request: Waiting) -> str:
-    return f"promotion:carried-out:{request.id}"
+    return f"{CARRIED_OUT}{request.id}"

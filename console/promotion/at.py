@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from backends.contract import Backend
-from backends.entities import Millis
+from backends.entities import AliasMove, Millis
 from console.promotion.moves import moves_of
 
 
@@ -17,8 +17,14 @@ def version_at(backend: Backend, model: str, alias: str, when: Millis) -> str | 
 
 def versions_at(backend: Backend, model: str, when: Millis) -> dict[str, str]:
     """alias → the version that it named at `when`, of every alias that named one."""
-    found: dict[str, str | None] = {}
+    found = {alias: move.version for alias, move in moves_at(backend, model, when).items()}
+    return {alias: version for alias, version in sorted(found.items()) if version is not None}
+
+
+def moves_at(backend: Backend, model: str, when: Millis) -> dict[str, AliasMove]:
+    """alias → the move that put it where it was at `when`."""
+    found: dict[str, AliasMove] = {}
     for move in moves_of(backend, model, ""):
         if move.at <= when:
-            found.setdefault(move.alias, move.version)
-    return {alias: version for alias, version in sorted(found.items()) if version is not None}
+            found.setdefault(move.alias, move)
+    return found

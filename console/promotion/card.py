@@ -10,6 +10,7 @@ from __future__ import annotations
 import msgspec
 
 from backends.entities import AliasMove, CheckResult, GateResult, Millis, ModelFile, Record, Signature
+from console.promotion.consent import Consent
 from console.promotion.speed import SpeedOf
 from console.serving.replay.figures import Replay
 
@@ -164,5 +165,8 @@ class Card(Record, frozen=True, kw_only=True):
     gates: tuple[GateResult, ...] = ()
     history: tuple[CardMoves, ...] = ()
     approvals: tuple[str, ...] = ()
+    """Who agreed to what it was promoted by, besides who asked."""
+    requests: tuple[Consent, ...] = ()
+    """Promotions of it that others were asked about, the latest first."""
     unknown: tuple[str, ...] = ()
     """What is not known, and why."""

@@ -23,6 +23,7 @@ from console.promotion.card import (
     CardSplit,
     CardTraining,
 )
+from console.promotion.consent import Consent, consents
 from console.promotion.gates import evaluate_gates, told
 from console.promotion.measures import TEST_COUNT_TAG, TEST_ROWS_TAG, lower_is_better, primary_of
 from console.promotion.replayed import last_replay
@@ -83,6 +84,8 @@ class _Gathering:
         metrics = tuple(self._metrics(figures))
         replay = self._asked("the replay of logged requests", lambda: last_replay(self._backend, version))
         same = replay if replay is not None and not replay.other_file else None
+        requests = self._requests()
+        done = [asked for asked in requests if asked.state == "done"]
         card = Card(
             model=version.model,
             version=version.version,
@@ -118,6 +121,8 @@ class _Gathering:
             gates_alias=self._alias,
             gates=self._asked("the gates", lambda: evaluate_gates(self._backend, version, self._alias)) or (),
             history=self._history(),
+            approvals=tuple(dict.fromkeys(each.actor for asked in done for each in asked.agreed)),
+            requests=requests,
         )
         return msgspec.structs.replace(card, unknown=tuple(dict.fromkeys([*self._unknown, *_missing(card)])))
 
@@ -324,6 +329,11 @@ class _Gathering:
         )
         mine = [move for move in moves if self._version.version in (move.version, move.previous)]
         return tuple(CardMoves(move=move, overridden=self._overridden(move)) for move in mine)
+
+    def _requests(self) -> tuple[Consent, ...]:
+        model, number = self._version.model, self._version.version
+        found = self._asked("who agreed", lambda: consents(self._backend, model)) or ()
+        return tuple(each for each in found if each.version == number)
 
     def _overridden(self, move: AliasMove) -> tuple[str, ...]:
         if self._backend.journal is None or not move.entry or move.version != self._version.version:

@@ -277,10 +277,24 @@ def _history(card: Card) -> Section:
     titles = ("when", "alias", "from", "to", "how", "by", "why", "gates overridden", "journal")
     return Section(
         title="History and approvals",
-        tables=(Table(titles=titles, rows=rows),) if rows else (),
+        tables=(*((Table(titles=titles, rows=rows),) if rows else ()), *_requests(card)),
         facts=(("approvals", ", ".join(card.approvals) or "none are recorded"),),
         remark="" if rows else "no alias was ever moved to it or from it",
     )
+
+
+def _requests(card: Card) -> tuple[Table, ...]:
+    """Who asked others to agree, and what each said."""
+    rows: list[tuple[str, ...]] = []
+    for asked in card.requests:
+        over = f"v{asked.over}" if asked.over else "nothing"
+        along = f", with {', '.join(asked.along)}" if asked.along else ""
+        what = f"asked for {asked.alias} over {over}{along}: {asked.state}"
+        rows.append((_when(asked.at), asked.by, what, asked.reason))
+        rows += [
+            (_when(each.at), each.actor, "agreed" if each.agreed else "said no", each.reason) for each in asked.answers
+        ]
+    return (Table(titles=("when", "who", "said", "why"), rows=tuple(rows)),) if rows else ()
 
 
 def _unknown(card: Card) -> Section:

@@ -13,7 +13,15 @@ def change(entry: JournalEntry) -> str:
         old, new = before.get(key), after.get(key)
         if old == new:
             continue
+        if key == "aliases" and isinstance(old, dict) and isinstance(new, dict):
+            others = [alias for alias in new if alias != after.get("alias")]
+            parts += [f"{alias} {_version(old.get(alias))} → {_version(new[alias])}" for alias in others]
+            continue
         sign = "v" if key == "version" else ""
         moved = " → ".join("–" if value is None else f"{sign}{value}" for value in (old, new))
         parts.append(moved if key in ("version", "alias") else f"{key} {moved}" if key in before else f"{key} {new}")
     return ", ".join(parts)
+
+
+def _version(value: object) -> str:
+    return "–" if value is None else f"v{value}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from backends.entities import AliasMove, Column, ColumnType, Model, ModelFile, ModelVersion, Package
 from console.safe import safe_text
@@ -132,20 +132,24 @@ def _move(move: AliasMove, version: str) -> list[Line]:
     return _told(move, f"{word}{rest}")
 
 
-def moves_lines(moves: Sequence[AliasMove]) -> list[Line]:
-    """Every move of a model's aliases, newest first."""
+def moves_lines(moves: Sequence[AliasMove], agreed: Mapping[str, str] | None = None) -> list[Line]:
+    """Every move of a model's aliases, newest first. `agreed` says by journal entry who agreed, where others were
+    asked."""
     lines = [BLANK, head("history")] if moves else []
     for move in moves:
         before, after = (f"v{safe_text(each, 12)}" if each else "nothing" for each in (move.previous, move.version))
         lines += _told(move, f"{safe_text(move.alias, 24)}: {before} → {after}")
+        if agreed and move.entry in agreed:
+            lines.append(Line([(f"   {safe_text(agreed[move.entry], 300)}", "dim")]))
     return lines
 
 
 def _told(move: AliasMove, what: str) -> list[Line]:
     how = _HOW.get(move.action, safe_text(move.action, 20))
     entry = f"  journal {safe_text(move.entry[:8])}" if move.entry else ""
+    along = f", with {safe_text(', '.join(move.along), 60)}" if move.along else ""
     lines = [
-        Line([(f" {local_time(move.at)[:16]}  ", "dim"), (what, "")]),
+        Line([(f" {local_time(move.at)[:16]}  ", "dim"), (f"{what}{along}", "")]),
         Line([(f"   {how} by {safe_text(move.actor, 32) or 'somebody'}{entry}", "dim")]),
     ]
     return [*lines, Line([(f"   “{safe_text(move.reason, 200)}”", "dim")])] if move.reason else lines

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from backends.alias_changes import changes_in
 from backends.contract import Conflict, Invalid, Refused
 from backends.entities import AliasMove
+from console.cli.main import main
 from console.promotion import approvals
 from console.promotion.along import changes_for, moved_with, said
 from console.promotion.approvals import Waiting, waiting
 from console.promotion.approve import approve
+from console.promotion.card_facts import card_of
+from console.promotion.card_text import card_text
+from console.promotion.consent import consents_to, words
 from console.promotion.policy import FILE, policy_for
 from console.promotion.promote import case_for, promote
 from console.promotion.rollback import rollback
@@ -186,3 +192,48 @@ def test_a_policy_that_sends_nowhere_is_told_with_its_line(backend, text, said_o
 def test_a_pattern_that_fits_what_it_sends_along_sends_it_nowhere_twice(backend):
     rules(backend, '[[promotion]]\ntogether = { champion = "version" }\n')
     assert changes_for(backend, "churn", "2", ("champion",))[1:] == ()
+
+
+def test_who_asked_and_who_agreed_stands_in_history_card_and_at_a_time(backend, capsys):
+    rules(backend, TOGETHER + "approvals = 1\n")
+    asked = promote(backend, "churn", "2", "champion", by("ann@box", "better on the tail"), expected="1")
+    approve(backend, asked.id, by("bob@box", "looked at it"))
+    no = promote(backend, "churn", "3", "champion", by("ann@box"), expected="2")
+    approvals.reject(backend, no.id, by("eve@box", "too slow"))
+
+    moves = backend.registry.history("churn")
+    found = consents_to(backend, "churn", moves)
+    assert list(found) == [moves[0].entry], "of what nobody was asked about there is none"
+    assert words(found[moves[0].entry]) == "asked by ann@box, bob@box agreed (looked at it)"
+
+    card = card_of(backend, "churn", "2")
+    assert card.approvals == ("bob@box",)
+    assert [(each.by, each.state, each.reason) for each in card.requests] == [("ann@box", "done", "better on the tail")]
+    (refused,) = card_of(backend, "churn", "3").requests
+    assert (refused.state, refused.answers[0].actor, refused.answers[0].reason) == ("rejected", "eve@box", "too slow")
+    assert card_of(backend, "churn", "3").approvals == ()
+    text = card_text(card_of(backend, "churn", "3"), "md").replace("\\", "")  # Markdown's own
+    for said_there in ("eve@box", "said no", "too slow", "asked for champion over v2"):
+        assert said_there in text
+
+    where = ["--workspace", str(backend.home)]
+    assert main(["model", "history", "churn", "--alias", "champion", "--json", *where]) == 0
+    newest, first = json.loads(capsys.readouterr().out)["items"]
+    assert newest["consent"]["answers"][0]["actor"] == "bob@box"
+    assert set(newest["along"]) == {"previous", "challenger"}
+    assert "consent" not in first
+    assert main(["model", "at", "churn", "0d", *where]) == 0
+    told = capsys.readouterr().err
+    assert "champion at" in told
+    assert "asked by ann@box, bob@box agreed (looked at it)" in told
+
+
+def test_a_program_that_asks_for_one_document_gets_no_words_beside_it(backend, capsys):
+    where = ["--workspace", str(backend.home), "--json"]
+    assert main(["model", "promote", "churn", "2", "--alias", "champion", "--alias", "blue", *where]) == 0
+    out, err = capsys.readouterr()
+    document = json.loads(out)
+    assert (document["alias"], err) == ("champion", "")
+    assert {each["alias"] for each in document["moves"]} == {"champion", "blue", "challenger", "previous"}
+    assert main(["model", "rollback", "churn", *where]) == 0
+    assert held(backend) == {"champion": "1", "challenger": "2"}

@@ -184,12 +184,15 @@ class ModelsPane(TablePane):
         found = self.selected()
         if not isinstance(found, Model):
             return None
-        known = self.details()
+        from console.promotion.consent import consents_to, words
+
+        known, backend = self.details(), self.backend
         try:
-            moves = await self.app.look_up(lambda: self.backend.need("registry").history(found.name, limit=MOVES))
+            moves = await self.app.look_up(lambda: backend.need("registry").history(found.name, limit=MOVES))
+            asked = await self.app.look_up(lambda: consents_to(backend, found.name, moves))
         except BackendError as error:
             return [*known, *wrapped(safe_text(f"history: {error}", 400), self.size.width - 4, "warn", " ")]
-        return [*known, *moves_lines(moves)]
+        return [*known, *moves_lines(moves, {entry: words(each) for entry, each in asked.items()})]
 
     def _facts(self, width: int, *, everything: bool = False) -> list[Line]:
         match self.selected():
