@@ -17,8 +17,6 @@ import signal
 import subprocess
 import sys
 import tempfile
-import threading
-import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
@@ -161,39 +159,3 @@ def last_words(errors: IO[bytes]) -> str:
     errors.seek(0)
     lines = errors.read()[-4000:].decode("utf-8", "replace").strip().splitlines()
     return lines[-1] if lines else "it said nothing"
-
-
-class Speaker:
-    """The other side: what an offloaded module says on its stdout. It ends with the process that started it."""
-
-    def __init__(self) -> None:
-        self._told = 0.0
-        if os.environ.pop(TIED, ""):
-            threading.Thread(target=_end_with_parent, daemon=True).start()
-
-    def progress(self, progress: Progress) -> None:
-        if time.monotonic() - self._told > 0.2:
-            self._told = time.monotonic()
-            self._say({"progress": progress})
-
-    def result(self, value: Any) -> None:
-        self._say({"result": value})
-
-    def error(self, error: BaseException) -> None:
-        # the nearest of the contract's own: the other side knows no others
-        kind = next(
-            (each.__name__ for each in type(error).__mro__ if each.__module__.startswith(contract.__name__)),
-            "BackendError",
-        )
-        message = str(error) if isinstance(error, BackendError) else f"{type(error).__name__}: {error}"
-        self._say({"error": {"kind": kind, "message": message, "field": getattr(error, "field", "")}})
-
-    def _say(self, line: Any) -> None:
-        sys.stdout.buffer.write(msgspec.json.encode(line) + b"\n")
-        sys.stdout.buffer.flush()
-
-
-def _end_with_parent() -> None:
-    while os.read(0, 4096):
-        pass
-    os.kill(os.getpid(), signal.SIGTERM)  # as if it were cancelled: what was begun is cleaned away

@@ -12,12 +12,12 @@ from typing import Any
 import msgspec
 
 from backends.connect import connect
-from backends.contract import BackendError, DatasetStore
+from backends.contract import DatasetStore
 from backends.entities import DatasetVersion
 from console.data.finding import Found, condition_of, find_rows
 from console.data.rows import RowPage, check_stretch, sliced
 from console.data.stored import told_if_damaged
-from console.offload import Speaker
+from console.speaker import Speaker, answer
 
 KEPT = 2
 """Row groups: a page may lie over the border of two."""
@@ -79,17 +79,9 @@ def main(argv: list[str]) -> int:
     backend = connect("rows", argv[0])
     try:
         server = RowServer(backend.need("datasets"))
-        for line in sys.stdin.buffer:
-            speaker = Speaker()
-            try:
-                speaker.result(server.answer(msgspec.json.decode(line, type=Question), speaker))
-            except (BackendError, MemoryError) as error:
-                speaker.error(error)
-    except BrokenPipeError:
-        return 1
+        return answer(Question, server.answer)
     finally:
         backend.close()
-    return 0
 
 
 if __name__ == "__main__":

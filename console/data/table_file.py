@@ -9,10 +9,10 @@ from typing import Any
 
 import msgspec
 
-from backends.contract import BackendError, Invalid
+from backends.contract import Invalid
 from backends.entities import Column
 from console.data.rows import RowPage, check_stretch, sliced
-from console.offload import Speaker
+from console.speaker import Speaker, answer
 from console.standing import Standing
 
 MODULE = "console.data.table_file"
@@ -121,19 +121,14 @@ def main(argv: list[str]) -> int:
 
     spare_pandas()
     table: _Parquet | _Delimited | None = None
-    try:
-        for line in sys.stdin.buffer:
-            speaker = Speaker()
-            try:
-                question = msgspec.json.decode(line, type=Question)
-                check_stretch(question.offset, question.limit)
-                table = table or opened(Path(argv[0]), argv[1])
-                speaker.result(table.page(question.offset, question.limit))
-            except (BackendError, MemoryError, OSError, ValueError) as error:
-                speaker.error(error)
-    except BrokenPipeError:
-        return 1
-    return 0
+
+    def work(question: Question, _: Speaker) -> TablePage:
+        nonlocal table
+        check_stretch(question.offset, question.limit)
+        table = table or opened(Path(argv[0]), argv[1])
+        return table.page(question.offset, question.limit)
+
+    return answer(Question, work)
 
 
 if __name__ == "__main__":

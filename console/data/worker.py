@@ -1,6 +1,6 @@
 """Data work in a process of its own: `python -m console.data.worker URL import|profile|rows|export …`.
 
-URL names the backend (`local:/path`). Speaks the JSON lines of `console.offload` on stdout.
+URL names the backend (`local:/path`). Speaks the JSON lines of `console.speaker` on stdout.
 """
 
 from __future__ import annotations
@@ -15,32 +15,20 @@ from typing import Any
 
 import msgspec
 
-from backends.connect import connect
-from backends.contract import BackendError, DatasetStore, Mutation
-from console.offload import Speaker
+from backends.contract import Backend, DatasetStore, Mutation
+from console.speaker import Speaker, speak_of
 
 
 def main(argv: list[str]) -> int:
     args = _parser().parse_args(argv)
     signal.signal(signal.SIGTERM, _leave)  # so that what was begun is cleaned away
-    speaker = Speaker()
-    try:
-        backend = connect("worker", args.url)
-        try:
-            args.backend = backend
-            args.staging = backend.home / "tmp" if backend.home else None
-            speaker.result(args.work(backend.need("datasets"), args, speaker))
-        finally:
-            backend.close()
-    except BrokenPipeError:
-        return 1
-    except (BackendError, MemoryError) as error:
-        speaker.error(error)
-        return 1
-    except Exception as error:
-        speaker.error(error)
-        raise
-    return 0
+
+    def work(backend: Backend, speaker: Speaker) -> Any:
+        args.backend = backend
+        args.staging = backend.home / "tmp" if backend.home else None
+        return args.work(backend.need("datasets"), args, speaker)
+
+    return speak_of(args.url, work)
 
 
 def _leave(_signal: int, _frame: FrameType | None) -> None:

@@ -1,6 +1,6 @@
 """Batches handed in, scored apart: `python -m console.monitoring.worker URL MONITOR [--labels] FILE …`.
 
-URL names the backend (`local:/path`). Speaks the JSON lines of `console.offload` on stdout.
+URL names the backend (`local:/path`). Speaks the JSON lines of `console.speaker` on stdout.
 """
 
 from __future__ import annotations
@@ -10,11 +10,10 @@ import sys
 import time
 from pathlib import Path
 
-from backends.connect import connect
-from backends.contract import Backend, BackendError
+from backends.contract import Backend
 from backends.entities import Progress
 from console.monitoring.folder import BatchRecord
-from console.offload import Speaker
+from console.speaker import Speaker, speak_of
 
 
 def main(argv: list[str]) -> int:
@@ -24,22 +23,11 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--labels", action="store_true")
     parser.add_argument("files", nargs="+", type=Path)
     asked = parser.parse_args(argv)
-    speaker = Speaker()
-    try:
-        backend = connect("worker", asked.url)
-        try:
-            speaker.result(_take(backend, asked.monitor, asked.files, asked.labels, speaker))
-        finally:
-            backend.close()
-    except BrokenPipeError:
-        return 1
-    except (BackendError, MemoryError) as error:
-        speaker.error(error)
-        return 1
-    except Exception as error:
-        speaker.error(error)
-        raise
-    return 0
+
+    def work(backend: Backend, speaker: Speaker) -> list[BatchRecord]:
+        return _take(backend, asked.monitor, asked.files, asked.labels, speaker)
+
+    return speak_of(asked.url, work)
 
 
 def _take(backend: Backend, monitor: str, files: list[Path], labels: bool, speaker: Speaker) -> list[BatchRecord]:

@@ -10,10 +10,11 @@ from collections.abc import Callable
 
 import msgspec
 
-from backends.connect import connect, place_of
-from backends.contract import Backend, BackendError
+from backends.connect import place_of
+from backends.contract import Backend
 from backends.entities import ModelVersion, Record
-from console.offload import Speaker, run_offloaded
+from console.offload import run_offloaded
+from console.speaker import Speaker, speak_of
 
 
 class Paired(Record, frozen=True, kw_only=True):
@@ -41,28 +42,16 @@ def compare_rows(
 
 
 def main(argv: list[str]) -> int:
-    from console.promotion.paired import paired_case  # numpy, pyarrow
+    def work(backend: Backend, _: Speaker) -> tuple[Paired, ...]:
+        from console.promotion.paired import paired_case  # numpy, pyarrow
 
-    speaker = Speaker()
-    try:
-        backend = connect("comparer", argv[0])
-        try:
-            registry = backend.need("registry")
-            found: tuple[Paired, ...] = paired_case(
-                backend, registry.version(argv[1], argv[2]), registry.version(argv[1], argv[3])
-            )
-            speaker.result([msgspec.to_builtins(each) for each in found])
-        finally:
-            backend.close()
-    except BrokenPipeError:
-        return 1
-    except (BackendError, MemoryError) as error:
-        speaker.error(error)
-        return 1
-    except Exception as error:
-        speaker.error(error)
-        raise
-    return 0
+        registry = backend.need("registry")
+        found: tuple[Paired, ...] = paired_case(
+            backend, registry.version(argv[1], argv[2]), registry.version(argv[1], argv[3])
+        )
+        return found
+
+    return speak_of(argv[0], work)
 
 
 if __name__ == "__main__":

@@ -12,12 +12,13 @@ from typing import Final
 
 import msgspec
 
-from backends.connect import connect, place_of
-from backends.contract import Backend, BackendError, Mutation
+from backends.connect import place_of
+from backends.contract import Backend, Mutation
 from backends.entities import Progress, Report
-from console.offload import Speaker, run_offloaded
+from console.offload import run_offloaded
 from console.serving.replay.figures import ReplayJob
 from console.serving.spec import THREADS
+from console.speaker import Speaker, speak_of
 
 AS_SERVED: Final = dict.fromkeys(THREADS, "1")
 """A server's worker has one native thread unless it is told otherwise; times are to be its times."""
@@ -39,25 +40,14 @@ def replayed(
 
 
 def main(argv: list[str]) -> int:
-    speaker = Speaker()
-    try:
-        job = msgspec.json.decode(argv[2], type=ReplayJob)
-        backend = connect("replayer", argv[0])
-        try:
-            from console.serving.replay.replay import replay  # scikit-learn and pandas: some seconds
+    job = msgspec.json.decode(argv[2], type=ReplayJob)
 
-            speaker.result(replay(backend, job, Mutation(actor=argv[1]), progress=speaker.progress))
-        finally:
-            backend.close()
-    except BrokenPipeError:
-        return 1
-    except (BackendError, MemoryError) as error:
-        speaker.error(error)
-        return 1
-    except Exception as error:
-        speaker.error(error)
-        raise
-    return 0
+    def work(backend: Backend, speaker: Speaker) -> Report:
+        from console.serving.replay.replay import replay  # scikit-learn and pandas: some seconds
+
+        return replay(backend, job, Mutation(actor=argv[1]), progress=speaker.progress)
+
+    return speak_of(argv[0], work)
 
 
 if __name__ == "__main__":

@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from backends.connect import connect, place_of
-from backends.contract import Backend, BackendError, Mutation
+from backends.connect import place_of
+from backends.contract import Backend, Mutation
 from backends.entities import Progress, Record, Report
-from console.offload import Speaker, run_offloaded
+from console.offload import run_offloaded
+from console.speaker import Speaker, speak_of
 from console.training.explain.figures import KIND as EXPLAIN
 from console.training.explain.figures import ExplainJob
 
@@ -78,22 +79,10 @@ def _examine(backend: Backend, kind: str, job: str, mutation: Mutation, progress
 
 
 def main(argv: list[str]) -> int:
-    speaker = Speaker()
-    try:
-        backend = connect("examiner", argv[0])
-        try:
-            speaker.result(_examine(backend, argv[2], argv[3], Mutation(actor=argv[1]), speaker.progress))
-        finally:
-            backend.close()
-    except BrokenPipeError:
-        return 1
-    except (BackendError, MemoryError) as error:
-        speaker.error(error)
-        return 1
-    except Exception as error:
-        speaker.error(error)
-        raise
-    return 0
+    def work(backend: Backend, speaker: Speaker) -> Report:
+        return _examine(backend, argv[2], argv[3], Mutation(actor=argv[1]), speaker.progress)
+
+    return speak_of(argv[0], work)
 
 
 if __name__ == "__main__":

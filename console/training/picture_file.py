@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from backends.contract import BackendError, Invalid
+from backends.contract import Invalid
 from backends.entities import Record
 from console.mosaic import LETTERS, SHADES, Run, quadrants, shades
-from console.offload import Speaker
+from console.speaker import Speaker, answer
 from console.standing import Standing
 
 if TYPE_CHECKING:
@@ -179,18 +179,13 @@ def main(argv: list[str]) -> int:
     with contextlib.suppress(ValueError, OSError):  # where less is allowed already, that holds
         resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
     picture: Image | None = None
-    try:
-        for line in sys.stdin.buffer:
-            speaker = Speaker()
-            try:
-                question = msgspec.json.decode(line, type=Question)
-                picture = picture or opened(Path(argv[0]))
-                speaker.result(drawn(picture, question))
-            except (BackendError, MemoryError, OSError, ValueError) as error:
-                speaker.error(error)
-    except BrokenPipeError:
-        return 1
-    return 0
+
+    def work(question: Question, _: Speaker) -> Drawn:
+        nonlocal picture
+        picture = picture or opened(Path(argv[0]))
+        return drawn(picture, question)
+
+    return answer(Question, work)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,8 @@ from tempfile import TemporaryDirectory
 
 import msgspec
 
-from console.offload import Speaker, run_offloaded
+from console.offload import run_offloaded
+from console.speaker import speak
 from console.training.sweep.begin import SweepState
 
 
@@ -25,6 +26,5 @@ def importance_offloaded(state: SweepState, cancel: Callable[[], bool] | None = 
 if __name__ == "__main__":
     from console.training.sweep.asking import importance
 
-    speaker = Speaker()
     told = msgspec.json.decode(Path(sys.argv[1]).read_bytes(), type=SweepState)
-    speaker.result(importance(told.plan, told.primary, told.trials))
+    raise SystemExit(speak(lambda _: importance(told.plan, told.primary, told.trials)))
