@@ -1,4 +1,5 @@
-"""The pictures of the README, from the real program on the demo: SVG and PNG of each pane at 120x36 and 80x24.
+"""The pictures of the README, from the real program on the demo: SVG and PNG of each pane at 120x36 and 80x24. The
+champion is served while they are taken, and asked for real flights; for one picture a canary has a share of them.
 
     python -m screenshots.make [--workspace DIR] [NAME …]
 
@@ -15,9 +16,13 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from console.demo.place import DemoPlace
+from screenshots.callers import Callers
 from screenshots.terminal import Terminal, write_png, write_svg
 
 HERE = Path(__file__).parent
@@ -34,12 +39,22 @@ SHOTS: dict[str, tuple[str, ...]] = {
     "journal": ("7",),
     "compare": ("3", " ", "j", " ", "c"),
     "promote": ("4", "\r", "j", "p"),
+    "case": ("4", "\r", "j", "c"),
     "help": ("?",),
+    "deployments": ("6",),
+    "canary": ("6", "\r"),
 }
 """name → keys that lead there."""
 
-LATE = {"datasets": "▇"}
+LATE = {"datasets": "▇", "canary": "callers"}
 """name → what comes after everything else: a profile is counted by a process of its own."""
+
+LIVE_S = {"overview": 12.0, "deployments": 30.0, "canary": 30.0}
+"""name → how long it is looked at before the picture: what servers say is shown between two looks at them."""
+
+DEPLOYMENT = "shop"
+WARM_S = 20.0
+"""So long callers ask before a picture of what is served: its figures are of the last minute."""
 
 ENV = {
     "TERM": "xterm-256color", "COLORTERM": "truecolor", "LC_ALL": "C.UTF-8", "TZ": "UTC",
@@ -74,6 +89,33 @@ def make_demo(workspace: Path) -> None:
     DemoPlace(workspace).stop("feeder")
 
 
+def deploy(workspace: Path, *words: str) -> dict[str, Any]:
+    """`mlops-console deploy …`, and what it says."""
+    done = subprocess.run(
+        [sys.executable, "-m", "console.cli.main", "deploy", *words, "--workspace", str(workspace), "--json"],
+        check=True,
+        capture_output=True,
+        env=environment(workspace),
+    )
+    said: dict[str, Any] = json.loads(done.stdout)
+    return said
+
+
+@contextmanager
+def served(workspace: Path) -> Iterator[None]:
+    """The champion served and asked, for as long as this lasts."""
+    status = deploy(workspace, "start", "flights-delay@champion", "--name", DEPLOYMENT)["status"]
+    flights = sorted((workspace / "demo").glob("flights-*.csv"))[0]
+    callers = Callers(str(status["url"]), flights)
+    callers.start()
+    try:
+        yield
+    finally:
+        callers.stop()
+        deploy(workspace, "stop", DEPLOYMENT)
+        deploy(workspace, "delete", DEPLOYMENT, "--confirm", DEPLOYMENT)
+
+
 def stop_demo(workspace: Path) -> None:
     program = [sys.executable, "-m", "console.cli.main"]
     subprocess.run([*program, "demo", "stop", "--workspace", str(workspace)], check=True, env=environment(workspace))
@@ -95,7 +137,8 @@ def take(workspace: Path, name: str, columns: int, rows: int) -> None:
             terminal.settle()
         if name in LATE:
             terminal.wait_for(LATE[name])
-        terminal.settle(quiet_s=1.2)
+        terminal.watch(LIVE_S.get(name, 0.0))
+        terminal.settle(quiet_s=1.2, limit_s=5.0)
         stem = HERE / f"{name}-{columns}x{rows}"
         write_svg(terminal, stem.with_suffix(".svg"), f"mlops-console, {name}, {columns}x{rows}")
         write_png(terminal, stem.with_suffix(".png"))
@@ -113,10 +156,17 @@ def main() -> None:
         if asked.workspace is None:
             make_demo(workspace)
         try:
-            for name in asked.names or SHOTS:
-                for columns, rows in SIZES:
-                    take(workspace, name, columns, rows)
-                    print(f"{name} {columns}x{rows}")
+            with served(workspace):
+                time.sleep(WARM_S)
+                for name in asked.names or SHOTS:
+                    if name == "canary":
+                        # The older version scores otherwise, and would be stopped for it before it is seen.
+                        words = ("canary", DEPLOYMENT, "20%", "--target", "1", "--guard-drift", "0")
+                        deploy(workspace, *words)
+                        time.sleep(WARM_S)
+                    for columns, rows in SIZES:
+                        take(workspace, name, columns, rows)
+                        print(f"{name} {columns}x{rows}")
         finally:
             if asked.workspace is None:
                 stop_demo(workspace)

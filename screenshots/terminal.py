@@ -73,6 +73,14 @@ class Terminal:
             if not ready or not self._read():
                 return
 
+    def watch(self, seconds: float) -> None:
+        """Read for so long, whatever comes."""
+        deadline = time.monotonic() + seconds
+        while (left := deadline - time.monotonic()) > 0:
+            ready, _, _ = select.select([self._fd], [], [], left)
+            if ready and not self._read():
+                return
+
     def wait_for(self, text: str, limit_s: float = 30.0) -> None:
         """Read until the text stands on the screen; TimeoutError shows what stands there instead."""
         deadline = time.monotonic() + limit_s

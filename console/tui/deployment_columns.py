@@ -60,7 +60,10 @@ def serves(view: View) -> str:
         return NOTHING
     if len(view.standings) == 1:
         return _served(view.standings[0])
-    return "  ".join(f"{each.target} {_served(each)}" for each in view.standings)
+    return "  ".join(
+        _served(each) if each.target == f"v{each.served}" else f"{each.target} {_served(each)}"
+        for each in view.standings
+    )
 
 
 def _served(standing: Standing) -> str:

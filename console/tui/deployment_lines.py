@@ -14,7 +14,7 @@ from console.tui.sparkline import sparkline
 from console.wording import NOTHING, ago, figure, percent, plural, size, thousands, traffic
 
 BLANK = Line([("", "")])
-_TITLES = (("version", 8), ("share", 7), ("req/s", 6), ("p50", 6), ("p95", 6), ("p99 ms", 7), ("errors", 7))
+_TITLES = (("version", 7), ("share", 7), ("req/s", 6), ("p50", 6), ("p95", 6), ("p99 ms", 7), ("errors", 7))
 
 
 def deployment_lines(view: View, width: int) -> list[Line]:
@@ -112,7 +112,7 @@ def version_lines(versions: Sequence[VersionFigures], width: int) -> list[Line]:
     ]
     for each in versions:
         cells_of = {
-            "version": "none" if each.version == "-" else f"v{safe_text(each.version, 6)}",
+            "version": "none" if each.version == "-" else f"v{safe_text(each.version, 5)}",
             "share": "shadow" if each.shadow else NOTHING if each.share is None else f"{each.share * 100:g} %",
             "req/s": figure(each.rate),
             "p50": figure(each.p50),
@@ -121,7 +121,8 @@ def version_lines(versions: Sequence[VersionFigures], width: int) -> list[Line]:
             "errors": percent(each.errors),
         }
         text = "".join(ink.fit(cells_of[name], cells, right=at > 0) for at, (name, cells) in enumerate(titles))
-        lines.append(Line([(f" {text}", "warn" if each.errors else "")]))
+        before = not each.targets and each.version != "-"  # it answers nobody now
+        lines.append(Line([(f" {text}", "dim" if before else "warn" if each.errors else "")]))
     return lines
 
 

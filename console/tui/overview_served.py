@@ -10,7 +10,7 @@ from console.serving.deployment.figures import View
 from console.tui import ink, state
 from console.wording import figure, percent
 
-CELLS = 20
+CELLS = 18
 NARROW = 13
 """Cells where the screen is narrow: what fails is left out while nothing does."""
 
@@ -40,7 +40,7 @@ def served_spans(views: Sequence[View], wide: bool) -> list[ink.Span]:
                 glyph = state.state_of("warn").glyph
                 return [(ink.fit(f"{glyph} v{safe_text(each.served, 4)}≠v{safe_text(each.wanted, 4)}", cells), "warn")]
     known = [view.whole for view in views if view.whole is not None]
-    if not known:
+    if all(each.rate is None for each in known):  # a rate is between two looks
         return [_shown("serving", cells)]
     rate = sum(each.rate or 0.0 for each in known)
     failing = max((each.errors or 0.0 for each in known), default=0.0)

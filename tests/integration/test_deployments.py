@@ -11,6 +11,7 @@ import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
@@ -285,4 +286,17 @@ def test_a_stopped_deployment_is_drained_and_can_be_started_again(rig: Rig) -> N
     assert rig.get().status.url == ""
     change.restart(rig.backend, "live", WHO)
     rig.serving()
+    assert rig.ask() == (200, "1")
+
+
+def test_a_restart_of_what_serves_is_another_server_and_under_its_key_happens_once(rig: Rig) -> None:
+    before = rig.pid()
+    once = msgspec.structs.replace(WHO, key="restart-1")
+    change.restart(rig.backend, "live", once)
+    rig.serving()
+    after = rig.pid()
+    assert after not in (0, before)
+    change.restart(rig.backend, "live", once)
+    assert rig.get().desired == "serving"
+    assert rig.pid() == after
     assert rig.ask() == (200, "1")
