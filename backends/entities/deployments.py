@@ -114,6 +114,8 @@ class Deployment(Record, frozen=True, kw_only=True):
     """Share of the predictions that are kept, 0 to 1."""
     redact: tuple[str, ...] = ()
     """Columns whose values are not kept."""
+    engine: str = "auto"
+    """What computes answers: `onnx`, `sklearn`, or `auto` for the quicker one that a version has."""
     guard: Guard | None = None
     """None where a worse version is left to people."""
     halted: str = ""

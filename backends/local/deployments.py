@@ -18,6 +18,7 @@ from backends.query import Query, select
 
 MOST_WORKERS: Final = 256
 MOST_TARGETS: Final = 16
+ENGINES: Final = ("auto", "onnx", "sklearn")
 _SHARES: Final = 1e-6
 """Shares that differ from 1 by no more are rounded, not wrong."""
 
@@ -190,6 +191,8 @@ def _check(deployment: Deployment) -> None:
         raise Invalid(f"the shares of the targets make {total * 100:g} %, not 100 %; nothing was changed.", "targets")
     if not 1 <= deployment.workers <= MOST_WORKERS:
         raise Invalid(f"workers are 1 to {MOST_WORKERS}, and {deployment.workers} is not.", "workers")
+    if deployment.engine not in ENGINES:
+        raise Invalid(f"engine is one of {', '.join(ENGINES)}, not {deployment.engine!r}.", "engine")
     if not 0 <= deployment.port <= 65_535:
         raise Invalid(f"port {deployment.port} is not between 0 (any free one) and 65535.", "port")
     if not 0 <= deployment.sample <= 1:

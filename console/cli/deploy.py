@@ -22,6 +22,13 @@ WAIT_S = 330.0
 confirm_option = click.option(
     "--confirm", metavar="NAME", help="The deployment's name again, where the context is production."
 )
+engine_option = click.option(
+    "--engine",
+    default="auto",
+    show_default=True,
+    type=click.Choice(["auto", "onnx", "sklearn"]),
+    help="What computes: onnx wants versions that `model export --onnx` converted; auto takes it where there is one.",
+)
 wait_option = click.option("--no-wait", is_flag=True, help="Do not wait until the server has it.")
 
 
@@ -36,6 +43,7 @@ def deploy() -> None:
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address; others than this machine need a token.")
 @click.option("--port", default=0, type=click.IntRange(0, 65_535), help="0 (the default) takes one that is free.")
 @click.option("--workers", default=1, show_default=True, type=click.IntRange(1, 64), help="Processes that answer.")
+@engine_option
 @click.option(
     "--token-file",
     type=click.Path(dir_okay=False, path_type=Path),
@@ -57,6 +65,7 @@ def start(
     host: str,
     port: int,
     workers: int,
+    engine: str,
     token_file: Path | None,
     sticky: str,
     sample: str,
@@ -85,6 +94,7 @@ def start(
         targets=(target,),
         key=sticky,
         workers=workers,
+        engine=engine,
         host=host,
         port=port,
         token_file=token,
@@ -93,6 +103,7 @@ def start(
         redact=redact,
         note=note,
     )
+    change.check_engine(invocation.backend, wanted)
     invocation.confirm(wanted.name, confirm, deed=f"serve {model} {target.label}")
     made = change.start(invocation.backend, wanted, invocation.mutation(reason, key))
     _answer(invocation, made, wait=not no_wait)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from backends.entities import Deployment, DeploymentState
 from console.cli.output import Col, gap, print_lines, print_record, print_table
-from console.serving.deployment.figures import VersionFigures, View
+from console.serving.deployment.figures import VersionFigures, View, engine_text
 from console.wording import figure, local_time, percent, size, thousands, traffic
 
 
@@ -74,6 +74,7 @@ def print_view(view: View) -> None:
             else "",
             "last halt": found.halted,
             "url": status.url,
+            "engine": engine_text(view),
             "workers": f"{view.workers if view.workers is not None else 0} of {found.workers}",
             "cpu": percent(view.cpu) if view.cpu is not None else "",
             "memory": size(view.rss) if view.rss is not None else "",

@@ -89,8 +89,16 @@ def show(invocation: Invocation, name: str, version: str | None) -> None:
         return
     one = _with_package(invocation, registry.version(name, version))
     moves = _moves_of(invocation, one)
-    document = {**msgspec.to_builtins(one), "history": moves} if invocation.json else {}
-    invocation.show(document, lambda: print_version(one, moves))
+    onnx = _onnx_of(invocation, one)
+    document = {**msgspec.to_builtins(one), "history": moves, "onnx": onnx} if invocation.json else {}
+    invocation.show(document, lambda: print_version(one, moves, onnx))
+
+
+def _onnx_of(invocation: Invocation, version: ModelVersion) -> str:
+    from console.serving.onnx.facts import KIND, sentence
+
+    reports = invocation.backend.reports
+    return sentence(reports.latest(KIND, version.ref), version.file.sha256) if reports is not None else ""
 
 
 def _moves_of(invocation: Invocation, version: ModelVersion) -> tuple[AliasMove, ...]:
@@ -395,5 +403,6 @@ from console.cli import model_bias as _bias  # noqa: E402, F401
 from console.cli import model_card as _card  # noqa: E402, F401
 from console.cli import model_case as _case  # noqa: E402, F401
 from console.cli import model_explain as _explain  # noqa: E402, F401
+from console.cli import model_export as _export  # noqa: E402, F401
 from console.cli import model_history as _history  # noqa: E402, F401
 from console.cli import model_replay as _replay  # noqa: E402, F401

@@ -63,7 +63,7 @@ MOVE_COLUMNS: list[Col[AliasMove]] = [
 ]
 
 
-def print_version(found: ModelVersion, moves: Sequence[AliasMove]) -> None:
+def print_version(found: ModelVersion, moves: Sequence[AliasMove], onnx: str = "") -> None:
     """Everything that is known of a version, and the moves that it had a part in."""
     print_record(
         {
@@ -74,6 +74,7 @@ def print_version(found: ModelVersion, moves: Sequence[AliasMove]) -> None:
             "by": found.created_by,
             "file": f"{found.file.format} {size(found.file.bytes)} sha256 {found.file.sha256}",
             "untrusted": ", ".join(found.file.untrusted),
+            "onnx": onnx,
             "data": ", ".join(f"{item.dataset}@{item.version} {item.digest[:12]}" for item in found.inputs),
             **_package(found.package),
             "note": found.note,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from console.cli.deploy import engine_option
 from console.cli.output import narrate, print_json
 from console.cli.verb import Invocation, Verb
 from console.safe import safe_text
@@ -24,6 +25,7 @@ CHAMPION = "champion"
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on; others want a token.")
 @click.option("--port", default=0, type=click.IntRange(0, 65_535), help="Port; 0 takes a free one.")
 @click.option("--workers", default=1, show_default=True, type=click.IntRange(1, 64), help="Processes that answer.")
+@engine_option
 @click.option(
     "--token-file", default="", metavar="FILE", help="File of mode 0600 with the token that callers must send."
 )
@@ -39,6 +41,7 @@ def serve(
     host: str,
     port: int,
     workers: int,
+    engine: str,
     token_file: str,
     folder: str,
     sample: float,
@@ -70,6 +73,7 @@ def serve(
             host=host,
             port=port,
             workers=workers,
+            engine=engine,
             token_file=str(Path(token_file).absolute()) if token_file else "",
             admin_socket=str(Path(admin).absolute()) if admin else "",
             log=LogSpec(folder=str(Path(folder).absolute()) if folder else "", sample=sample, redact=redact),
@@ -86,7 +90,7 @@ def serve(
     with tempfile.TemporaryDirectory(prefix="mlops-console-serve-") as private:
         path = Path(private) / "spec.json"
         path.write_bytes(msgspec.json.encode(spec))
-        from console.serving.run import serve as run  # uvicorn: only once something is to be served
+        from console.serving.run import serve as run
 
         asyncio.run(run(spec, path, ready))
 

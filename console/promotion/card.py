@@ -161,6 +161,8 @@ class Card(Record, frozen=True, kw_only=True):
     replayed_at: Millis = 0
     signature: Signature = Signature()
     file: ModelFile = ModelFile()
+    onnx: str = ""
+    """What is known of its ONNX form."""
     gates_alias: str = ""
     gates: tuple[GateResult, ...] = ()
     history: tuple[CardMoves, ...] = ()

@@ -28,6 +28,8 @@ from console.promotion.gates import evaluate_gates, told
 from console.promotion.measures import TEST_COUNT_TAG, TEST_ROWS_TAG, lower_is_better, primary_of
 from console.promotion.replayed import last_replay
 from console.promotion.speed import speeds
+from console.serving.onnx.facts import KIND as ONNX
+from console.serving.onnx.facts import sentence as onnx_sentence
 from console.training.audit.read import read_audit
 from console.training.held_out_report import KIND as HELD_OUT
 from console.training.held_out_report import HeldOutFigures
@@ -118,6 +120,7 @@ class _Gathering:
             replayed_at=same.report.at if same else 0,
             signature=version.signature,
             file=version.file,
+            onnx=self._onnx(),
             gates_alias=self._alias,
             gates=self._asked("the gates", lambda: evaluate_gates(self._backend, version, self._alias)) or (),
             history=self._history(),
@@ -300,6 +303,13 @@ class _Gathering:
             status=str(report.status),
             results=report.results,
         )
+
+    def _onnx(self) -> str:
+        store = self._backend.reports
+        if store is None:
+            return ""
+        report = self._asked("its ONNX form", lambda: store.latest(ONNX, self._version.ref))
+        return onnx_sentence(report, self._version.file.sha256)
 
     def _checks(self) -> tuple[Any, ...]:
         store = self._backend.reports

@@ -249,6 +249,7 @@ def _file(card: Card) -> Section:
         ("size", size(file.bytes) if file.bytes else UNKNOWN),
         ("sha256", _known(file.sha256)),
         ("untrusted types", types),
+        *((("ONNX form", card.onnx),) if card.onnx else ()),
     )
     return Section(title="File", facts=facts)
 

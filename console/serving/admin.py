@@ -19,8 +19,8 @@ import msgspec
 from backends.contract import BackendError, Invalid
 from console.serving.channel import Failed
 from console.serving.counters import NONE, Counted, WorkerStats, quantile, summed
-from console.serving.http import Receive, Response, Scope, Send, json_response, read_body, refused, request_id, respond
-from console.serving.protocol import make_server
+from console.serving.http import Request, Response, body_of, json_response, refused
+from console.serving.protocol import HttpServer
 from console.serving.refusal import Refusal
 from console.serving.server import Server
 from console.serving.spec import Limits, Target
@@ -46,7 +46,7 @@ async def state_of(server: Server) -> State:
         targets=tuple(
             TargetState(
                 target=each.target.name, alias=each.target.alias, share=each.target.share, shadow=each.target.shadow,
-                version=each.version, sha256=each.sha256, loaded_at=each.loaded_at,
+                version=each.version, sha256=each.sha256, loaded_at=each.loaded_at, engine=each.engine,
                 state="loading" if server.process_trouble(each.version) else each.state,
                 why=server.process_trouble(each.version) or each.why,
                 wanted=each.wanted, row_ms=_row_ms(workers, each.version),
@@ -95,34 +95,37 @@ def _worker(stats: WorkerStats) -> WorkerState:
 
 
 class Admin:
-    """The ASGI application of the unix socket."""
+    """What answers on the unix socket."""
 
     def __init__(self, server: Server) -> None:
+        self.draining = False
         self._server = server
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            return
-        headers = dict(scope["headers"])
+    def admits(self, path: str, headers: dict[bytes, bytes]) -> bool:  # noqa: ARG002
+        return True
+
+    def lost(self) -> None:
+        """Nobody counts that here."""
+
+    async def handle(self, request: Request) -> Response:
         try:
-            response = await self._answered(scope["method"], scope["path"], headers, receive)
+            return await self._answered(request.method, request.path, request)
         except Refusal as error:
-            response = refused(error)
+            return refused(error)
         except Invalid as error:
-            response = refused(Refusal(400, str(error), error.field))
+            return refused(Refusal(400, str(error), error.field))
         except (BackendError, Failed, TimeoutError) as error:
             kept = ", ".join(f"{each.target.name} v{each.version}" for each in self._server.standings)
-            response = refused(Refusal(409, f"{str(error) or 'it took too long'}; nothing was changed: {kept} go on"))
+            return refused(Refusal(409, f"{str(error) or 'it took too long'}; nothing was changed: {kept} go on"))
         except Exception as error:
-            response = refused(Refusal(500, f"{type(error).__name__}: {error}"))
-        await respond(send, response, request_id(headers), closing=False)
+            return refused(Refusal(500, f"{type(error).__name__}: {error}"))
 
-    async def _answered(self, method: str, path: str, headers: dict[bytes, bytes], receive: Receive) -> Response:
+    async def _answered(self, method: str, path: str, request: Request) -> Response:
         match method, path:
             case "GET", "/state":
                 return json_response(await state_of(self._server))
             case "POST", "/targets":
-                body = await read_body(headers, receive, _MOST)
+                body = body_of(request, _MOST)
                 try:
                     targets = msgspec.json.decode(body, type=tuple[Target, ...])
                 except msgspec.DecodeError as error:
@@ -130,7 +133,7 @@ class Admin:
                 await self._server.set_targets(targets)
                 return json_response(await state_of(self._server))
             case "POST", "/workers":
-                body = await read_body(headers, receive, _MOST)
+                body = body_of(request, _MOST)
                 try:
                     workers = msgspec.json.decode(body, type=int)
                 except msgspec.DecodeError as error:
@@ -138,7 +141,7 @@ class Admin:
                 await self._server.set_workers(workers)
                 return json_response(await state_of(self._server))
             case "POST", "/warm":
-                body = await read_body(headers, receive, _MOST)
+                body = body_of(request, _MOST)
                 try:
                     version = msgspec.json.decode(body, type=str)
                 except msgspec.DecodeError as error:
@@ -170,12 +173,12 @@ async def serve_admin(server: Server, path: str) -> None:
         os.umask(before)
     listener.listen(16)
     listener.setblocking(False)
-    running = make_server(Admin(server), Limits(drain_seconds=1))
-    task = asyncio.create_task(running.serve(sockets=[listener]))
+    running = HttpServer(Admin(server), Limits(drain_seconds=1))
+    task = asyncio.create_task(running.serve([listener]))
     try:
         await asyncio.shield(task)
     except asyncio.CancelledError:
-        running.should_exit = True
+        running.stop()
         await task
     finally:
         with contextlib.suppress(FileNotFoundError):

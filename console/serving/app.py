@@ -10,22 +10,18 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
 from console.serving import inference, schema
+from console.serving.answering import Answer, Loaded
 from console.serving.counters import NONE, Counted
 from console.serving.http import (
     TEXT,
-    Disconnected,
-    Receive,
+    Answered,
+    Request,
     Response,
-    Scope,
-    Send,
+    body_of,
     json_response,
-    read_body,
     refused,
-    request_id,
-    respond,
 )
 from console.serving.invocations import read_call
-from console.serving.loaded import Answer, Loaded
 from console.serving.prediction_log import PredictionLog
 from console.serving.refusal import Refusal
 from console.serving.release import release
@@ -40,11 +36,11 @@ QUICK_S: Final = 0.005
 OPEN: Final = frozenset({"/ping", "/health", "/v2/health/live", "/v2/health/ready"})
 """What answers without a token: it says whether the server is well, and nothing else."""
 
-Route = Callable[[dict[bytes, bytes], Receive, str], Awaitable[Response]]
+Route = Callable[[Request], Answered]
 
 
 class App:
-    """The ASGI application of a worker. `split` is exchanged as a whole by whoever loads versions."""
+    """What a worker answers. `split` is exchanged as a whole by whoever loads versions."""
 
     def __init__(
         self,
@@ -80,25 +76,37 @@ class App:
         }
         self._paths = frozenset(path for _, path in self._routes)
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            return
+    def admits(self, path: str, headers: dict[bytes, bytes]) -> bool:
+        return path in OPEN or not self._token or self._knows(headers)
+
+    def lost(self) -> None:
+        self._counted(NONE).add(499, 0.0, 0)
+
+    def handle(self, request: Request) -> Answered:
         began = time.perf_counter()
-        headers = dict(scope["headers"])
-        ident = request_id(headers)
         self.in_flight += 1
         try:
+            found = self._answered(request)
+        except Refusal as error:
+            found = refused(error)
+        except Exception as error:  # nothing a caller sends may end the server
+            found = self._failed(error, request.ident)
+        if not isinstance(found, Response):
+            return self._later(found, request, began)
+        self.in_flight -= 1
+        self._count(found, time.perf_counter() - began)
+        return found
+
+    async def _later(self, found: Awaitable[Response], request: Request, began: float) -> Response:
+        try:
             try:
-                response = await self._answered(scope["method"], scope["path"], headers, receive, ident)
+                response = await found
             except Refusal as error:
                 response = refused(error)
-            except Disconnected:
-                self._counted(NONE).add(499, time.perf_counter() - began, 0)
-                return
-            except Exception as error:  # nothing a caller sends may end the server
-                response = self._failed(error, ident)
-            await respond(send, response, ident, closing=self.draining)
+            except Exception as error:
+                response = self._failed(error, request.ident)
             self._count(response, time.perf_counter() - began)
+            return response
         finally:
             self.in_flight -= 1
 
@@ -112,16 +120,15 @@ class App:
     def _counted(self, version: str) -> Counted:
         return self.counted.setdefault(version, Counted())
 
-    async def _answered(
-        self, method: str, path: str, headers: dict[bytes, bytes], receive: Receive, ident: str
-    ) -> Response:
-        if path not in OPEN:
-            self._admit(headers)
+    def _answered(self, request: Request) -> Answered:
+        method, path = request.method, request.path
+        if self._token and path not in OPEN:
+            self._admit(request.headers)
         route = self._routes.get((method, path))
         if route is not None:
-            return await route(headers, receive, ident)
+            return route(request)
         if path.startswith("/v2/models/"):
-            return await self._v2_model(method, path, headers, receive, ident)
+            return self._v2_model(request)
         if method == "HEAD" and path in self._paths:
             return json_response({})
         if path in self._paths:
@@ -129,70 +136,95 @@ class App:
         raise Refusal(404, f"there is no {path[:100]}; there are /invocations, /schema, /v2, /metrics, /ping, /version")
 
     def _admit(self, headers: dict[bytes, bytes]) -> None:
-        if not self._token:
-            return
-        scheme, _, given = headers.get(b"authorization", b"").partition(b" ")
-        if scheme.lower() != b"bearer" or not hmac.compare_digest(given.strip(), self._token.encode()):
+        if not self._knows(headers):
             raise Refusal(401, "a token is wanted: Authorization: Bearer …", headers={"www-authenticate": "Bearer"})
+
+    def _knows(self, headers: dict[bytes, bytes]) -> bool:
+        scheme, _, given = headers.get(b"authorization", b"").partition(b" ")
+        return scheme.lower() == b"bearer" and hmac.compare_digest(given.strip(), self._token.encode())
 
     # ------------------------------------------------------------ scoring
 
-    async def _invocations(self, headers: dict[bytes, bytes], receive: Receive, ident: str) -> Response:
-        body = await read_body(headers, receive, self.spec.limits.body_bytes)
-        call = read_call(body, headers.get(b"content-type", b"").decode("latin-1"))
+    def _invocations(self, request: Request) -> Answered:
+        body = body_of(request, self.spec.limits.body_bytes)
+        call = read_call(body, request.headers.get(b"content-type", b"").decode("latin-1"))
         split = self.split
-        picked = self._pick(split, headers, call.key(self.spec.sticky_field) if self.spec.sticky_field else None, ident)
+        key = call.key(self.spec.sticky_field) if self.spec.sticky_field else None
+        picked = self._pick(split, request, key)
+
+        def predicted(rows: Rows, answer: Answer) -> Response:
+            self._told(split, picked.chosen, rows, answer, request.ident)
+            response = json_response({"predictions": answer.values})
+            if rows.ignored:
+                response.headers = {"x-ignored-columns": ",".join(rows.ignored)[:500]}
+            return _by(response, picked, rows.count, answer)
+
+        return self._scored(picked, request, lambda: call.rows(picked.chosen.loaded.shape), call.method, predicted)
+
+    def _infer(self, picked: Picked, split: Split, body: bytes, request: Request) -> Answered:
+        loaded: Loaded = picked.chosen.loaded
+        calls: list[inference.Inference] = []
+
+        def read() -> Rows:
+            calls.append(inference.read_inference(body))
+            return inference.rows_of(calls[0], loaded.shape)
+
+        def predicted(rows: Rows, answer: Answer) -> Response:
+            document = inference.answered(calls[0], loaded, answer, request.ident)
+            self._told(split, picked.chosen, rows, answer, request.ident)
+            return _by(json_response(document), picked, rows.count, answer)
+
+        return self._scored(picked, request, read, "predict", predicted)
+
+    def _scored(
+        self,
+        picked: Picked,
+        request: Request,
+        read: Callable[[], Rows],
+        method: str,
+        said: Callable[[Rows, Answer], Response],
+    ) -> Answered:
+        """What the picked version says of the rows: at once where that takes no time, else from a thread."""
         loaded: Loaded = picked.chosen.loaded
         try:
-            rows = call.rows(loaded.shape)
-            answer = await self._ask(loaded, rows, call.method)
+            rows = read()
+            if rows.count == 1 and loaded.inline and loaded.row_seconds < QUICK_S:
+                return said(rows, loaded.answer(rows, method))
+            if self._waiting >= self.spec.limits.waiting:
+                raise Refusal(503, "too many requests wait already", headers={"retry-after": "1"})
         except Refusal as error:
             return _by(refused(error), picked)
         except Exception as error:  # the version's own fault: it is counted as its failure, and not as nobody's
-            return _by(self._failed(error, ident), picked)
-        self._told(split, picked.chosen, rows, answer, ident)
-        response = json_response({"predictions": answer.values})
-        if rows.ignored:
-            response.headers = {"x-ignored-columns": ",".join(rows.ignored)[:500]}
-        return _by(response, picked, rows.count, answer)
+            return _by(self._failed(error, request.ident), picked)
+        self._waiting += 1
+        return self._threaded(picked, request, rows, method, said)
 
-    async def _infer(self, picked: Picked, split: Split, body: bytes, ident: str) -> Response:
-        loaded: Loaded = picked.chosen.loaded
+    async def _threaded(
+        self, picked: Picked, request: Request, rows: Rows, method: str, said: Callable[[Rows, Answer], Response]
+    ) -> Response:
+        answer = picked.chosen.loaded.answer
         try:
-            call = inference.read_inference(body)
-            rows = inference.rows_of(call, loaded.shape)
-            answer = await self._ask(loaded, rows, "predict")
-            document = inference.answered(call, loaded, answer, ident)
+            found = await asyncio.get_running_loop().run_in_executor(self._threads, answer, rows, method)
+            return said(rows, found)
         except Refusal as error:
             return _by(refused(error), picked)
         except Exception as error:
-            return _by(self._failed(error, ident), picked)
-        self._told(split, picked.chosen, rows, answer, ident)
-        return _by(json_response(document), picked, rows.count, answer)
+            return _by(self._failed(error, request.ident), picked)
+        finally:
+            self._waiting -= 1
 
     def _failed(self, error: Exception, ident: str) -> Response:
         self.log.say(f"request {ident}: {type(error).__name__}: {error}")
         return refused(Refusal(500, f"the server failed ({type(error).__name__}); request {ident}"))
 
-    def _pick(self, split: Split, headers: dict[bytes, bytes], field: str | None, ident: str) -> Picked:
+    def _pick(self, split: Split, request: Request, field: str | None) -> Picked:
         if not split.live:
             raise Refusal(503, "no version is loaded yet", headers={"retry-after": "1"})
         key = None
         if self.spec.sticky_header:
-            given = headers.get(self.spec.sticky_header.lower().encode())
+            given = request.headers.get(self.spec.sticky_header.lower().encode())
             key = None if given is None else given.decode("latin-1")
-        return split.pick(self.spec.id, next((each for each in (key, field) if each), ident))
-
-    async def _ask(self, loaded: Loaded, rows: Rows, method: str) -> Answer:
-        if rows.count == 1 and loaded.inline and loaded.row_seconds < QUICK_S:
-            return loaded.answer(rows, method)
-        if self._waiting >= self.spec.limits.waiting:
-            raise Refusal(503, "too many requests wait already", headers={"retry-after": "1"})
-        self._waiting += 1
-        try:
-            return await asyncio.get_running_loop().run_in_executor(self._threads, loaded.answer, rows, method)
-        finally:
-            self._waiting -= 1
+        return split.pick(self.spec.id, next((each for each in (key, field) if each), request.ident))
 
     def _told(self, split: Split, chosen: Chosen, rows: Rows, answer: Answer, ident: str) -> None:
         self.log.keep(chosen.loaded.file, rows, answer.predictions, answer.scores, ident)
@@ -201,7 +233,7 @@ class App:
 
     # ------------------------------------------------------------ what it says of itself
 
-    async def _health(self, _headers: dict[bytes, bytes], _receive: Receive, _ident: str) -> Response:
+    async def _health(self, _request: Request) -> Response:
         if not self.split.live:
             raise Refusal(503, "no version is loaded yet")
         if away := await self._away():
@@ -216,7 +248,7 @@ class App:
                 return loaded.file.version
         return ""
 
-    async def _version(self, _headers: dict[bytes, bytes], _receive: Receive, _ident: str) -> Response:
+    def _version(self, _request: Request) -> Response:
         return json_response(
             {
                 "server": f"mlops-console {release()}",
@@ -225,7 +257,7 @@ class App:
             }
         )
 
-    async def _metrics_text(self, _headers: dict[bytes, bytes], _receive: Receive, _ident: str) -> Response:
+    async def _metrics_text(self, _request: Request) -> Response:
         return Response(200, (await self._metrics()).encode(), TEXT)
 
     def _main(self) -> Loaded:
@@ -234,29 +266,28 @@ class App:
         loaded: Loaded = self.split.live[0].loaded
         return loaded
 
-    async def _schema(self, _headers: dict[bytes, bytes], _receive: Receive, _ident: str) -> Response:
+    def _schema(self, _request: Request) -> Response:
         loaded = self._main()
         return _of(json_response(schema.schema_of(loaded.file, loaded.shape)), loaded)
 
-    async def _openapi(self, _headers: dict[bytes, bytes], _receive: Receive, _ident: str) -> Response:
+    def _openapi(self, _request: Request) -> Response:
         loaded = self._main()
         return _of(json_response(schema.openapi(loaded.file, loaded.shape, bool(self._token))), loaded)
 
     # ------------------------------------------------------------ Open Inference Protocol
 
-    async def _v2_server(self, _headers: dict[bytes, bytes], _receive: Receive, _ident: str) -> Response:
+    def _v2_server(self, _request: Request) -> Response:
         return json_response({"name": "mlops-console", "version": release(), "extensions": []})
 
-    async def _v2_live(self, _headers: dict[bytes, bytes], _receive: Receive, _ident: str) -> Response:
+    def _v2_live(self, _request: Request) -> Response:
         return json_response({"live": True})
 
-    async def _v2_ready(self, _headers: dict[bytes, bytes], _receive: Receive, _ident: str) -> Response:
+    async def _v2_ready(self, _request: Request) -> Response:
         ready = bool(self.split.live) and not self.draining and not await self._away()
         return json_response({"ready": ready}, 200 if ready else 503)
 
-    async def _v2_model(
-        self, method: str, path: str, headers: dict[bytes, bytes], receive: Receive, ident: str
-    ) -> Response:
+    def _v2_model(self, request: Request) -> Answered:
+        method, path = request.method, request.path
         asked = inference.read_path(path)
         split = self.split
         if asked.model != self.spec.model:
@@ -272,11 +303,11 @@ class App:
         if (method == "POST") != (asked.verb == "infer"):
             raise Refusal(405, f"{path[:100]} is asked with {'POST' if asked.verb == 'infer' else 'GET'}")
         if asked.verb == "infer":
-            body = await read_body(headers, receive, self.spec.limits.body_bytes)
+            body = body_of(request, self.spec.limits.body_bytes)
             if chosen is not None:  # asked for by its number: no key decided, and it says nothing of the split
-                return await self._infer(Picked(chosen), split, body, ident)
+                return self._infer(Picked(chosen), split, body, request)
             key = inference.key_of(body, self.spec.sticky_field) if self.spec.sticky_field else None
-            return await self._infer(self._pick(split, headers, key, ident), split, body, ident)
+            return self._infer(self._pick(split, request, key), split, body, request)
         loaded = chosen or (split.live[0] if split.live else None)
         if loaded is None:
             raise Refusal(503, "no version is loaded yet")

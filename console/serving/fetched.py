@@ -19,6 +19,16 @@ META: Final = "model/meta.json"
 _MOST: Final = 16_000_000
 
 
+class OnnxFile(Record, frozen=True, kw_only=True):
+    """A version's ONNX file on this machine, which was held against the model itself."""
+
+    path: str
+    sha256: str
+    required: tuple[str, ...] = ()
+    """Columns whose value cannot be missing."""
+    classes: tuple[str | int | float | bool, ...] = ()
+
+
 class VersionFile(Record, frozen=True, kw_only=True):
     """A version's model file on this machine, and what its rows and answers mean."""
 
@@ -38,6 +48,10 @@ class VersionFile(Record, frozen=True, kw_only=True):
     run: str = ""
     isolation: Isolation | None = None
     """A process of its own serves it: workers ask that and load nothing."""
+    onnx: OnnxFile | None = None
+    """None where there is none, or scikit-learn is to answer."""
+    not_onnx: str = ""
+    """Why there is none, where onnx would be taken."""
 
     @property
     def ref(self) -> str:

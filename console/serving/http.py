@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Awaitable, Callable, MutableMapping
-from typing import Any, Final
+from collections.abc import Awaitable
+from http import HTTPStatus
+from typing import Final, Protocol
 from urllib.parse import quote
 
 import msgspec
@@ -13,19 +14,11 @@ import msgspec
 from console.serving.refusal import Refusal
 from console.serving.split import Picked
 
-Scope = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
-Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
-
-JSON: Final = b"application/json"
-TEXT: Final = b"text/plain; version=0.0.4; charset=utf-8"
+JSON: Final = "application/json"
+TEXT: Final = "text/plain; version=0.0.4; charset=utf-8"
 _ID: Final = re.compile(rb"[A-Za-z0-9._:/+=-]{1,128}")
-_DISCARDED: Final = 16
-"""So many times the limit of a body is read and thrown away, that the sender hears why; past that it is cut off."""
-
-
-class Disconnected(Exception):
-    """The caller is gone; nobody waits for an answer."""
+_REASONS: Final = {status.value: status.phrase for status in HTTPStatus}
+_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]+")
 
 
 class Response(msgspec.Struct):
@@ -33,7 +26,7 @@ class Response(msgspec.Struct):
 
     status: int
     body: bytes
-    content_type: bytes = JSON
+    content_type: str = JSON
     version: str = "-"
     rows: int = 0
     score: float | None = None
@@ -41,6 +34,44 @@ class Response(msgspec.Struct):
     picked: Picked | None = None
     """By which target, where a key decided."""
     headers: dict[str, str] = {}
+
+
+class Request(msgspec.Struct):
+    """A request that has come as a whole."""
+
+    method: str
+    path: str
+    headers: dict[bytes, bytes]
+    """By name in lower case; of several of a name the last."""
+    ident: str
+    body: bytes = b""
+    """Empty where it is longer than what is taken."""
+    length: int = 0
+    """Bytes of the body that came, or were announced."""
+    keep: bool = True
+    """The connection stays open after the answer."""
+
+
+Answered = Response | Awaitable[Response]
+
+
+class Handler(Protocol):
+    """What answers requests."""
+
+    draining: bool
+    """Every answer is the last one of its connection."""
+
+    def admits(self, path: str, headers: dict[bytes, bytes]) -> bool:
+        """Whether the body is worth keeping, told by what comes before it."""
+        ...
+
+    def handle(self, request: Request) -> Answered:
+        """Never raises; at once where it takes no time."""
+        ...
+
+    def lost(self) -> None:
+        """A caller went away in the midst of a request."""
+        ...
 
 
 def json_response(document: object, status: int = 200) -> Response:
@@ -64,40 +95,18 @@ _CODES: Final = {
 }
 
 
-async def read_body(headers: dict[bytes, bytes], receive: Receive, most: int) -> bytes:
-    """The whole body. Refusal(413) past `most` bytes, after reading on for a while so that the caller hears it."""
-    said = headers.get(b"content-length", b"0")
-    announced = int(said) if said.isdigit() else 0
-    if b"content-encoding" in headers and headers[b"content-encoding"].lower() != b"identity":
+def body_of(request: Request, most: int) -> bytes:
+    """The body. Refusal where it is packed, or has more than `most` bytes."""
+    if request.headers.get(b"content-encoding", b"identity").lower() != b"identity":
         raise Refusal(415, "Content-Encoding is not taken; send the body plain", "Content-Encoding")
-    message = await receive()
-    if announced <= most and not message.get("more_body"):
-        if message["type"] == "http.disconnect":
-            raise Disconnected
-        whole: bytes = message.get("body", b"")
-        if len(whole) <= most:
-            return whole
-    parts, length = [], 0
-    while True:
-        if message["type"] == "http.disconnect":
-            raise Disconnected
-        part = message.get("body", b"")
-        length += len(part)
-        if max(length, announced) <= most:
-            parts.append(part)
-        else:
-            parts.clear()
-        if not message.get("more_body") or length > most * _DISCARDED:
-            break
-        message = await receive()
-    if max(length, announced) > most:
+    if request.length > most:
         raise Refusal(
             413,
-            f"the body has {max(length, announced)} bytes, at most {most} are taken; send the rows in parts",
+            f"the body has {request.length} bytes, at most {most} are taken; send the rows in parts",
             "body",
             headers={"connection": "close"},
         )
-    return b"".join(parts)
+    return request.body
 
 
 def request_id(headers: dict[bytes, bytes]) -> str:
@@ -106,16 +115,18 @@ def request_id(headers: dict[bytes, bytes]) -> str:
     return given.decode("ascii") if _ID.fullmatch(given) else os.urandom(12).hex()
 
 
-async def respond(send: Send, response: Response, ident: str, *, closing: bool) -> None:
-    headers = [
-        (b"content-type", response.content_type),
-        (b"content-length", str(len(response.body)).encode()),
-        (b"x-request-id", ident.encode()),
+def written(response: Response, request: Request, *, closing: bool) -> bytes:
+    """The answer as it goes over the wire."""
+    head = [
+        f"HTTP/1.1 {response.status} {_REASONS.get(response.status, '')}\r\ncontent-type: {response.content_type}\r\n"
+        f"content-length: {len(response.body)}\r\nx-request-id: {request.ident}\r\n"
     ]
     if response.version != "-":
-        headers.append((b"x-model-version", quote(response.version, safe=" +:/@").encode()))
-    headers += [(name.encode(), value.encode("latin-1", "replace")) for name, value in response.headers.items()]
+        head.append(f"x-model-version: {quote(response.version, safe=' +:/@')}\r\n")
+    for name, value in response.headers.items():
+        head.append(f"{name}: {_CONTROL.sub(' ', value)}\r\n")
     if closing and "connection" not in response.headers:
-        headers.append((b"connection", b"close"))
-    await send({"type": "http.response.start", "status": response.status, "headers": headers})
-    await send({"type": "http.response.body", "body": response.body})
+        head.append("connection: close\r\n")
+    head.append("\r\n")
+    text = "".join(head).encode("latin-1", "replace")
+    return text if request.method == "HEAD" else text + response.body

@@ -12,8 +12,8 @@ from urllib.parse import unquote
 import msgspec
 
 from backends.entities import Column, ColumnType
+from console.serving.answering import Answer, Loaded
 from console.serving.invocations import parse_json
-from console.serving.loaded import Answer, Loaded
 from console.serving.refusal import Refusal
 from console.serving.rows import Rows, Shape
 
@@ -155,7 +155,7 @@ def metadata(loaded: Loaded, versions: list[str]) -> dict[str, Any]:
     return {
         "name": loaded.file.model,
         "versions": versions,
-        "platform": "sklearn",
+        "platform": loaded.engine or "mlflow",
         "inputs": [_input(column) for column in loaded.file.features],
         "outputs": outputs,
     }
@@ -164,7 +164,7 @@ def metadata(loaded: Loaded, versions: list[str]) -> dict[str, Any]:
 def _class_type(loaded: Loaded) -> str:
     if not loaded.classifies:
         return "FP64"
-    first = loaded.model.classes_.tolist()[0]
+    first = loaded.class_values[0]
     return {bool: "BOOL", int: "INT64", float: "FP64"}.get(type(first), "BYTES")
 
 

@@ -12,8 +12,8 @@ import numpy as np
 
 from backends.contract import Refused
 from backends.entities import ColumnType
+from console.serving.answering import Answer, Loaded
 from console.serving.fetched import VersionFile
-from console.serving.loaded import Answer, Loaded
 from console.serving.refusal import Refusal
 from console.serving.rows import Rows, Shape, Value
 
@@ -29,8 +29,6 @@ class Isolated(Loaded):
 
     def __init__(self, file: VersionFile, url: str, shape: Shape) -> None:
         super().__init__(file, None, shape)
-        self.untried = False
-        self.not_quick = "a process of its own answers"
         self._where = urlsplit(url).netloc
         self._mine = threading.local()
 

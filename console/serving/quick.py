@@ -41,7 +41,7 @@ class Quick(msgspec.Struct, frozen=True):
 
     def texts(self) -> dict[int, list[str]]:
         """By feature, some of the texts that its encoder knows."""
-        return {put.at: put.some for put in self.puts if isinstance(put, _Table)}
+        return {put.at: put.some for put in self.puts if isinstance(put, Table)}
 
     def prepared(self, rows: Rows) -> Any:
         """What the estimator takes for one row: shape (1, width). Uncompiled where this row is not for tables."""
@@ -111,7 +111,7 @@ def _step(step: Any, columns: list[str], sources: dict[str, Source]) -> Sequence
     ):
         parts = []
     fills, means, scales = _arithmetic(parts, len(columns))
-    return [_number(_reader(*sources[name]), fills[at], means[at], scales[at]) for at, name in enumerate(columns)]
+    return [Number(*sources[name], fills[at], means[at], scales[at]) for at, name in enumerate(columns)]
 
 
 def _arithmetic(parts: list[Any], width: int) -> tuple[list[float], list[float | None], list[float | None]]:
@@ -135,41 +135,40 @@ def _arithmetic(parts: list[Any], width: int) -> tuple[list[float], list[float |
     return fills, means, scales
 
 
-def _reader(kind: str, at: int) -> Callable[[Sequence[list[Value]]], float]:
-    def number(columns: Sequence[list[Value]]) -> float:
-        value = columns[at][0]
-        return math.nan if value is None else float(value)
+class Number:
+    """A prepared number: of one feature, or a part of a time, with what stands for a missing value and its scale."""
 
-    if kind == "number":
-        return number
-    take: Callable[[datetime], int] = {
-        "month": lambda time: time.month,
-        "day": lambda time: time.day,
-        "weekday": lambda time: time.weekday(),
-        "hour": lambda time: time.hour,
-    }[kind]
+    def __init__(self, kind: str, at: int, fill: float, mean: float | None, scale: float | None) -> None:
+        self.kind = kind
+        """`number`, or a part of a time."""
+        self.at = at
+        self.fill = fill
+        self.mean = mean
+        self.scale = scale
+        self._take = None if kind == "number" else TAKE[kind]
 
-    def part(columns: Sequence[list[Value]]) -> float:
-        value = columns[at][0]
-        return math.nan if value is None else float(take(datetime.fromisoformat(str(value))))
-
-    return part
-
-
-def _number(
-    read: Callable[[Sequence[list[Value]]], float], fill: float, mean: float | None, scale: float | None
-) -> Put:
-    def put(columns: Sequence[list[Value]], out: list[float]) -> None:
-        value = read(columns)
-        if value != value:
-            value = fill
-        if mean is not None:
-            value -= mean
-        if scale is not None:
-            value /= scale
+    def __call__(self, columns: Sequence[list[Value]], out: list[float]) -> None:
+        given = columns[self.at][0]
+        if given is None:
+            value = self.fill
+        else:
+            value = float(given) if self._take is None else float(self._take(datetime.fromisoformat(str(given))))
+            if value != value:
+                value = self.fill
+        if self.mean is not None:
+            value -= self.mean
+        if self.scale is not None:
+            value /= self.scale
         out.append(value)
 
-    return put
+
+TAKE: Final[dict[str, Callable[[datetime], int]]] = {
+    "month": lambda time: time.month,
+    "day": lambda time: time.day,
+    "weekday": lambda time: time.weekday(),
+    "hour": lambda time: time.hour,
+}
+"""The parts that a time becomes, as `console.training.columns.PARTS` names them."""
 
 
 def _encoded(encoder: Any, names: list[str], at: list[int]) -> Sequence[Put]:
@@ -199,7 +198,7 @@ def _encoded(encoder: Any, names: list[str], at: list[int]) -> Sequence[Put]:
         none = _asked(encoder, asked, name, None, start, width)
         if none is not None:
             table[None] = none
-        puts.append(_Table(table, other, at[number]))
+        puts.append(Table(table, other, at[number]))
         start += width
     return puts
 
@@ -207,7 +206,7 @@ def _encoded(encoder: Any, names: list[str], at: list[int]) -> Sequence[Put]:
 def _asked(encoder: Any, frame: pd.DataFrame, name: str, value: str | None, start: int, width: int) -> Any:
     """What the encoder makes of one value of one column; None where it refuses it."""
     row = frame.tail(1).copy()
-    row[name] = np.array([value], dtype=object)
+    row[name] = pd.array([value], dtype="str")
     try:
         found: list[float] = _dense(encoder.transform(row))[0, start : start + width].tolist()
     except ValueError:
@@ -223,18 +222,19 @@ def _widths(encoder: Any, columns: int) -> list[int]:
     return widths
 
 
-class _Table:
+class Table:
     """What an encoder makes of the text of one feature."""
 
     def __init__(self, table: dict[Value, list[float]], other: list[float] | None, at: int) -> None:
-        self._table = table
-        self._other = other
+        self.table = table
+        self.other = other
+        """Of a text that is not in the table; None where the encoder refuses it."""
         self.at = at
         self.some = [value for value in table if isinstance(value, str)][:100]
 
     def __call__(self, columns: Sequence[list[Value]], out: list[float]) -> None:
         value = columns[self.at][0]
-        found = self._table.get(value, self._other) if value is not None else self._table.get(None)
+        found = self.table.get(value, self.other) if value is not None else self.table.get(None)
         if found is None:
             raise Uncompiled("the encoder refuses this text")
         out += found

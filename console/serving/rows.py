@@ -56,6 +56,9 @@ class Shape:
 
     def of_records(self, records: list[Any], *, of: str) -> Rows:
         """From a list of objects, one a row."""
+        if len(records) == 1 and type(records[0]) is dict and records[0].keys() == self._known:
+            record = records[0]
+            return self._single([record[name] for name in self.names])
         self._count(len(records), of)
         if not all(type(each) is dict for each in records):
             at = next(at for at, each in enumerate(records) if type(each) is not dict)
@@ -97,6 +100,9 @@ class Shape:
 
     def of_lists(self, names: Sequence[str] | None, data: list[Any], *, of: str) -> Rows:
         """From rows as lists, with the columns' names, or in the order of training."""
+        plain = names is None or names == self.names
+        if plain and len(data) == 1 and type(data[0]) is list and len(data[0]) == len(self.names):
+            return self._single(data[0])
         self._count(len(data), of)
         header = list(self.names if names is None else names)
         twice = sorted({name for name in header if header.count(name) > 1}) if len(set(header)) < len(header) else []
@@ -131,6 +137,13 @@ class Shape:
         return self._of_table(table, len(data), of)
 
     # ------------------------------------------------------------ parts
+
+    def _single(self, values: list[Any]) -> Rows:
+        """One row with just the columns that are wanted, in their order: what is asked for most."""
+        columns: list[list[Value]] = []
+        for name, check, value in zip(self.names, self._checks, values, strict=True):
+            columns.append([self._checked(check, value, name, 0)])
+        return Rows(1, columns)
 
     def _of_table(self, table: dict[str, list[Any]], count: int, of: str) -> Rows:
         self._count(count, of)

@@ -18,8 +18,10 @@ from backends.contract import Backend, BackendError, Invalid, Unreachable
 from backends.entities import Millis
 from console.serving.channel import Failed
 from console.serving.counters import WorkerStats
+from console.serving.engine import with_onnx
 from console.serving.fetched import VersionFile, fetch_version, held_version
 from console.serving.model_processes import ModelProcesses
+from console.serving.onnx.facts import command
 from console.serving.prediction_log import recover
 from console.serving.said import say
 from console.serving.spec import ServingSpec, Target, check_targets, check_workers
@@ -43,6 +45,7 @@ class Standing(msgspec.Struct):
     """That is served; empty before the first."""
     sha256: str = ""
     loaded_at: Millis = 0
+    engine: str = ""
     state: str = "loading"
     """`serving`; `loading` before the first answer; `kept`: the old version goes on, and `why` says for what reason."""
     why: str = ""
@@ -278,9 +281,11 @@ class Server:
         await self.crew.serve(list(zip(targets, versions, strict=True)), self._kept())
         self._tally.clear()
         old = {each.version for each in self.standings}
+        swift = any(each.engine == "onnx" for each in self.standings)
         self.standings = [
             Standing(
                 target, version=version, sha256=self._files[version].sha256, loaded_at=loads[version]["at"],
+                engine=loads[version]["engine"],
                 state="serving",
             )
             for target, version in zip(targets, versions, strict=True)
@@ -295,6 +300,8 @@ class Server:
         )
         loaded = f"; loaded {', '.join(f'v{version}' for version in new)}" if new else ""
         say(f"serving {self.spec.model}: {split}{loaded} ({(time.monotonic() - began) * 1000:.0f} ms)")
+        for version in new:
+            self._say_engine(version, loads[version], swift)
         await self._let_go()
 
     async def _let_go(self) -> None:
@@ -306,11 +313,20 @@ class Server:
     async def _fetch(self, version: str) -> None:
         if version not in self._files:
             file = await asyncio.to_thread(fetch_version, self._backend, self.spec.model, version)
+            file = await asyncio.to_thread(with_onnx, self._backend, file, self.spec.engine)
             self._files[version] = await self._processes.started(file)
 
     def process_trouble(self, version: str) -> str:
         """Why the process that serves a version does not answer; empty where it does, or where there is none."""
         return self._processes.trouble(version)
+
+    def _say_engine(self, version: str, said: dict[str, Any], before: bool) -> None:
+        """Which engine took over; that scikit-learn did, only where ONNX was there or should have been."""
+        if said["engine"] == "onnx":
+            say(f"v{version} is answered for by onnxruntime")
+        elif said["why"] and (before or self._files[version].onnx is not None):
+            how = command(self.spec.model, version)
+            say(f"v{version} is answered for by scikit-learn: {said['why']}; {how} makes its ONNX file")
 
     async def _equip(self) -> tuple[list[VersionFile], list[tuple[Target, str]]]:
         """What a worker that was started again is to load and serve."""

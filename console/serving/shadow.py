@@ -11,8 +11,8 @@ from typing import Final
 
 import msgspec
 
+from console.serving.answering import Loaded
 from console.serving.counters import Counted
-from console.serving.loaded import Loaded
 from console.serving.prediction_log import PredictionLog
 from console.serving.rows import Rows
 from console.serving.spec import ServingSpec

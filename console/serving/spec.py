@@ -13,6 +13,7 @@ from backends.contract import Invalid
 from backends.entities import Record
 
 MOST_WORKERS: Final = 64
+ENGINES: Final = ("auto", "onnx", "sklearn")
 THREADS: Final = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
 """Environment variables by which native libraries are told how many threads they have."""
 LOOPBACK: Final = ("127.0.0.1", "::1", "localhost")
@@ -105,6 +106,8 @@ class ServingSpec(Record, frozen=True, kw_only=True):
     limits: Limits = Limits()
     standby: bool = True
     """Keep a version loaded that another alias names: its promotion takes no time, and it takes its memory."""
+    engine: str = "auto"
+    """`onnx`, `sklearn`, or `auto`: onnxruntime where the version has an ONNX file that gave the same answers."""
     ignore_extra: bool = False
     """Columns that the model does not know are stepped over; else they are refused by name."""
     poll_seconds: float = 0.1
@@ -117,6 +120,8 @@ def check_spec(spec: ServingSpec) -> ServingSpec:
         raise Invalid("a server needs id, model and place", "id")
     check_targets(spec.targets)
     check_workers(spec.workers)
+    if spec.engine not in ENGINES:
+        raise Invalid(f"engine is one of {', '.join(ENGINES)}, not {spec.engine!r}", "engine")
     if not 0 <= spec.port < 65_536:
         raise Invalid(f"port {spec.port} is none; 0 takes a free one", "port")
     if not 0 <= spec.log.sample <= 1:

@@ -22,6 +22,8 @@ class TargetState(Record, frozen=True, kw_only=True):
     """`serving`; or `kept`: another version was wanted, this one goes on, and `why` says for what reason."""
     why: str = ""
     wanted: str = ""
+    engine: str = ""
+    """`sklearn` or `onnx`."""
     quick: bool = False
     """One-row requests are answered without a data frame, by steps that were found to give the same."""
     row_ms: float = 0.0

@@ -15,13 +15,14 @@ from typing import Any
 
 import msgspec
 
+from console.serving.answering import Loaded
 from console.serving.app import App
 from console.serving.channel import Channel, Failed
 from console.serving.counters import WorkerStats
+from console.serving.engine import load_version
 from console.serving.fetched import VersionFile
-from console.serving.loaded import Loaded, load
 from console.serving.prediction_log import PredictionLog
-from console.serving.protocol import QuietServer, make_server
+from console.serving.protocol import HttpServer
 from console.serving.said import say
 from console.serving.spec import ServingSpec, Target, read_spec, read_token
 from console.serving.split import Chosen, make_split
@@ -42,13 +43,15 @@ class Worker:
     def __init__(self, spec: ServingSpec, listener: socket.socket, number: int, tally: Tally) -> None:
         self.spec = spec
         self.loaded: dict[str, Loaded] = {}
+        self._why: dict[str, str] = {}
+        """By version, why scikit-learn answers for it where ONNX was to."""
         self.swaps = 0
         self._listener = listener
         self._channel = Channel(self._do)
         writer = f"w{number}p{os.getpid()}"
         log = PredictionLog(spec.log, writer, say)
         self.app = App(spec, read_token(spec.token_file), log, self._metrics, tally)
-        self._server: QuietServer = make_server(self.app, spec.limits)
+        self._server = HttpServer(self.app, spec.limits)
         self._serving: asyncio.Task[None] | None = None
         self._tuning: asyncio.Task[None] | None = None
 
@@ -68,7 +71,7 @@ class Worker:
     def drain(self) -> None:
         """Take no further connections; what is being answered is answered."""
         self.app.draining = True
-        self._server.should_exit = True
+        self._server.stop()
 
     async def _metrics(self) -> str:
         return str(await self._channel.ask("metrics", seconds=10))
@@ -90,17 +93,17 @@ class Worker:
     async def _load(self, file: VersionFile) -> dict[str, Any]:
         if file.version not in self.loaded:
             spec = self.spec
-            way = load
-            if file.isolation is not None:
-                from console.serving.isolated import reach as way  # only where a model needs it
-            self.loaded[file.version] = await asyncio.to_thread(
-                way, file, sticky=spec.sticky_field, ignore_extra=spec.ignore_extra, most=spec.limits.rows
-            )
+            self.loaded[file.version], self._why[file.version] = await asyncio.to_thread(
+                load_version, file, spec.engine, sticky=spec.sticky_field, ignore_extra=spec.ignore_extra,
+                most=spec.limits.rows,
+            )  # fmt: skip
         loaded = self.loaded[file.version]
         return {
             "version": file.version,
             "at": loaded.at,
             "row_ms": loaded.row_seconds * 1000,
+            "engine": loaded.engine,
+            "why": self._why[file.version],
         }
 
     async def _serve(self, asked: Serve) -> None:
@@ -109,11 +112,11 @@ class Worker:
         self.swaps += 1
         wanted = {version for _, version in asked.targets} | set(asked.keep)
         for version in [version for version in self.loaded if version not in wanted]:
-            del self.loaded[version]
+            del self.loaded[version], self._why[version]
         if self._tuning is None or self._tuning.done():
             self._tuning = asyncio.create_task(self._tune())
         if self._serving is None:
-            self._serving = asyncio.create_task(self._server.serve(sockets=[self._listener]))
+            self._serving = asyncio.create_task(self._server.serve([self._listener]))
             while not self._server.started:
                 await asyncio.sleep(0.002)
 
@@ -133,10 +136,10 @@ class Worker:
         return WorkerStats(
             pid=os.getpid(), versions=app.counted, logged=app.log.logged, log_dropped=app.log.dropped,
             log_trouble=app.log.trouble, shadow_dropped=app.shadows.dropped, in_flight=app.in_flight,
-            connections=len(self._server.server_state.connections), rss=_resident(),
+            connections=len(self._server.connections), rss=_resident(),
             cpu_seconds=usage.user + usage.system, loaded=sorted(self.loaded),
             row_ms={version: each.row_seconds * 1000 for version, each in self.loaded.items()},
-            quick=sorted(version for version, each in self.loaded.items() if each.quick is not None), swaps=self.swaps,
+            quick=sorted(version for version, each in self.loaded.items() if each.swift), swaps=self.swaps,
         )  # fmt: skip
 
 

@@ -48,7 +48,9 @@ class ModelColumns(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         if absent:
             raise ValueError(f"the model needs the columns {', '.join(absent)}, which the data does not have")
         made: dict[str, Any] = {name: as_number(frame[name]) for name in numeric}
-        made |= {name: as_text(frame[name]) for name in categorical}
+        # The dtype is said: guessed, it is another one for rows of which none has a value, and they would be encoded
+        # as an unknown text instead of a missing one.
+        made |= {name: pd.array(as_text(frame[name]), dtype="str") for name in categorical}
         for name in datetimes:
             made |= {f"{name}.{part}": values for part, values in time_parts(frame[name]).items()}
         return pd.DataFrame(made, index=frame.index)

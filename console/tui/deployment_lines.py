@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from console.safe import safe_text
-from console.serving.deployment.figures import Standing, VersionFigures, View
+from console.serving.deployment.figures import Standing, VersionFigures, View, engine_text
 from console.tui import ink, state
 from console.tui.deployment_columns import word_of
 from console.tui.describing import field
@@ -34,6 +34,7 @@ def deployment_lines(view: View, width: int) -> list[Line]:
     if status.url:
         lines.append(field("url", safe_text(status.url, max(10, width - 18))))
     lines.append(field("workers", _workers(view)))
+    lines.append(field("engine", safe_text(engine_text(view), max(10, width - 18))))
     if view.rss is not None:
         cpu = f"{view.cpu * 100:.0f} % of a core, " if view.cpu is not None else ""
         lines.append(field("uses", f"{cpu}{size(view.rss)}"))

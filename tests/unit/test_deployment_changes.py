@@ -284,5 +284,5 @@ def test_everything_is_pinned_and_what_the_model_was_made_with_to_what_it_was_th
     assert "scikit-learn==1.7.0" in pins
     assert all("==" in pin for pin in pins)
     names = {pin.partition("==")[0] for pin in pins}
-    assert {"uvicorn", "h11", "numpy", "pandas", "skops"} <= names
+    assert {"httptools", "numpy", "pandas", "skops"} <= names
     assert not {"textual", "httpx", "optuna", "mlflow"} & names

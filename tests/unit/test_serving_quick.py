@@ -23,7 +23,7 @@ from threadpoolctl import threadpool_limits
 
 from console.serving.fetched import VersionFile
 from console.serving.invocations import Call
-from console.serving.loaded import Loaded, load
+from console.serving.loaded import Fitted, load
 from console.serving.quick import Uncompiled, compiled
 from console.serving.swift import Swift
 from console.training.model_file import save_model
@@ -72,7 +72,7 @@ def asked(frame: pd.DataFrame) -> list[dict[str, Any]]:
     return new
 
 
-def loaded(folder: Path, pipeline: Any, frame: pd.DataFrame) -> Loaded:
+def loaded(folder: Path, pipeline: Any, frame: pd.DataFrame) -> Fitted:
     file = save_model(pipeline, folder / "model.skops")
     version = VersionFile(
         model="m",
@@ -84,7 +84,7 @@ def loaded(folder: Path, pipeline: Any, frame: pd.DataFrame) -> Loaded:
     return tuned(load(version))
 
 
-def tuned(one: Loaded) -> Loaded:
+def tuned(one: Fitted) -> Fitted:
     one.tune()
     return one
 
@@ -122,6 +122,18 @@ def test_a_row_gets_the_same_answer_without_a_frame(tmp_path: Path, name: str) -
         assert np.asarray(answer.scores).tobytes() == wanted.tobytes(), row
 
 
+@pytest.mark.parametrize("name", ["logistic with holes", "boosting", "three classes"])
+def test_a_row_alone_is_answered_as_among_others(tmp_path: Path, name: str) -> None:
+    estimator, target, frame = MODELS[name]
+    one = loaded(tmp_path, fitted(frame, target, estimator), frame)
+    some = asked(frame)
+    some[4]["carrier"] = None
+    batch = one.answer(Call("dataframe_records", some).rows(one.shape))
+    for at, row in enumerate(some):
+        alone = one.answer(Call("dataframe_records", [row]).rows(one.shape))
+        assert alone.scores[0] == pytest.approx(batch.scores[at], abs=1e-12), row
+
+
 def test_a_pipeline_of_another_make_is_asked_with_frames(tmp_path: Path) -> None:
     pipeline = fitted(FRAME, labels(FRAME), LogisticRegression())
     pipeline.steps.insert(1, ("odd", "passthrough"))
@@ -138,7 +150,7 @@ def test_a_way_that_differs_is_not_taken(tmp_path: Path, monkeypatch: pytest.Mon
 
     def wrong(pipeline: Any, names: Any) -> Any:
         made = compiled(pipeline, names)
-        made.puts[0].__closure__[0].cell_contents = 1.0  # what stands for a missing value
+        made.puts[0].fill = 1.0  # what stands for a missing value
         return made
 
     monkeypatch.setattr(room, "compiled", wrong)

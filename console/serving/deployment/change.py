@@ -243,6 +243,19 @@ def check_targets(backend: Backend, wanted: Deployment) -> None:
         registry.version(wanted.model, f"@{target.alias}" if target.alias else target.version)
 
 
+def check_engine(backend: Backend, wanted: Deployment) -> None:
+    """Refused, before anything is started, where onnx is wanted and a target's version has no ONNX form."""
+    from console.serving.engine import with_onnx
+    from console.serving.fetched import fetch_version
+
+    if wanted.engine != "onnx":
+        return
+    registry = backend.need("registry")
+    for target in wanted.targets:
+        version = registry.version(wanted.model, f"@{target.alias}" if target.alias else target.version).version
+        with_onnx(backend, fetch_version(backend, wanted.model, version), wanted.engine)
+
+
 def following(backend: Backend, model: str, alias: str) -> tuple[Deployment, ...]:
     """Deployments that swap when this alias moves."""
     if backend.deployments is None:

@@ -23,7 +23,7 @@ from console.serving.deployment.texts import DOCKERFILE, DOCKERIGNORE, MANIFEST,
 from console.serving.release import release
 from console.serving.spec import ServingSpec, Target
 
-ROOTS: Final = ("scikit-learn", "skops", "pandas", "numpy", "scipy", "msgspec", "psutil", "uvicorn", "h11",
+ROOTS: Final = ("scikit-learn", "skops", "pandas", "numpy", "scipy", "msgspec", "psutil", "httptools",
                "platformdirs")  # fmt: skip
 """What the server imports; what they need comes along."""
 MADE_WITH: Final = ("scikit-learn", "numpy", "scipy", "skops", "joblib")

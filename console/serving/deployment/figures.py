@@ -62,6 +62,8 @@ class Standing(Record, frozen=True, kw_only=True):
     wanted: str = ""
     """What the registry says now; empty where it cannot be asked, or names nothing."""
     served: str = ""
+    engine: str = ""
+    """What computes its answers: `onnx` or `sklearn`; empty where its server cannot be asked."""
     trouble: str = ""
 
     @property
@@ -162,9 +164,17 @@ def _wanted(backend: Backend, deployments: Sequence[Deployment]) -> dict[tuple[s
     return found
 
 
+def engine_text(view: View) -> str:
+    """What computes, of each version where several answer; and what is wanted, where that is one of them."""
+    served = list(dict.fromkeys(f"{each.engine} (v{each.served})" for each in view.standings if each.engine))
+    wanted = "" if view.deployment.engine == "auto" else f", {view.deployment.engine} wanted"
+    return "  ".join(served) + wanted if served else view.deployment.engine
+
+
 def _standings(deployment: Deployment, found: State | None, wanted: dict[tuple[str, str], str]) -> tuple[Standing, ...]:
     served = live.served_of(found) if found is not None else deployment.status.served
     by_target = {each.target: each for each in served}
+    engines = {each.version: each.engine for each in found.targets} if found is not None else {}
     standings = []
     for target in deployment.targets:
         here = by_target.get(target.label)
@@ -175,6 +185,7 @@ def _standings(deployment: Deployment, found: State | None, wanted: dict[tuple[s
                 shadow=target.shadow,
                 wanted=target.version or wanted.get((deployment.model, target.alias), ""),
                 served=here.version if here is not None else "",
+                engine=engines.get(here.version, "") if here is not None else "",
                 trouble=here.trouble if here is not None else "",
             )
         )

@@ -56,6 +56,7 @@ def spec_of(backend: Backend, deployment: Deployment, folder: Path) -> ServingSp
         host=deployment.host,
         port=deployment.port,
         workers=deployment.workers,
+        engine=deployment.engine,
         token_file=deployment.token_file,
         admin_socket=str(socket_for(folder)),
         log=log if deployment.log and deployment.sample else LogSpec(),
@@ -76,7 +77,11 @@ def launched_with(deployment: Deployment) -> str:
     no server.
     """
     kept = (deployment.sample, *deployment.redact) if deployment.log else ()
-    fixed = (deployment.model, deployment.key, deployment.host, deployment.port, deployment.token_file, kept)
+    fixed: tuple[object, ...] = (
+        deployment.model, deployment.key, deployment.host, deployment.port, deployment.token_file, kept
+    )  # fmt: skip
+    if deployment.engine != "auto":
+        fixed = (*fixed, deployment.engine)
     return hashlib.sha256(msgspec.json.encode(fixed)).hexdigest()[:16]
 
 

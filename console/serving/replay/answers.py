@@ -9,8 +9,8 @@ from typing import Any, Final
 import msgspec
 import numpy as np
 
+from console.serving.answering import Loaded
 from console.serving.fetched import VersionFile
-from console.serving.loaded import Loaded
 from console.serving.refusal import Refusal
 from console.serving.rows import Rows
 

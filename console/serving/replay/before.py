@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from console.serving.answering import Loaded
 from console.serving.fetched import VersionFile
-from console.serving.loaded import Loaded
 from console.serving.replay.answers import Answered, answers
 from console.serving.replay.requests import Request
 from console.telling import Told, tell

@@ -11,8 +11,9 @@ import msgspec
 
 from backends.contract import Backend, BackendError, Mutation, NotFound, Refused
 from backends.entities import CheckResult, GateStatus, ModelVersion, Report
+from console.serving.answering import Loaded
 from console.serving.fetched import VersionFile, fetch_version
-from console.serving.loaded import Loaded, load
+from console.serving.loaded import load
 from console.serving.replay.answers import Failed, answers, meaning_of
 from console.serving.replay.before import answers_before, echo
 from console.serving.replay.callers import known_texts, sent_columns

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from backends.contract import Backend, BackendError
-from console.serving.loaded import Loaded
+from console.serving.answering import Loaded
 from console.serving.refusal import Refusal
 from console.serving.replay.figures import Timing
 from console.serving.rows import Rows

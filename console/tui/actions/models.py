@@ -132,4 +132,17 @@ ACTIONS: tuple[Action, ...] = (
         footer=25,
         needs="artifacts",
     ),
+    Action(
+        "onnx",
+        "",
+        "onnx",
+        "Make the selected version's ONNX form, held against the model on its held-out rows.",
+        "cards:convert",
+        ("models",),
+        available=when.a_version,
+        command=("onnx",),
+        cli="mlops-console model export MODEL VERSION --onnx",
+        mutates=True,
+        needs="artifacts",
+    ),
 )

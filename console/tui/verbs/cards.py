@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from backends.contract import Invalid
 from backends.entities import Model, ModelVersion
+from console.safe import safe_text
 from console.tui.underway import looked_up
 
 if TYPE_CHECKING:
@@ -48,6 +49,28 @@ async def show_card(here: Here) -> None:
                 return
     card = await here.app.look_up(lambda: card_of(backend, version.model, version.version))
     here.app.push_screen(CardScreen(card, here.app.size.width))
+
+
+async def convert(here: Here) -> None:
+    """Make the version's ONNX form, and show how far its answers lie from the model's."""
+    from console.serving.onnx.facts import sentence
+    from console.serving.onnx.worker import export_onnx
+    from console.tui.lines import wrapped
+    from console.tui.reading import ReadingScreen
+    from console.tui.report_lines import result_lines
+
+    version, backend = await version_of(here), here.backend
+    actor = here.session.actor if here.session is not None else ""
+    report = await looked_up(
+        here.app,
+        f"converting {version.ref}",
+        lambda told, end: export_onnx(backend, version.model, version.version, actor, on_progress=told, cancel=end),
+    )
+    if report is None:
+        return
+    width = here.app.size.width - 4
+    said = wrapped(safe_text(sentence(report, report.digest), 400), width, indent=" ")
+    here.app.push_screen(ReadingScreen(f"ONNX form of {version.ref}", [*said, *result_lines(report.results, width)]))
 
 
 async def explain(here: Here) -> None:
