@@ -56,7 +56,7 @@ def approve(invocation: Invocation, request: str, confirm: str | None, reason: s
 @click.pass_obj
 def reject(invocation: Invocation, request: str, reason: str, key: str) -> None:
     """Say no to a promotion that waits, or withdraw your own. Nothing is promoted."""
-    from console.promotion.approvals import reject as refuse
+    from console.promotion.reject import reject as refuse
 
     found = refuse(invocation.backend, request, invocation.mutation(reason, key))
     invocation.show(found, lambda: narrate(f"{found.what()}: rejected"))

@@ -29,6 +29,7 @@ from backends.entities import (
     RequestState,
 )
 from backends.query import And, Compare, In, Key, Query
+from console.promotion.deciding import alone
 from console.promotion.moves import named
 from console.promotion.person import person
 
@@ -196,7 +197,19 @@ def ask(
     *,
     overridden: tuple[str, ...],
 ) -> Waiting:
-    """Keep the promotion until others have agreed. The same asked twice is one request."""
+    """Keep the promotion until others have agreed. The same asked twice, or by two at once, is one request."""
+    with alone(backend, candidate.model):
+        return _ask(backend, candidate, changes, policy, mutation, overridden)
+
+
+def _ask(
+    backend: Backend,
+    candidate: ModelVersion,
+    changes: Sequence[AliasChange],
+    policy: Policy,
+    mutation: Mutation,
+    overridden: tuple[str, ...],
+) -> Waiting:
     model, version = candidate.model, candidate.version
     alias, expected = changes[0].alias, changes[0].expected
     found = same_asked(backend, model, changes)
@@ -276,19 +289,6 @@ def agreement(request: Waiting, wanted: int) -> GateResult:
         rule=f"{wanted} besides who asked agree",
         detail=f"asked by {request.by}; approved by {', '.join(request.agreed)}",
     )
-
-
-def reject(backend: Backend, name: str, mutation: Mutation) -> Waiting:
-    """Say no; the asker withdraws by it. Nothing is promoted. Refused where it waits no more."""
-    request = request_named(backend, name)
-    if request.rejected is not None:
-        close(backend, request)
-        return msgspec.structs.replace(request, closed=True)
-    if request.closed or request.state(now_ms()) != "expired":
-        must_wait(request, "rejected")
-    request = note_answer(backend, request, mutation, agreed=False)
-    close(backend, request)
-    return msgspec.structs.replace(request, closed=True)
 
 
 def must_wait(request: Waiting, verb: str) -> None:

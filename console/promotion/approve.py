@@ -16,6 +16,7 @@ from console.promotion.approvals import (
     request_named,
 )
 from console.promotion.consent import CARRIED_OUT
+from console.promotion.deciding import alone
 from console.promotion.gates import failed
 from console.promotion.moves import moves_of, named
 from console.promotion.moving import Tell, silent
@@ -29,6 +30,11 @@ def approve(backend: Backend, name: str, mutation: Mutation, *, tell: Tell = sil
     Refused where it is one's own, has ended, or a gate fails today; Conflict where the alias moved or the version's
     file changed since it was asked. The same person twice counts once, and goes on with what a crash left undone.
     """
+    with alone(backend, request_named(backend, name).asked.model):
+        return _approve(backend, name, mutation, tell)
+
+
+def _approve(backend: Backend, name: str, mutation: Mutation, tell: Tell) -> AliasMove | Waiting:
     request = request_named(backend, name)
     asked = request.asked
     done = carried_out(backend, request)

@@ -16,13 +16,14 @@ from typing import Any
 
 import pytest
 
-from backends.contract import BackendError
+from backends.contract import BackendError, Refused
 from backends.entities import Outcome, RequestState
 from backends.local import open_local
-from console.promotion.approvals import APPROVE, ASK, KIND, REJECT, Waiting, reject, waiting
+from console.promotion.approvals import APPROVE, ASK, KIND, REJECT, Waiting, waiting
 from console.promotion.approve import approve
 from console.promotion.policy import FILE
 from console.promotion.promote import promote
+from console.promotion.reject import reject
 from tests.unit.registry import ME, by, version_of, workspace
 
 ROOT = Path(__file__).parents[2]
@@ -42,7 +43,7 @@ from pathlib import Path
 from backends.contract import Mutation
 from backends.local import open_local
 from console.promotion import approvals, warming
-from console.promotion.approvals import reject
+from console.promotion.reject import reject
 from console.promotion.approve import approve
 from console.promotion.promote import promote
 
@@ -238,3 +239,34 @@ def test_who_agrees_writes_down_what_was_asked_where_the_asker_died_before(
         shutil.rmtree(home)
         moment += 1
     assert lost, "there were moments at which the request stood and the journal did not tell of it"
+
+
+def test_who_says_no_after_a_killed_approval_stops_it_or_is_told_that_it_was_carried_out(
+    nursery: Callable[..., int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLOPS_CONSOLE_CONFIG", str(tmp_path / "config.toml"))
+    template, request = prepared(tmp_path, 1, "asked")
+    outcomes, moment, code = [], 1, -signal.SIGKILL
+    while code:
+        home = tmp_path / f"m{moment}"
+        shutil.copytree(template, home)
+        code = nursery(moment, home, "approve", "user2@host", request)
+        backend = open_local(home)
+        moved = backend.registry.get("churn").aliases == AFTER
+        if moved:
+            with pytest.raises(Refused):
+                reject(backend, request, by("user3@host"))
+        else:
+            reject(backend, request, by("user3@host"))
+            with pytest.raises(Refused, match="was rejected by user3@host"):
+                approve(backend, request, by("user2@host"))
+        found = story(backend)
+        assert found["aliases"] == (AFTER if moved else BEFORE)
+        ((is_open, _, rejected),) = found["requests"]
+        assert (is_open, rejected) == (False, not moved)
+        outcomes.append(moved)
+        backend.close()
+        shutil.rmtree(home)
+        moment += 1
+    assert outcomes == sorted(outcomes)
+    assert {True, False} == set(outcomes)

@@ -9,11 +9,12 @@ import pytest
 
 from backends.contract import Conflict, NotFound, Refused
 from backends.entities import AliasMove
-from console.promotion import approvals
-from console.promotion.approvals import Waiting, reject, request_named, waiting
+from console.promotion import approvals, deciding
+from console.promotion.approvals import Waiting, request_named, waiting
 from console.promotion.approve import approve
 from console.promotion.policy import FILE
 from console.promotion.promote import promote
+from console.promotion.reject import reject
 from console.promotion.undo import undoable
 from tests.unit.registry import by, version_of, workspace
 
@@ -192,6 +193,55 @@ def test_two_last_approvals_at_once_make_one_move(backend):
     assert {move.entry for move in made} == {made[0].entry}
     assert len(backend.registry.history("churn", alias="champion")) == 2
     assert all("carried out" in error or "no more" in error for error in errors)
+
+
+def test_asked_by_two_at_once_is_one_request(backend):
+    actors = [f"user{number}@host" for number in range(1, 6)]
+    threads = [
+        threading.Thread(target=promote, args=(backend, "churn", "2", "champion", by(actor)), kwargs={"expected": "1"})
+        for actor in actors
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(waiting(backend)) == 1
+    assert [action for action, *_ in actions(backend)].count("promotion.ask") == 1
+
+
+@pytest.mark.parametrize("turn", range(4))
+def test_one_agrees_and_one_says_no_at_once_and_one_of_them_is_told(backend, turn):
+    wants(backend, 1)
+    request = asked(backend)
+    told = {}
+
+    def answer(verb, actor):
+        try:
+            told[verb] = verb(backend, request.id, by(actor))
+        except (Refused, Conflict) as error:
+            told[verb] = error
+
+    pairs = [(approve, "user2@host"), (reject, "user3@host")]
+    threads = [threading.Thread(target=answer, args=pair) for pair in (pairs if turn % 2 else reversed(pairs))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    found = request_named(backend, request.id)
+    if champion(backend) == "2":
+        assert isinstance(told[reject], Refused)
+        assert (found.rejected, found.closed) == (None, True)
+    else:
+        assert isinstance(told[approve], Refused)
+        assert found.rejected.actor == "user3@host"
+
+
+def test_who_decides_keeps_others_waiting_and_they_are_told(backend, monkeypatch):
+    request = asked(backend)
+    monkeypatch.setattr(deciding.alone.__wrapped__, "__kwdefaults__", {"wait": 0.1})
+    with deciding.alone(backend, "churn"), pytest.raises(Conflict, match="somebody is deciding"):
+        approve(backend, request.id, ONE)
+    assert isinstance(approve(backend, request.id, ONE), Waiting)
 
 
 def test_what_is_not_there_is_named(backend):

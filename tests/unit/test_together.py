@@ -19,6 +19,7 @@ from console.promotion.card_text import card_text
 from console.promotion.consent import consents_to, words
 from console.promotion.policy import FILE, policy_for
 from console.promotion.promote import case_for, promote
+from console.promotion.reject import reject
 from console.promotion.rollback import rollback
 from console.promotion.undo import undo, undoable
 from tests.unit.registry import ME, by, version_of, workspace
@@ -199,7 +200,7 @@ def test_who_asked_and_who_agreed_stands_in_history_card_and_at_a_time(backend, 
     asked = promote(backend, "churn", "2", "champion", by("ann@box", "better on the tail"), expected="1")
     approve(backend, asked.id, by("bob@box", "looked at it"))
     no = promote(backend, "churn", "3", "champion", by("ann@box"), expected="2")
-    approvals.reject(backend, no.id, by("eve@box", "too slow"))
+    reject(backend, no.id, by("eve@box", "too slow"))
 
     moves = backend.registry.history("churn")
     found = consents_to(backend, "churn", moves)

@@ -68,7 +68,7 @@ async def approve(here: Here) -> None:
 
 async def reject(here: Here) -> None:
     """Nothing is promoted; who asked sees who said no, and why, in the journal."""
-    from console.promotion.approvals import reject as refuse
+    from console.promotion.reject import reject as refuse
 
     session = _session(here)
     backend = session.backend
