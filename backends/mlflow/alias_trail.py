@@ -14,6 +14,7 @@ from backends.mlflow.client_room import Room
 
 _MOVES: Final = 20
 """Moves that a version keeps as tags; older ones are in the journal of whoever made them."""
+_LATELY_MS: Final = 3_600_000
 _TAG: Final = 5_000
 
 
@@ -68,14 +69,15 @@ class Trail:
 
 
 def _explained(moves: list[AliasMove]) -> list[AliasMove]:
-    """Without what we noticed of moves that whoever made them tells better."""
-    told = [each for each in moves if each.action != "elsewhere"]
-    return told + [
-        each
-        for each in moves
-        if each.action == "elsewhere"
-        and not any(
-            other.alias == each.alias and other.version == each.version and 0 <= each.at - other.at < 3_600_000
-            for other in told
-        )
-    ]
+    """Without what we noticed of moves that whoever made them tells better: where the alias came to this version by
+    what they tell, not long before that look, and did not leave it since."""
+    found: list[AliasMove] = []
+    last: dict[str, AliasMove] = {}
+    for each in sorted(moves, key=lambda move: (move.at, move.action == "elsewhere")):
+        before = last.get(each.alias)
+        told = before is not None and before.action != "elsewhere" and before.version == each.version
+        if each.action == "elsewhere" and told and before is not None and each.at - before.at < _LATELY_MS:
+            continue
+        found.append(each)
+        last[each.alias] = each
+    return found

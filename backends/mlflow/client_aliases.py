@@ -157,6 +157,7 @@ class MlflowAliases:
         entry: str,
         at: Millis,
     ) -> tuple[AliasMove, ...]:
+        at = self._room.state.in_order(model, [change.alias for change in changes], at)
         moves = tuple(
             AliasMove(
                 model=model,

@@ -6,7 +6,7 @@ import fcntl
 import sqlite3
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
@@ -146,6 +146,15 @@ class State:
             )
             self._saw(move.model, move.alias, move.version, move.at)
 
+    def in_order(self, model: str, aliases: Iterable[str], at: Millis) -> Millis:
+        """When a move counts as made: after those of the same aliases that are known, also where the clock was set back
+        meanwhile. The order of moves is what tells who holds an alias and what a rollback goes back to."""
+        with self._lock:
+            for alias in aliases:
+                row = self._db.execute("SELECT MAX(at) FROM moves WHERE model = ? AND alias = ?", (model, alias))
+                at = max(at, (row.fetchone()[0] or 0) + 1)
+        return at
+
     def moves(self, model: str) -> list[AliasMove]:
         with self._lock:
             rows = self._db.execute("SELECT record FROM moves WHERE model = ?", (model,)).fetchall()
@@ -187,7 +196,7 @@ class State:
                 if old == new:
                     continue
                 if looked is not None:
-                    found.append(_noticed(model, alias, old, new, at, looked[0]))
+                    found.append(_noticed(model, alias, old, new, self.in_order(model, [alias], at), looked[0]))
                 self._saw(model, alias, new, at)
             self._db.execute("INSERT OR REPLACE INTO looked VALUES (?, ?)", (model, at))
             for move in found:
@@ -217,7 +226,7 @@ def _noticed(model: str, alias: str, old: str | None, new: str | None, at: Milli
         previous=old,
         at=at,
         actor="somebody else",
-        reason=f"seen by this console; moved between {clock(since)} and {clock(at)}",
+        reason=f"seen by this console; moved between {clock(min(since, at))} and {clock(at)}",
         action="elsewhere",
     )
 

@@ -57,6 +57,7 @@ async def state_of(server: Server) -> State:
         versions=tuple(_version(version, counted[version]) for version in sorted(counted, key=_order)),
         workers=tuple(_worker(each) for each in workers),
         swaps=server.swaps,
+        away=server.away,
         logged=sum(each.logged for each in workers),
         log_dropped=sum(each.log_dropped for each in workers),
         log_trouble=next((each.log_trouble for each in workers if each.log_trouble), ""),

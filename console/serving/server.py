@@ -76,7 +76,8 @@ class Server:
         self._failed: dict[str, tuple[float, int]] = {}
         self._looked = 0.0
         self._token: object = None
-        self._away = ""
+        self.away = ""
+        """Why the registry cannot be asked; empty where it can."""
         self._processes = ModelProcesses(say)
         self._tally, descriptor = Tally.made()
         self.crew = Crew(spec, spec_path, self.listener, descriptor, self._equip, self._worker_asks, say)
@@ -136,11 +137,11 @@ class Server:
                 await self.look()
                 await self._stand_by()
             await self._cool()
-            self._away = ""
+            self.away = ""
         except BackendError as error:
-            if str(error) != self._away:
+            if str(error) != self.away:
                 say(f"the registry cannot be asked, what is loaded goes on: {error}")
-            self._away = str(error)
+            self.away = str(error)
         except Exception as error:
             say(f"following failed: {type(error).__name__}: {error}")
 

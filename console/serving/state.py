@@ -94,3 +94,5 @@ class State(Record, frozen=True, kw_only=True):
     shadow_dropped: int
     tallies: tuple[TargetTally, ...] = ()
     """Of the targets that share the traffic, what each caller last got; empty where one answers alone."""
+    away: str = ""
+    """Why the registry cannot be asked, so that what the aliases name now is not known; empty where it can."""

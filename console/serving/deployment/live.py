@@ -144,6 +144,8 @@ def trouble_of(found: State) -> str:
     """What is wrong with the server besides its targets."""
     if found.log_trouble:
         return f"predictions are not kept: {found.log_trouble}"
+    if found.away:
+        return f"the aliases may have moved unseen, what is loaded goes on: {found.away}"
     return ""
 
 
