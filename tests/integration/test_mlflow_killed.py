@@ -297,9 +297,9 @@ def test_killed_at_a_step_on_mlflow_the_next_look_tells_what_became_of_it(
     assert told == [("ann@box", "1"), ("ann@box", "2"), ("ann@box", "1")], "others read the same"
 
 
-def test_of_two_people_of_one_workspace_exactly_one_wins_each_of_twenty_rounds(world: World) -> None:
-    model = world.model("promote")
-    people = [world.console("sidecar") for _ in range(2)]
+def test_of_two_people_of_one_workspace_exactly_one_wins_each_of_twenty_rounds(own: World) -> None:
+    model = own.model("promote")
+    people = [own.console("sidecar") for _ in range(2)]
     both = threading.Barrier(2)
 
     def move(backend: Backend, who: str, version: str, held: str) -> str:
@@ -312,14 +312,14 @@ def test_of_two_people_of_one_workspace_exactly_one_wins_each_of_twenty_rounds(w
 
     with ThreadPoolExecutor(2) as pool:
         for _ in range(20):
-            held = world.on_server(model)
+            held = own.on_server(model)
             other = "2" if held == "1" else "1"
             asked = [
                 pool.submit(move, backend, who, other, held)
                 for backend, who in zip(people, ("ann@box", "bob@box"), strict=True)
             ]
             assert sorted(each.result() for each in asked) == ["told", "won"]
-            assert world.on_server(model) == other
+            assert own.on_server(model) == other
     for backend in people:
         moves = backend.need("registry").history(model, alias="champion")
         assert len(moves) == 21
