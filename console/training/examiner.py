@@ -6,6 +6,7 @@ stdout.
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -58,9 +59,10 @@ def _offloaded(
     backend: Backend, kind: str, job: Record | dict[str, Any], actor: str, on_progress: Follow, cancel: Stop
 ) -> Report:
     arguments = [place_of(backend), actor, kind, msgspec.json.encode(job).decode()]
-    return msgspec.convert(
-        run_offloaded("console.training.examiner", arguments, on_progress=on_progress, cancel=cancel), Report
-    )
+    # A few thousand rows are asked again and again: native threads wait for each other longer than they help.
+    env = {"OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", "1")}
+    found = run_offloaded("console.training.examiner", arguments, on_progress=on_progress, cancel=cancel, env=env)
+    return msgspec.convert(found, Report)
 
 
 def _examine(backend: Backend, kind: str, job: str, mutation: Mutation, progress: Follow) -> Report:

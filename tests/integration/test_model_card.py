@@ -117,8 +117,10 @@ def test_the_version_is_explained_once_and_the_explanation_kept(home: Path) -> N
     assert curves["income"][0] > curves["income"][-1]
     assert found["score"] == "probability of late = 1"
     assert "south" in found["slices"][0]["where"]
+    chosen = json.loads(cli(home, "model", "explain", "lender", "1", "--curve", "debt", "--json").stdout)
+    assert [each["column"] for each in chosen["figures"]["curves"]] == ["debt"]
     again = json.loads(cli(home, "model", "explain", "lender", "1", "--json").stdout)
-    assert again["id"] == report["id"]
+    assert again["id"] == report["id"]  # curves of chosen columns take no other explanation's place
 
 
 def test_one_prediction_is_explained_from_the_data(home: Path) -> None:

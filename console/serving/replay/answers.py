@@ -14,7 +14,7 @@ from console.serving.fetched import VersionFile
 from console.serving.refusal import Refusal
 from console.serving.rows import Rows
 
-CHUNK: Final = 500
+CHUNK: Final = 2_000
 
 
 class Answered(msgspec.Struct, frozen=True):

@@ -34,7 +34,7 @@ SLICE_ROWS: Final = 100
 
 
 def explain(backend: Backend, job: ExplainJob, mutation: Mutation, *, progress: Told = None) -> Report:
-    """The report on the version, which is kept; or on one prediction, which is not.
+    """The report on the version, which is kept; or on one prediction or chosen columns, which is not.
 
     Refused for a model file that the console does not load; NotFound where its held-out rows are not kept.
     """
@@ -51,7 +51,7 @@ def explain(backend: Backend, job: ExplainJob, mutation: Mutation, *, progress: 
         digest=case.version.file.sha256,
         figures=msgspec.to_builtins(figures),
     )
-    if single or backend.reports is None or backend.features.read_only:
+    if single or job.columns or backend.reports is None or backend.features.read_only:
         return report
     return backend.reports.add(report)
 
