@@ -104,6 +104,18 @@ async def test_what_moves_together_is_shown_moved_and_taken_back(opened: Any) ->
         assert aliases(opened) == {"champion": "2", "challenger": "3"}
 
 
+async def test_several_are_named_in_the_command_bar(opened: Any) -> None:
+    async with on_stage(opened, size=(120, 40)) as (app, pilot):
+        await at_models(app, pilot, ":")
+        await press(app, pilot, *"promote champion blue", "enter")
+        await until(app, pilot, "Promote which version")
+        await press(app, pilot, "enter")
+        await until(app, pilot, "champion v2 → v3, blue nothing → v3")
+        await press(app, pilot, "y")
+        await until(app, pilot, "with blue")
+        assert aliases(opened) == {"champion": "3", "blue": "3", "challenger": "3"}
+
+
 async def test_the_interval_of_the_difference_comes_when_it_is_there(
     opened: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -22,6 +22,7 @@ from console.promotion.promote import case_for, promote
 from console.promotion.reject import reject
 from console.promotion.rollback import rollback
 from console.promotion.undo import undo, undoable
+from console.tui.journal_change import change
 from tests.unit.registry import ME, by, version_of, workspace
 
 TOGETHER = '[[promotion]]\nalias = "champion"\ntogether = { previous = "holder", challenger = "clear" }\n'
@@ -58,6 +59,11 @@ def test_a_promotion_takes_along_what_the_policy_says(backend):
     assert held(backend) == {"champion": "2", "previous": "1"}
     assert {each.alias for each in moved_with(backend, move)} == {"champion", "previous", "challenger"}
     assert set(changes_in(backend.journal.get(move.entry))) == set(case.changes)
+
+
+def test_the_journal_says_in_few_words_where_each_went(backend):
+    move = promote(backend, "churn", "2", "champion", ME, expected="1")
+    assert change(backend.journal.get(move.entry)) == "v1 → v2, challenger v2 → –, previous – → v1"
 
 
 def test_a_challenger_that_is_another_version_stays(backend):

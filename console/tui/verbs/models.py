@@ -40,7 +40,10 @@ async def register(here: Here) -> None:
 
 
 async def promote(here: Here) -> None:
-    """The case first; then, if its gates pass and the person agrees, the alias moves from what the person saw."""
+    """The case first; then, if its gates pass and the person agrees, the alias moves from what the person saw.
+
+    `:promote champion blue` names several, which move together or not at all.
+    """
     from console.promotion.along import said as along
     from console.promotion.case_facts import facts_of
     from console.promotion.case_parts import parts
@@ -51,7 +54,8 @@ async def promote(here: Here) -> None:
 
     session = session_of(here)
     backend, chosen = session.backend, here.selected
-    alias = here.argument or await meant_alias(here, backend, chosen)
+    named, *also = here.argument.split() or [""]
+    alias = named or await meant_alias(here, backend, chosen)
     if alias is None:
         return
     if isinstance(chosen, Model):
@@ -61,7 +65,7 @@ async def promote(here: Here) -> None:
     else:
         assert isinstance(chosen, ModelVersion)  # noqa: S101 or the action were not available
         version = chosen
-    case = await here.app.look_up(lambda: case_for(backend, version.model, version.version, alias))
+    case = await here.app.look_up(lambda: case_for(backend, version.model, version.version, alias, also=also))
     wanted = case.policy.approvals
     if case.expected == case.candidate.version:
         raise Refused(f"{version.model} v{version.version} is {alias} already; there is nothing to promote")
@@ -109,6 +113,7 @@ async def promote(here: Here) -> None:
             mutation,
             expected=case.expected,
             override=yes.override,
+            also=also,
             seen=case.changes,
             tell=tell,
         ),
