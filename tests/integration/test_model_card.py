@@ -74,6 +74,9 @@ def test_the_card_holds_data_training_intervals_slices_and_history(home: Path) -
     assert card.training.recipe == RECIPE
     assert card.training.libraries["scikit-learn"]
     assert (card.training.packages or 0) > 20
+    (speed,) = card.speed
+    assert (speed.version, speed.how, speed.batch_rows) == ("1", "in training", 1_000)
+    assert 0 < (speed.one_p50 or 0) <= (speed.one_p95 or 0)
     metrics = {each.name: each for each in card.metrics}
     assert {"auc", "log_loss", "accuracy", "brier", "f1"} == set(metrics)
     for each in metrics.values():

@@ -9,6 +9,8 @@ import pytest
 from backends.contract import Mutation, Refused
 from backends.entities import ModelFile, Signature
 from backends.local import open_local
+from console.promotion.case_facts import facts_of
+from console.promotion.case_parts import parts
 from console.promotion.promote import case_for, promote
 from console.promotion.prompts import TEXT, TYPE, difference, only_alias, text_of, variables_of
 from console.promotion.rollback import rollback
@@ -99,3 +101,15 @@ def test_a_model_cannot_pass_its_gates_by_looking_like_a_prompt(backend):
     gates = {gate.gate for gate in case_for(backend, "churn", found.version, "champion").gates}
     assert "artifact" in gates
     assert "text" not in gates
+
+
+def test_the_case_of_a_prompt_has_its_text_and_nothing_of_models(backend):
+    version(backend, "Hi {{name}}.")
+    backend.registry.set_alias("greet", "live", "1", expected=None, mutation=ME)
+    version(backend, "Hello {{name}}.")
+    found = {each.title: each for each in parts(facts_of(backend, case_for(backend, "greet", "2", "live")))}
+    assert list(found) == ["verdict", "text", "lineage"]
+    assert {"-Hi {{name}}.", "+Hello {{name}}."} <= {
+        line.replace("- ", "-").replace("+ ", "+") for line in found["text"].lines
+    }
+    assert {gate.gate for gate in found["text"].gates} == {"text", "type", "variables"}
