@@ -172,7 +172,7 @@ def serving(backend: Backend, folder: Path, **said: Any) -> Iterator[Served]:
     folder.mkdir(parents=True, exist_ok=True)
     targets = said.pop("targets", (Target(alias="champion"),))
     spec = ServingSpec(
-        id="test", place=place_of(backend), model="parcels", targets=targets,
+        id="test", place=place_of(backend), model=said.pop("model", "parcels"), targets=targets,
         admin_socket=said.pop("admin_socket", str(folder / "a.sock")), **said,
     )  # fmt: skip
     process, line, log = start(spec, folder)
