@@ -55,12 +55,18 @@ def _unusable(report: Report | None, facts: OnnxFacts | None, file: VersionFile)
 
 
 def load_version(
-    file: VersionFile, engine: str, *, sticky: str = "", ignore_extra: bool = False, most: int = 50_000
+    file: VersionFile,
+    engine: str,
+    *,
+    sticky: str = "",
+    ignore_extra: bool = False,
+    most: int = 50_000,
+    lean: bool = False,
 ) -> tuple[Loaded, str]:
     """The version, and why it is not answered for by ONNX although it was to be. Refused or NotFound with the reason.
 
     Under `auto` an ONNX file that does not load gives way to scikit-learn. What the engine does not need is not
-    imported.
+    imported; `lean` is for a process that only serves.
     """
     why = ""
     if file.isolation is not None:
@@ -76,6 +82,10 @@ def load_version(
             if engine == "onnx":
                 raise
             why = str(error)
+    if lean:
+        from console.serving.lean import import_lean
+
+        import_lean()
     from console.serving.loaded import load
 
     return load(file, sticky=sticky, ignore_extra=ignore_extra, most=most), why or file.not_onnx

@@ -18,15 +18,13 @@ from pathlib import Path
 from typing import Any, Final
 
 import msgspec
-import numpy as np
 
 from console.serving.fetched import VersionFile
 from console.serving.rows import Rows
+from console.serving.segments import ENDING, WRITING, forget_oldest
 from console.serving.spec import LogSpec
 from console.serving.split import point
 
-ENDING: Final = ".jsonl"
-WRITING: Final = ".part"
 RETRY_S: Final = 1.0
 _TICK_S: Final = 0.2
 
@@ -118,7 +116,7 @@ class PredictionLog:
     def _lines(self, entry: _Entry, encoder: msgspec.json.Encoder, out: bytearray) -> None:
         names = [column.name for column in entry.file.features]
         shown = [at for at, name in enumerate(names) if name not in self._redact]
-        scores = None if entry.scores is None else np.asarray(entry.scores).tolist()
+        scores = entry.scores.tolist() if hasattr(entry.scores, "tolist") else entry.scores
         # Of one kind in every line: a reader of columns takes no other.
         values = [
             None if value is None else value if type(value) is float else str(value)
@@ -201,31 +199,3 @@ class _Segment:
             self.path.rename(self.path.with_name(self.path.name.removesuffix(WRITING)))
         else:
             self.path.unlink()
-
-
-def recover(folder: Path, writer: str = "") -> None:
-    """Finish what a worker that died was writing: whole lines stay, a piece of one goes."""
-    for path in sorted(folder.glob(f"*-{writer or '*'}-*{ENDING}{WRITING}")):
-        with path.open("r+b") as file:
-            end = file.seek(0, os.SEEK_END)
-            start = max(0, end - (1 << 20))
-            file.seek(start)
-            whole = start + file.read().rfind(b"\n") + 1
-            file.truncate(whole)
-        if whole:
-            path.rename(path.with_name(path.name.removesuffix(WRITING)))
-        else:
-            path.unlink()
-
-
-def forget_oldest(folder: Path, keep: int) -> None:
-    """Remove finished segments, oldest first, until those that stay have at most `keep` bytes."""
-    found = sorted(folder.glob(f"*{ENDING}"), reverse=True)
-    total = 0
-    for path in found:
-        try:
-            total += path.stat().st_size
-        except FileNotFoundError:
-            continue
-        if total > keep:
-            path.unlink(missing_ok=True)

@@ -22,8 +22,8 @@ from console.serving.engine import with_onnx
 from console.serving.fetched import VersionFile, fetch_version, held_version
 from console.serving.model_processes import ModelProcesses
 from console.serving.onnx.facts import command
-from console.serving.prediction_log import recover
 from console.serving.said import say
+from console.serving.segments import recover
 from console.serving.spec import ServingSpec, Target, check_targets, check_workers
 from console.serving.state import TargetTally
 from console.serving.tally import Tally
@@ -101,9 +101,9 @@ class Server:
             for each in self.standings
         ]
         try:
+            await self.crew.start()  # they import while we fetch
             for version in wanted:
                 await self._fetch(version)
-            await self.crew.start()
             self._token = await asyncio.to_thread(self._backend.changed)
             async with self._changing:
                 await self._exchange([each.target for each in self.standings], wanted)

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import gc
 import os
 import signal
 import socket
@@ -95,7 +96,7 @@ class Worker:
             spec = self.spec
             self.loaded[file.version], self._why[file.version] = await asyncio.to_thread(
                 load_version, file, spec.engine, sticky=spec.sticky_field, ignore_extra=spec.ignore_extra,
-                most=spec.limits.rows,
+                most=spec.limits.rows, lean=True,
             )  # fmt: skip
         loaded = self.loaded[file.version]
         return {
@@ -116,6 +117,7 @@ class Worker:
         if self._tuning is None or self._tuning.done():
             self._tuning = asyncio.create_task(self._tune())
         if self._serving is None:
+            gc.freeze()  # what was imported stays: looking through it would hold up an answer time and again
             self._serving = asyncio.create_task(self._server.serve([self._listener]))
             while not self._server.started:
                 await asyncio.sleep(0.002)

@@ -19,7 +19,7 @@ from backends.contract import BackendError, Refused
 from console.serving.channel import Channel, Failed, Gone, Handler
 from console.serving.counters import WorkerStats
 from console.serving.fetched import VersionFile
-from console.serving.prediction_log import recover
+from console.serving.segments import recover
 from console.serving.spec import THREADS, ServingSpec, Target
 
 RESTART_S: Final = 0.5

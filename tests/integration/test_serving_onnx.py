@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -24,6 +26,8 @@ from console.serving.onnx.convert import convert_version
 from console.serving.onnx.facts import FILE, KIND, RECORD, passed, sentence
 from console.serving.onnx.parity import rows_from
 from console.serving.spec import ServingSpec, Target
+from tests.integration.test_serving import BAD
+from tests.integration.test_serving import ROW as BAD_ROW
 from tests.serving import WHO, Served, fitted, json_rows, keep_version, labels, point, rows, serving, start, until
 
 pytest.importorskip("onnxruntime")
@@ -202,3 +206,82 @@ def test_loading_for_onnx_imports_nothing_heavy(made: tuple[Backend, Path, list[
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=120)
     found = json.loads(done.stdout)
     assert not [name for name in found if name.split(".")[0] in HEAVY]
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_what_is_wrong_is_named_as_by_scikit_learn(served: Served, name: str) -> None:
+    body, status, field = BAD[name]
+    if isinstance(body, dict):
+        body = json.dumps(body if set(body) - set(BAD_ROW) - {"colour"} else {"dataframe_records": [body]}).encode()
+    answer = served.http.post("/invocations", content=body, headers={"content-type": "application/json"})
+    assert answer.status_code == status, answer.text
+    if field:
+        assert answer.json()["field"] == field
+    assert served.ask(ROW).status_code == 200
+
+
+def raw(served: Served, *sent: bytes) -> bytes:
+    """What comes back until the server closes."""
+    host, _, port = served.url.removeprefix("http://").partition(":")
+    with socket.create_connection((host, int(port)), timeout=60) as line:
+        got = b""
+        for each in sent:
+            line.sendall(each)
+            if b"100-continue" in each:
+                got += line.recv(1000)
+        while part := line.recv(65_536):
+            got += part
+        return got
+
+
+JSON_ROW = json.dumps({"dataframe_records": [ROW]}).encode()
+HEAD = b"POST /invocations HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+CLOSE = b"Connection: close\r\n"
+
+
+def test_a_body_in_pieces_and_one_that_is_asked_for_are_taken(served: Served) -> None:
+    size = f"Content-Length: {len(JSON_ROW)}\r\n\r\n".encode()
+    pieces = b"".join(b"%x\r\n%s\r\n" % (len(part), part) for part in (JSON_ROW[:9], JSON_ROW[9:], b""))
+    assert b" 200 " in raw(served, HEAD + CLOSE + b"Transfer-Encoding: chunked\r\n\r\n" + pieces)
+    said = raw(served, HEAD + CLOSE + b"Expect: 100-continue\r\n" + size, JSON_ROW)
+    assert said.startswith(b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 ")
+    whole = HEAD + CLOSE + size + JSON_ROW
+    assert b" 200 " in raw(served, *(whole[at : at + 1] for at in range(len(whole))))
+
+
+def test_several_requests_at_once_are_answered_in_their_order(served: Served) -> None:
+    many = json.dumps({"dataframe_records": json_rows(FRAME)}).encode()  # from a thread: the ones behind it wait
+    asked = b""
+    for number, body in enumerate((JSON_ROW, many, JSON_ROW, JSON_ROW)):
+        last = CLOSE if number == 3 else b""
+        asked += HEAD + last + f"X-Request-Id: n{number}\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body
+    said = raw(served, asked)
+    assert re.findall(rb"x-request-id: (n\d)", said) == [b"n0", b"n1", b"n2", b"n3"]
+    assert said.count(b"HTTP/1.1 200 ") == 4
+
+
+@pytest.mark.parametrize(
+    ("sent", "status"),
+    [
+        (b"no HTTP at all\r\n\r\n", b"400"),
+        (HEAD + b"Content-Length: 5\r\nContent-Length: 6\r\n\r\n{}", b"400"),
+        (HEAD + b"Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", b"400"),
+        (HEAD + b"X-Long: " + b"x" * 100_000 + b"\r\n\r\n", b"431"),
+        (HEAD + CLOSE + b"Expect: 100-contin\r\nContent-Length: 2\r\n\r\n{}", b"400"),
+        (HEAD + b"Expect: 100-continue\r\nContent-Length: 999999999\r\n\r\n", b"413"),
+        (HEAD + CLOSE + b"Content-Encoding: gzip\r\nContent-Length: 2\r\n\r\n{}", b"415"),
+        (b"HEAD /ping HTTP/1.1\r\nHost: x\r\n" + CLOSE + b"\r\n", b"200"),
+        (b"GET /ping HTTP/1.0\r\n\r\n", b"200"),
+        (b"GET /ping HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n", b"200"),
+    ],
+)  # fmt: skip
+def test_odd_requests_are_answered_and_the_server_lives(served: Served, sent: bytes, status: bytes) -> None:
+    assert raw(served, sent).startswith(b"HTTP/1.1 " + status)
+    assert served.ask(ROW).status_code == 200
+
+
+def test_a_hundred_megabytes_are_refused_and_not_kept(served: Served) -> None:
+    before = max(each.rss for each in served.state().workers)
+    answer = served.http.post("/invocations", content=b" " * (100 << 20), headers={"content-type": "application/json"})
+    assert answer.status_code == 413
+    assert max(each.rss for each in served.state().workers) < before + (40 << 20)

@@ -19,8 +19,9 @@ from console.monitoring.ingest import ingest_batch
 from console.serving import prediction_log
 from console.serving.fetched import VersionFile
 from console.serving.invocations import Call
-from console.serving.prediction_log import PredictionLog, forget_oldest, recover
+from console.serving.prediction_log import PredictionLog
 from console.serving.rows import Rows, Shape
+from console.serving.segments import forget_oldest, recover
 from console.serving.spec import LogSpec
 from tests.monitored import FEATURES, WHO, deliveries, traffic, until
 

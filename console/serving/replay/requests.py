@@ -14,7 +14,7 @@ import msgspec
 from backends.contract import Backend, Invalid, NotFound, all_pages
 from backends.entities import Millis
 from console.serving.deployment.place import folder_of
-from console.serving.prediction_log import ENDING, WRITING
+from console.serving.segments import ENDING, WRITING
 
 OWN: Final = "prediction."
 _OURS: Final = frozenset(f"{OWN}{each}" for each in ("id", "time", "version", "value", "score", "scores"))
