@@ -27,14 +27,14 @@ def test_every_default_key_is_spelled_as_textual_spells_it() -> None:
 
 
 def test_a_key_is_changed(tmp_path: Path) -> None:
-    keymap = load_keymap(write(tmp_path, 'promote = "P"\n"go.runs" = "R, ctrl+o"\n'))
+    keymap = load_keymap(write(tmp_path, 'promote = "P"\n"go.runs" = "Z, ctrl+o"\n'))
     assert keymap.keys["promote"] == "P"
-    assert keymap.keys["go.runs"] == "R,ctrl+o"
+    assert keymap.keys["go.runs"] == "Z,ctrl+o"
     assert keymap.problems == ()
 
 
 def test_dotted_ids_may_be_written_as_tables(tmp_path: Path) -> None:
-    assert load_keymap(write(tmp_path, '[go]\nruns = "R"\n')).keys["go.runs"] == "R"
+    assert load_keymap(write(tmp_path, '[go]\nruns = "Z"\n')).keys["go.runs"] == "Z"
 
 
 def test_an_unknown_action_names_file_and_nearest(tmp_path: Path) -> None:
