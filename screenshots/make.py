@@ -30,6 +30,9 @@ SIZES = ((120, 36), (80, 24))
 DAYS = 45
 """How many days have come when the pictures are taken: March to the middle of April, past the first alert."""
 
+PACE_S = "1.5"
+"""Seconds between two days: as fast as a slow machine scores them, so that no more have come than are wanted."""
+
 SHOTS: dict[str, tuple[str, ...]] = {
     "overview": ("1",),
     "datasets": ("2", "\r", "\r"),
@@ -46,8 +49,9 @@ SHOTS: dict[str, tuple[str, ...]] = {
 }
 """name → keys that lead there."""
 
-LATE = {"datasets": "▇", "canary": "callers"}
-"""name → what comes after everything else: a profile is counted by a process of its own."""
+LATE = {"overview": "firing", "datasets": "▇", "case": "verdict", "canary": "callers"}
+"""name → what comes after everything else: days are scored, a profile counted, rows compared by other processes."""
+LATE_S = 180.0
 
 LIVE_S = {"overview": 12.0, "deployments": 30.0, "canary": 30.0}
 """name → how long it is looked at before the picture: what servers say is shown between two looks at them."""
@@ -71,7 +75,7 @@ def make_demo(workspace: Path) -> None:
     """A demo whose days come as fast as they are scored, stopped after `DAYS`."""
     program = [sys.executable, "-m", "console.cli.main"]
     subprocess.run(
-        [*program, "demo", "--workspace", str(workspace), "--no-tui", "--pace", "0.2"],
+        [*program, "demo", "--workspace", str(workspace), "--no-tui", "--pace", PACE_S],
         check=True,
         env=environment(workspace),
     )
@@ -134,9 +138,9 @@ def take(workspace: Path, name: str, columns: int, rows: int) -> None:
         terminal.settle(quiet_s=1.0)
         for key in SHOTS[name]:
             terminal.press(key)
-            terminal.settle()
+            terminal.settle(quiet_s=1.0)
         if name in LATE:
-            terminal.wait_for(LATE[name])
+            terminal.wait_for(LATE[name], limit_s=LATE_S)
         terminal.watch(LIVE_S.get(name, 0.0))
         terminal.settle(quiet_s=1.2, limit_s=5.0)
         stem = HERE / f"{name}-{columns}x{rows}"

@@ -14,7 +14,7 @@ from console.tui.sparkline import sparkline
 from console.wording import NOTHING, ago, figure, percent, plural, size, thousands, traffic
 
 BLANK = Line([("", "")])
-_TITLES = (("version", 7), ("share", 7), ("req/s", 6), ("p50", 6), ("p95", 6), ("p99 ms", 7), ("errors", 7))
+_TITLES = (("version", 7), ("share", 6), ("req/s", 6), ("p50", 6), ("p95", 6), ("p99 ms", 7), ("errors", 7))
 
 
 def deployment_lines(view: View, width: int) -> list[Line]:
@@ -106,7 +106,7 @@ def version_lines(versions: Sequence[VersionFigures], width: int) -> list[Line]:
         return []
     titles = list(_TITLES)
     for gives_way in ("p95", "p50", "req/s"):
-        if sum(cells for _, cells in titles) > width - 2:
+        if sum(cells for _, cells in titles) > width - 1:
             titles = [each for each in titles if each[0] != gives_way]
     lines = [
         Line([(" " + "".join(ink.fit(name, cells, right=at > 0) for at, (name, cells) in enumerate(titles)), "dim")])

@@ -65,6 +65,18 @@ def test_start_list_show_logs_stop_delete(home: Path) -> None:
     assert "serving deliveries" in cli(home, "logs", "live").stdout
     nobody = cli(home, "canary", "live", "10%")
     assert (nobody.returncode, "challenger" in nobody.stderr) == (2, True)
+    alone = cli(home, "halt", "live")
+    assert (alone.returncode, "nothing to halt" in alone.stderr) == (1, True)
+    assert cli(home, "note", "live", "for the shop").returncode == 0
+    assert "for the shop" in cli(home, "show", "live").stdout
+
+    def kept() -> list[dict[str, object]]:
+        items: list[dict[str, object]] = json.loads(cli(home, "predictions", "live", "--json").stdout)["items"]
+        return items
+
+    (asked,) = until(kept, seconds=60, what="the prediction in the log")
+    assert (asked["version"], asked["row"]) == ("1", {"weight": 6.0, "distance": 400.0})  # the carrier is redacted
+    assert "weight 6" in cli(home, "predictions", "live").stdout
     running = cli(home, "delete", "live", "--confirm", "live")
     assert (running.returncode, "Stop it first" in running.stderr) == (1, True)
     stopped = cli(home, "stop", "live", "--json")

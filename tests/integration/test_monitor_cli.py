@@ -166,6 +166,9 @@ def test_changed_columns_are_counted_named_and_become_alerts_that_a_person_takes
     assert acked["state"] == "acked"
     assert shell.error("alert", "ack", taken["id"], code=1)["kind"] == "Conflict"
     assert shell.error("alert", "ack", "none", code=2)["kind"] == "NotFound"
+    assert shell.json("alert", "note", taken["id"][:8], "the feed was late")["note"] == "the feed was late"
+    noted = next(each for each in shell.json("alert", "list", "--all")["items"] if each["id"] == taken["id"])
+    assert (noted["note"], noted["state"]) == ("the feed was late", "acked")
 
 
 def test_an_acknowledged_alert_no_longer_makes_its_monitor_fire(shell: Shell) -> None:
@@ -191,6 +194,8 @@ def test_a_monitor_is_paused_resumed_and_given_a_policy(shell: Shell) -> None:
     assert shell.json("monitor", "pause", name, "--reason", "holiday")["paused"] is True
     assert shell.json("monitor", "list", "name = policy")["items"][0]["paused"] is True
     assert shell.json("monitor", "resume", name)["paused"] is False
+    assert shell.json("monitor", "note", name, "for the shop")["note"] == "for the shop"
+    assert [each["name"] for each in shell.json("monitor", "list", "note like '%shop%'")["items"]] == [name]
     assert shell.json("monitor", "policy", name, "min_effect=0.05", "k=2")["policy"] == {"min_effect": 0.05, "k": 2.0}
     assert shell.json("monitor", "policy", name, "pool=10")["policy"] == {"min_effect": 0.05, "k": 2.0, "pool": 10.0}
     assert "min_effect" in shell.error("monitor", "policy", name, "min_efect=1", code=2)["message"]
