@@ -20,7 +20,7 @@ from console.training.audit.read import Audit, read_audit
 
 T = TypeVar("T")
 
-NOT_ASKED = "not compared here: mlops-console model case does"
+NOT_ASKED = "not compared yet"
 
 
 class Checked(Record, frozen=True, kw_only=True):
@@ -67,7 +67,7 @@ def facts_of(
             return None
 
     candidate, holder = case.candidate, case.holder
-    paired, why = _pairs(backend, case, cancel) if pairs else ((), NOT_ASKED)
+    paired, why = pairs_of(backend, case, cancel) if pairs else ((), NOT_ASKED)
     replay = asked("the replay", lambda: last_replay(backend, candidate))
     reports = backend.reports
     return Facts(
@@ -94,7 +94,8 @@ def facts_of(
     )
 
 
-def _pairs(backend: Backend, case: Case, cancel: Callable[[], bool] | None) -> tuple[tuple[Paired, ...], str]:
+def pairs_of(backend: Backend, case: Case, cancel: Callable[[], bool] | None = None) -> tuple[tuple[Paired, ...], str]:
+    """The differences row by row, or why there are none."""
     if case.prompt:
         return (), "a text has no held-out rows"
     if case.holder is None:

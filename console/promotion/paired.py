@@ -6,59 +6,61 @@ pyarrow, so it is read in a process of its own (`console.promotion.comparer`).
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any, Final
 
 import numpy as np
 
-from backends.contract import Backend, Invalid, NotFound
+from backends.contract import Backend, Invalid
 from backends.entities import ModelVersion
 from console.promotion.comparer import Paired
-from console.promotion.measures import lower_is_better, same_test
-from console.training.held_out import read_held_out
+from console.promotion.measures import lower_is_better, primary_of, same_test
+from console.training.held_out_rows import Judged, judged
+from console.training.intervals import Measure, measures_of
+from console.training.measured import USUAL
 
-RESAMPLES: Final = 2_000
+RESAMPLES, LEAST_RESAMPLES, WORK = 2_000, 400, 40_000_000
+"""Draws of all rows; fewer where so many rows are drawn in all."""
 LEVEL: Final = 0.95
 _SEED: Final = 20_240
 _LEAST: Final = 20
 
 
 def paired_case(backend: Backend, candidate: ModelVersion, holder: ModelVersion) -> tuple[Paired, ...]:
-    """Every metric that both can be compared in. NotFound or Invalid says why they cannot."""
+    """Every metric that both can be compared in, the one that the version is judged by first. NotFound or Invalid says
+    why they cannot."""
     if not same_test(candidate, holder):
         raise Invalid(
             f"v{candidate.version} and v{holder.version} of {candidate.model} were not tested on the same rows, so no "
             "pairs can be made. Train one again on the other's split."
         )
-    mine, theirs = (read_held_out(backend, backend.need("runs").get(_run(each))) for each in (candidate, holder))
-    rows, at, other = np.intersect1d(mine.rows, theirs.rows, assume_unique=True, return_indices=True)
+    mine, theirs = (judged(backend, each.model, each.version) for each in (candidate, holder))
+    rows, at, other = np.intersect1d(mine.held.rows, theirs.held.rows, assume_unique=True, return_indices=True)
     if len(rows) < _LEAST:
         raise Invalid(f"only {len(rows)} held-out rows are the same; {_LEAST} at least are wanted.")
-    target = mine.target[at]
-    if not np.array_equal(target, theirs.target[other]):
+    target = mine.held.target[at]
+    if mine.meta.task != theirs.meta.task or not np.array_equal(target, theirs.held.target[other]):
         raise Invalid("the two tell of other targets for the same rows; train one again on the other's data.")
-    if mine.scores.ndim != 1 or theirs.scores.ndim != 1:
-        return (_right(target, mine, theirs, at, other),)
-    one, two = mine.scores[at], theirs.scores[other]
-    if target.dtype.kind == "f" or "rmse" in candidate.metrics:
-        return errors(np.asarray(target, float), one, two)
-    if len(np.unique(target)) != 2:
-        raise Invalid("one class alone is among the held-out rows; no rate can be compared.")
-    return (auc_difference(target == _positive(target, one, candidate), one, two),)
+    one, two = _measures(target, mine, at), _measures(target, theirs, other)
+    found = bootstrap(one, two, len(rows))
+    if "auc" in one and "auc" in two and mine.held.scores.ndim == theirs.held.scores.ndim == 1:
+        area = auc_difference(target == mine.meta.positive, mine.held.scores[at], theirs.held.scores[other])
+        found = (area, *(each for each in found if each.metric != "auc"))
+    if not found:
+        raise Invalid("none of their metrics can be measured again on the rows that both were tested on.")
+    first = primary_of(candidate)
+    return tuple(sorted(found, key=lambda each: (each.metric != first, _rank(each.metric))))
 
 
-def _run(version: ModelVersion) -> str:
-    if not version.run:
-        raise NotFound(f"{version.ref} names no run, so what it said of its held-out rows is not known.")
-    return version.run
+def _measures(target: Any, of: Judged, at: Any) -> dict[str, Measure]:
+    meta = of.meta
+    found = measures_of(
+        target, of.held.scores[at], task=meta.task, classes=meta.classes, positive=meta.positive, kind=meta.score
+    )
+    return {name: measure for name, measure in found.items() if name in of.version.metrics}
 
 
-def _positive(target: Any, scores: Any, candidate: ModelVersion) -> Any:
-    """The class whose rows score higher, as the auc that was measured then says."""
-    classes = np.unique(target)
-    found = _placements(target == classes[1], scores)[0]
-    measured = candidate.metrics.get("auc", found)
-    return classes[1] if abs(found - measured) <= abs(1 - found - measured) else classes[0]
+def _rank(metric: str) -> int:
+    return USUAL.index(metric) if metric in USUAL else len(USUAL)
 
 
 # ---------------------------------------------------------------- two classes
@@ -97,42 +99,32 @@ def _midranks(values: Any) -> Any:
     return (last - (counts - 1) / 2)[back]
 
 
-def _right(target: Any, mine: Any, theirs: Any, at: Any, other: Any) -> Paired:
-    """Accuracy of more than two classes: the paired difference of being right."""
-    truth = target.astype(str)
-    one = (np.asarray(mine.classes)[np.argmax(mine.scores[at], axis=1)] == truth).astype(float)
-    two = (np.asarray(theirs.classes)[np.argmax(theirs.scores[other], axis=1)] == truth).astype(float)
-    return bootstrap("accuracy", (one, two), lambda parts: (float(parts[0].mean()), float(parts[1].mean())))
+# ---------------------------------------------------------------- any metric
 
 
-# ---------------------------------------------------------------- numbers
-
-
-def errors(target: Any, one: Any, two: Any) -> tuple[Paired, ...]:
-    """RMSE and MAE of two predictions of the same numbers. All shape (n,)."""
-    squares, sizes = ((one - target) ** 2, (two - target) ** 2), (abs(one - target), abs(two - target))
-    return (
-        bootstrap("rmse", squares, lambda parts: (float(parts[0].mean() ** 0.5), float(parts[1].mean() ** 0.5))),
-        bootstrap("mae", sizes, lambda parts: (float(parts[0].mean()), float(parts[1].mean()))),
-    )
-
-
-def bootstrap(
-    metric: str, parts: tuple[Any, Any], measured: Callable[[tuple[Any, Any]], tuple[float, float]]
-) -> Paired:
-    """Percentile interval of a difference: whole rows are drawn again, so that pairs stay pairs. Parts shape (n,).
+def bootstrap(one: dict[str, Measure], two: dict[str, Measure], count: int) -> tuple[Paired, ...]:
+    """Percentile intervals of the differences in all metrics that both have, over `count` rows. Whole rows are drawn
+    again, the same for both, so that pairs stay pairs.
 
     Source: Efron & Tibshirani, "An Introduction to the Bootstrap", 1993, chapter 13.
     """
-    count, draw = len(parts[0]), np.random.default_rng(_SEED)
-    found = np.empty(RESAMPLES)
-    for at in range(RESAMPLES):
-        rows = draw.integers(0, count, count)
-        first, second = measured((parts[0][rows], parts[1][rows]))
-        found[at] = first - second
-    low, high = np.quantile(found, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-    first, second = measured(parts)
-    return _paired(metric, first, second, float(low), float(high), count, f"bootstrap, {RESAMPLES} resamples of rows")
+    names = [name for name in one if name in two]
+    draws = int(min(RESAMPLES, max(LEAST_RESAMPLES, WORK // count)))
+    draw = np.random.default_rng(_SEED)
+    found = {name: np.empty(draws) for name in names}
+    for at in range(draws):
+        weights = np.bincount(draw.integers(0, count, count), minlength=count).astype(float)
+        for name in names:
+            found[name][at] = one[name](weights) - two[name](weights)
+    told, whole = [], np.ones(count)
+    for name in names:
+        values = found[name][np.isfinite(found[name])]
+        if len(values) < draws // 2:
+            continue  # a class is so rare that many draws lack it: no interval can be told
+        low, high = np.quantile(values, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+        first, second = one[name](whole), two[name](whole)
+        told.append(_paired(name, first, second, float(low), float(high), count, f"bootstrap, {draws} draws of rows"))
+    return tuple(told)
 
 
 def _paired(metric: str, one: float, two: float, low: float, high: float, rows: int, method: str) -> Paired:

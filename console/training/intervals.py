@@ -37,13 +37,7 @@ def intervals(
     target: shape (n,). scores: (n,) or (n, classes). `told` hears how far it is, 0 to 1.
     """
     n = len(target)
-    found = dict(
-        _regression(np.asarray(target, float), scores)
-        if task == "regression"
-        else _two_classes(np.asarray(target == positive), scores, kind)
-        if scores.ndim == 1
-        else _many_classes(np.asarray(target), scores, list(classes), kind)
-    )
+    found = measures_of(target, scores, task=task, classes=classes, positive=positive, kind=kind)
     if n < 2 or not found:
         return {}
     rng = np.random.default_rng(seed)
@@ -63,6 +57,17 @@ def intervals(
         low, high = np.quantile(values, [0.025, 0.975])
         out[name] = Estimate(value=measure(whole), low=float(low), high=float(high), n=n)
     return out
+
+
+def measures_of(
+    target: Any, scores: Any, *, task: str, classes: Any = (), positive: Any = None, kind: str = "probability"
+) -> dict[str, Measure]:
+    """The metrics that these scores allow, by name. target: shape (n,). scores: (n,) or (n, classes)."""
+    if task == "regression":
+        return _regression(np.asarray(target, float), scores)
+    if scores.ndim == 1:
+        return _two_classes(np.asarray(target == positive), scores, kind)
+    return _many_classes(np.asarray(target), scores, list(classes), kind)
 
 
 def _mean(values: Any) -> Measure:

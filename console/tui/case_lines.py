@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from msgspec.structs import replace
+
 from backends.entities import GateResult, GateStatus
 from console.safe import safe_text
 from console.tui import ink, state
@@ -14,6 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from backends.contract import Backend
+    from console.promotion.case_facts import Facts
+    from console.promotion.comparer import Paired
     from console.promotion.measures import Measure
     from console.promotion.promote import Case
 
@@ -61,19 +65,36 @@ def measure_lines(measures: Sequence[Measure], holder: str, candidate: str) -> l
     return lines
 
 
-def paired_lines(backend: Backend, case: Case) -> list[Line]:
-    """How sure the difference is: each metric with its interval, judged row by row; or why it cannot be. Takes a
-    second or two, in a process of its own."""
-    from backends.contract import BackendError
-    from console.promotion.comparer import compare_rows
+class CaseDetails:
+    """What a dialog about a case shows later than its gates: the differences row by row, and everything on enter."""
 
-    if case.holder is None:
-        return []
-    try:
-        found = compare_rows(backend, case.candidate, case.holder)
-    except BackendError as error:
-        return wrapped(f"on the same rows: {safe_text(str(error), 200)}", 74, "dim")
-    lines = [Line([(f"on the same {found[0].rows} rows, 95 % interval of the difference", "dim")])] if found else []
+    def __init__(self, backend: Backend, case: Case, facts: Facts, width: int) -> None:
+        self._backend = backend
+        self._case = case
+        self._facts = facts
+        self._width = width
+
+    def late(self) -> list[Line]:
+        """How sure the differences are. Takes a second or two, in a process of its own."""
+        from console.promotion.case_facts import pairs_of
+
+        found, why = pairs_of(self._backend, self._case)
+        self._facts = replace(self._facts, paired=found, not_paired=why)
+        return paired_lines(found, why)
+
+    def everything(self) -> list[Line]:
+        """The whole case, as far as it is known by now."""
+        from console.promotion.case_parts import parts
+        from console.tui.case_screen import part_lines
+
+        return list(part_lines(parts(self._facts), self._width))
+
+
+def paired_lines(found: Sequence[Paired], why: str = "") -> list[Line]:
+    """Each metric with the interval of its difference, or why there is none."""
+    if not found:
+        return wrapped(f"on the same rows: {safe_text(why, 200)}", 74, "dim")
+    lines = [Line([(f"on the same {found[0].rows} rows, 95 % interval of the difference", "dim")])]
     for each in found:
         word = "cannot be told apart" if each.better is None else "surely better" if each.better else "surely worse"
         tone = "warn" if each.better is None else "ok" if each.better else "fail"
@@ -81,8 +102,8 @@ def paired_lines(backend: Backend, case: Case) -> list[Line]:
             Line(
                 [
                     (ink.fit(safe_text(each.metric), 21) + " ", ""),
-                    (ink.fit(f"{each.difference:+.4g}", 11), ""),
-                    (ink.fit(f"{each.low:+.4g} to {each.high:+.4g}", 25), ""),
+                    (ink.fit(signed(each.difference), 11), ""),
+                    (ink.fit(f"{signed(each.low)} to {signed(each.high)}", 25), ""),
                     state.span(tone, word),
                 ]
             )
@@ -120,10 +141,7 @@ def _gate_lines(gate: GateResult) -> list[Line]:
 
 
 def _measure_line(measure: Measure) -> Line:
-    difference = ""
-    if measure.difference is not None:
-        sign = "+" if measure.difference > 0 else "−" if measure.difference < 0 else ""
-        difference = sign + number(abs(measure.difference))
+    difference = "" if measure.difference is None else signed(measure.difference)
     word = "" if measure.better is None else "better" if measure.better else "worse"
     return Line(
         [
@@ -134,3 +152,8 @@ def _measure_line(measure: Measure) -> Line:
             state.span("ok" if measure.better else "warn", word) if word else ("", ""),
         ]
     )
+
+
+def signed(value: float) -> str:
+    """A difference, with its sign."""
+    return ("+" if value > 0 else "−" if value < 0 else "") + number(abs(value))

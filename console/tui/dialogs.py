@@ -143,7 +143,8 @@ class Confirm(Dialog[Yes]):
     """Says what will happen; `y` does it.
 
     With `word`, the word has to be typed instead. With `refused`, it cannot be done and the dialog says why, unless it
-    may be overridden: then `o`, and a reason, before the same yes. `more` is what enter shows. `late` gives lines that
+    may be overridden: then `o`, and a reason, before the same yes. `more` is what enter shows, also as it is
+    by then. `late` gives lines that
     take long, asked for in a thread: they stand at their number of line once they are there, `late_word` until then.
     """
 
@@ -165,12 +166,12 @@ class Confirm(Dialog[Yes]):
         reason: bool = False,
         refused: str = "",
         overridable: bool = False,
-        more: Sequence[Line] = (),
+        more: Sequence[Line] | Callable[[], Sequence[Line]] = (),
         late: tuple[int, Callable[[], Sequence[Line]]] | None = None,
         late_word: str = "",
     ) -> None:
         super().__init__(title)
-        self.more = list(more)
+        self.more = more
         self.late = late
         self.late_word = late_word
         self.body_lines = list(lines)
@@ -261,7 +262,8 @@ class Confirm(Dialog[Yes]):
         if self.more:
             from console.tui.reading import ReadingScreen
 
-            self.app.push_screen(ReadingScreen(self.heading, self.more))
+            lines = self.more() if callable(self.more) else self.more
+            self.app.push_screen(ReadingScreen(self.heading, lines))
 
     def action_why(self) -> None:
         if self.asks_reason:

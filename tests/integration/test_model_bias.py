@@ -95,19 +95,24 @@ def test_the_case_compares_two_versions_row_by_row(home: Path) -> None:
     done = cli(home, "model", "case", "hiring", "1", "--json")
     said = json.loads(done.stdout)
     assert (done.returncode, said["not_paired"]) == (1, ""), done.stderr
-    (found,) = said["paired"]
+    found = said["paired"][0]
     assert (found["metric"], found["better"], found["method"]) == ("auc", True, "DeLong")
     assert found["low"] > 0
     gates = {gate["gate"]: gate for gate in said["case"]["gates"]}
     assert (gates["paired"]["status"], gates["data"]["status"]) == ("pass", "fail"), "nobody checked the data"
 
     backend = open_local(home / "w")
-    areas = []
+    areas, recorded = [], []
     for version in ("1", "2"):
-        run = backend.need("registry").version("hiring", version).run
+        kept = backend.need("registry").version("hiring", version)
+        run = kept.run
+        recorded.append(kept.metrics)
         held = pd.read_parquet(backend.need("artifacts").open(run, "held_out.parquet"))
         areas.append(roc_auc_score(held["target"] == "yes", held["score"]))
     backend.close()
     assert found["difference"] == pytest.approx(areas[0] - areas[1])
+    assert {each["metric"] for each in said["paired"]} == {"auc", "accuracy", "f1", "log_loss", "brier"}
+    for each in said["paired"]:  # as scikit-learn measured them in training
+        assert [each["candidate"], each["holder"]] == pytest.approx([metrics[each["metric"]] for metrics in recorded])
     assert "better" in cli(home, "model", "case", "hiring", "1").stdout
     (home / "w" / "policies.toml").unlink()

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from backends.contract import Mutation, NotFound
-from console.promotion import comparer
+from console.promotion import case_facts
 from console.promotion.comparer import Paired
 from console.promotion.policy import FILE
 from console.promotion.promote import promote
@@ -124,7 +124,7 @@ async def test_the_interval_of_the_difference_comes_when_it_is_there(
 
     go_on = threading.Event()
 
-    def compared(*_: object) -> tuple[Paired, ...]:
+    def compared(*_: object, **__: object) -> tuple[Paired, ...]:
         go_on.wait(60)
         return (
             Paired(
@@ -133,7 +133,7 @@ async def test_the_interval_of_the_difference_comes_when_it_is_there(
             ),
         )  # fmt: skip
 
-    monkeypatch.setattr(comparer, "compare_rows", compared)
+    monkeypatch.setattr(case_facts, "compare_rows", compared)
     async with on_stage(opened, size=(120, 40)) as (app, pilot):
         await at_models(app, pilot, "p")
         await until(app, pilot, "Promote which version")
@@ -145,13 +145,16 @@ async def test_the_interval_of_the_difference_comes_when_it_is_there(
         assert "comparing" not in text
         assert "+0.02 to +0.08" in text
         assert "champion v2 → v3" in text
+        await press(app, pilot, "enter")  # and so it stands in the whole case
+        await until(app, pilot, "verdict")
+        await until(app, pilot, " 0.02 to 0.08")
 
 
 async def test_where_they_cannot_be_compared_the_dialog_says_why(opened: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    def missing(*_: object) -> tuple[Paired, ...]:
+    def missing(*_: object, **__: object) -> tuple[Paired, ...]:
         raise NotFound("what v2 said of its held-out rows was not kept")
 
-    monkeypatch.setattr(comparer, "compare_rows", missing)
+    monkeypatch.setattr(case_facts, "compare_rows", missing)
     async with on_stage(opened, size=(80, 24)) as (app, pilot):
         await at_models(app, pilot, "p")
         await until(app, pilot, "Promote which version")

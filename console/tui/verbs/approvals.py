@@ -26,10 +26,8 @@ async def approve(here: Here) -> None:
     from console.promotion.approve import approve as agree
     from console.promotion.approve import not_ones_own
     from console.promotion.case_facts import facts_of
-    from console.promotion.case_parts import parts
     from console.promotion.promote import case_for
-    from console.tui.case_lines import case_lines, paired_lines
-    from console.tui.case_screen import part_lines
+    from console.tui.case_lines import CaseDetails, case_lines
 
     session = _session(here)
     backend = session.backend
@@ -41,6 +39,7 @@ async def approve(here: Here) -> None:
     also = [change.alias for change in asked.others if change.version == asked.version]
     case = await here.app.look_up(lambda: case_for(backend, asked.model, asked.version, asked.alias, also=also))
     facts = await here.app.look_up(lambda: facts_of(backend, case, pairs=False))
+    details = CaseDetails(backend, case, facts, here.app.size.width)
     said = case_lines(case)
     yes = await here.app.ask(
         Confirm(
@@ -49,8 +48,8 @@ async def approve(here: Here) -> None:
             "approve",
             word=asked.model if here.production else "",
             reason=True,
-            more=part_lines(parts(facts), here.app.size.width),
-            late=(len(said), lambda: paired_lines(backend, case)) if case.comparable else None,
+            more=details.everything,
+            late=(len(said), details.late) if case.comparable else None,
             late_word="on the same rows: comparing …",
         )
     )

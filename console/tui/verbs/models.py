@@ -46,11 +46,9 @@ async def promote(here: Here) -> None:
     """
     from console.promotion.along import said as along
     from console.promotion.case_facts import facts_of
-    from console.promotion.case_parts import parts
     from console.promotion.promote import case_for
     from console.promotion.promote import promote as promote_version
-    from console.tui.case_lines import case_lines, paired_lines
-    from console.tui.case_screen import part_lines
+    from console.tui.case_lines import CaseDetails, case_lines
 
     session = session_of(here)
     backend, chosen = session.backend, here.selected
@@ -80,9 +78,8 @@ async def promote(here: Here) -> None:
         *swapping(followers, case.candidate.version),
         *(sentences(f"Others agree first: {wanted} besides you, as the policy says.") if wanted else ()),
     ]
-    everything = part_lines(
-        parts(await here.app.look_up(lambda: facts_of(backend, case, pairs=False))), here.app.size.width
-    )
+    facts = await here.app.look_up(lambda: facts_of(backend, case, pairs=False))
+    details = CaseDetails(backend, case, facts, here.app.size.width)
     refused = ""
     if case.refusal:
         refused = f"a gate fails: {safe_text(case.refusal, 200)}. o overrides it, with a reason"
@@ -95,8 +92,8 @@ async def promote(here: Here) -> None:
             reason=True,
             refused=refused,
             overridable=True,
-            more=everything,
-            late=(len(said), lambda: paired_lines(backend, case)) if case.comparable else None,
+            more=details.everything,
+            late=(len(said), details.late) if case.comparable else None,
             late_word="on the same rows: comparing …",
         )
     )
