@@ -23,7 +23,7 @@ TITLES = {
     "bias": ("bias",),
     "latency and size": ("latency", "size"),
     "signature and callers": ("signature", "callers"),
-    "model file": ("artifact", "types"),
+    "model file": ("artifact", "types", "loads"),
     "replay": ("replay",),
     "lineage": ("ladder",),
 }
