@@ -60,8 +60,8 @@ async def test_runs_are_browsed_and_their_files_looked_into(opened: Session, tmp
         await press(app, pilot, "a")
         await until(app, pilot, "notes/", timeout=10)
         await press(app, pilot, "enter")
-        await until(app, pilot, "notes.txt", timeout=10)
-        await press(app, pilot, "down", "enter")
+        await until(app, pilot, "┃ notes.txt", timeout=10)
+        await press(app, pilot, "enter")
         await until(app, pilot, "a line of text [/red]", timeout=10)
         await press(app, pilot, "escape", "escape")
 
