@@ -135,7 +135,7 @@ async def test_models_of_a_large_registry_are_read_as_one_goes_down(
     page = registry.page
     monkeypatch.setattr(registry, "page", lambda *a, **more: asked.append(more.get("at", "")) or page(*a, **more))
     async with on_stage(opened, size=(120, 40), pane="models") as (app, pilot):
-        await until(app, pilot, "model-120", timeout=30)
+        await until(app, pilot, "model-00", timeout=30)
         await app.idle(60)
         assert "100 models shown; further down are more" in said(app)
         assert set(asked) == {""}, "nobody went down yet"
