@@ -26,6 +26,8 @@ from console.serving.spec import LogSpec
 from console.serving.split import point
 
 RETRY_S: Final = 1.0
+GATHER_S: Final = 0.05
+"""How long rows wait for others: each time the writer wakes, whoever answers has to wait for it."""
 _TICK_S: Final = 0.2
 
 
@@ -57,6 +59,9 @@ class PredictionLog:
         self._ending = False
         self._wake = threading.Event()
         self._redact = frozenset(spec.redact)
+        self._of: VersionFile | None = None
+        self._shown: list[tuple[str, int]] = []
+        """The columns of the version that was written of last, and where each stands in its rows."""
         self._segment: _Segment | None = None
         self._number = 0
         self._retry_at = 0.0
@@ -92,7 +97,7 @@ class PredictionLog:
         while True:
             self._wake.wait(_TICK_S if self._segment is not None else None)
             self._wake.clear()
-            time.sleep(0.005 if not self._ending else 0)  # a few requests at once cost hardly more than one
+            time.sleep(GATHER_S if not self._ending else 0)  # many rows at once cost hardly more than one
             lines, count = bytearray(), 0
             while self._queue and len(lines) < 1 << 20:
                 entry = self._queue.popleft()
@@ -114,8 +119,10 @@ class PredictionLog:
                 self._wake.set()
 
     def _lines(self, entry: _Entry, encoder: msgspec.json.Encoder, out: bytearray) -> None:
-        names = [column.name for column in entry.file.features]
-        shown = [at for at, name in enumerate(names) if name not in self._redact]
+        if entry.file is not self._of:
+            names = [column.name for column in entry.file.features]
+            self._of = entry.file
+            self._shown = [(name, at) for at, name in enumerate(names) if name not in self._redact]
         scores = entry.scores.tolist() if hasattr(entry.scores, "tolist") else entry.scores
         # Of one kind in every line: a reader of columns takes no other.
         values = [
@@ -123,6 +130,7 @@ class PredictionLog:
             for value in (entry.predictions or [None] * entry.rows.count)
         ]
         score = "prediction.scores" if scores and type(scores[0]) is list else "prediction.score"
+        columns = entry.rows.columns
         for row in range(entry.rows.count):
             line: dict[str, Any] = {
                 "prediction.id": entry.ident if entry.rows.count == 1 else f"{entry.ident}#{row}",
@@ -131,8 +139,8 @@ class PredictionLog:
                 "prediction.value": values[row],
                 score: None if scores is None else scores[row],
             }
-            for at in shown:
-                line[names[at]] = entry.rows.columns[at][row]
+            for name, at in self._shown:
+                line[name] = columns[at][row]
             encoder.encode_into(line, out, len(out))
             out += b"\n"
 

@@ -118,6 +118,7 @@ class Worker:
             self._tuning = asyncio.create_task(self._tune())
         if self._serving is None:
             gc.freeze()  # what was imported stays: looking through it would hold up an answer time and again
+            gc.set_threshold(20_000, 10, 10)  # answering leaves next to no cycles, and its rows wait for the log
             self._serving = asyncio.create_task(self._server.serve([self._listener]))
             while not self._server.started:
                 await asyncio.sleep(0.002)
