@@ -87,18 +87,13 @@ def show(invocation: Invocation, name: str, version: str | None) -> None:
 
         invocation.show(found, human)
         return
+    from console.serving.onnx.facts import said_of
+
     one = _with_package(invocation, registry.version(name, version))
     moves = _moves_of(invocation, one)
-    onnx = _onnx_of(invocation, one)
+    onnx = said_of(invocation.backend, one)
     document = {**msgspec.to_builtins(one), "history": moves, "onnx": onnx} if invocation.json else {}
     invocation.show(document, lambda: print_version(one, moves, onnx))
-
-
-def _onnx_of(invocation: Invocation, version: ModelVersion) -> str:
-    from console.serving.onnx.facts import KIND, sentence
-
-    reports = invocation.backend.reports
-    return sentence(reports.latest(KIND, version.ref), version.file.sha256) if reports is not None else ""
 
 
 def _moves_of(invocation: Invocation, version: ModelVersion) -> tuple[AliasMove, ...]:

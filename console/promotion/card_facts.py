@@ -28,8 +28,7 @@ from console.promotion.gates import evaluate_gates, told
 from console.promotion.measures import TEST_COUNT_TAG, TEST_ROWS_TAG, lower_is_better, primary_of
 from console.promotion.replayed import last_replay
 from console.promotion.speed import speeds
-from console.serving.onnx.facts import KIND as ONNX
-from console.serving.onnx.facts import sentence as onnx_sentence
+from console.serving.onnx.facts import said_of
 from console.training.audit.read import read_audit
 from console.training.held_out_report import KIND as HELD_OUT
 from console.training.held_out_report import HeldOutFigures
@@ -305,11 +304,7 @@ class _Gathering:
         )
 
     def _onnx(self) -> str:
-        store = self._backend.reports
-        if store is None:
-            return ""
-        report = self._asked("its ONNX form", lambda: store.latest(ONNX, self._version.ref))
-        return onnx_sentence(report, self._version.file.sha256)
+        return str(self._asked("its ONNX form", lambda: said_of(self._backend, self._version)) or "")
 
     def _checks(self) -> tuple[Any, ...]:
         store = self._backend.reports

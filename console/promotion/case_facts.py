@@ -16,6 +16,7 @@ from console.promotion.comparer import Paired, compare_rows
 from console.promotion.promote import Case
 from console.promotion.replayed import Replayed, last_replay
 from console.promotion.speed import SpeedOf, speeds
+from console.serving.onnx.facts import said_of
 from console.training.audit.read import Audit, read_audit
 
 T = TypeVar("T")
@@ -44,6 +45,8 @@ class Facts(Record, frozen=True, kw_only=True):
     bias: Report | None = None
     speed: tuple[SpeedOf, ...] = ()
     replay: Replayed | None = None
+    onnx: str = ""
+    """What is known of its ONNX form; empty where nobody made one."""
     lineage: Lineage | None = None
     unknown: tuple[str, ...] = ()
 
@@ -89,6 +92,7 @@ def facts_of(
         bias=asked("bias", lambda: _bias(backend, candidate)),
         speed=speeds(backend, candidate, holder, replay),
         replay=replay,
+        onnx=asked("its ONNX form", lambda: said_of(backend, candidate)) or "",
         lineage=asked("lineage", lambda: lineage(backend, f"model:{candidate.ref}")),
         unknown=tuple(unknown),
     )

@@ -149,6 +149,7 @@ def _file(found: Facts) -> Part:
         ("size", size(file.bytes) if file.bytes else "not recorded"),
         ("sha256", file.sha256 or "not recorded"),
         ("untrusted types", ", ".join(file.untrusted) or ("none" if file.inspected else "not inspected")),
+        *((("ONNX form", found.onnx),) if found.onnx else ()),
     )
     return Part(title="model file", facts=facts)
 

@@ -16,10 +16,15 @@ from pathlib import Path
 
 import pytest
 
+from backends.contract import Mutation
+from backends.entities import GateStatus
+from backends.local import open_local
 from console.agent import stop_agent
 from console.agent.server_process import marked
 from console.serving.deployment.place import folder_of
-from tests.monitored import deliveries, until
+from console.serving.onnx.convert import convert_version
+from console.serving.onnx.parity import rows_from
+from tests.monitored import FEATURES, columns_of, deliveries, traffic, until
 
 ROOT = Path(__file__).parents[2]
 JSON = {"Content-Type": "application/json"}
@@ -119,9 +124,20 @@ sys.meta_path.insert(0, Missing())
 """
 
 
-def test_a_context_serves_its_version_without_the_workspace(home: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("engine", ["sklearn", "onnx"])
+def test_a_context_serves_its_version_without_the_workspace(home: Path, tmp_path: Path, engine: str) -> None:
     folder = tmp_path / "context"
-    built = cli(home, "context", "deliveries@champion", str(folder), "--json")
+    if engine == "onnx":
+        missing = cli(home, "context", "deliveries@champion", str(folder), "--engine", engine)
+        assert (missing.returncode, "model export deliveries 1 --onnx" in missing.stderr) == (1, True), missing.stderr
+        assert not folder.exists()
+        rows = traffic(200, 5)[FEATURES]
+        backend = open_local(home)
+        asked_of = rows_from(rows, columns_of(rows))
+        report = convert_version(backend, "deliveries", "1", Mutation("a test"), rows=lambda _: asked_of)
+        assert report.status is GateStatus.PASS, report.figures
+        backend.close()
+    built = cli(home, "context", "deliveries@champion", str(folder), "--engine", engine, "--json")
     assert built.returncode == 0, built.stderr
     assert json.loads(built.stdout)["build"].startswith("docker build -t deliveries:v1 ")
     assert "USER 10001" in (folder / "Dockerfile").read_text()
@@ -134,6 +150,7 @@ def test_a_context_serves_its_version_without_the_workspace(home: Path, tmp_path
         and not {re.sub(r"[-_.]+", "-", each).lower() for each in distributions} & pins
     )
     assert {"textual", "pyarrow", "plotext", "sqlite_utils", "httpx"} <= set(unpinned)
+    assert ({"sklearn", "pandas", "skops", "scipy"} <= set(unpinned)) is (engine == "onnx")
     (folder / "program" / "sitecustomize.py").write_text(BLOCKED.replace("@names@", repr(set(unpinned))))
     assert not (folder / "program" / "console" / "tui").exists()
     again = cli(home, "context", "deliveries@champion", str(folder))

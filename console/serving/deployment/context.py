@@ -10,22 +10,26 @@ from __future__ import annotations
 
 import re
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
 import msgspec
 
 from backends.contract import Backend, Invalid, Mutation, NotFound, Refused
-from backends.entities import ModelVersion, Record, RunStatus
+from backends.entities import ModelVersion, Record, Report, RunStatus
 from backends.mlmodel import with_package
 from console.serving.deployment.program import inside, modules
 from console.serving.deployment.texts import DOCKERFILE, DOCKERIGNORE, MANIFEST, START
+from console.serving.onnx.facts import FILE as ONNX_FILE
+from console.serving.onnx.facts import KIND as ONNX
+from console.serving.onnx.facts import command, passed, sentence
 from console.serving.release import release
 from console.serving.spec import ServingSpec, Target
 
-ROOTS: Final = ("scikit-learn", "skops", "pandas", "numpy", "scipy", "msgspec", "psutil", "httptools",
-               "platformdirs")  # fmt: skip
+ROOTS: Final = ("numpy", "msgspec", "psutil", "httptools", "platformdirs")
 """What the server imports; what they need comes along."""
+OF_ENGINE: Final = {"sklearn": ("scikit-learn", "skops", "pandas", "scipy"), "onnx": ("onnxruntime",)}
 MADE_WITH: Final = ("scikit-learn", "numpy", "scipy", "skops", "joblib")
 """A model file is read as it was written only by the same of these."""
 PORT: Final = 8080
@@ -48,9 +52,12 @@ class Built(Record, frozen=True, kw_only=True):
     pins: tuple[str, ...]
 
 
-def build_context(backend: Backend, model: str, which: str, directory: Path, *, image: str = "") -> Built:
-    """Write the context of a version (a number, or `@alias`). Refused where there is something in the folder already,
-    NotFound where the version or its file is not there."""
+def build_context(
+    backend: Backend, model: str, which: str, directory: Path, *, image: str = "", engine: str = "sklearn"
+) -> Built:
+    """Write the context of a version (a number, or `@alias`) for an engine, `sklearn` or `onnx`. Refused where
+    there is something in the folder already or the engine has no file, NotFound where the version or its file is not
+    there."""
     if directory.exists() and any(directory.iterdir()):
         raise Refused(f"{directory} is not empty; nothing was written. Name a folder that is new or empty.")
     version: ModelVersion = with_package(backend, backend.need("registry").version(model, which))
@@ -59,8 +66,9 @@ def build_context(backend: Backend, model: str, which: str, directory: Path, *, 
             f"{version.model} v{version.version}: its model file is {version.file.format or 'not on record'}, and only "
             "skops files are served; nothing was written."
         )
+    onnx = _onnx_of(backend, version) if engine == "onnx" else None
     directory.mkdir(parents=True, exist_ok=True)
-    number = _with_store(backend, version, directory / "workspace")
+    number = _with_store(backend, version, directory / "workspace", onnx)
     spec = ServingSpec(
         id=version.model,
         place="local:/app/workspace",
@@ -68,10 +76,11 @@ def build_context(backend: Backend, model: str, which: str, directory: Path, *, 
         targets=(Target(version=number),),
         host="0.0.0.0",  # noqa: S104 within the container; it is not reached without its token
         port=PORT,
+        engine=engine,
         token_file="/tmp/token",  # noqa: S106, S108 where start.py puts it
         poll_seconds=3600.0,
     )
-    pins = pinned(version)
+    pins = pinned(version, engine)
     name = image or label(version.model)
     tag = name if ":" in name.rpartition("/")[2] else f"{name}:v{version.version}"
     for path, text in {
@@ -97,22 +106,37 @@ def build_context(backend: Backend, model: str, which: str, directory: Path, *, 
     )
 
 
-def pinned(version: ModelVersion) -> tuple[str, ...]:
+def _onnx_of(backend: Backend, version: ModelVersion) -> Report:
+    """The report on its ONNX file. Refused where there is none that answers as the model does."""
+    report = backend.reports.latest(ONNX, version.ref) if backend.reports is not None else None
+    if report is None or passed(report, version.file.sha256) is None:
+        why = sentence(report, version.file.sha256) or "nobody made one"
+        raise Refused(
+            f"{version.ref} has no ONNX file to pack ({why}); nothing was written. Make it: "
+            f"{command(version.model, version.version)}"
+        )
+    return report
+
+
+def pinned(version: ModelVersion, engine: str = "sklearn") -> tuple[str, ...]:
     """`name==version` of all that the server needs, by name."""
     from importlib.metadata import version as installed
 
     made_with: dict[str, str] = {
         name: version.file.libraries[name] for name in MADE_WITH if name in version.file.libraries
     }
-    return tuple(f"{name}=={made_with[name] if name in made_with else installed(name)}" for name in sorted(_closure()))
+    return tuple(
+        f"{name}=={made_with[name] if name in made_with else installed(name)}"
+        for name in sorted(_closure((*ROOTS, *OF_ENGINE[engine])))
+    )
 
 
-def _closure() -> set[str]:
+def _closure(roots: Sequence[str]) -> set[str]:
     """The roots and everything that they need here, without extras."""
     from importlib.metadata import PackageNotFoundError, requires
 
     found: set[str] = set()
-    waiting = list(ROOTS)
+    waiting = list(roots)
     while waiting:
         name = _canonical(waiting.pop())
         if name in found:
@@ -145,8 +169,9 @@ def _python(version: ModelVersion) -> str:
     return ".".join(said.split(".")[:2])
 
 
-def _with_store(backend: Backend, version: ModelVersion, home: Path) -> str:
-    """A workspace with this version alone, under its own number where it has one."""
+def _with_store(backend: Backend, version: ModelVersion, home: Path, onnx: Report | None) -> str:
+    """A workspace with this version alone, under its own number where it has one; with its ONNX file, if that is to
+    answer."""
     from backends.connect import connect
 
     made = connect("container", f"local:{home}")
@@ -162,6 +187,8 @@ def _with_store(backend: Backend, version: ModelVersion, home: Path) -> str:
                 made.need("artifacts").put(run.id, "model/meta.json", artifacts.open(version.run, "model/meta.json"))
             except NotFound:
                 pass  # a model that another program logged: its signature says what it takes
+        if onnx is not None:
+            made.need("artifacts").put(run.id, ONNX_FILE, artifacts.open(str(onnx.figures["run"]), ONNX_FILE))
         made.need("runs").end(run.id, RunStatus.FINISHED, exit_code=0)
         registry = made.need("registry")
 
@@ -177,7 +204,14 @@ def _with_store(backend: Backend, version: ModelVersion, home: Path) -> str:
             raise Invalid(f"{version.ref}: a context keeps numbers up to {FIRST_PLACEHOLDERS}; it has a higher one.")
         for _ in range(wanted - 1):
             registry.delete_version(version.model, register(file), who)
-        return register(file)
+        number = register(file)
+        if onnx is not None:
+            kept = msgspec.structs.replace(
+                onnx, id="", subject=f"{version.model}@{number}",
+                figures={**onnx.figures, "run": run.id},
+            )  # fmt: skip
+            made.need("reports").add(kept)
+        return number
     finally:
         made.close()
         for rest in ("tmp", "runs"):

@@ -3,11 +3,15 @@ Light: no numbers are crunched here."""
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
 from backends.entities import GateStatus, Record, Report
+
+if TYPE_CHECKING:
+    from backends.contract import Backend
+    from backends.entities import ModelVersion
 
 KIND: Final = "onnx"
 """Of the report that is kept, whose `digest` is that of the model's own file."""
@@ -78,6 +82,12 @@ def sentence(report: Report | None, digest: str) -> str:
         same = f"it says the same for {facts.equal:.2%} of {asked}"
         return f"not kept: {same}, {far}; at most {facts.tolerance:g} is taken"
     return f"the same as the model on {asked}, {far}; {facts.bytes:,} bytes, sha256 {facts.sha256[:12]}"
+
+
+def said_of(backend: Backend, version: ModelVersion) -> str:
+    """As `sentence`, of a version as its context knows it."""
+    store = backend.reports
+    return "" if store is None else sentence(store.latest(KIND, version.ref), version.file.sha256)
 
 
 def command(model: str, version: str) -> str:
