@@ -271,10 +271,9 @@ def test_an_expired_token_is_read_anew_and_a_refused_one_is_told(world: World, t
     world.proxy.tokens = {"Bearer second-hunter2"}
     before = len(world.proxy.asked)
     remote.need("runs").set_tags(world.run, {"renewed": "1"}, ANN)
-    assert [each.headers["authorization"] for each in world.proxy.asked[before:]][:2] == [
-        "Bearer first",
-        "Bearer second-hunter2",
-    ]
+    given = [each.headers["authorization"] for each in world.proxy.asked[before:]]
+    # Reads may go out beside each other, each with the token that was known.
+    assert (given[0], given[-1], len(set(given))) == ("Bearer first", "Bearer second-hunter2", 2)
     fetched = remote.need("artifacts").open(world.run, "file.txt")
     assert fetched.read_text() == "whole"
     world.proxy.tokens = set()
