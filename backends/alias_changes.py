@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from backends.contract import Conflict, Invalid
-from backends.entities import AliasChange, JournalEntry
+from backends.contract import Conflict, Invalid, Mutation
+from backends.entities import AliasChange, AliasMove, JournalEntry, Millis
 
 
 def check_changes(changes: Sequence[AliasChange]) -> Sequence[AliasChange]:
@@ -46,6 +46,27 @@ def ends(model: str, changes: Sequence[AliasChange]) -> tuple[dict[str, Any], di
         before["aliases"] = {change.alias: change.expected for change in changes}
         after["aliases"] = {change.alias: change.version for change in changes}
     return before, after
+
+
+def moves_of(
+    model: str, changes: Sequence[AliasChange], mutation: Mutation, *, action: str, entry: str, at: Millis
+) -> tuple[AliasMove, ...]:
+    """What the history keeps of a change that was made; `entry` is the journal's."""
+    return tuple(
+        AliasMove(
+            model=model,
+            alias=change.alias,
+            version=change.version,
+            previous=change.expected,
+            at=at,
+            actor=mutation.actor,
+            reason=mutation.reason,
+            action=action.removeprefix("model."),
+            entry=entry,
+            along=tuple(other.alias for other in changes if other is not change),
+        )
+        for change in changes
+    )
 
 
 def changes_in(entry: JournalEntry) -> tuple[AliasChange, ...]:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from backends.alias_changes import action_of, check_moves, ends
+from backends.alias_changes import action_of, check_moves, ends, moves_of
 from backends.contract import Conflict, Mutation
 from backends.entities import AliasChange, AliasMove
 from backends.local import journal
@@ -49,21 +49,7 @@ def move(
     connection.execute("UPDATE models SET updated_at = ? WHERE name = ?", (at, model))
     before, after = ends(model, changes)
     entry = journal.append(connection, action_of(changes), model, mutation, before=before, after=after, at=at)
-    moves = tuple(
-        AliasMove(
-            model=model,
-            alias=change.alias,
-            version=change.version,
-            previous=change.expected,
-            at=at,
-            actor=mutation.actor,
-            reason=mutation.reason,
-            action=entry.action.removeprefix("model."),
-            entry=entry.id,
-            along=tuple(other.alias for other in changes if other is not change),
-        )
-        for change in changes
-    )
+    moves = moves_of(model, changes, mutation, action=entry.action, entry=entry.id, at=at)
     # The first stands newest in the history: it is what the change is about.
     for each in reversed(moves):
         _keep(connection, each)

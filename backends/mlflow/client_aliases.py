@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import msgspec
 
-from backends.alias_changes import action_of, changes_in, check_moves, ends
+from backends.alias_changes import action_of, changes_in, check_moves, ends, moves_of
 from backends.contract import BackendError, Conflict, Mutation, NotFound, Unreachable
 from backends.entities import AliasChange, AliasMove, JournalEntry, Millis, Model, Outcome
 from backends.mlflow import decode, trouble
@@ -158,21 +158,7 @@ class MlflowAliases:
         at: Millis,
     ) -> tuple[AliasMove, ...]:
         at = self._room.state.in_order(model, [change.alias for change in changes], at)
-        moves = tuple(
-            AliasMove(
-                model=model,
-                alias=change.alias,
-                version=change.version,
-                previous=change.expected,
-                at=at,
-                actor=mutation.actor,
-                reason=mutation.reason,
-                action=action.removeprefix("model."),
-                entry=entry,
-                along=tuple(other.alias for other in changes if other is not change),
-            )
-            for change in changes
-        )
+        moves = moves_of(model, changes, mutation, action=action, entry=entry, at=at)
         for move in moves:
             self._room.state.add_move(move)
             self._room.state.owe(move)

@@ -13,6 +13,7 @@ import contextlib
 import os
 import socket
 from pathlib import Path
+from typing import TypeVar
 
 import msgspec
 
@@ -25,6 +26,8 @@ from console.serving.refusal import Refusal
 from console.serving.server import Server
 from console.serving.spec import Limits, Target
 from console.serving.state import State, TargetState, VersionState, WorkerState
+
+T = TypeVar("T")
 
 _MOST = 1 << 20
 
@@ -126,27 +129,15 @@ class Admin:
             case "GET", "/state":
                 return json_response(await state_of(self._server))
             case "POST", "/targets":
-                body = body_of(request, _MOST)
-                try:
-                    targets = msgspec.json.decode(body, type=tuple[Target, ...])
-                except msgspec.DecodeError as error:
-                    raise Refusal(400, f"a list of targets is wanted: {error}", "targets") from None
+                targets = _told(request, tuple[Target, ...], "a list of targets", "targets")
                 await self._server.set_targets(targets)
                 return json_response(await state_of(self._server))
             case "POST", "/workers":
-                body = body_of(request, _MOST)
-                try:
-                    workers = msgspec.json.decode(body, type=int)
-                except msgspec.DecodeError as error:
-                    raise Refusal(400, f"a number of workers is wanted: {error}", "workers") from None
+                workers = _told(request, int, "a number of workers", "workers")
                 await self._server.set_workers(workers)
                 return json_response(await state_of(self._server))
             case "POST", "/warm":
-                body = body_of(request, _MOST)
-                try:
-                    version = msgspec.json.decode(body, type=str)
-                except msgspec.DecodeError as error:
-                    raise Refusal(400, f"a version is wanted: {error}", "version") from None
+                version = _told(request, str, "a version", "version")
                 await self._server.warm(version)
                 return json_response(await state_of(self._server))
             case "POST", "/look":
@@ -191,3 +182,11 @@ def socket_path(text: str) -> str:
     if len(os.fsencode(text)) > 100:
         raise Invalid(f"admin socket {text}: the path is longer than 100 bytes; name a shorter one", "admin_socket")
     return text
+
+
+def _told(request: Request, kind: type[T], wanted: str, field: str) -> T:
+    """What the body says. Refusal 400 where it is nothing of this kind."""
+    try:
+        return msgspec.json.decode(body_of(request, _MOST), type=kind)
+    except msgspec.DecodeError as error:
+        raise Refusal(400, f"{wanted} is wanted: {error}", field) from None

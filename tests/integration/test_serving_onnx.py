@@ -30,8 +30,8 @@ from tests.integration.test_serving import BAD
 from tests.integration.test_serving import ROW as BAD_ROW
 from tests.serving import WHO, Served, fitted, json_rows, keep_version, labels, point, rows, serving, start, until
 
-pytest.importorskip("onnxruntime")
-pytest.importorskip("skl2onnx")
+pytest.importorskip("onnxruntime", reason="onnxruntime comes with the test extra")
+pytest.importorskip("skl2onnx", reason="skl2onnx comes with the test extra")
 
 FRAME = rows(300)
 ROW: dict[str, Any] = json_rows(FRAME.head(1))[0]

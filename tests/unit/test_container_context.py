@@ -18,7 +18,7 @@ from console.serving.deployment.program import inside, modules
 from console.serving.deployment.texts import DOCKERFILE, MANIFEST
 from console.serving.release import VARIABLE, release
 
-yaml = pytest.importorskip("yaml")
+yaml = pytest.importorskip("yaml", reason="yaml comes with mlflow, of the test extra")
 
 
 def test_only_what_serving_needs_is_copied() -> None:

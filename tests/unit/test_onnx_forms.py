@@ -42,8 +42,8 @@ from console.serving.refusal import Refusal
 from console.training.model_file import save_model
 from tests.serving import columns_of, fitted, json_rows, labels, rows
 
-pytest.importorskip("onnxruntime")
-pytest.importorskip("skl2onnx")
+pytest.importorskip("onnxruntime", reason="onnxruntime comes with the test extra")
+pytest.importorskip("skl2onnx", reason="skl2onnx comes with the test extra")
 
 FRAME = rows(400)
 HOLED = FRAME.mask(pd.DataFrame(np.random.default_rng(1).random(FRAME.shape) < 0.1, columns=FRAME.columns))
