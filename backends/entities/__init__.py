@@ -17,7 +17,16 @@ from backends.entities.deployments import (
 )
 from backends.entities.journal import JournalEntry, Outcome
 from backends.entities.models import AliasChange, AliasMove, Model, ModelFile, ModelVersion, Package, Signature
-from backends.entities.monitoring import Alert, AlertState, ColumnScore, Estimate, Monitor, MonitorState, Window
+from backends.entities.monitoring import (
+    Alert,
+    AlertState,
+    ColumnScore,
+    Estimate,
+    Monitor,
+    MonitorState,
+    Segment,
+    Window,
+)
 from backends.entities.record import Millis, Record
 from backends.entities.reports import CheckResult, GateResult, GateStatus, Report
 from backends.entities.requests import (
@@ -97,6 +106,7 @@ __all__ = [
     "Run",
     "RunQueue",
     "RunStatus",
+    "Segment",
     "Served",
     "Signature",
     "Source",

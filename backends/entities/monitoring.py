@@ -14,6 +14,14 @@ class MonitorState(StrEnum):
     NO_DATA = "no data"
 
 
+class Segment(Record, frozen=True, kw_only=True):
+    """A part of the rows with a name."""
+
+    name: str
+    where: str
+    """A condition on the row's columns in the query language: `origin = JFK and distance > 500`."""
+
+
 class Monitor(Record, frozen=True, kw_only=True):
     """A standing comparison of what a model sees with what it was trained on."""
 
@@ -38,6 +46,12 @@ class Monitor(Record, frozen=True, kw_only=True):
     """End of the newest window."""
     note: str = ""
     paused: bool = False
+    deployment: str = ""
+    """Fed by what this deployment answered; empty where it has another source."""
+    segments: tuple[Segment, ...] = ()
+    """Parts of the rows that are counted beside the whole."""
+    protected: tuple[str, ...] = ()
+    """Columns whose groups the answers are compared between."""
 
 
 class ColumnScore(Record, frozen=True, kw_only=True):
@@ -55,6 +69,17 @@ class ColumnScore(Record, frozen=True, kw_only=True):
     """Share in categories the reference never saw, 0 to 1."""
     new_levels: tuple[str, ...] = ()
     reason: str = ""
+    jensen_shannon: float | None = None
+    """Distance (root of the divergence, natural logarithm), 0 to 0.833."""
+    wasserstein: float | None = None
+    """In standard deviations of the reference; None for categories."""
+    p_value: float | None = None
+    """That chance alone makes a distance as large, by the column's own test."""
+    q_value: float | None = None
+    """The p-value corrected over the columns of the window (Benjamini-Hochberg)."""
+    fault: str = ""
+    """What went wrong with the values, in one word or two: `missing`, `new level`, `unit change`, `swapped`, `stuck`,
+    `outside`, `gone`; empty where nothing did."""
 
 
 class Estimate(Record, frozen=True, kw_only=True):
@@ -84,6 +109,18 @@ class Window(Record, frozen=True, kw_only=True):
     """The same metrics on held-out reference data."""
     state: MonitorState = MonitorState.OK
     segment: str = ""
+    label: ColumnScore | None = None
+    """How far the labels are from those of the reference; None without labels."""
+    label_lag: float | None = None
+    """Median time from a prediction to its label, in seconds."""
+    estimated: dict[str, Estimate] = {}
+    """The performance metrics as they are expected to be from scores alone, without labels."""
+    multivariate: dict[str, Estimate] = {}
+    """What many columns say together: `reconstruction` (error of the reference's principal components, in standard
+    deviations of the reference's own), `domain` (area under the ROC curve of a classifier that tells window from
+    reference)."""
+    bias: dict[str, Estimate] = {}
+    """`COLUMN.metric` → how unlike the groups of a protected column are answered."""
 
 
 class AlertState(StrEnum):

@@ -40,7 +40,7 @@ from backends.contract import Unreachable, Unsupported
 if TYPE_CHECKING:
     from sqlite_utils import Database
 
-VERSION: Final = 5
+VERSION: Final = 6
 """What this program reads and writes; stored as `PRAGMA user_version`."""
 
 _RUNS = """
@@ -380,6 +380,12 @@ def _watched(db: Database) -> None:
     db.execute("PRAGMA user_version = 5")
 
 
+def _alarmed(db: Database) -> None:
+    for statement in _statements(_ALARMED):
+        db.execute(statement)
+    db.execute("PRAGMA user_version = 6")
+
+
 def _first(db: Database) -> None:
     for statement in _statements(_RUNS):
         db.execute(statement)
@@ -479,6 +485,49 @@ ALTER TABLE latest_metric ADD COLUMN broke INTEGER;
 CREATE INDEX latest_metric_broke ON latest_metric (run, key, broke) WHERE broke IS NOT NULL;
 """
 
+_ALARMED = """
+CREATE TABLE service_windows (
+    seq INTEGER PRIMARY KEY,
+    source TEXT NOT NULL,
+    start INTEGER NOT NULL,
+    "end" INTEGER NOT NULL,
+    record BLOB NOT NULL,
+    UNIQUE (source, start)
+);
+CREATE TABLE mutes (
+    monitor TEXT NOT NULL,
+    rule TEXT NOT NULL,
+    segment TEXT NOT NULL,
+    until INTEGER NOT NULL,
+    record TEXT NOT NULL,
+    PRIMARY KEY (monitor, rule, segment)
+) WITHOUT ROWID;
+CREATE TABLE deliveries (
+    seq INTEGER PRIMARY KEY,
+    id TEXT NOT NULL UNIQUE,
+    alert TEXT NOT NULL,
+    state TEXT NOT NULL,
+    due_at INTEGER NOT NULL,
+    record TEXT NOT NULL
+);
+CREATE INDEX deliveries_due ON deliveries (state, due_at);
+CREATE INDEX deliveries_alert ON deliveries (alert);
+CREATE TABLE triggers (
+    name TEXT PRIMARY KEY,
+    record TEXT NOT NULL,
+    state TEXT NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE trigger_firings (
+    seq INTEGER PRIMARY KEY,
+    id TEXT NOT NULL UNIQUE,
+    trigger TEXT NOT NULL,
+    at INTEGER NOT NULL,
+    state TEXT NOT NULL,
+    record TEXT NOT NULL
+);
+CREATE INDEX trigger_firings_of ON trigger_firings (trigger, at);
+"""
+
 
 _SERVED = """
 CREATE TABLE deployments (
@@ -513,6 +562,7 @@ def migrate(connection: sqlite3.Connection) -> None:
     migrations(name="0003 what is known of data")(_examined)
     migrations(name="0004 what is served")(_served)
     migrations(name="0005 what runs are watched by")(_watched)
+    migrations(name="0006 what monitors tell and do")(_alarmed)
     migrations.apply(Database(connection))
 
 

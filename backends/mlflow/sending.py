@@ -45,6 +45,10 @@ class _Slow(Unreachable):
     """It took longer than we wait. Asked again, it would only be asked twice."""
 
 
+_NOT_WORTH = trouble.TurnedAway | trouble.Crowded | _Slow
+"""Failures that asking the same once more at once does not mend: whoever waited would wait as long again."""
+
+
 class GaveUp(BackendError):
     """What was asked in a hurry did not come in time."""
 
@@ -138,8 +142,8 @@ class Sender:
         worth = {
             Again.NEVER: False,
             Again.BROKEN: isinstance(failed, trouble.Broken),
-            Again.UNSENT: isinstance(failed, trouble.NotDone) and not isinstance(failed, trouble.TurnedAway),
-            Again.FAILED: not isinstance(failed, trouble.TurnedAway | _Slow),
+            Again.UNSENT: isinstance(failed, trouble.NotDone) and not isinstance(failed, _NOT_WORTH),
+            Again.FAILED: not isinstance(failed, _NOT_WORTH),
         }[again]
         left = self.breaker.pause()
         return min(0.5, left) if worth and left <= _SHORT_S else None
@@ -162,7 +166,7 @@ class Sender:
         headers = self._headers(body, length)
         client, deadline = self._http()
         if not self._slots.acquire(timeout=patience):
-            raise trouble.NotDone(f"mlflow at {self.where} is still at {PARALLEL} earlier questions; try again later")
+            raise trouble.Crowded(f"mlflow at {self.where} is still at {PARALLEL} earlier questions; try again later")
         try:
             away = self.breaker.trouble()  # also for who waited here while it went away
             if away is not None:

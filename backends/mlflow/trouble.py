@@ -36,6 +36,10 @@ class TurnedAway(NotDone):
     """Not carried out: something before the server, or its door, said no; the message says what to change."""
 
 
+class Crowded(NotDone):
+    """Not carried out: earlier questions were not answered in time, so that this one never went out."""
+
+
 class Broken(Unreachable):
     """The connection ended before the answer did."""
 
