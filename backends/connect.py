@@ -21,7 +21,8 @@ GROUP: Final = "mlops_console.backends"
 REMOTE: Final = "remote.json"
 """In a sidecar: which server it stands beside, so that agent and supervisors find it. It holds no secret."""
 _KEPT_BESIDE: Final = (
-    "datasets", "definitions", "reports", "journal", "monitors", "deployments", "requests", "retention"
+    "datasets", "definitions", "reports", "journal", "monitors", "deployments", "triggers", "requests",
+    "retention",
 )  # fmt: skip
 
 Adapter = Callable[[str, str, Backend, Login, Mapping[str, str]], Backend]

@@ -37,6 +37,7 @@ from backends.contract.mutation import Mutation
 from backends.contract.paging import END, START, Count, Page, T, all_pages
 from backends.contract.retention import RetentionStore
 from backends.contract.runs import ArtifactStore, ExperimentStore, LoggedModelStore, RunStore
+from backends.contract.triggers import TriggerStore
 from backends.contract.work import Launcher, RequestQueue
 
 __all__ = [
@@ -67,6 +68,7 @@ __all__ = [
     "RetentionStore",
     "RunStore",
     "T",
+    "TriggerStore",
     "Unauthorized",
     "Unreachable",
     "Unsupported",

@@ -17,6 +17,7 @@ from backends.contract.models import ModelRegistry
 from backends.contract.monitoring import MonitorStore
 from backends.contract.retention import RetentionStore
 from backends.contract.runs import ArtifactStore, ExperimentStore, LoggedModelStore, RunStore
+from backends.contract.triggers import TriggerStore
 from backends.contract.work import Launcher, RequestQueue
 
 
@@ -37,6 +38,7 @@ class Backend(msgspec.Struct, frozen=True, kw_only=True):
     journal: Journal | None = None
     monitors: MonitorStore | None = None
     deployments: DeploymentStore | None = None
+    triggers: TriggerStore | None = None
     requests: RequestQueue | None = None
     launcher: Launcher | None = None
     retention: RetentionStore | None = None

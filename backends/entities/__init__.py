@@ -54,6 +54,17 @@ from backends.entities.runs import (
     RunStatus,
     Source,
 )
+from backends.entities.triggers import (
+    Firing,
+    FiringState,
+    FiringStep,
+    Trigger,
+    TriggerDo,
+    TriggerLimits,
+    TriggerState,
+    TriggerStatus,
+    TriggerWhen,
+)
 
 __all__ = [
     "Alert",
@@ -76,6 +87,9 @@ __all__ = [
     "DeploymentWish",
     "Estimate",
     "Experiment",
+    "Firing",
+    "FiringState",
+    "FiringStep",
     "GateResult",
     "GateStatus",
     "Guard",
@@ -111,6 +125,12 @@ __all__ = [
     "Signature",
     "Source",
     "Target",
+    "Trigger",
+    "TriggerDo",
+    "TriggerLimits",
+    "TriggerState",
+    "TriggerStatus",
+    "TriggerWhen",
     "WaitingRun",
     "Window",
 ]

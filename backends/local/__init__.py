@@ -32,6 +32,7 @@ def open_local(workspace: Path, *, create: bool = True, name: str = "local") -> 
     from backends.local.requests import LocalRequests
     from backends.local.retention import LocalRetention
     from backends.local.runs import LocalRuns
+    from backends.local.triggers import LocalTriggers
 
     home = workspace.expanduser().absolute()
     database = Database(home / DATABASE, create=create)
@@ -66,6 +67,7 @@ def open_local(workspace: Path, *, create: bool = True, name: str = "local") -> 
         journal=journal,
         monitors=LocalMonitors(database),
         deployments=LocalDeployments(database),
+        triggers=LocalTriggers(database),
         requests=requests,
         launcher=LocalLauncher(home, runs, requests, journal),
         retention=LocalRetention(database, objects, home),

@@ -14,6 +14,7 @@ _NAMES: Final = {
     "model": "SELECT name FROM models ORDER BY updated_at DESC LIMIT ?",
     "deployment": "SELECT name FROM deployments ORDER BY name LIMIT ?",
     "monitor": "SELECT name FROM monitors ORDER BY name LIMIT ?",
+    "trigger": "SELECT name FROM triggers ORDER BY name LIMIT ?",
 }
 _LOOKED_AT: Final = 2_000
 """Names among which the nearest is looked for."""

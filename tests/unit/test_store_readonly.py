@@ -24,6 +24,7 @@ PROTOCOLS = {
     "journal": contract.Journal,
     "monitors": contract.MonitorStore,
     "deployments": contract.DeploymentStore,
+    "triggers": contract.TriggerStore,
     "requests": contract.RequestQueue,
     "launcher": contract.Launcher,
     "retention": contract.RetentionStore,
