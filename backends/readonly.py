@@ -19,7 +19,7 @@ READING: Final[dict[str, frozenset[str]]] = {
     "artifacts": frozenset({"list", "children", "open", "verify"}),
     "registry": frozenset({"page", "get", "versions", "version", "holders", "search", "history"}),
     "journal": frozenset({"page", "get", "verify"}),
-    "monitors": frozenset({"page", "get", "windows", "batches", "alerts"}),
+    "monitors": frozenset({"page", "get", "windows", "batches", "alerts", "services"}),
     "deployments": frozenset({"page", "get"}),
     "triggers": frozenset({"page", "get", "firing", "firings"}),
     "requests": frozenset({"list"}),
@@ -58,7 +58,9 @@ CHANGING: Final[dict[str, frozenset[str]]] = {
         {"create", "rename", "delete", "delete_version", "register", "set_alias", "set_aliases", "set_note", "set_tags"}
     ),
     "journal": frozenset({"record"}),
-    "monitors": frozenset({"put", "delete", "add_window", "add_batch", "put_alert", "ack_alert", "note_alert"}),
+    "monitors": frozenset(
+        {"put", "delete", "add_window", "add_batch", "put_alert", "ack_alert", "note_alert", "add_service"}
+    ),
     "deployments": frozenset({"create", "change", "delete", "observe"}),
     "triggers": frozenset({"put", "delete", "turn", "observe", "fire", "put_firing"}),
     "requests": frozenset({"add", "claim", "finish", "release", "cancel", "prioritise"}),

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from backends.contract.mutation import Mutation
 from backends.contract.paging import START, Page
-from backends.entities import Alert, Millis, Monitor, Window
+from backends.entities import Alert, Millis, Monitor, ServiceWindow, Window
 
 if TYPE_CHECKING:
     from backends.query import Query
@@ -62,4 +62,15 @@ class MonitorStore(Protocol):
 
     def note_alert(self, alert: str, note: str, mutation: Mutation) -> Alert:
         """Write a note on an alert in any state. NotFound where there is none."""
+        ...
+
+    def add_service(self, window: ServiceWindow) -> None:
+        """Keep how a service answered; a window with the same source and start is replaced."""
+        ...
+
+    def services(
+        self, source: str, *, since: Millis | None = None, until: Millis | None = None, limit: int = 1000
+    ) -> tuple[ServiceWindow, ...]:
+        """Oldest first; the newest `limit` of those that start from `since` on and before `until`. Empty for a source
+        that nothing is known of."""
         ...

@@ -54,6 +54,7 @@ from backends.entities.runs import (
     RunStatus,
     Source,
 )
+from backends.entities.service import ServiceWindow, merge_services
 from backends.entities.triggers import (
     Firing,
     FiringState,
@@ -122,6 +123,7 @@ __all__ = [
     "RunStatus",
     "Segment",
     "Served",
+    "ServiceWindow",
     "Signature",
     "Source",
     "Target",
@@ -133,4 +135,5 @@ __all__ = [
     "TriggerWhen",
     "WaitingRun",
     "Window",
+    "merge_services",
 ]

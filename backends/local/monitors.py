@@ -8,9 +8,9 @@ from typing import Any
 import msgspec
 
 from backends.contract import START, Conflict, Invalid, Mutation, NotFound, Page
-from backends.entities import Alert, AlertState, Millis, Monitor, MonitorState, Window
+from backends.entities import Alert, AlertState, Millis, Monitor, MonitorState, ServiceWindow, Window
 from backends.listing import cut
-from backends.local import idempotency, journal
+from backends.local import idempotency, journal, service_rows
 from backends.local.absent import absent
 from backends.local.database import Database, now
 from backends.local.limits import check_name, check_text
@@ -83,6 +83,7 @@ class LocalMonitors:
             before = _monitor(connection, name)
             for table in ("windows", "batches", "alerts"):
                 connection.execute(f"DELETE FROM {table} WHERE monitor = ?", (name,))
+            service_rows.forget(connection, f"monitor:{name}")
             connection.execute("DELETE FROM monitors WHERE name = ?", (name,))
             gone = {"model": before.model, "windows": before.windows, "rows": before.rows}
             journal.append(connection, "monitor.delete", name, mutation, before=gone)
@@ -156,6 +157,22 @@ class LocalMonitors:
         with self._database.read() as connection:
             rows = connection.execute("SELECT batch FROM batches WHERE monitor = ?", (monitor,)).fetchall()
         return frozenset(batch for (batch,) in rows)
+
+    # ------------------------------------------------------------ services
+
+    def add_service(self, window: ServiceWindow) -> None:
+        """Keep how a service answered, in place of a window with the same start."""
+        if window.end <= window.start:
+            raise Invalid(f"a window ends after it starts, and {window.start} to {window.end} does not.", "end")
+        with self._database.write() as connection:
+            service_rows.put(connection, window)
+
+    def services(
+        self, source: str, *, since: Millis | None = None, until: Millis | None = None, limit: int = 1000
+    ) -> tuple[ServiceWindow, ...]:
+        """Oldest first; the newest `limit` of those that start from `since` on and before `until`."""
+        with self._database.read() as connection:
+            return service_rows.between(connection, source, since, until, limit)
 
     # ------------------------------------------------------------ alerts
 

@@ -8,10 +8,10 @@ from typing import Final
 
 import msgspec
 
-EDGES: Final = tuple(
-    round(each * 10.0**power, 7) for power in range(-4, 2) for each in (1.0, 1.3, 1.7, 2.2, 2.8, 3.6, 4.6, 6.0, 7.7)
-)
-"""Upper edges in seconds, 0.1 ms to 77 s, nine to a decade: a quantile is told within a quarter of itself."""
+from backends.entities.service import TIME_EDGES, quantile_of
+
+EDGES: Final = TIME_EDGES
+"""Upper edges in seconds, those of the service windows that are kept of a server."""
 
 NONE: Final = "-"
 """The version of what was answered by none: a wrong path, a wrong token."""
@@ -89,14 +89,4 @@ def summed(stats: Iterable[WorkerStats]) -> dict[str, Counted]:
 def quantile(buckets: Sequence[int], share: float) -> float | None:
     """The time in seconds within which this share of the answers were given, linear within its bucket; None for no
     answers."""
-    total = sum(buckets)
-    if not total:
-        return None
-    wanted, before = share * total, 0
-    for at, count in enumerate(buckets):
-        if count and before + count >= wanted:
-            low = EDGES[at - 1] if at else 0.0
-            high = EDGES[at] if at < len(EDGES) else EDGES[-1]
-            return low + (high - low) * (wanted - before) / count
-        before += count
-    return EDGES[-1]
+    return quantile_of(buckets, share)

@@ -13,6 +13,7 @@ from backends.entities import (
     Estimate,
     Monitor,
     MonitorState,
+    ServiceWindow,
     Window,
 )
 from backends.query import MONITOR_FIELDS, parse
@@ -164,3 +165,35 @@ def test_a_note_on_an_alert_stays_whatever_a_scorer_puts_and_is_journaled(
         monitors.note_alert("none", "x", ann)
     with pytest.raises(Invalid):
         monitors.note_alert("a", "x" * 2_000_000, ann)
+
+
+def service(minute: int, source: str = "churn", **more: object) -> ServiceWindow:
+    return ServiceWindow(source=source, start=minute * 60_000, end=(minute + 1) * 60_000, **more)
+
+
+def test_service_windows_come_oldest_first_the_newest_of_them(monitors: MonitorStore) -> None:
+    for minute in (3, 1, 2):
+        monitors.add_service(service(minute, requests=minute))
+    monitors.add_service(service(2, source="other", requests=7))
+    assert [window.requests for window in monitors.services("churn")] == [1, 2, 3]
+    assert [window.requests for window in monitors.services("churn", limit=2)] == [2, 3]
+    assert [window.requests for window in monitors.services("churn", since=60_000, until=120_000)] == [1]
+    assert monitors.services("none") == ()
+
+
+def test_a_service_window_comes_back_as_it_was_and_is_replaced(monitors: MonitorStore) -> None:
+    whole = service(
+        1, observed=30.0, requests=9, errors=1, times=(0, 9), quantiles={"p99": 0.2}, cpu=0.5, memory_bytes=7,
+        versions={"4": 9},
+    )  # fmt: skip
+    monitors.add_service(service(1))
+    monitors.add_service(whole)
+    assert monitors.services("churn") == (whole,)
+    with pytest.raises(Invalid):
+        monitors.add_service(msgspec.structs.replace(whole, end=whole.start))
+
+
+def test_a_deleted_monitor_takes_its_service_along(monitors: MonitorStore, ann: Mutation) -> None:
+    monitors.add_service(service(1, source="monitor:live"))
+    monitors.delete("live", ann)
+    assert monitors.services("monitor:live") == ()
