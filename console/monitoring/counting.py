@@ -18,6 +18,7 @@ from backends.entities import Estimate
 from console.monitoring import performance
 from console.monitoring.counts import Counts, Layout, most_frequent
 from console.monitoring.profile import (
+    LABEL,
     PROBABILITY,
     SCORE_CELLS,
     CategoricalColumn,
@@ -26,6 +27,7 @@ from console.monitoring.profile import (
     ScoreCells,
     Spread,
     group_starts,
+    numeric_column,
 )
 from console.monitoring.spread import area_variance, row_variance, spread_of
 
@@ -302,11 +304,89 @@ def count_scores(
     return counts, tuple(float(total) for total in sums)
 
 
+def count_answers(scores: Any, targets: Vector, profile: Profile, layout: Layout) -> tuple[Vector, tuple[float, ...]]:
+    """All that scores and labels fill: score cells, label cells and the confusion, in the order of `Layout.answers`,
+    and the sums of the labelled rows' errors.
+
+    targets: as `encode_labels` gives them, shape (n,).
+    """
+    found, sums = count_scores(scores, targets, profile.score, profile.task, profile.scale)
+    if profile.label is None:
+        return found, sums
+    parts = [found, count_labels(targets, profile)]
+    if layout.confusion[1] > layout.confusion[0]:
+        parts.append(count_confusion(scores, targets, profile))
+    return np.concatenate(parts), sums
+
+
+def count_labels(targets: Vector, profile: Profile) -> Vector:
+    """Labels per cell of `profile.label`; rows without a label are in none."""
+    column = profile.label
+    known = targets[~np.isnan(targets)]
+    if isinstance(column, NumericColumn):
+        return count_numeric(known, column.edges)
+    assert isinstance(column, CategoricalColumn)  # noqa: S101
+    counts = np.zeros(len(column.counts), dtype=np.int64)
+    names = label_names(profile.task, profile.positive, profile.classes)
+    spots = [column.levels.index(name) for name in names]
+    np.add.at(counts, np.array(spots, dtype=np.int64)[known.astype(np.int64)], 1)
+    return counts
+
+
+def label_names(task: str, positive: str, classes: Sequence[str]) -> list[str]:
+    """What the numbers of `encode_labels` mean: for two classes 0 is the other one and 1 the positive."""
+    if task != "binary":
+        return list(classes)
+    other = next((name for name in classes if name != positive), f"not {positive}")
+    return [other, positive]
+
+
+def label_column(
+    labels: Any, *, task: str, positive: Any, classes: Sequence[Any]
+) -> NumericColumn | CategoricalColumn | None:
+    """The reference's labels as a column; None where no label can be read."""
+    targets = encode_labels(labels, task, _text(positive), [_text(value) for value in classes])
+    known = targets[~np.isnan(targets)]
+    if not len(known):
+        return None
+    if task == "regression":
+        return numeric_column(LABEL, known)
+    # Spelled as the profile spells its classes.
+    names = label_names(task, "" if positive is None else str(positive), [str(value) for value in classes])
+    counts = np.bincount(known.astype(np.int64), minlength=len(names))
+    ranked = sorted(zip(names, counts.tolist(), strict=True), key=lambda item: (-item[1], item[0]))
+    return CategoricalColumn(
+        name=LABEL,
+        levels=tuple(name for name, _ in ranked),
+        counts=(*(count for _, count in ranked), 0, 0, 0),
+        groups=tuple(range(len(names))),
+    )
+
+
+def count_confusion(scores: Any, targets: Vector, profile: Profile) -> Vector:
+    """Rows by predicted and true class in the order of `profile.classes`, unlabelled last, flat."""
+    table = np.asarray(scores, dtype=np.float64)
+    classes = list(profile.classes)
+    if profile.task == "binary":
+        spot = classes.index(profile.positive)
+        other = 1 - spot
+        positive = table >= (0.5 if profile.scale == PROBABILITY else 0.0)
+        predicted = np.where(positive, spot, other)
+        true = np.where(targets == 1, spot, other)
+    else:
+        predicted = table.argmax(axis=1)
+        true = np.nan_to_num(targets).astype(np.int64)
+    wide = len(classes) + 1
+    true = np.where(np.isnan(targets), len(classes), true)
+    counts: Vector = np.bincount(predicted * wide + true, minlength=len(classes) * wide)
+    return counts
+
+
 def add_scores(counts: Counts, layout: Layout, found: Vector, sums: tuple[float, ...]) -> Counts:
-    """The counts with these score cells and sums added."""
-    start, stop = layout.score
+    """The counts with what `count_answers` found added."""
+    start, _ = layout.score
     cells = np.array(counts.cells, dtype=np.int64)
-    cells[start:stop] += found
+    cells[start : start + len(found)] += found
     return Counts(
         layout=counts.layout,
         rows=counts.rows,

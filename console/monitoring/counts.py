@@ -14,7 +14,7 @@ from collections.abc import Iterable, Sequence
 
 import msgspec
 
-from console.monitoring.profile import SCORE_CELLS, Profile
+from console.monitoring.profile import MOST_CLASSES, SCORE_CELLS, Profile
 
 MAGIC = b"MC1"
 HEADER = struct.Struct("<IIIII")
@@ -35,6 +35,15 @@ class Layout(msgspec.Struct, frozen=True):
     """name → (start, stop)"""
     score: tuple[int, int]
     size: int
+    label: tuple[int, int] = (0, 0)
+    """Cells of the labels as a column; empty in profiles without."""
+    confusion: tuple[int, int] = (0, 0)
+    """Predicted class × (true classes, unlabelled), row by row; empty for a regression and for many classes."""
+
+    @property
+    def answers(self) -> tuple[int, int]:
+        """All that scores and labels fill: score cells, label cells, confusion."""
+        return self.score[0], self.size
 
 
 class Counts(msgspec.Struct):
@@ -58,6 +67,17 @@ class Counts(msgspec.Struct):
         )
         return first, second, third
 
+    def label(self, layout: Layout) -> tuple[int, ...]:
+        """Label cells, as a column's; empty where the profile has none."""
+        start, stop = layout.label
+        return tuple(self.cells[start:stop])
+
+    def confusion(self, layout: Layout, classes: int) -> tuple[tuple[int, ...], ...]:
+        """Rows by predicted class (first axis) and true class, unlabelled last; () where it is not counted."""
+        start, stop = layout.confusion
+        wide = classes + 1
+        return tuple(tuple(self.cells[at : at + wide]) for at in range(start, stop, wide))
+
 
 def layout_of(profile: Profile) -> Layout:
     """How counts under this profile are laid out."""
@@ -68,8 +88,21 @@ def layout_of(profile: Profile) -> Layout:
         columns[column.name] = (at, at + len(column.counts))
         at += len(column.counts)
         definition.append([column.name, column.edges if hasattr(column, "edges") else column.levels])
-    stop = at + 3 * SCORE_CELLS
-    return Layout(code=zlib.crc32(msgspec.json.encode(definition)), columns=columns, score=(at, stop), size=stop)
+    score = (at, at + 3 * SCORE_CELLS)
+    label = confusion = (score[1], score[1])
+    if profile.label is not None:
+        label = (score[1], score[1] + len(profile.label.counts))
+        classes = len(profile.classes) if 2 <= len(profile.classes) <= MOST_CLASSES else 0
+        confusion = (label[1], label[1] + classes * (classes + 1))
+        definition += [profile.label.edges if hasattr(profile.label, "edges") else profile.label.levels, classes]
+    return Layout(
+        code=zlib.crc32(msgspec.json.encode(definition)),
+        columns=columns,
+        score=score,
+        size=confusion[1],
+        label=label,
+        confusion=confusion,
+    )
 
 
 def empty(layout: Layout) -> Counts:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from itertools import pairwise
 
 
 def psi(reference: Sequence[int], current: Sequence[int]) -> float:
@@ -101,6 +102,107 @@ def chi_square(reference: Sequence[int], current: Sequence[int]) -> tuple[float,
         statistic += (old - left) ** 2 / left + (new - right) ** 2 / right
     freedom = len(pairs) - 1
     return statistic, freedom, chi_square_tail(statistic, freedom)
+
+
+def g_test(reference: Sequence[int], current: Sequence[int]) -> tuple[float, int, float]:
+    """The two-sample likelihood-ratio test: (statistic, degrees of freedom, p-value). Cells that are empty on both
+    sides are left out.
+
+    Source: Wilks, Ann. Math. Stat. 9 (1938); as `scipy.stats.chi2_contingency(…, correction=False,
+    lambda_="log-likelihood")`.
+    """
+    pairs = [(old, new) for old, new in zip(reference, current, strict=True) if old or new]
+    n, m = sum(old for old, _ in pairs), sum(new for _, new in pairs)
+    if not n or not m or len(pairs) < 2:
+        return 0.0, 0, 1.0
+    total = 0.0
+    for old, new in pairs:
+        both = (old + new) / (n + m)
+        total += (old * math.log(old / (both * n)) if old else 0.0) + (new * math.log(new / (both * m)) if new else 0.0)
+    statistic, freedom = max(0.0, 2 * total), len(pairs) - 1
+    return statistic, freedom, chi_square_tail(statistic, freedom)
+
+
+EXPECTED = 5.0
+"""Fewer expected rows in a cell, and the chi-square's own distribution is no longer that of its statistic (Cochran,
+Biometrics 10, 1954)."""
+
+
+def two_sample_p(reference: Sequence[int], current: Sequence[int]) -> float:
+    """P-value of the two-sample chi-square, thin cells first put together.
+
+    Which cells are thin is read from both samples' sum, on which the test conditions, so that choosing them costs
+    nothing of its level.
+    """
+    n, m = sum(reference), sum(current)
+    if not n or not m:
+        return 1.0
+    share = min(n, m) / (n + m)
+    kept: list[tuple[int, int]] = []
+    thin: list[tuple[int, int]] = []
+    for pair in zip(reference, current, strict=True):
+        (thin if sum(pair) * share < EXPECTED else kept).append(pair)
+    rest = (sum(old for old, _ in thin), sum(new for _, new in thin))
+    if sum(rest) * share < EXPECTED and kept:
+        smallest = min(range(len(kept)), key=lambda spot: sum(kept[spot]))
+        kept[smallest] = (kept[smallest][0] + rest[0], kept[smallest][1] + rest[1])
+    elif sum(rest):
+        kept.append(rest)
+    return chi_square([old for old, _ in kept], [new for _, new in kept])[2]
+
+
+def benjamini_hochberg(p_values: Sequence[float]) -> list[float]:
+    """Each p-value corrected for all of them: the smallest false discovery rate at which it would be called.
+
+    Source: Benjamini & Hochberg, J. R. Stat. Soc. B 57 (1995); as `scipy.stats.false_discovery_control`.
+    """
+    order = sorted(range(len(p_values)), key=p_values.__getitem__, reverse=True)
+    corrected = [1.0] * len(p_values)
+    least, count = 1.0, len(p_values)
+    for rank, spot in zip(range(count, 0, -1), order, strict=True):
+        least = min(least, p_values[spot] * count / rank)
+        corrected[spot] = least
+    return corrected
+
+
+def wasserstein(edges: Sequence[float], reference: Sequence[int], current: Sequence[int]) -> float:
+    """Earth mover's distance between two samples counted in the same cells, in standard deviations of the reference.
+
+    reference, current: shape (len(edges) + 1,): below, the cells, above. Rows are spread evenly within their cell, and
+    what lies below or above counts as at the outer edge, so that one value, however far out, moves it by 1/n at most
+    of the range. 0 where the reference has no width.
+    Source: the area between the distribution functions, Vallender, Theory Probab. Appl. 18 (1974); as
+    `scipy.stats.wasserstein_distance` of the rows, but for the cells' width.
+    """
+    n, m = sum(reference), sum(current)
+    scale = deviation(edges, reference)
+    if not n or not m or not scale:
+        return 0.0
+    gap = reference[0] / n - current[0] / m
+    area = 0.0
+    for (left, right), old, new in zip(pairwise(edges), reference[1:-1], current[1:-1], strict=True):
+        after = gap + old / n - new / m
+        width = right - left
+        if gap * after >= 0:
+            area += width * (abs(gap) + abs(after)) / 2
+        else:  # the two functions cross within the cell: two triangles
+            area += width * (gap * gap + after * after) / (2 * (abs(gap) + abs(after)))
+        gap = after
+    return area / scale
+
+
+def deviation(edges: Sequence[float], counts: Sequence[int]) -> float:
+    """Standard deviation of rows counted in cells, spread evenly within each. counts: below, the cells, above."""
+    total = sum(counts)
+    if not total:
+        return 0.0
+    spans = [(edges[0], edges[0]), *pairwise(edges), (edges[-1], edges[-1])]
+    mean = sum(count * (left + right) / 2 for (left, right), count in zip(spans, counts, strict=True)) / total
+    squares = sum(
+        count * (((left + right) / 2 - mean) ** 2 + (right - left) ** 2 / 12)
+        for (left, right), count in zip(spans, counts, strict=True)
+    )
+    return math.sqrt(squares / total)
 
 
 def chi_square_tail(statistic: float, freedom: int) -> float:

@@ -21,7 +21,7 @@ from console.monitoring import alerts, schema
 from console.monitoring.ack import restate
 from console.monitoring.batch import SchemaEvent, fit_columns, read_batch, sha256_of, times_of
 from console.monitoring.champion import Champion, load_champion, scores_of
-from console.monitoring.counting import add_scores, as_text, count_features, count_scores, encode_labels
+from console.monitoring.counting import add_scores, as_text, count_answers, count_features, encode_labels
 from console.monitoring.counts import add, unpack
 from console.monitoring.folder import BatchRecord, locked, log_batch, monitor_folder
 from console.monitoring.in_hand import in_hand
@@ -246,7 +246,7 @@ def _store(
         mask = starts == tumbling
         counts = count_features(rows[mask] if len(order) > 1 else rows, profile, layout)
         if scores is not None:
-            found, sums = count_scores(scores[mask], targets[mask], profile.score, profile.task, profile.scale)
+            found, sums = count_answers(scores[mask], targets[mask], profile, layout)
             counts = add_scores(counts, layout, found, sums)
         start = spots[int(tumbling)]
         if monitor.window == "batch":

@@ -8,20 +8,19 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import msgspec
 import numpy as np
 import pandas as pd
 
 from backends.contract import Backend, Invalid
 from backends.entities import Millis, Monitor, Window
-from console.monitoring import performance
 from console.monitoring.champion import Champion, read_profile
-from console.monitoring.counting import Vector, add_scores, as_text, count_scores, encode_labels
-from console.monitoring.counts import layout_of, pack, unpack
+from console.monitoring.counting import Vector, add_scores, as_text, count_answers, encode_labels
+from console.monitoring.counts import layout_of, unpack
 from console.monitoring.folder import BatchRecord, locked, log_batch, monitor_folder
 from console.monitoring.in_hand import in_hand
-from console.monitoring.profile import SCORE_CELLS, Profile
+from console.monitoring.profile import Profile
 from console.monitoring.scored import PENDING, SEGMENTS, read_pending, scores_in, write_atomically
+from console.monitoring.windows import relabelled
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -138,8 +137,9 @@ def apply_labels(
 
 def _change(scores: Vector, old: Vector, fresh: Vector, profile: Profile) -> tuple[Vector, Vector]:
     """What the new labels add to the score cells and to the sums of a window."""
-    cells, sums = count_scores(scores, fresh, profile.score, profile.task, profile.scale)
-    before, sums_before = count_scores(scores, old, profile.score, profile.task, profile.scale)
+    layout = layout_of(profile)
+    cells, sums = count_answers(scores, fresh, profile, layout)
+    before, sums_before = count_answers(scores, old, profile, layout)
     return cells - before, np.array(sums) - np.array(sums_before)
 
 
@@ -164,15 +164,10 @@ def _write_windows(
             reached.append(window)
             continue
         layout = layout_of(profile)
-        cells = sum((part[0] for part in parts), np.zeros(3 * SCORE_CELLS, dtype=np.int64))
+        cells = sum((part[0] for part in parts), np.zeros(layout.answers[1] - layout.answers[0], dtype=np.int64))
         sums = sum((part[1] for part in parts), np.zeros(6))
         counts = add_scores(unpack(window.counts), layout, cells, tuple(float(value) for value in sums))
-        fresh = msgspec.structs.replace(
-            window,
-            counts=pack(counts),
-            labelled=round(counts.sums[0]),
-            performance=performance.measure(counts.score(layout), counts.sums, profile.task, profile.scale),
-        )
+        fresh = relabelled(window, profile, layout, counts)
         added = store.add_window(fresh, batch=f"{digest}@{start}")
         reached.append(fresh if added else window)
     return reached

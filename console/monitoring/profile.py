@@ -110,6 +110,12 @@ class ScoreCells(Record, frozen=True):
     limits: Limits = Limits()
 
 
+LABEL = "label"
+"""Name of the column that the labels are counted as."""
+MOST_CLASSES = 32
+"""With more classes no table of predicted against true ones is counted."""
+
+
 class Spread(Record, frozen=True, kw_only=True):
     """A metric over single days of the held-out rows."""
 
@@ -142,6 +148,9 @@ class Profile(Record, frozen=True, kw_only=True):
     score: ScoreCells
     metrics: dict[str, float]
     """On the held-out rows."""
+    label: ReferenceColumn | None = None
+    """The labels of the held-out rows as a column: levels are the classes as text, numbers for a regression. None in
+    profiles that were made before labels were counted."""
     within: dict[str, Spread] = msgspec.field(default_factory=dict)
     """metric → what single days of the held-out rows are like, where their times were given: a day is harder than the
     whole, which also tells calm days from bad ones."""
@@ -218,6 +227,9 @@ def build_profile(
         scores, labels, score, task=kind, positive=positive, classes=classes, scale=scale, times=score_times
     )
     score = msgspec.structs.replace(score, limits=thresholds.resample_score(score, rng))
+    label = counting.label_column(labels, task=kind, positive=positive, classes=classes)
+    if label is not None:
+        label = msgspec.structs.replace(label, limits=thresholds.resample(label.counts, label, rng))
     return Profile(
         task=kind,
         scale=scale,
@@ -228,6 +240,7 @@ def build_profile(
         columns=tuple(columns),
         score=score,
         metrics=metrics,
+        label=label,
         within=within,
     )
 
@@ -236,11 +249,11 @@ def _column(name: str, values: pd.Series[Any]) -> ReferenceColumn:
     from console.monitoring.counting import is_numeric, numeric_values
 
     if is_numeric(values):
-        return _numeric(name, numeric_values(values))
-    return _categorical(name, values)
+        return numeric_column(name, numeric_values(values))
+    return categorical_column(name, values)
 
 
-def _numeric(name: str, values: np.ndarray[Any, Any]) -> NumericColumn:
+def numeric_column(name: str, values: np.ndarray[Any, Any]) -> NumericColumn:
     import numpy as np
 
     from console.monitoring.counting import count_numeric
@@ -264,7 +277,7 @@ def _numeric(name: str, values: np.ndarray[Any, Any]) -> NumericColumn:
     )
 
 
-def _categorical(name: str, values: pd.Series[Any]) -> CategoricalColumn:
+def categorical_column(name: str, values: pd.Series[Any]) -> CategoricalColumn:
     import zlib
 
     import numpy as np

@@ -5,13 +5,25 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+import msgspec
+
 from backends.contract import Invalid
 from backends.entities import ColumnScore, Millis, MonitorState, Window
-from console.monitoring import performance
+from console.monitoring import faults, performance
 from console.monitoring.cells import Shares, coarse, gathered, in_order, score_total, shares
 from console.monitoring.counts import Counts, Layout, pack
-from console.monitoring.drift import binomial_tail, fisher_more, ks, psi
-from console.monitoring.profile import CategoricalColumn, Limits, Profile, ReferenceColumn
+from console.monitoring.drift import (
+    benjamini_hochberg,
+    binomial_tail,
+    fisher_more,
+    jensen_shannon,
+    ks,
+    psi,
+    two_sample_p,
+    wasserstein,
+)
+from console.monitoring.faults import GONE, MISSING, NEW, OUTSIDE
+from console.monitoring.profile import CategoricalColumn, Limits, NumericColumn, Profile, ReferenceColumn
 from console.monitoring.spread import reference_for
 
 MIN_ROWS = 50
@@ -21,6 +33,8 @@ RARE = 0.001
 MIN_SHARE = 0.005
 """Shares that differ by less are never called odd, however sure it is that they differ."""
 STRONG_SHARE = 0.2
+FALSE_DISCOVERIES = 0.05
+"""Share of the columns that are called far which may be so by chance."""
 
 LENGTHS = {"minute": 60_000, "hour": 3_600_000, "day": 86_400_000}
 
@@ -66,27 +80,54 @@ def make_window(
     gone: Sequence[str] = (),
 ) -> Window:
     """A window with its verdicts. `gone`: columns that its newest batch did not have."""
-    columns = tuple(
-        score_column(profile, column, counts.column(layout, column.name), counts.new_levels.get(column.name, {}), gone)
+    by_column = {column.name: counts.column(layout, column.name) for column in profile.columns}
+    bare = [
+        score_column(profile, column, by_column[column.name], counts.new_levels.get(column.name, {}), gone)
         for column in profile.columns
-    )
-    table = counts.score(layout)
-    measured = performance.measure(table, counts.sums, profile.task, profile.scale)
-    prediction = score_prediction(profile, [number for part in table for number in part])
-    return Window(
+    ]
+    columns = faults.named(profile, by_column, counts.new_levels, corrected(bare))
+    prediction = score_prediction(profile, [number for part in counts.score(layout) for number in part])
+    bare_window = Window(
         monitor=monitor,
         start=start,
         end=end,
         model_version=version,
         rows=counts.rows,
-        labelled=round(counts.sums[0]),
-        counts=pack(counts),
         columns=columns,
         prediction=prediction,
-        performance=measured,
         reference=reference_for(profile, end - start),
         state=_state((*columns, prediction)),
     )
+    return relabelled(bare_window, profile, layout, counts)
+
+
+def relabelled(window: Window, profile: Profile, layout: Layout, counts: Counts) -> Window:
+    """The window with all that its labels say, from counts that hold more or other labels than before."""
+    return msgspec.structs.replace(
+        window,
+        counts=pack(counts),
+        labelled=round(counts.sums[0]),
+        performance=performance.measure(counts.score(layout), counts.sums, profile.task, profile.scale),
+        label=score_label(profile, counts.label(layout)),
+    )
+
+
+def corrected(scores: Sequence[ColumnScore]) -> list[ColumnScore]:
+    """The columns of a window with their p-values corrected for each other; a distance that the correction takes for
+    chance is none."""
+    known = [spot for spot, score in enumerate(scores) if score.p_value is not None]
+    q_values = benjamini_hochberg([scores[spot].p_value or 0.0 for spot in known])
+    found = list(scores)
+    for spot, q_value in zip(known, q_values, strict=True):
+        score = msgspec.structs.replace(found[spot], q_value=q_value)
+        if score.state in (MonitorState.WARN, MonitorState.FIRING) and not score.fault and q_value > FALSE_DISCOVERIES:
+            score = msgspec.structs.replace(
+                score,
+                state=MonitorState.OK,
+                reason=f"PSI {score.psi or 0.0:.2f}, which one of {len(known)} columns reaches by chance",
+            )
+        found[spot] = score
+    return found
 
 
 def own_state(window: Window) -> MonitorState:
@@ -110,15 +151,18 @@ def score_column(
     """How far one column is from the reference, and why it is called odd."""
     here, there = shares(column, counts), shares(column, column.counts)
     rows = max(1, here.rows)
-    distance = psi(coarse(column, column.counts), coarse(column, counts)) if here.rows else None
+    before, now = coarse(column, column.counts), coarse(column, counts)
+    distance = psi(before, now) if here.rows else None
     ordered = in_order(column, counts)
     gap = ks(in_order(column, column.counts), ordered) if sum(ordered) else None
     odd: list[tuple[MonitorState, str]] = []
     if column.name in gone:
         odd.append((MonitorState.FIRING, "not in the newest batch"))
-    odd += _odd_shares(column, here, there, new_levels)
+    strange = _odd_shares(column, here, there, new_levels)
+    odd += [(verdict, text) for verdict, text, _ in strange]
     if here.rows - here.missing > 0 and distance is not None:
         odd += _odd_distance(profile, column.limits, distance, there.rows, here.rows, "PSI")
+    fault = GONE if column.name in gone else next((name for _, _, name in strange), "")
     state = MonitorState.NO_DATA if not here.rows else MonitorState.OK
     if any(verdict is MonitorState.FIRING for verdict, _ in odd):
         state = MonitorState.FIRING
@@ -139,6 +183,36 @@ def score_column(
         new=here.new / rows,
         new_levels=tuple(new_levels),
         reason=reason,
+        jensen_shannon=jensen_shannon(before, now) if here.rows else None,
+        wasserstein=wasserstein(column.edges, in_order(column, column.counts), ordered)
+        if isinstance(column, NumericColumn) and any(ordered)
+        else None,
+        p_value=two_sample_p(before, now) if here.rows >= MIN_ROWS else None,
+        fault=fault,
+    )
+
+
+def score_label(profile: Profile, counts: Sequence[int]) -> ColumnScore | None:
+    """How far the labels are from those of the held-out reference; None without labels, or where the profile has
+    none."""
+    column = profile.label
+    rows = sum(counts)
+    if column is None or not rows:
+        return None
+    before, now = coarse(column, column.counts), coarse(column, counts)
+    distance, ordered = psi(before, now), in_order(column, counts)
+    odd = _odd_distance(profile, column.limits, distance, sum(before), rows, "PSI")
+    return ColumnScore(
+        column=column.name,
+        state=odd[0][0] if odd else MonitorState.OK,
+        psi=distance,
+        ks=ks(in_order(column, column.counts), ordered) if ordered else None,
+        jensen_shannon=jensen_shannon(before, now),
+        wasserstein=wasserstein(column.edges, in_order(column, column.counts), ordered)
+        if isinstance(column, NumericColumn)
+        else None,
+        p_value=two_sample_p(before, now) if rows >= MIN_ROWS else None,
+        reason="; ".join(text for _, text in odd),
     )
 
 
@@ -156,6 +230,8 @@ def score_prediction(profile: Profile, counts: Sequence[int]) -> ColumnScore:
         state=odd[0][0] if odd else MonitorState.OK,
         psi=distance,
         ks=ks(before, now),
+        jensen_shannon=jensen_shannon(gathered(before, groups), gathered(now, groups)),
+        p_value=two_sample_p(gathered(before, groups), gathered(now, groups)) if rows >= MIN_ROWS else None,
         reason="; ".join(text for _, text in odd),
     )
 
@@ -180,33 +256,34 @@ def _ok_distance(limits: Limits, distance: float, reference_rows: int, rows: int
 
 def _odd_shares(
     column: ReferenceColumn, here: Shares, there: Shares, new_levels: dict[str, int]
-) -> list[tuple[MonitorState, str]]:
-    """What is wrong with the values themselves, each said whether or not the distribution moved."""
-    odd: list[tuple[MonitorState, str]] = []
+) -> list[tuple[MonitorState, str, str]]:
+    """What is wrong with the values themselves, each said whether or not the distribution moved: state, words,
+    fault."""
+    odd: list[tuple[MonitorState, str, str]] = []
     if not here.rows:
         return odd
     missing, missed = here.missing / here.rows, there.missing / max(1, there.rows)
     if here.missing == here.rows and there.missing < there.rows:
-        odd.append((MonitorState.FIRING, f"every value is missing ({percent(missed)} in the reference)"))
+        odd.append((MonitorState.FIRING, f"every value is missing ({percent(missed)} in the reference)", MISSING))
     elif (
         missing - missed >= MIN_SHARE and fisher_more(here.missing, here.rows, there.missing, max(1, there.rows)) < RARE
     ):
         state = MonitorState.FIRING if missing - missed >= STRONG_SHARE else MonitorState.WARN
-        odd.append((state, f"{percent(missing)} missing ({percent(missed)} in the reference)"))
+        odd.append((state, f"{percent(missing)} missing ({percent(missed)} in the reference)", MISSING))
     if here.infinite and fisher_more(here.infinite, here.rows, there.infinite, max(1, there.rows)) < RARE * 10:
-        odd.append((MonitorState.WARN, f"{here.infinite} infinite values"))
+        odd.append((MonitorState.WARN, f"{here.infinite} infinite values", OUTSIDE))
     outside = here.outside / here.rows
     # The chance that a value lies beyond the least and the largest of N others is 2 / (N + 1).
     if outside >= MIN_SHARE and binomial_tail(here.outside, here.rows, 2 / (there.rows + 1)) < RARE:
         state = MonitorState.FIRING if outside >= STRONG_SHARE else MonitorState.WARN
-        odd.append((state, f"{percent(outside)} outside the reference's range"))
+        odd.append((state, f"{percent(outside)} outside the reference's range", OUTSIDE))
     if isinstance(column, CategoricalColumn) and here.new:
         names = ", ".join(list(new_levels)[:3]) + (f" and {len(new_levels) - 3} more" if len(new_levels) > 3 else "")
         # Good-Turing: levels seen once tell how much of the population had not been seen at all.
         expected = (column.singletons + 1) / (there.rows + 1)
         likely = binomial_tail(here.new, here.rows, min(1.0, expected)) >= RARE
         text = f"{here.new} row{'s' if here.new != 1 else ''} in new categories: {names}"
-        odd.append((MonitorState.OK if likely else MonitorState.WARN, text))
+        odd.append((MonitorState.OK, text, "") if likely else (MonitorState.WARN, text, NEW))
     return odd
 
 

@@ -12,11 +12,18 @@ from scipy.spatial.distance import jensenshannon
 
 from backends.entities import ColumnScore, MonitorState
 from console.monitoring import drift
-from console.monitoring.cells import coarse
+from console.monitoring.cells import coarse, in_order
 from console.monitoring.counting import as_text, count_categorical, count_features, count_numeric, numeric_values
 from console.monitoring.counts import layout_of
-from console.monitoring.profile import ALPHA, CategoricalColumn, NumericColumn, Profile, build_profile
-from console.monitoring.windows import limit, score_column
+from console.monitoring.profile import (
+    ALPHA,
+    CategoricalColumn,
+    NumericColumn,
+    Profile,
+    build_profile,
+    numeric_column,
+)
+from console.monitoring.windows import limit, make_window, score_column
 
 counts_pairs = st.integers(2, 12).flatmap(
     lambda cells: st.tuples(*[st.lists(st.integers(0, 500), min_size=cells, max_size=cells)] * 2)
@@ -178,9 +185,9 @@ def test_infinite_and_outside_values_have_cells_of_their_own() -> None:
 )
 @settings(deadline=None)
 def test_every_value_falls_into_exactly_the_cell_that_its_edges_say(current: list[float], seen: list[float]) -> None:
-    from console.monitoring.profile import _numeric
+    from console.monitoring.profile import numeric_column
 
-    column = _numeric("x", np.array(seen))
+    column = numeric_column("x", np.array(seen))
     counts = count_numeric(np.array(current), column.edges)
     expected = [0] * len(counts)
     for value in current:
@@ -223,3 +230,89 @@ def test_times_count_by_their_second_of_the_day() -> None:
     stamps = pd.Series(pd.to_datetime(["2024-01-01T00:01:00", None, "2030-07-01T23:59:59"]))
     assert numeric_values(stamps)[[0, 2]].tolist() == [60.0, 86399.0]
     assert np.isnan(numeric_values(stamps)[1])
+
+
+@given(counts_pairs)
+@settings(max_examples=100, deadline=None)
+def test_the_g_test_is_scipys(pair: tuple[list[int], list[int]]) -> None:
+    table = np.array(pair)
+    table = table[:, table.sum(axis=0) > 0]
+    if table.shape[1] < 2 or (table.sum(axis=1) == 0).any():
+        assert drift.g_test(*pair)[2] == 1.0
+        return
+    expected = stats.chi2_contingency(table, correction=False, lambda_="log-likelihood")
+    statistic, freedom, p_value = drift.g_test(*pair)
+    assert statistic == pytest.approx(expected.statistic, rel=1e-9, abs=1e-9)
+    assert freedom == expected.dof
+    # Of equal samples the statistic is 0 but for rounding, and its tail is steepest there.
+    assert p_value == pytest.approx(expected.pvalue, rel=1e-7, abs=1e-6)
+
+
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=30))
+def test_the_correction_is_scipys(p_values: list[float]) -> None:
+    expected = stats.false_discovery_control(p_values, method="bh")
+    assert drift.benjamini_hochberg(p_values) == pytest.approx(list(expected), abs=1e-12)
+
+
+@pytest.mark.parametrize("rows", [200, 5000])
+def test_binned_wasserstein_is_near_scipys(rows: int) -> None:
+    rng = np.random.default_rng(rows)
+    column = numeric_column("x", rng.normal(10, 3, 20_000))
+    before = in_order(column, column.counts)
+    for shift, spread in ((0.0, 1.0), (0.5, 1.0), (2.0, 1.0), (0.0, 1.6)):
+        current = rng.normal(10 + shift * 3, 3 * spread, rows)
+        # What lies outside counts as at the edge.
+        clipped = np.clip(current, column.edges[0], column.edges[-1])
+        inside = rng.normal(10, 3, 200_000)
+        expected = stats.wasserstein_distance(inside, clipped) / 3
+        now = in_order(column, count_numeric(current, column.edges).tolist())
+        assert drift.wasserstein(column.edges, before, now) == pytest.approx(expected, abs=0.04)
+
+
+def test_one_outlier_moves_wasserstein_by_no_more_than_its_row() -> None:
+    rng = np.random.default_rng(3)
+    column = numeric_column("x", rng.normal(0, 1, 10_000))
+    before, values = in_order(column, column.counts), rng.normal(0.5, 1, 1000)
+
+    def distance(current: np.ndarray) -> float:
+        return drift.wasserstein(column.edges, before, in_order(column, count_numeric(current, column.edges).tolist()))
+
+    spoiled = values.copy()
+    spoiled[0] = 1e6
+    assert abs(distance(spoiled) - distance(values)) < 0.01
+
+
+@pytest.mark.parametrize("rows", [50, 100, 250, 1000, 10_000, 1_000_000])
+@pytest.mark.parametrize("kind", ["numeric", "few levels", "many levels"])
+def test_without_drift_p_values_are_what_they_say(rows: int, kind: str) -> None:
+    """False alarms at 5 % and at 1 % lie within 1.5 points of nominal: both sides drawn anew from one distribution."""
+    rng = np.random.default_rng(rows)
+    shares = {
+        "numeric": np.array([0.1] * 10 + [0.0, 0.02]),
+        "few levels": np.array([0.6, 0.3, 0.1, 0.0, 0.0, 0.0]),
+        "many levels": 1 / np.arange(1, 22) ** 1.3,
+    }[kind]
+    shares = shares / shares.sum()
+    draws = 1500
+    before = rng.multinomial(20_000, shares, size=draws).tolist()
+    now = rng.multinomial(rows, shares, size=draws).tolist()
+    found = np.array([drift.two_sample_p(old, new) for old, new in zip(before, now, strict=True)])
+    for level in (0.05, 0.01):
+        # 2.5 standard errors of the simulation itself are added.
+        slack = 0.015 + 2.5 * np.sqrt(level * (1 - level) / draws)
+        assert (found <= level).mean() <= level + slack
+        if kind == "numeric":
+            assert (found <= level).mean() >= level - slack
+
+
+@pytest.mark.parametrize("rows", [50, 250, 1000, 10_000])
+def test_a_window_of_twenty_quiet_columns_calls_none_of_them_far(rows: int) -> None:
+    """The correction over columns holds: at most 5 % of quiet windows, and 1.5 points, warn of any distance."""
+    rng = np.random.default_rng(rows)
+    profile = profile_of(pd.DataFrame({f"x{n}": rng.normal(0, 1, 5000) for n in range(20)}))
+    layout, warned, draws = layout_of(profile), 0, 150
+    for _ in range(draws):
+        counts = count_features(pd.DataFrame({f"x{n}": rng.normal(0, 1, rows) for n in range(20)}), profile, layout)
+        window = make_window("m", profile, layout, counts, start=0, end=3_600_000, version="1")
+        warned += any("PSI" in each.reason and each.state is not MonitorState.OK for each in window.columns)
+    assert warned / draws <= 0.05 + 0.015 + 2.5 * np.sqrt(0.05 * 0.95 / draws)
