@@ -363,3 +363,6 @@ def delete(invocation: Invocation, name: str, confirm: str | None, reason: str, 
     invocation.confirm(found.name, confirm, deed=f"delete monitor {found.name}", production_only=False)
     delete_monitor(invocation.backend, found.name, invocation.mutation(reason, key))
     invocation.show({"deleted": found.name}, lambda: narrate(f"{found.name}: deleted"))
+
+
+from console.cli import monitor_compare as _compare  # noqa: E402, F401

@@ -1,0 +1,118 @@
+"""Exact statistics against scipy; and two files held against each other."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats
+
+from backends.contract import Invalid
+from backends.entities import MonitorState
+from console.cli.main import main
+from console.monitoring import exact
+from console.monitoring.compare import compare, compare_files
+
+numbers = st.lists(st.floats(-1e6, 1e6, allow_nan=False), min_size=1, max_size=200)
+
+
+@given(numbers, numbers)
+@settings(max_examples=300, deadline=None)
+def test_exact_distances_are_scipys(first: list[float], second: list[float]) -> None:
+    gap, moved = exact.distances(np.array(first), np.array(second))
+    assert gap == pytest.approx(stats.ks_2samp(first, second, method="asymp").statistic, abs=1e-12)
+    assert moved == pytest.approx(stats.wasserstein_distance(first, second), rel=1e-12, abs=1e-9)
+
+
+def test_exact_distances_are_scipys_on_many_rows_with_ties() -> None:
+    rng = np.random.default_rng(0)
+    first, second = rng.normal(0, 1, 50_000).round(2), rng.normal(0.1, 1.2, 70_000).round(2)
+    gap, moved = exact.distances(first, second)
+    assert gap == pytest.approx(stats.ks_2samp(first, second, method="asymp").statistic, abs=1e-12)
+    assert moved == pytest.approx(stats.wasserstein_distance(first, second), abs=1e-12)
+
+
+def test_chi_square_of_levels_is_scipys() -> None:
+    rng = np.random.default_rng(1)
+    first = pd.Series(rng.choice(list("abcd"), 3000))
+    second = pd.Series(rng.choice(list("abce"), 2000))
+    table = pd.crosstab(
+        np.r_[np.zeros(3000), np.ones(2000)], pd.concat([first, second], ignore_index=True).to_numpy()
+    ).to_numpy()
+    expected = stats.chi2_contingency(table, correction=False)
+    statistic, freedom, p_value = exact.chi_square_test(first, second)
+    assert statistic == pytest.approx(expected.statistic, rel=1e-12)
+    assert (freedom, p_value) == (expected.dof, pytest.approx(expected.pvalue, rel=1e-9))
+
+
+def table(rows: int, seed: int) -> pd.DataFrame:
+    rng = np.random.default_rng(seed)
+    return pd.DataFrame(
+        {
+            "age": rng.normal(40, 10, rows),
+            "income": rng.lognormal(10, 0.5, rows),
+            "city": rng.choice(["a", "b", "c"], rows),
+            "id": [f"u{n}" for n in range(rows)],
+        }
+    )
+
+
+def test_what_drifted_comes_first_and_quiet_columns_are_called_so(tmp_path: Path) -> None:
+    old, new = table(5000, 0), table(2000, 1)
+    new["age"] += 12
+    new.loc[:99, "city"] = "z"
+    old.to_csv(tmp_path / "old.csv", index=False)
+    new.to_parquet(tmp_path / "new.parquet")
+    found = compare_files(tmp_path / "old.csv", tmp_path / "new.parquet", ["age", "income", "city"])
+    by_name = {each.column: each for each in found.columns}
+    assert found.columns[0].column == "age"
+    assert by_name["age"].state is MonitorState.FIRING
+    assert by_name["age"].ks == pytest.approx(stats.ks_2samp(old["age"], new["age"]).statistic, abs=1e-9)
+    assert by_name["age"].wasserstein == pytest.approx(
+        stats.wasserstein_distance(old["age"], new["age"]) / old["age"].std(ddof=0), rel=1e-9
+    )
+    assert by_name["city"].fault == "new level"
+    assert by_name["city"].new_levels == ("z",)
+    assert by_name["income"].state is MonitorState.OK
+
+
+def test_samples_of_one_population_are_called_quiet() -> None:
+    """At most 5 % of comparisons, and what chance adds, call any column far."""
+    called = 0
+    for seed in range(60):
+        found = compare(table(2000, seed)[["age", "income", "city"]], table(500, 900 + seed)[["age", "income", "city"]])
+        called += any(each.state is not MonitorState.OK for each in found.columns)
+    assert called <= 0.065 * 60 + 2.5 * np.sqrt(60 * 0.05 * 0.95)
+
+
+def test_what_does_not_fit_is_said() -> None:
+    old, new = table(500, 0), table(500, 1).rename(columns={"age": "years"})
+    found = compare(old, new)
+    assert (found.gone, found.added) == (("age",), ("years",))
+    with pytest.raises(Invalid, match="no column 'nope'"):
+        compare(old, new, ["nope"])
+    with pytest.raises(Invalid, match="no column in common"):
+        compare(old[["age"]], new[["years"]])
+    text = new.assign(income="many")
+    odd = next(each for each in compare(old, text, ["income"]).columns if each.column == "income")
+    assert odd.state is MonitorState.FIRING
+    assert "should hold float" in odd.reason
+
+
+def test_the_command_compares_two_files(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    old, new = table(600, 0), table(600, 1)
+    new["income"] *= 3
+    old.to_csv(tmp_path / "old.csv", index=False)
+    new.to_csv(tmp_path / "new.csv", index=False)
+    files = [str(tmp_path / "old.csv"), str(tmp_path / "new.csv")]
+    assert main(["--json", "monitor", "compare", *files, "--column", "income", "--column", "city"]) == 0
+    said = json.loads(capfd.readouterr().out)
+    assert [each["column"] for each in said["columns"]] == ["income", "city"]
+    assert said["columns"][0]["state"] == "firing"
+    assert main(["monitor", "compare", files[0], str(tmp_path / "none.csv")]) != 0
+    assert "there is no file" in capfd.readouterr().err
