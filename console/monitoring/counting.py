@@ -393,6 +393,7 @@ def add_scores(counts: Counts, layout: Layout, found: Vector, sums: tuple[float,
         cells=array("q", cells.tobytes()),
         sums=tuple(a + b for a, b in zip(counts.sums, sums, strict=True)),
         new_levels=counts.new_levels,
+        groups=counts.groups,
     )
 
 

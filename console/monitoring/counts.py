@@ -14,6 +14,7 @@ from collections.abc import Iterable, Sequence
 
 import msgspec
 
+from console.monitoring.bias import Groups, add_groups
 from console.monitoring.profile import MOST_CLASSES, SCORE_CELLS, Profile
 
 MAGIC = b"MC1"
@@ -54,6 +55,8 @@ class Counts(msgspec.Struct):
     cells: array[int]
     sums: tuple[float, ...]
     new_levels: dict[str, dict[str, int]] = {}
+    groups: Groups = {}
+    """Rows by protected column and group; empty where the monitor compares none."""
 
     def column(self, layout: Layout, name: str) -> tuple[int, ...]:
         start, stop = layout.columns[name]
@@ -127,6 +130,7 @@ def add(first: Counts, second: Counts) -> Counts:
         cells=array("q", map(operator.add, first.cells, second.cells)),
         sums=tuple(map(operator.add, first.sums, second.sums)),
         new_levels={name: most_frequent(found) for name, found in levels.items()},
+        groups=add_groups(first.groups, second.groups),
     )
 
 
@@ -144,14 +148,15 @@ def most_frequent(levels: dict[str, int]) -> dict[str, int]:
 
 def pack(counts: Counts) -> bytes:
     """As bytes: zlib over a header, the cells in byte planes (most are small, so most planes are zero), sums and
-    names."""
+    names; behind them the groups, which a console that knows none does not read."""
     names = json.dumps(counts.new_levels, separators=(",", ":")).encode() if counts.new_levels else b""
     wide = 8 if max(counts.cells, default=0) >= 1 << 32 else 4
     raw = _little_endian(counts.cells, wide)
     planes = b"".join(raw[plane::wide] for plane in range(wide))
     header = HEADER.pack(counts.layout, min(counts.rows, 0xFFFFFFFF), len(counts.cells), len(counts.sums), len(names))
     sums = struct.pack(f"<{len(counts.sums)}d", *counts.sums)
-    return MAGIC + bytes([wide]) + zlib.compress(header + planes + sums + names, 6)
+    more = json.dumps({"groups": counts.groups}, separators=(",", ":")).encode() if counts.groups else b""
+    return MAGIC + bytes([wide]) + zlib.compress(header + planes + sums + names + more, 6)
 
 
 def unpack(packed: bytes) -> Counts:
@@ -172,9 +177,14 @@ def unpack(packed: bytes) -> Counts:
         totals = struct.unpack_from(f"<{sums}d", body, at)
         at += 8 * sums
         levels = json.loads(body[at : at + names]) if names else {}
-    except (zlib.error, struct.error, ValueError) as error:
+        more = json.loads(body[at + names :]) if len(body) > at + names else {}
+        groups = {
+            column: {name: tuple(cells) for name, cells in found.items()}
+            for column, found in more.get("groups", {}).items()
+        }
+    except (zlib.error, struct.error, ValueError, AttributeError, TypeError) as error:
         raise ValueError(f"the window's counts are damaged: {error}") from error
-    return Counts(layout=layout, rows=rows, cells=array("q", values), sums=totals, new_levels=levels)
+    return Counts(layout=layout, rows=rows, cells=array("q", values), sums=totals, new_levels=levels, groups=groups)
 
 
 def _little_endian(cells: Sequence[int], wide: int) -> bytes:

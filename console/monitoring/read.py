@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from backends.contract import Backend, NotFound
 from backends.entities import Alert, ColumnScore, Estimate, Millis, Monitor, MonitorState, Record, Window
 from console.monitoring.alerts import digits, interval, label, moment
+from console.monitoring.bias import GroupRates, Groups, add_groups, bias_of, rates_of
 from console.monitoring.cells import shares
 from console.monitoring.champion import read_profile
 from console.monitoring.counts import Counts, layout_of, merge, unpack
@@ -201,6 +202,20 @@ def course(windows: Sequence[Window], metric: str) -> list[tuple[Millis, Estimat
 def merged(windows: Sequence[Window]) -> Counts | None:
     """The counts of windows of one version together: an hour, a week, any stretch."""
     return merge(unpack(window.counts) for window in windows if window.counts)
+
+
+def bias_over(
+    backend: Backend, monitor: Monitor, windows: Sequence[Window]
+) -> tuple[dict[str, Estimate], tuple[GroupRates, ...]]:
+    """Bias over a stretch of windows together: its measures, and each group's rates. Groups add up across versions,
+    since they are cut alike."""
+    groups: Groups = {}
+    for window in windows:
+        groups = add_groups(groups, unpack(window.counts).groups)
+    if not groups:
+        return {}, ()
+    profile = read_profile(backend, backend.need("registry").version(monitor.model, windows[-1].model_version))
+    return bias_of(groups, profile.task), rates_of(groups)
 
 
 def histogram(profile: Profile, counts: Counts, column: str, *, bars: int = 24) -> Histogram:

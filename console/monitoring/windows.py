@@ -10,6 +10,7 @@ import msgspec
 from backends.contract import Invalid
 from backends.entities import ColumnScore, Millis, MonitorState, Window
 from console.monitoring import faults, performance
+from console.monitoring.bias import bias_of
 from console.monitoring.cells import Shares, coarse, gathered, in_order, score_total, shares
 from console.monitoring.counts import Counts, Layout, pack
 from console.monitoring.drift import (
@@ -78,6 +79,7 @@ def make_window(
     end: Millis,
     version: str,
     gone: Sequence[str] = (),
+    segment: str = "",
 ) -> Window:
     """A window with its verdicts. `gone`: columns that its newest batch did not have."""
     by_column = {column.name: counts.column(layout, column.name) for column in profile.columns}
@@ -92,6 +94,7 @@ def make_window(
         start=start,
         end=end,
         model_version=version,
+        segment=segment,
         rows=counts.rows,
         columns=columns,
         prediction=prediction,
@@ -109,6 +112,7 @@ def relabelled(window: Window, profile: Profile, layout: Layout, counts: Counts)
         labelled=round(counts.sums[0]),
         performance=performance.measure(counts.score(layout), counts.sums, profile.task, profile.scale),
         label=score_label(profile, counts.label(layout)),
+        bias=bias_of(counts.groups, profile.task),
     )
 
 
