@@ -17,7 +17,7 @@ class TriggerState(StrEnum):
 
 
 class TriggerWhen(Record, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What a trigger waits for: one of an alert, a schedule, and new data."""
+    """What a trigger waits for: one of an alert, a schedule, new data, and a person alone."""
 
     alert: str = ""
     """Monitor whose alerts it acts on; a pattern, `*` is every monitor."""
@@ -41,6 +41,16 @@ class TriggerWhen(Record, frozen=True, kw_only=True, forbid_unknown_fields=True)
     """Files that land in this folder."""
     files: int = 1
     """So many of them."""
+    hand: bool = False
+    """Nothing: it fires when a person says so, and never else."""
+
+    @property
+    def what(self) -> str:
+        """`alert`, `schedule`, `dataset`, `monitor`, `folder` or `hand`."""
+        return next((each for each in CAUSES if getattr(self, each)), "")
+
+
+CAUSES = ("alert", "schedule", "dataset", "monitor", "folder", "hand")
 
 
 class TriggerDo(Record, frozen=True, kw_only=True, forbid_unknown_fields=True):

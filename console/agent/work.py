@@ -25,6 +25,7 @@ from console.agent.registrations import Registrations
 from console.agent.retention import Retention
 from console.agent.retry import Backoff
 from console.agent.scorers import Scorers
+from console.agent.triggers import Triggers
 
 POLL_S = 0.5
 """How often the store is asked whether anything changed; a few microseconds each."""
@@ -53,6 +54,7 @@ class Agent:
         self._registrations = Registrations(backend, me, say)
         self._scorers = Scorers(backend, workspace, say)
         self._deployments = Deployments(backend, workspace, say)
+        self._triggers = Triggers(backend, say)
         self._protocol = Protocol(backend, workspace, say)
         self._presence = AgentPresence(process=own_identity(), since=now(), version=own_version(), slots=slots.runs)
         self._said: AgentPresence | None = None
@@ -64,6 +66,7 @@ class Agent:
             Part("registrations", self._registrations.step),
             Part("scorers", self._scorers.step),
             Part("deployments", self._deployments.step),
+            Part("triggers", self._trigger),
             Part("agent.json", self._announce),
             Part("protocol server", self._protocol.step),
             Part("retention", Retention(backend, workspace, say).step),
@@ -131,6 +134,8 @@ class Agent:
             waits.append(self._launches.patience)
         if self._deployments.patience is not None:
             waits.append(self._deployments.patience)
+        if self._triggers.patience is not None:
+            waits.append(self._triggers.patience)
         if self._registrations.waiting or self._scorers.waiting:
             waits.append(1.0)
         return min(waits)
@@ -149,6 +154,10 @@ class Agent:
     def _launch(self) -> None:
         if self._taken_over:
             self._launches.step()
+
+    def _trigger(self) -> None:
+        if self._taken_over:
+            self._triggers.step()
 
     def _announce(self) -> None:
         """agent.json, when it would say something new."""

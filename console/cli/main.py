@@ -32,6 +32,7 @@ NOUNS: dict[str, str] = {
     "deploy": "Serve models: start, split traffic, scale, watch, stop.",
     "monitor": "Compare what a model sees with what it was trained on.",
     "alert": "What monitors want a person to know.",
+    "trigger": "What is done by itself: on an alert, a schedule, new data.",
     "journal": "Who changed what, when, and why.",
     "context": "Which workspace or server is worked on.",
     "agent": "The background process of a workspace.",

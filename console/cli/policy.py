@@ -35,6 +35,7 @@ def show(invocation: Invocation, name: str, alias: str) -> None:
                 "void after": f"{found.expires_ms / 86_400_000:g} d" if found.approvals else "",
                 "after": found.after,
                 "protected": "yes" if found.protected or found.approvals else "no",
+                "unattended": "triggers may promote" if found.unattended else "a person promotes",
                 "override": "anybody, with a reason"
                 if found.override is None
                 else ", ".join(found.override) or "nobody",

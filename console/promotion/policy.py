@@ -7,6 +7,7 @@
     expires      = "7 d"                # after so long a waiting promotion is void
     after        = "challenger"         # only a version that holds this alias, or held it before
     protected    = true                 # moved by promotion, rollback and undo alone; what holds it is not deleted
+    unattended   = true                 # a trigger may promote what passes every gate; without it a person does
     override     = ["lead"]             # who may overrule a failed gate (user names, patterns); [] is nobody
     worse        = 0.005                # share of the holder's value that a candidate may be worse
     max_size     = "200 MB"             # of the model file
@@ -75,6 +76,7 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True):
     expires: str | None = None
     after: str | None = None
     protected: bool | None = None
+    unattended: bool | None = None
     override: tuple[str, ...] | None = None
     worse: float | None = None
     max_size: str | None = None
@@ -95,6 +97,8 @@ class Policy(Record, frozen=True, kw_only=True):
     expires_ms: Millis = 7 * 86_400_000
     after: str = ""
     protected: bool = False
+    unattended: bool = False
+    """Triggers may promote; approvals are wanted all the same."""
     override: tuple[str, ...] | None = None
     """Patterns of user names; None lets everybody."""
     worse: float = TOLERANCE
@@ -203,6 +207,7 @@ def policy_for(backend: Backend, model: str, alias: str) -> Policy:
             "expires_ms": None if rule.expires is None else time_span(rule.expires, "expires"),
             "after": rule.after,
             "protected": rule.protected,
+            "unattended": rule.unattended,
             "override": rule.override,
             "worse": rule.worse,
             "max_bytes": None if rule.max_size is None else byte_count(rule.max_size, "max_size"),
