@@ -42,6 +42,10 @@ class MonitorStore(Protocol):
         """Oldest first; the newest `limit` of them."""
         ...
 
+    def overlapping(self, monitor: str, *, since: Millis, until: Millis, segment: str = "") -> tuple[Window, ...]:
+        """Windows of at most a day that share a moment with `since` to before `until`, oldest first."""
+        ...
+
     def add_batch(self, monitor: str, batch: str) -> bool:
         """Note down a batch that reached no window. False when it was added before."""
         ...

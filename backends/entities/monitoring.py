@@ -52,6 +52,8 @@ class Monitor(Record, frozen=True, kw_only=True):
     """Parts of the rows that are counted beside the whole."""
     protected: tuple[str, ...] = ()
     """Columns whose groups the answers are compared between."""
+    redact: tuple[str, ...] = ()
+    """Columns whose values are kept in no sample; they may be absent from what arrives."""
 
 
 class ColumnScore(Record, frozen=True, kw_only=True):
@@ -113,6 +115,8 @@ class Window(Record, frozen=True, kw_only=True):
     """How far the labels are from those of the reference; None without labels."""
     label_lag: float | None = None
     """Median time from a prediction to its label, in seconds."""
+    lags: dict[int, int] = {}
+    """Labels that came later, by how long they took: cell n holds those of 2**(n/4) to 2**((n+1)/4) seconds."""
     estimated: dict[str, Estimate] = {}
     """The performance metrics as they are expected to be from scores alone, without labels."""
     multivariate: dict[str, Estimate] = {}

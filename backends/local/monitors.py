@@ -19,6 +19,9 @@ from backends.query import Query, select
 _KEPT_BY_STORE = ("state", "rows", "windows", "last_at", "created_at", "created_by")
 """What the store says of a monitor, whatever a definition says."""
 
+_LONGEST = 86_400_000
+"""No window that others are looked up in is longer."""
+
 
 class LocalMonitors:
     """`MonitorStore` of a workspace."""
@@ -140,10 +143,18 @@ class LocalMonitors:
                 "ORDER BY start DESC LIMIT ?",
                 (monitor, segment, -(2**63) if since is None else since, 2**63 - 1 if until is None else until, limit),
             ).fetchall()
-        return tuple(
-            msgspec.structs.replace(msgspec.msgpack.decode(record, type=Window), counts=counts)
-            for record, counts in reversed(rows)
-        )
+        return tuple(_window(record, counts) for record, counts in reversed(rows))
+
+    def overlapping(self, monitor: str, *, since: Millis, until: Millis, segment: str = "") -> tuple[Window, ...]:
+        """Windows of at most a day that share a moment with `since` to before `until`, oldest first."""
+        with self._database.read() as connection:
+            _monitor(connection, monitor)
+            rows = connection.execute(
+                "SELECT record, counts FROM windows WHERE monitor = ? AND segment = ? AND start >= ? AND start < ? "
+                'AND ("end" > ? OR start >= ?) ORDER BY start',
+                (monitor, segment, since - _LONGEST, until, since, since),
+            ).fetchall()
+        return tuple(_window(record, counts) for record, counts in rows)
 
     def add_batch(self, monitor: str, batch: str) -> bool:
         with self._database.write() as connection:
@@ -234,6 +245,10 @@ class LocalMonitors:
             )
             idempotency.note(connection, "alert.note", mutation)
             return noted
+
+
+def _window(record: bytes, counts: bytes) -> Window:
+    return msgspec.structs.replace(msgspec.msgpack.decode(record, type=Window), counts=counts)
 
 
 def _monitors(connection: sqlite3.Connection, name: str | None = None) -> list[Monitor]:

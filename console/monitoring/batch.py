@@ -4,11 +4,11 @@ fit is said."""
 from __future__ import annotations
 
 import difflib
-import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pandas as pd
 import pyarrow as pa
 import pyarrow.csv
@@ -17,6 +17,7 @@ import pyarrow.parquet
 
 from backends.contract import Invalid, NotFound
 from backends.entities import Column, ColumnType, Record
+from console.monitoring.chunk import open_content
 from console.monitoring.counting import as_text
 
 LIMIT = 2 << 30
@@ -38,45 +39,80 @@ class SchemaEvent(Record, frozen=True):
     """The rows cannot be scored without it."""
 
 
-def sha256_of(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def read_batch(path: Path) -> pd.DataFrame:
     """The rows of a file, every field of a CSV or TSV still as text. Raises Invalid with what is wrong and where."""
+    return read_rows(path)[0]
+
+
+def read_rows(path: Path, *, title: str = "", salvage: bool = False) -> tuple[pd.DataFrame, str]:
+    """As `read_batch`, and what was left out, in words. salvage: leave out single lines that cannot be read, where
+    others can. title: what the file is called."""
+    called = title or path.name
     name = path.name.lower()
     if not path.is_file():
         raise NotFound(f"there is no batch file {path}")
     size = path.stat().st_size
     if size == 0:
-        raise Invalid(f"{path.name} is empty: a batch needs a header and rows", "file")
+        raise Invalid(f"{called} is empty: a batch needs a header and rows", "file")
     if size > LIMIT:
         raise Invalid(
-            f"{path.name} has {size / 1e9:.1f} GB; batches are read up to {LIMIT / 1e9:.1f} GB: split it", "file"
+            f"{called} has {size / 1e9:.1f} GB; batches are read up to {LIMIT / 1e9:.1f} GB: split it", "file"
         )
+    odd = ""
     try:
         if name.endswith(".parquet"):
             table = pyarrow.parquet.read_table(path)
         elif name.removesuffix(".gz").endswith((".jsonl", ".ndjson")):
-            with pa.input_stream(str(path), compression="detect") as stream:
-                table = pyarrow.json.read_json(stream)
+            table, odd = _lines(path, called, salvage)
         elif name.removesuffix(".gz").endswith((".csv", ".tsv")):
-            table = _delimited(path, "\t" if ".tsv" in name else ",")
+            table, odd = _delimited(path, "\t" if ".tsv" in name else ",", called, salvage)
         else:
-            raise Invalid(f"{path.name}: a batch is one of {', '.join(SUFFIXES[:5])} (or .gz of the text ones)", "file")
+            raise Invalid(f"{called}: a batch is one of {', '.join(SUFFIXES[:5])} (or .gz of the text ones)", "file")
     except (pa.ArrowInvalid, pa.ArrowKeyError, pa.ArrowNotImplementedError, UnicodeDecodeError, OSError) as error:
         first = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise Invalid(f"{path.name} cannot be read: {first}", "file") from error
-    twice = sorted({column for column in table.column_names if table.column_names.count(column) > 1})
+        raise Invalid(f"{called} cannot be read: {first}", "file") from error
+    frame = table if isinstance(table, pd.DataFrame) else table.to_pandas()
+    names = list(frame.columns) if table is frame else table.column_names
+    twice = sorted({column for column in names if names.count(column) > 1})
     if twice:
-        raise Invalid(f"{path.name} has the column {', '.join(twice)} more than once; give each its own name", "file")
-    if not table.num_rows:
-        raise Invalid(f"{path.name} has a header and no rows", "file")
-    return table.to_pandas()
+        raise Invalid(f"{called} has the column {', '.join(twice)} more than once; give each its own name", "file")
+    if not len(frame):
+        raise Invalid(f"{called} has a header and no rows", "file")
+    return frame, odd
 
 
-def _delimited(path: Path, delimiter: str) -> pa.Table:
+def _lines(path: Path, called: str, salvage: bool) -> tuple[pa.Table | pd.DataFrame, str]:
+    try:
+        with pa.input_stream(str(path), compression="detect") as stream:
+            return pyarrow.json.read_json(stream), ""
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
+        if not salvage:
+            raise
+    rows, lost, first = [], 0, 0
+    with open_content(path) as file:
+        for number, line in enumerate(file, 1):
+            if not line.strip():
+                continue
+            try:
+                row = msgspec.json.decode(line)
+            except (msgspec.DecodeError, UnicodeDecodeError):
+                row = None
+            if isinstance(row, dict):
+                rows.append(row)
+            else:
+                lost, first = lost + 1, first or number
+    if not rows:
+        raise Invalid(f"{called} cannot be read: no line of it is a JSON object", "file")
+    return pd.DataFrame(rows), _left_out(lost, called, "JSON objects", first)
+
+
+def _left_out(lost: int, called: str, wanted: str, first: int) -> str:
+    if not lost:
+        return ""
+    return f"{lost} lines of {called} are no {wanted} (the first: line {first} of what was read) and were left out."
+
+
+def _delimited(path: Path, delimiter: str, called: str, salvage: bool) -> tuple[pa.Table, str]:
     with pa.input_stream(str(path), compression="detect") as stream:
         head = stream.read(1 << 20)
     line = head.split(b"\n", 1)[0].decode("utf-8-sig").rstrip("\r")
@@ -89,12 +125,22 @@ def _delimited(path: Path, delimiter: str) -> pa.Table:
         null_values=[""],
         quoted_strings_can_be_null=False,
     )
+    lost: list[int] = []
+
+    def leave_out(row: pa.csv.InvalidRow) -> str:
+        lost.append(row.number or 0)
+        return "skip"
+
     with pa.input_stream(str(path), compression="detect") as stream:
-        return pa.csv.read_csv(
+        table = pa.csv.read_csv(
             stream,
-            parse_options=pa.csv.ParseOptions(delimiter=delimiter, newlines_in_values=True),
+            read_options=pa.csv.ReadOptions(use_threads=not salvage),
+            parse_options=pa.csv.ParseOptions(
+                delimiter=delimiter, newlines_in_values=True, invalid_row_handler=leave_out if salvage else None
+            ),
             convert_options=options,
         )
+    return table, _left_out(len(lost), called, "rows with as many fields as the header", lost[0] if lost else 0)
 
 
 def fit_columns(

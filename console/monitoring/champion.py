@@ -35,6 +35,7 @@ class Champion(msgspec.Struct, frozen=True):
 
     version: ModelVersion
     model: Any
+    """None where only its reference was read."""
     meta: Meta
     profile: Profile
     layout: Layout
@@ -47,14 +48,20 @@ def load_champion(backend: Backend, monitor: Monitor, *, version: str = "") -> C
     """
     from console.training.model_file import load_model
 
-    found: ModelVersion = backend.need("registry").version(monitor.model, version or f"@{monitor.alias}")
-    artifacts = backend.need("artifacts")
-    meta = _meta(artifacts.open(found.run, META).read_bytes(), found)
-    profile = read_profile(backend, found)
+    read = read_champion(backend, monitor, version=version)
+    found = read.version
     if found.file.path == "" or found.file.sha256 == "":
         raise NotFound(f"{found.ref} has no model file on record, so nothing can be scored with it; register it again")
-    model = load_model(artifacts.open(found.run, found.file.path), found.file.sha256)
-    return Champion(version=found, model=model, meta=meta, profile=profile, layout=layout_of(profile))
+    model = load_model(backend.need("artifacts").open(found.run, found.file.path), found.file.sha256)
+    return msgspec.structs.replace(read, model=model)
+
+
+def read_champion(backend: Backend, monitor: Monitor, *, version: str = "") -> Champion:
+    """A version with its reference, its model not loaded: for rows that were scored before."""
+    found: ModelVersion = backend.need("registry").version(monitor.model, version or f"@{monitor.alias}")
+    meta = _meta(backend.need("artifacts").open(found.run, META).read_bytes(), found)
+    profile = read_profile(backend, found)
+    return Champion(version=found, model=None, meta=meta, profile=profile, layout=layout_of(profile))
 
 
 def read_profile(backend: Backend, version: ModelVersion) -> Profile:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
@@ -29,11 +30,12 @@ def create_monitor(
     window: str = "day",
     policy: dict[str, float] | None = None,
     note: str = "",
+    redact: Sequence[str] = (),
 ) -> Monitor:
     """A new monitor of the version that `alias` of `model` names, now and whenever it moves.
 
-    source: folder to watch, or empty to hand batches in. Raises Invalid naming the field, NotFound for the model,
-    Conflict where the name is taken.
+    source: folder to watch, or empty to hand batches in. redact: columns whose values no sample keeps.
+    Raises Invalid naming the field, NotFound for the model, Conflict where the name is taken.
     """
     check_name(name)
     if window not in (*LENGTHS, "batch"):
@@ -68,6 +70,7 @@ def create_monitor(
             created_at=_now(),
             created_by=mutation.actor,
             note=note,
+            redact=tuple(redact),
         ),
         mutation.named("monitor.create"),
     )

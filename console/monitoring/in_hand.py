@@ -1,45 +1,54 @@
-"""The one file that is being counted, so that a file which a crash cut short is finished before any other.
+"""The one chunk that is being counted, so that one which a crash cut short is finished before any other.
 
-Half a file may be in the windows while the scored rows do not know of it yet; only the same file mends that.
+Half of it may be in the windows while the scored rows do not know of it yet; only the same rows, scored with the same
+version, mend that.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import msgspec
 
-from backends.contract import Backend, Unreachable
+from backends.contract import Unreachable
 from backends.entities import Record
+from console.monitoring.chunk import Chunk, sha256_of
 
 PLACE = "in-hand.json"
 
 
 class InHand(Record, frozen=True):
-    """Which file was begun."""
+    """Which chunk was begun, and what it is scored with."""
 
-    path: str
-    sha256: str
+    chunk: Chunk
+    version: str = ""
 
 
 @contextmanager
-def in_hand(backend: Backend, monitor: str, folder: Path, file: Path, digest: str) -> Iterator[None]:
-    """Finish what was cut short, then count this file. The caller holds the folder's lock.
+def in_hand(folder: Path, chunk: Chunk, version: str, finish: Callable[[InHand], None]) -> Iterator[str]:
+    """Finish what was cut short, then count this chunk. Gives the version to score with: that of an earlier try.
 
-    A file that was refused is done with; where the store was away or the process died, it is still in hand.
+    The caller holds the folder's lock. A chunk that was refused is done with; where the store was away, the disk full
+    or the process died, it is still in hand.
     """
     place = folder / PLACE
-    before = _read(place)
-    if before is not None and before.sha256 != digest:
-        _finish(backend, monitor, before)
+    before = read_in_hand(folder)
+    if before is not None and before.chunk.digest != chunk.digest:
+        path = Path(before.chunk.path)
+        if path.is_file() and sha256_of(path) == before.chunk.content:
+            finish(before)
+        before = None
+    begun = InHand(chunk=chunk, version=version)
+    if before is not None and before.version:
+        begun = msgspec.structs.replace(begun, version=before.version)
     fresh = place.with_suffix(".tmp")
-    fresh.write_bytes(msgspec.json.encode(InHand(path=str(file.absolute()), sha256=digest)))
+    fresh.write_bytes(msgspec.json.encode(begun))
     fresh.replace(place)
     try:
-        yield
-    except Unreachable:
+        yield begun.version
+    except (Unreachable, OSError):
         raise
     except Exception:
         place.unlink(missing_ok=True)
@@ -47,17 +56,9 @@ def in_hand(backend: Backend, monitor: str, folder: Path, file: Path, digest: st
     place.unlink(missing_ok=True)
 
 
-def _read(place: Path) -> InHand | None:
+def read_in_hand(folder: Path) -> InHand | None:
+    """What was begun and not finished."""
     try:
-        return msgspec.json.decode(place.read_bytes(), type=InHand)
-    except (FileNotFoundError, msgspec.DecodeError):
+        return msgspec.json.decode((folder / PLACE).read_bytes(), type=InHand)
+    except (FileNotFoundError, msgspec.DecodeError, msgspec.ValidationError):
         return None
-
-
-def _finish(backend: Backend, monitor: str, before: InHand) -> None:
-    from console.monitoring.batch import sha256_of
-    from console.monitoring.ingest import ingest_held
-
-    file = Path(before.path)
-    if file.is_file() and sha256_of(file) == before.sha256:
-        ingest_held(backend, monitor, file)

@@ -1,7 +1,8 @@
-"""A batch file becomes counts: read, score with the version the alias names, put rows into windows, add up, judge.
+"""A chunk of rows becomes counts: read, score with the version that answers, put rows into windows, add up, judge.
 
-Only a worker process comes here. A file counts once, by its sha256; a crash at any point leaves either nothing or
-something that the next try completes without counting a row twice. No row's features are kept.
+Only a worker process comes here. A chunk counts once, by the sha256 of its content; a crash at any point leaves either
+nothing or something that the next try completes without counting a row twice. Of the rows themselves a bounded sample
+is kept, without the columns that the monitor redacts.
 """
 
 from __future__ import annotations
@@ -13,25 +14,27 @@ from typing import Any
 
 import msgspec
 import numpy as np
-import pandas as pd
 
 from backends.contract import Backend, BackendError, Invalid, Unreachable
 from backends.entities import Millis, Monitor, Window
-from console.monitoring import alerts, schema
+from console.monitoring import alerts, sample, schema
 from console.monitoring.ack import restate
-from console.monitoring.batch import SchemaEvent, fit_columns, read_batch, sha256_of, times_of
-from console.monitoring.champion import Champion, load_champion, scores_of
-from console.monitoring.counting import add_scores, as_text, count_answers, count_features, encode_labels
-from console.monitoring.counts import add, unpack
+from console.monitoring.batch import SchemaEvent, read_rows
+from console.monitoring.champion import Champion
+from console.monitoring.chunk import Chunk, whole_file
+from console.monitoring.counting import add_scores, as_text, count_answers, count_features
+from console.monitoring.counts import Counts, add, unpack
 from console.monitoring.folder import BatchRecord, locked, log_batch, monitor_folder
-from console.monitoring.in_hand import in_hand
+from console.monitoring.in_hand import InHand, in_hand
 from console.monitoring.labels import apply_labels, drop_pending, is_label_file, take_pending
 from console.monitoring.policy import read_policy
+from console.monitoring.rows import Rows, own_labels, parted, timed
 from console.monitoring.scored import segment_path, write_segment
-from console.monitoring.windows import make_window, window_bounds
+from console.monitoring.spots import Spot, find_spots, tumbling_starts
+from console.monitoring.versions import Versions
+from console.monitoring.windows import make_window, own_state
 
-MAX_WINDOWS = 5000
-"""A single file that spans more windows has a broken time column."""
+Vector = np.ndarray[Any, Any]
 
 
 def ingest_batch(backend: Backend, monitor: str, file: Path, *, champion: Champion | None = None) -> BatchRecord:
@@ -40,231 +43,213 @@ def ingest_batch(backend: Backend, monitor: str, file: Path, *, champion: Champi
     A file that cannot be used is recorded as failed with the reason and raises nothing; a version that cannot be loaded
     or a store that is away raises, because the file is not to blame. champion: an already loaded version to use.
     """
+    folder = monitor_folder(backend, monitor)
+    with locked(folder):
+        try:
+            chunk = whole_file(file)
+        except (BackendError, OSError) as error:
+            record = BatchRecord(at=_now(), file=file.name, sha256="", state="failed", reason=str(error))
+            log_batch(folder, record)
+            return record
+        return ingest_held(backend, monitor, chunk, champion=champion)
+
+
+def ingest_chunk(
+    backend: Backend, monitor: str, chunk: Chunk, *, champion: Champion | None = None, versions: Versions | None = None
+) -> BatchRecord:
+    """As `ingest_batch`, of any chunk. Raises Unreachable where the store is away or the disk full: try it again."""
     with locked(monitor_folder(backend, monitor)):
-        return ingest_held(backend, monitor, file, champion=champion)
+        return ingest_held(backend, monitor, chunk, champion=champion, versions=versions)
 
 
-def ingest_held(backend: Backend, monitor: str, file: Path, *, champion: Champion | None = None) -> BatchRecord:
-    """As `ingest_batch`, for whoever holds the lock of the monitor's folder."""
+def ingest_held(
+    backend: Backend,
+    monitor: str,
+    chunk: Chunk,
+    *,
+    champion: Champion | None = None,
+    versions: Versions | None = None,
+) -> BatchRecord:
+    """As `ingest_chunk`, for whoever holds the lock of the monitor's folder."""
     began = time.monotonic()
     definition: Monitor = backend.need("monitors").get(monitor)
     read_policy(definition.policy)
     folder = monitor_folder(backend, definition.name)
-    champion = champion or load_champion(backend, definition)
-    digest = ""
+    versions = versions or Versions(backend, definition, champion)
+    scoring = versions.scoring_version
+
+    def finish(begun: InHand) -> None:
+        ingest_held(backend, monitor, begun.chunk, versions=versions)
+
     try:
-        digest = sha256_of(file)
-        with in_hand(backend, monitor, folder, file, digest):
-            record = _ingest(backend, definition, folder, file, digest, champion)
-    except Unreachable:  # the store is away or full: the file is not to blame, and is to be tried again
-        raise
-    except (BackendError, FileNotFoundError, PermissionError) as error:
-        record = BatchRecord(at=_now(), file=file.name, sha256=digest, state="failed", reason=str(error))
-    record = _with(record, seconds=round(time.monotonic() - began, 4), version=champion.version.version)
+        with in_hand(folder, chunk, scoring, finish) as version:
+            try:
+                record = _ingest(backend, definition, folder, chunk, versions, version)
+            except Unreachable:  # the store is away or full: the chunk is not to blame, and is to be tried again
+                raise
+            except BackendError as error:
+                record = _record(chunk, "failed", version=version, reason=str(error))
+            record = msgspec.structs.replace(record, seconds=round(time.monotonic() - began, 4))
+    except OSError as error:
+        raise Unreachable(f"{chunk.name} was not counted: {error.strerror or error}; it is tried again") from error
     log_batch(folder, record)
+    if chunk.spooled:
+        Path(chunk.path).unlink(missing_ok=True)
     return record
 
 
 def _ingest(
-    backend: Backend, monitor: Monitor, folder: Path, file: Path, digest: str, champion: Champion
+    backend: Backend, monitor: Monitor, folder: Path, chunk: Chunk, versions: Versions, version: str
 ) -> BatchRecord:
-    if digest in backend.need("monitors").batches(monitor.name):
-        return BatchRecord(
-            at=_now(), file=file.name, sha256=digest, state="duplicate", reason="counted before, by its content"
-        )
-    frame = read_batch(file)
-    features = champion.meta.features
-    if is_label_file(frame, monitor, [column.name for column in features]):
-        return apply_labels(backend, monitor, folder, frame, file.name, digest, champion)
-    known = (monitor.time_column, monitor.id_column, monitor.label_column, champion.meta.target)
-    rows, events = fit_columns(frame, features, file.name, known=known)
-    if len(rows.columns) == 0:
-        raise Invalid(
-            f"{file.name} has none of the {len(features)} columns of {champion.version.ref} "
-            f"(first: {', '.join(column.name for column in features[:3])}); "
-            f"it has {', '.join(map(str, frame.columns[:5]))}",
-            "file",
-        )
-    at, timeless = _row_times(frame, monitor, file)
-    if timeless.any():
-        lost = int(timeless.sum())
-        if lost == len(frame):
-            raise Invalid(
-                f"{file.name}: no value of {monitor.time_column!r} can be read as a time; nothing counted",
-                "time_column",
-            )
-        keep = ~timeless
-        frame, rows, at = frame[keep], rows[keep], at[keep]
-        events.append(
-            SchemaEvent(
-                column=monitor.time_column,
-                kind="unreadable values",
-                text=f"{lost} rows of {file.name} have no readable time in {monitor.time_column!r} and were left out.",
-                blocks=False,
-            )
-        )
-    scores = None if any(event.blocks for event in events) else _score(champion, rows, file)
-    targets = _targets(frame, monitor, champion, folder)
-    starts = _window_starts(at, monitor, file)
-    if scores is not None and monitor.id_column:
-        ids = pd.Series(as_text(frame[monitor.id_column]).to_pandas()) if monitor.id_column in frame else None
-        if ids is None:
-            raise Invalid(
-                f"{file.name} has no column {monitor.id_column!r}, the monitor's id column; add it or clear it",
-                "id_column",
-            )
-        spots = pd.Series(starts).map(_spots(backend, monitor, champion, starts, at))
-        write_segment(segment_path(folder, digest), ids, scores, targets, spots.to_numpy(), champion.version.version)
-    stored = _store(backend, monitor, champion, rows, scores, targets, starts, at, digest, events)
+    counted = backend.need("monitors").batches(monitor.name)
+    if chunk.digest in counted or not counted.isdisjoint(chunk.also):
+        return _record(chunk, "duplicate", version=version, reason="counted before, by its content")
+    frame, left_out = read_rows(Path(chunk.path), title=chunk.name, salvage=chunk.salvage)
+    known = versions.reference(version)
+    if chunk.labels or is_label_file(frame, monitor, [column.name for column in known.meta.features]):
+        return apply_labels(backend, monitor, folder, frame, chunk, known)
+    frame, at, events = timed(frame, monitor, chunk)
+    parts = parted(frame, at, monitor, chunk, versions, version)
+    parts[0].events = [*events, *parts[0].events]
+    stored: list[Window] = []
+    for number, rows in enumerate(parts):
+        last = number == len(parts) - 1
+        stored += _count(backend, monitor, folder, chunk, rows, number if number else None, last=last)
     if monitor.id_column and monitor.id_column in frame:
         drop_pending(folder, as_text(frame[monitor.id_column]))
-    schema.note_events(backend, monitor, events, stored[-1], [column.name for column in features])
+    _tell_events(backend, monitor, parts, stored[-1])
     restate(backend, monitor.name)
-    return BatchRecord(
-        at=_now(),
-        file=file.name,
-        sha256=digest,
-        state="stored",
-        rows=len(rows),
-        scored=0 if scores is None else len(rows),
-        labelled=int((~np.isnan(targets)).sum()) if scores is not None else 0,
-        windows=len(stored),
-        reason=" ".join(event.text for event in events),
-        first=stored[0].start,
-        last=stored[-1].start,
+    scored = [rows for rows in parts if rows.scores is not None]
+    reasons = [left_out, *(event.text for rows in parts for event in rows.events)]
+    return _record(
+        chunk,
+        "stored",
+        version=", ".join(dict.fromkeys(rows.reference.version.version for rows in parts)),
+        rows=len(frame),
+        scored=sum(len(rows.features) for rows in scored),
+        labelled=sum(int((~np.isnan(rows.targets)).sum()) for rows in scored),
+        windows=len({(window.start, window.model_version) for window in stored}),
+        reason=" ".join(reason for reason in reasons if reason),
+        first=min(window.start for window in stored),
+        last=max(window.start for window in stored),
     )
 
 
-def _score(champion: Champion, rows: pd.DataFrame, file: Path) -> np.ndarray[Any, Any]:
-    try:
-        scores: np.ndarray[Any, Any] = scores_of(champion, rows)
-    except Exception as error:  # an estimator may raise anything; the next batch may be good
-        raise Invalid(
-            f"{champion.version.ref} cannot score {file.name}: {type(error).__name__}: {error}", "file"
-        ) from error
-    if not np.isfinite(scores).all():
-        raise Invalid(
-            f"{champion.version.ref} gave scores for {file.name} that are no numbers; nothing counted", "file"
-        )
-    return scores
-
-
-def _row_times(frame: pd.DataFrame, monitor: Monitor, file: Path) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
-    """Time of each row in ms, and which rows have none. Without a time column: the file's own time."""
-    if not monitor.time_column:
-        return np.full(len(frame), int(file.stat().st_mtime * 1000)), np.zeros(len(frame), dtype=bool)
-    if monitor.time_column not in frame:
-        raise Invalid(
-            f"{file.name} has no column {monitor.time_column!r}, the monitor's time column; it has "
-            f"{', '.join(map(str, frame.columns[:8]))}",
-            "time_column",
-        )
-    times = times_of(frame[monitor.time_column])
-    return times.fillna(0).to_numpy(dtype=np.int64), times.isna().to_numpy(dtype=bool)
-
-
-def _targets(frame: pd.DataFrame, monitor: Monitor, champion: Champion, folder: Path) -> np.ndarray[Any, Any]:
-    """Labels that came with the batch, else those that came before it; NaN where there is none."""
-    profile = champion.profile
-    if monitor.label_column and monitor.label_column in frame:
-        return encode_labels(frame[monitor.label_column], profile.task, profile.positive, profile.classes)
-    if monitor.id_column and monitor.id_column in frame:
-        labels = take_pending(folder, as_text(frame[monitor.id_column]))
-        if labels is not None:
-            return encode_labels(labels, profile.task, profile.positive, profile.classes)
-    return np.full(len(frame), np.nan)
-
-
-def _window_starts(at: np.ndarray[Any, Any], monitor: Monitor, file: Path) -> np.ndarray[Any, Any]:
-    if monitor.window == "batch":
-        return np.full(len(at), at.min())
-    first, stop = window_bounds(monitor.window, int(at.min()))
-    starts: np.ndarray[Any, Any] = at - at % (stop - first)
-    if len(np.unique(starts)) > MAX_WINDOWS:
-        raise Invalid(
-            f"{file.name} spans more than {MAX_WINDOWS} windows of a {monitor.window}; "
-            f"is {monitor.time_column!r} its time?",
-            "time_column",
-        )
-    return starts
-
-
-def _existing(
-    backend: Backend, monitor: Monitor, version: str, start: Millis, stop: Millis
-) -> tuple[Window | None, Millis]:
-    """This version's window within the stretch if there is one, and the last start that another one took."""
-    found = [
-        window
-        for window in backend.need("monitors").windows(monitor.name, since=start, until=stop)
-        if start <= window.start < stop
-    ]
-    own = next((window for window in found if window.model_version == version), None)
-    return own, max((window.start for window in found), default=-1)
-
-
-def _spots(
-    backend: Backend, monitor: Monitor, champion: Champion, starts: np.ndarray[Any, Any], at: np.ndarray[Any, Any]
-) -> dict[int, int]:
-    """Tumbling start → start of the window that is stored for it.
-
-    Counts of two versions cannot be added: where the alias moved within a window, the newer version's window begins
-    at its own first row.
-    """
-    spots = {}
-    for start in np.unique(starts):
-        stop = int(at.max()) + 1 if monitor.window == "batch" else window_bounds(monitor.window, int(start))[1]
-        own, taken = _existing(backend, monitor, champion.version.version, int(start), stop)
-        if monitor.window == "batch":
-            spots[int(start)] = int(start) if taken < start else taken + 1
-        elif own is not None:
-            spots[int(start)] = own.start
-        else:
-            spots[int(start)] = int(start) if taken < start else max(int(at[starts == start].min()), taken + 1)
-    return spots
+def _count(
+    backend: Backend, monitor: Monitor, folder: Path, chunk: Chunk, rows: Rows, part: int | None, *, last: bool
+) -> list[Window]:
+    """Count the rows that one version answers: keep their predictions for later labels, then add up the windows."""
+    version = rows.reference.version.version
+    waiting = None
+    if rows.ids is not None:
+        waiting = take_pending(folder, as_text(rows.frame[monitor.id_column]))
+    own_labels(rows, monitor, waiting)
+    starts = tumbling_starts(rows.at, monitor, chunk.name)
+    spots = find_spots(backend, monitor, version, starts, rows.at)
+    order, inverse = np.unique(starts, return_inverse=True)
+    places = np.array([spots[int(start)].start for start in order])[inverse]
+    if rows.scores is not None and monitor.id_column:
+        if rows.ids is None:
+            raise Invalid(
+                f"{chunk.name} has no column {monitor.id_column!r}, the monitor's id column; add it or clear it",
+                "id_column",
+            )
+        name = chunk.digest if part is None else f"{chunk.digest}-{part}"
+        write_segment(segment_path(folder, name), rows.ids, rows.scores, rows.targets, places, version, at=rows.at)
+    found = {spot.start: spot for spot in spots.values()}
+    return _store(backend, monitor, folder, chunk, rows, places, found, last=last)
 
 
 def _store(
     backend: Backend,
     monitor: Monitor,
-    champion: Champion,
-    rows: pd.DataFrame,
-    scores: np.ndarray[Any, Any] | None,
-    targets: np.ndarray[Any, Any],
-    starts: np.ndarray[Any, Any],
-    at: np.ndarray[Any, Any],
-    digest: str,
-    events: Sequence[SchemaEvent],
+    folder: Path,
+    chunk: Chunk,
+    rows: Rows,
+    places: Vector,
+    spots: dict[int, Spot],
+    *,
+    last: bool,
 ) -> list[Window]:
-    """Add the rows to their windows, oldest first, and let the alerts look after each."""
+    """Add the rows to their windows, oldest first, and let the alerts look after each. places: shape (n,), the start of
+    each row's window."""
     store = backend.need("monitors")
-    profile, layout = champion.profile, champion.layout
-    gone = [event.column for event in events if event.kind in ("gone", "renamed")]
-    spots = _spots(backend, monitor, champion, starts, at)
-    order = np.unique(starts)
+    reference = rows.reference
     stored = []
-    for number, tumbling in enumerate(order):
-        mask = starts == tumbling
-        counts = count_features(rows[mask] if len(order) > 1 else rows, profile, layout)
-        if scores is not None:
-            found, sums = count_answers(scores[mask], targets[mask], profile, layout)
-            counts = add_scores(counts, layout, found, sums)
-        start = spots[int(tumbling)]
-        if monitor.window == "batch":
-            end = int(at.max()) + 1
-        else:
-            end = window_bounds(monitor.window, int(tumbling))[1]
-            own, _ = _existing(backend, monitor, champion.version.version, start, end)
-            if own is not None:
-                counts = add(unpack(own.counts), counts)
+    order = sorted(spots)
+    for number, start in enumerate(order):
+        spot = spots[start]
+        mask = np.flatnonzero(places == start) if len(order) > 1 else np.arange(len(places))
+        counts = _counts(rows, mask)
+        if spot.window is not None:
+            counts = add(unpack(spot.window.counts), counts)
         window = make_window(
-            monitor.name, profile, layout, counts, start=start, end=end, version=champion.version.version, gone=gone
+            monitor.name,
+            reference.profile,
+            reference.layout,
+            counts,
+            start=spot.start,
+            end=spot.end,
+            version=reference.version.version,
+            gone=rows.gone,
         )
-        # The file is done when its last window is in: only that one carries the bare digest.
-        last = number == len(order) - 1
-        store.add_window(window, batch=digest if last else f"{digest}@{start}")
-        review(backend, monitor, champion)
+        window = _carried(window, spot.window, monitor)
+        if number >= len(order) - sample.FILES:
+            _keep_sample(folder, monitor, rows, mask, spot)
+        # The chunk is done when its last window is in: only that one carries the bare digest.
+        bare = last and number == len(order) - 1
+        store.add_window(window, batch=chunk.digest if bare else f"{chunk.digest}@{spot.start}")
+        review(backend, monitor, reference)
         stored.append(window)
     return stored
+
+
+def _counts(rows: Rows, mask: Vector) -> Counts:
+    """The counts of some rows alone."""
+    reference = rows.reference
+    features = rows.features if len(mask) == len(rows.features) else rows.features.iloc[mask]
+    counts = count_features(features, reference.profile, reference.layout)
+    if rows.scores is None:
+        return counts
+    found, sums = count_answers(rows.scores[mask], rows.targets[mask], reference.profile, reference.layout)
+    return add_scores(counts, reference.layout, found, sums)
+
+
+def _carried(window: Window, before: Window | None, monitor: Monitor) -> Window:
+    """With what an earlier window knew that counts cannot tell, and without columns that are never seen."""
+    if before is not None:
+        window = msgspec.structs.replace(
+            window,
+            label_lag=before.label_lag,
+            lags=before.lags,
+            multivariate=window.multivariate or before.multivariate,
+        )
+    if monitor.redact:
+        columns = tuple(each for each in window.columns if each.column not in monitor.redact or each.missing < 1)
+        window = msgspec.structs.replace(window, columns=columns)
+        window = msgspec.structs.replace(window, state=own_state(window))
+    return window
+
+
+def _keep_sample(folder: Path, monitor: Monitor, rows: Rows, mask: Vector, spot: Spot) -> None:
+    sample.keep_sample(
+        folder,
+        rows.features.iloc[mask],
+        at=rows.at[mask],
+        start=spot.start,
+        version=rows.reference.version.version,
+        ids=None if rows.ids is None else rows.ids.iloc[mask],
+        scores=None if rows.scores is None else rows.scores[mask],
+        targets=rows.targets[mask],
+        redact=monitor.redact,
+    )
+
+
+def _tell_events(backend: Backend, monitor: Monitor, parts: Sequence[Rows], window: Window) -> None:
+    """What was odd about the columns becomes alerts, and what is as trained again ends them."""
+    events: list[SchemaEvent] = [event for rows in parts for event in rows.events]
+    columns = {column.name for rows in parts for column in rows.reference.meta.features}
+    schema.note_events(backend, monitor, events, window, sorted(columns))
 
 
 def review(backend: Backend, monitor: Monitor, champion: Champion) -> None:
@@ -278,9 +263,9 @@ def review(backend: Backend, monitor: Monitor, champion: Champion) -> None:
     restate(backend, monitor.name)
 
 
+def _record(chunk: Chunk, state: str, **known: Any) -> BatchRecord:
+    return BatchRecord(at=_now(), file=chunk.name, sha256=chunk.digest, state=state, **known)
+
+
 def _now() -> Millis:
     return int(time.time() * 1000)
-
-
-def _with(record: BatchRecord, **changes: object) -> BatchRecord:
-    return msgspec.structs.replace(record, **changes)

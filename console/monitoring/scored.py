@@ -18,12 +18,19 @@ def segment_path(folder: Path, sha256: str) -> Path:
 
 
 def write_segment(
-    path: Path, ids: pd.Series[Any], scores: np.ndarray[Any, Any], targets: Any, starts: Any, version: str
+    path: Path,
+    ids: pd.Series[Any],
+    scores: np.ndarray[Any, Any],
+    targets: Any,
+    starts: Any,
+    version: str,
+    *,
+    at: Any,
 ) -> None:
     """Keep the predictions of one batch. ids (n,) text, scores (n,) or (n, classes), targets (n,) NaN where unlabelled,
-    starts (n,): start of the window each row was counted in."""
+    starts (n,): start of the window each row was counted in, at (n,): when it happened, in ms."""
     table = scores.reshape(len(scores), -1)
-    columns: dict[str, Any] = {"id": ids.to_numpy(), "start": starts, "target": targets}
+    columns: dict[str, Any] = {"id": ids.to_numpy(), "start": starts, "at": at, "target": targets}
     columns |= {f"score{number}": table[:, number] for number in range(table.shape[1])}
     frame = pd.DataFrame(columns)
     frame["version"] = version

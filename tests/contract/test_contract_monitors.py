@@ -197,3 +197,18 @@ def test_a_deleted_monitor_takes_its_service_along(monitors: MonitorStore, ann: 
     monitors.add_service(service(1, source="monitor:live"))
     monitors.delete("live", ann)
     assert monitors.services("monitor:live") == ()
+
+
+def test_windows_that_share_a_moment_are_found_however_long_they_are(monitors: MonitorStore) -> None:
+    for start, end in ((0, DAY), (DAY, DAY + 60_000), (DAY + 60_000, DAY + 120_000), (2 * DAY, 3 * DAY)):
+        monitors.add_window(Window(monitor="live", start=start, end=end, model_version="1", rows=1))
+    monitors.add_window(Window(monitor="live", start=0, end=DAY, model_version="1", rows=1, segment="part"))
+
+    def starts(since: int, until: int, **more: str) -> list[int]:
+        return [window.start for window in monitors.overlapping("live", since=since, until=until, **more)]
+
+    assert starts(DAY - 1, DAY + 1) == [0, DAY]
+    assert starts(DAY + 59_999, DAY + 60_001) == [DAY, DAY + 60_000]
+    assert starts(DAY, DAY + 60_000) == [DAY]
+    assert starts(5, 6, segment="part") == [0]
+    assert starts(4 * DAY, 5 * DAY) == []

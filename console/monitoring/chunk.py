@@ -1,0 +1,109 @@
+"""What is counted at once: the rows of a file, or of a stretch of one, under an identity by which they count once."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+from pathlib import Path
+from typing import IO
+
+from backends.contract import NotFound
+from backends.entities import Millis, Record
+
+BLOCK = 1 << 20
+
+
+class Progress(Record, frozen=True, kw_only=True):
+    """How far a file has been counted."""
+
+    path: str
+    device: int
+    inode: int
+    offset: int
+    """Bytes of its content (unpacked, where it is a .gz) that are counted or refused."""
+    sha256: str = ""
+    """Of the content up to `offset`."""
+    head_bytes: int = 0
+    head: str = ""
+    """sha256 of the first `head_bytes` bytes: another file in its place begins otherwise."""
+    tail: str = ""
+    """The last bytes before `offset` (hex): where they are no longer there, the file was written anew."""
+    header: str = ""
+    """First line of a CSV or TSV."""
+    modified_ns: int = 0
+    size: int = 0
+    """Bytes on disk when it was looked at last."""
+    refused: bool = False
+    """What is before `offset` could not be used; when the file grows it is looked at again."""
+    seen_at: Millis = 0
+
+
+class Chunk(Record, frozen=True, kw_only=True):
+    """Rows to count, and who they are."""
+
+    path: str
+    """Where they can be read, now and after a crash."""
+    name: str
+    """What a person calls them: a file's name."""
+    digest: str
+    """sha256 of the content that they end: the same content counts once, by whatever way it comes."""
+    content: str
+    """sha256 of the file at `path`: `digest`, where that is all of it."""
+    also: tuple[str, ...] = ()
+    """Other identities of the same rows."""
+    at: Millis
+    """When they came: the time of rows without a time column."""
+    begin: int = 0
+    """Where in the file `name` they begin, in bytes."""
+    salvage: bool = False
+    """Lines that cannot be read are left out and said, because the rest of their file is counted already."""
+    labels: bool = False
+    """They are ids and labels, whatever else they hold."""
+    spooled: bool = False
+    """The file at `path` is a copy of ours: removed once it is counted."""
+    progress: Progress | None = None
+    """What to remember of the file once they are counted."""
+
+
+def whole_file(path: Path, *, labels: bool = False) -> Chunk:
+    """A file as one chunk. NotFound where there is none."""
+    if not path.is_file():
+        raise NotFound(f"there is no batch file {path}")
+    digest = sha256_of(path)
+    also: tuple[str, ...] = ()
+    if path.name.lower().endswith(".gz"):
+        try:
+            also = (content_sha256(path),)
+        except OSError:  # not gzip: reading it will say so
+            also = ()
+    return Chunk(
+        path=str(path.absolute()),
+        name=path.name,
+        digest=digest,
+        content=digest,
+        also=also,
+        at=int(path.stat().st_mtime * 1000),
+        labels=labels,
+    )
+
+
+def sha256_of(path: Path) -> str:
+    """Of the file as it lies there."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def content_sha256(path: Path) -> str:
+    """Of the content, unpacked where it is packed."""
+    found = hashlib.sha256()
+    with open_content(path) as file:
+        while block := file.read(BLOCK):
+            found.update(block)
+    return found.hexdigest()
+
+
+def open_content(path: Path) -> IO[bytes] | gzip.GzipFile:
+    """The bytes of a file, unpacked where its name ends in .gz."""
+    if path.name.lower().endswith(".gz"):
+        return gzip.open(path, "rb")
+    return path.open("rb")
