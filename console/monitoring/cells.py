@@ -7,6 +7,9 @@ from collections.abc import Sequence
 from backends.entities import Record
 from console.monitoring.profile import SCORE_CELLS, NumericColumn, ReferenceColumn
 
+UNSEEN = 0.002
+"""Share of rows in levels seen once, which is how often a window's row is in a level never seen (Good-Turing)."""
+
 
 class Shares(Record, frozen=True):
     """Rows of one column by what is wrong with them."""
@@ -29,8 +32,11 @@ def shares(column: ReferenceColumn, counts: Sequence[int]) -> Shares:
 
 def coarse(column: ReferenceColumn, counts: Sequence[int]) -> list[int]:
     """The groups that PSI is taken over: about deciles of the reference, below and above in the outer ones, then
-    infinite and
-    missing; or the frequent levels, all others, new, missing."""
+    infinite and missing; or the frequent levels, all others, new, missing.
+
+    Where the reference had so many levels only once that new ones are to be expected (names, ids), new counts as
+    other: without drift the reference's empty cell would fill in every window.
+    """
     if isinstance(column, NumericColumn):
         values = list(counts[: column.cells])
         below, above, infinite, missing = counts[-4:]
@@ -41,6 +47,8 @@ def coarse(column: ReferenceColumn, counts: Sequence[int]) -> list[int]:
     kept = len(column.groups)
     other, new, missing = counts[-3:]
     rest = sum(counts[kept : column.cells]) + other
+    if column.singletons > UNSEEN * sum(column.counts):
+        rest, new = rest + new, 0
     return [*counts[:kept], rest, new, missing]
 
 

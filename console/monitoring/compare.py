@@ -10,7 +10,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 import numpy as np
@@ -19,20 +19,33 @@ import pandas as pd
 from backends.contract import Invalid
 from backends.entities import Column, ColumnScore, ColumnType, MonitorState
 from console.monitoring import exact, faults
-from console.monitoring.batch import fit_columns, read_batch
+from console.monitoring.batch import MISSING, fit_columns, read_batch
 from console.monitoring.comparing import Comparison
-from console.monitoring.counting import as_text, count_categorical, count_numeric, numeric_values
-from console.monitoring.drift import benjamini_hochberg
+from console.monitoring.counting import (
+    Vector,
+    as_text,
+    count_in_order,
+    count_tallied,
+    numeric_values,
+    tally,
+)
+from console.monitoring.counts import most_frequent
+from console.monitoring.drift import benjamini_hochberg, two_sample_p
 from console.monitoring.profile import (
-    CategoricalColumn,
     Profile,
     ReferenceColumn,
     ScoreCells,
-    categorical_column,
-    numeric_column,
+    finite_part,
+    numeric_column_in_order,
+    tallied_column,
 )
 from console.monitoring.windows import FALSE_DISCOVERIES, MIN_ROWS, score_column
 
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+PROBED = 500
+"""Rows that are looked at before a whole column is read as numbers."""
 NUMBERS = 0.99
 """Share of a text column's values that must read as numbers before it is compared as numbers."""
 MIN_PSI, STRONG_PSI = 0.1, 0.25
@@ -57,16 +70,13 @@ def compare(
     shared = [str(name) for name in old.columns if name in new.columns and (not wanted or name in wanted)]
     if not shared:
         raise Invalid(f"{names[0]} and {names[1]} have no column in common", "columns")
-    typed, _ = fit_columns(old[shared], kinds := _kinds(old[shared]), names[0])
-    fitted, events = fit_columns(new[shared], kinds, names[1])
-    odd = {event.column: event.text.split(" Rows were")[0].split(" These count")[0] for event in events}
     columns, counts, levels, found = [], {}, {}, []
     for name in shared:
-        column, now, fresh = _counted(name, typed[name], fitted[name])
-        score = score_column(_bare([column], len(old)), column, now, fresh)
-        columns.append(column)
-        counts[name], levels[name] = now, fresh
-        found.append(_exactly(score, typed[name], fitted[name], column, odd.get(name, "")))
+        pair = _paired(name, old[name], new[name], names)
+        score = score_column(_bare([pair.column], len(old)), pair.column, pair.now, pair.fresh)
+        columns.append(pair.column)
+        counts[name], levels[name] = pair.now, pair.fresh
+        found.append(_exactly(score, pair))
     told = faults.named(_bare(columns, len(old)), counts, levels, _judged(found, len(new)))
     rank = {MonitorState.FIRING: 0, MonitorState.WARN: 1, MonitorState.OK: 2, MonitorState.NO_DATA: 3}
     return Comparison(
@@ -80,63 +90,90 @@ def compare(
     )
 
 
-def _kinds(frame: pd.DataFrame) -> list[Column]:
-    """What each column of the reference holds; a CSV's fields are all text until somebody looks."""
-    kinds = []
-    for name in frame.columns:
-        values = frame[name]
-        kind = ColumnType.STRING
-        if pd.api.types.is_bool_dtype(values):
-            kind = ColumnType.BOOL
-        elif pd.api.types.is_datetime64_any_dtype(values):
-            kind = ColumnType.DATETIME
-        elif pd.api.types.is_numeric_dtype(values):
-            kind = ColumnType.FLOAT
-        else:
-            known = values.dropna()
-            known = known[known.astype("str").str.strip() != ""]
-            if len(known) and pd.to_numeric(known, errors="coerce").notna().mean() >= NUMBERS:
-                kind = ColumnType.FLOAT
-        kinds.append(Column(name=str(name), type=kind))
-    return kinds
+class _Pair(NamedTuple):
+    """One column of both tables, counted in the reference's cells."""
+
+    column: ReferenceColumn
+    now: tuple[int, ...]
+    fresh: dict[str, int]
+    """New levels, with their rows."""
+    distances: tuple[float, float | None] | None
+    """Exact KS and Wasserstein; None of categories."""
+    p_value: float | None
+    """Over all levels; None of numbers, whose test is over cells."""
+    odd: str
+    """What did not fit the reference's type."""
 
 
-def _counted(
-    name: str, old: pd.Series[Any], new: pd.Series[Any]
-) -> tuple[ReferenceColumn, tuple[int, ...], dict[str, int]]:
-    """The reference as a column, and the current rows in its cells."""
-    if pd.api.types.is_numeric_dtype(old) and not pd.api.types.is_bool_dtype(old):
-        column = numeric_column(name, numeric_values(old))
-        return column, tuple(count_numeric(numeric_values(new), column.edges).tolist()), {}
-    levels = categorical_column(name, old)
-    found, fresh = count_categorical(as_text(new), levels)
-    return levels, tuple(found.tolist()), fresh
+def _paired(name: str, old: pd.Series[Any], new: pd.Series[Any], names: tuple[str, str]) -> _Pair:
+    kind, odd = _kind(old), ""
+    if kind is ColumnType.FLOAT and all(map(pd.api.types.is_numeric_dtype, (old, new))):
+        return _numbers(name, np.sort(numeric_values(old)), np.sort(numeric_values(new)), odd)
+    if kind is not ColumnType.STRING:
+        wanted = [Column(name=name, type=kind)]
+        old = fit_columns(old.to_frame(name), wanted, names[0])[0][name]
+        fitted, events = fit_columns(new.to_frame(name), wanted, names[1])
+        new = fitted[name]
+        odd = "; ".join(event.text.split(" Rows were")[0].split(" These count")[0] for event in events)
+    if kind in (ColumnType.FLOAT, ColumnType.DATETIME):
+        return _numbers(name, np.sort(numeric_values(old)), np.sort(numeric_values(new)), odd)
+    return _levels(name, as_text(old), as_text(new), odd)
 
 
-def _exactly(
-    score: ColumnScore, old: pd.Series[Any], new: pd.Series[Any], column: ReferenceColumn, odd: str
-) -> ColumnScore:
-    """The score with exact distances in place of those of cells."""
-    if isinstance(column, CategoricalColumn):
-        _, _, p_value = exact.chi_square_test(old.astype("object"), new.astype("object"))
-        few = len(new) < MIN_ROWS or column.levels == ()
-        score = msgspec.structs.replace(score, p_value=score.p_value if few or len(column.levels) > 60 else p_value)
-    else:
-        before, now = _finite(old), _finite(new)
-        gap, moved = exact.distances(before, now)
+def _kind(values: pd.Series[Any]) -> ColumnType:
+    """What a column of the reference holds; a CSV's fields are all text until somebody looks."""
+    if pd.api.types.is_bool_dtype(values):
+        return ColumnType.BOOL
+    if pd.api.types.is_datetime64_any_dtype(values):
+        return ColumnType.DATETIME
+    if pd.api.types.is_numeric_dtype(values):
+        return ColumnType.FLOAT
+    # Some rows from all over the column tell plain text apart without reading it all.
+    few = values.iloc[:: max(1, len(values) // PROBED)]
+    return ColumnType.FLOAT if _are_numbers(few, 0.9) and _are_numbers(values, NUMBERS) else ColumnType.STRING
+
+
+def _are_numbers(values: pd.Series[Any], share: float) -> bool:
+    found = {level: rows for level, rows in tally(as_text(values)).items() if level.strip() not in MISSING}
+    total = sum(found.values())
+    read = pd.to_numeric(pd.Series(list(found), dtype="str"), errors="coerce").notna().to_numpy()
+    # Nothing but missing values says nothing, and of few rows the whole column may still.
+    return total > 0 and float(np.array(list(found.values()))[read].sum()) / total >= share
+
+
+def _numbers(name: str, old: Vector, new: Vector, odd: str) -> _Pair:
+    """old, new: in the order of `np.sort`, which is all that edges, cells and exact distances are read from."""
+    column = numeric_column_in_order(name, old)
+    now = tuple(count_in_order(new, column.edges).tolist())
+    before, after = finite_part(old), finite_part(new)
+    found = None
+    if len(before) and len(after):
+        gap, moved = exact.distances_in_order(before, after)
         unit = exact.spread(before)
-        score = msgspec.structs.replace(score, ks=gap, wasserstein=moved / unit if unit else None)
-    if odd:
-        score = msgspec.structs.replace(
-            score, reason="; ".join(filter(None, (odd, score.reason))), state=MonitorState.WARN
-        )
+        found = (gap, moved / unit if unit else None)
+    return _Pair(column, now, {}, found, None, odd)
+
+
+def _levels(name: str, old: pa.Array, new: pa.Array, odd: str) -> _Pair:
+    before, after = tally(old), tally(new)
+    column = tallied_column(name, before, old.null_count)
+    now, fresh = count_tallied(after, new.null_count, column)
+    first, second = exact.level_counts(before, after)
+    p_value = two_sample_p([*first, old.null_count], [*second, new.null_count])
+    return _Pair(column, tuple(now.tolist()), most_frequent(fresh), None, p_value, odd)
+
+
+def _exactly(score: ColumnScore, pair: _Pair) -> ColumnScore:
+    """The score with what is exact in place of what was read from cells."""
+    if pair.p_value is not None and score.p_value is not None:
+        score = msgspec.structs.replace(score, p_value=pair.p_value)
+    if pair.distances is not None:
+        score = msgspec.structs.replace(score, ks=pair.distances[0], wasserstein=pair.distances[1])
+    if pair.odd:
+        reason = "; ".join(filter(None, (pair.odd, score.reason)))
+        worst = MonitorState.FIRING if score.state is MonitorState.FIRING else MonitorState.WARN
+        score = msgspec.structs.replace(score, reason=reason, state=worst)
     return score
-
-
-def _finite(values: pd.Series[Any]) -> np.ndarray[Any, Any]:
-    numbers = numeric_values(values)
-    found: np.ndarray[Any, Any] = numbers[np.isfinite(numbers)]
-    return found
 
 
 def _judged(scores: Sequence[ColumnScore], rows: int) -> list[ColumnScore]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import zlib
 from array import array
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -115,7 +115,11 @@ def _grid(edges: tuple[float, ...]) -> tuple[float, float, Vector, Vector] | Non
 
 def _count_sorted(values: Vector, edges: Sequence[float]) -> Vector:
     """The same counts by sorting the values and looking up the few edges in them."""
-    ordered = np.sort(values)
+    return count_in_order(np.sort(values), edges)
+
+
+def count_in_order(ordered: Vector, edges: Sequence[float] | Vector) -> Vector:
+    """`count_numeric` of values that are already in the order of `np.sort`: NaN last."""
     beyond = math.nextafter(edges[-1], math.inf)
     bounds = np.array([-np.finfo(np.float64).max, *edges[:-1], beyond, np.inf, np.nan])
     at = ordered.searchsorted(bounds, side="left")
@@ -151,7 +155,7 @@ def as_text(values: pd.Series[Any]) -> pa.Array:
 
 def tally(text: pa.Array) -> dict[str, int]:
     """Count per level, missing left out."""
-    counted = pc.value_counts(text.drop_null())
+    counted = pc.value_counts(text.drop_null() if text.null_count else text)
     return dict(zip(counted.field("values").to_pylist(), counted.field("counts").to_pylist(), strict=True))
 
 
@@ -176,6 +180,21 @@ def count_categorical(text: pa.Array, column: CategoricalColumn) -> tuple[Vector
         unseen = sum(new.values())
         counts[size] -= unseen
         counts[size + 1] = unseen
+    return counts, new
+
+
+def count_tallied(found: Mapping[str, int], missing: int, column: CategoricalColumn) -> tuple[Vector, dict[str, int]]:
+    """`count_categorical` of rows that are already counted by level."""
+    counts = np.zeros(len(column.levels) + 3, dtype=np.int64)
+    counts[: len(column.levels)] = [found.get(level, 0) for level in column.levels]
+    known, rare = set(column.levels), set(np.frombuffer(column.others, dtype="<u4").tolist())
+    new = {
+        level: count
+        for level, count in found.items()
+        if level not in known and not column.open and zlib.crc32(level.encode()) not in rare
+    }
+    unseen = sum(new.values())
+    counts[-3:] = sum(found.values()) - int(counts.sum()) - unseen, unseen, missing
     return counts, new
 
 

@@ -3,40 +3,50 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
 from console.monitoring.drift import chi_square, ks_p_value
 
-if TYPE_CHECKING:
-    import pandas as pd
-
 Vector = np.ndarray[Any, Any]
 
 
 def distances(reference: Vector, current: Vector) -> tuple[float, float]:
-    """Kolmogorov-Smirnov and Wasserstein distance of two samples of finite numbers, any order: (0 to 1, in the values'
+    """`distances_in_order` of samples in any order."""
+    return distances_in_order(np.sort(reference), np.sort(current))
+
+
+def distances_in_order(reference: Vector, current: Vector) -> tuple[float, float]:
+    """Kolmogorov-Smirnov and Wasserstein distance of two samples of finite numbers, rising: (0 to 1, in the values'
     own unit).
 
-    Both are read off the same merge of the sorted samples: the largest gap of the distribution functions, and the area
+    Both are read off the same merge of the samples: the largest gap of the distribution functions, and the area
     between them. Equal to `scipy.stats.ks_2samp(…).statistic` and `scipy.stats.wasserstein_distance`.
     Sources: Smirnov, Ann. Math. Stat. 19 (1948); Vallender, Theory Probab. Appl. 18 (1974).
     """
     n, m = len(reference), len(current)
     if not n or not m:
         return 0.0, 0.0
-    both = np.concatenate([np.sort(reference), np.sort(current)])
-    # Two sorted runs: a stable sort only merges them.
+    both = np.concatenate([reference, current])
+    # Two rising runs: a stable sort only merges them.
     order = np.argsort(both, kind="stable")
     both = both[order]
-    seen = np.cumsum(order < n)
-    gap = np.abs(seen / n - (np.arange(1, n + m + 1) - seen) / m)
+    # n * m times the gap of the two functions, in whole numbers: i/n - j/m of i + j = k rows is (i (n + m) - k n) / nm.
+    gap = np.cumsum(order < n, dtype=np.int64)
+    gap *= n + m
+    gap -= np.arange(n, (n + m + 1) * n, n)
+    np.abs(gap, out=gap)
+    gap = gap[:-1]
     steps = np.diff(both)
     # Within ties the functions jump at once: only the last of equal values counts.
-    worst = float(gap[:-1][steps > 0].max(initial=0.0))
+    spot = int(gap.argmax()) if len(gap) else 0
+    worst = int(gap[spot]) if steps[spot] > 0 else int(gap[steps > 0].max(initial=0))
     with np.errstate(over="ignore"):
-        return worst, float(np.dot(gap[:-1], steps))
+        # No np.dot: its threads would wait for each other longer than they work.
+        np.multiply(gap, steps, out=steps)
+        return worst / (n * m), float(steps.sum()) / (n * m)
 
 
 def ks_test(reference: Vector, current: Vector) -> tuple[float, float]:
@@ -46,20 +56,23 @@ def ks_test(reference: Vector, current: Vector) -> tuple[float, float]:
     return distance, ks_p_value(distance, len(reference), len(current))
 
 
-def level_counts(reference: pd.Series[Any], current: pd.Series[Any]) -> tuple[list[int], list[int]]:
-    """Rows per level of both, missing as a level of its own, in one order."""
-    old, new = reference.value_counts(dropna=False), current.value_counts(dropna=False)
-    levels = old.index.union(new.index, sort=False)
-    return old.reindex(levels, fill_value=0).tolist(), new.reindex(levels, fill_value=0).tolist()
+def level_counts(reference: Mapping[str, int], current: Mapping[str, int]) -> tuple[list[int], list[int]]:
+    """Rows per level of both in one order. Either is level → rows."""
+    levels = [*reference, *(level for level in current if level not in reference)]
+    return [reference.get(level, 0) for level in levels], [current.get(level, 0) for level in levels]
 
 
-def chi_square_test(reference: pd.Series[Any], current: pd.Series[Any]) -> tuple[float, int, float]:
+def chi_square_test(reference: Mapping[str, int], current: Mapping[str, int]) -> tuple[float, int, float]:
     """Two-sample chi-square over the levels: (statistic, degrees of freedom, p-value), as
-    `scipy.stats.chi2_contingency(…, correction=False)`."""
+    `scipy.stats.chi2_contingency(…, correction=False)`. Either is level → rows."""
     return chi_square(*level_counts(reference, current))
 
 
 def spread(values: Vector) -> float:
     """Standard deviation, the unit that distances are told in; 0 for a constant."""
-    found = float(np.std(values)) if len(values) else 0.0
+    if not len(values):
+        return 0.0
+    centred = values - values.mean()
+    np.square(centred, out=centred)
+    found = math.sqrt(float(centred.mean()))
     return found if math.isfinite(found) else 0.0

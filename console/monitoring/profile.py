@@ -256,19 +256,28 @@ def _column(name: str, values: pd.Series[Any]) -> ReferenceColumn:
 def numeric_column(name: str, values: np.ndarray[Any, Any]) -> NumericColumn:
     import numpy as np
 
-    from console.monitoring.counting import count_numeric
+    return numeric_column_in_order(name, np.sort(values))
 
-    finite = values[np.isfinite(values)]
-    distinct = np.unique(finite)
-    if len(distinct) == 0:
+
+def numeric_column_in_order(name: str, ordered: np.ndarray[Any, Any]) -> NumericColumn:
+    """A column from values in the order of `np.sort`: NaN last."""
+    import numpy as np
+
+    from console.monitoring.counting import count_in_order
+
+    finite = finite_part(ordered)
+    fresh = np.concatenate([np.ones(min(1, len(finite)), dtype=bool), finite[1:] != finite[:-1]])
+    if len(finite) == 0:
         edges = np.array([0.0, 0.0])
-    elif len(distinct) <= NUMERIC_CELLS:
+    elif int(fresh.sum()) <= NUMERIC_CELLS:
         # One cell per value, cut half-way between neighbours.
+        distinct = finite[fresh]
         edges = np.concatenate([distinct[:1], (distinct[1:] + distinct[:-1]) / 2, distinct[-1:]])
     else:
-        cuts = np.quantile(finite, np.linspace(0, 1, NUMERIC_CELLS + 1), method="inverted_cdf")
-        edges = np.unique(cuts)
-    counts = count_numeric(values, edges)
+        # np.quantile(…, method="inverted_cdf"), which would order them once more.
+        ranks = np.ceil(np.linspace(0, 1, NUMERIC_CELLS + 1) * len(finite) - 1)
+        edges = np.unique(finite[np.clip(ranks, 0, len(finite) - 1).astype(np.int64)])
+    counts = count_in_order(ordered, edges)
     return NumericColumn(
         name=name,
         edges=tuple(float(edge) for edge in edges),
@@ -277,23 +286,37 @@ def numeric_column(name: str, values: np.ndarray[Any, Any]) -> NumericColumn:
     )
 
 
+def finite_part(ordered: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """The finite ones of values in the order of `np.sort`, as a view."""
+    import numpy as np
+
+    first, last = ordered.searchsorted([-np.finfo(np.float64).max, np.inf])
+    part: np.ndarray[Any, Any] = ordered[first:last]
+    return part
+
+
 def categorical_column(name: str, values: pd.Series[Any]) -> CategoricalColumn:
+    from console.monitoring.counting import as_text, tally
+
+    text = as_text(values)
+    return tallied_column(name, tally(text), int(text.null_count))
+
+
+def tallied_column(name: str, found: Mapping[str, int], missing: int) -> CategoricalColumn:
+    """A column from rows that are already counted by level."""
     import zlib
 
     import numpy as np
 
-    from console.monitoring.counting import as_text, tally
-
-    text = as_text(values)
     # Equal counts stand in the order of their names, so that the same data gives the same profile.
-    ranked = sorted(tally(text).items(), key=lambda item: (-item[1], item[0]))
+    ranked = sorted(found.items(), key=lambda item: (-item[1], item[0]))
     kept, rare = ranked[:LEVELS], ranked[LEVELS:]
     sums = np.array(sorted({zlib.crc32(level.encode()) for level, _ in rare[:REMEMBERED_LEVELS]}), dtype="<u4")
     counts = (
         *(count for _, count in kept),
         sum(count for _, count in rare),
         0,
-        int(text.null_count),
+        missing,
     )
     return CategoricalColumn(
         name=name,

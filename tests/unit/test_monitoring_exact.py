@@ -17,6 +17,8 @@ from backends.entities import MonitorState
 from console.cli.main import main
 from console.monitoring import exact
 from console.monitoring.compare import compare, compare_files
+from console.monitoring.counting import as_text, count_categorical, count_numeric, count_tallied, tally
+from console.monitoring.profile import NUMERIC_CELLS, categorical_column, numeric_column
 
 numbers = st.lists(st.floats(-1e6, 1e6, allow_nan=False), min_size=1, max_size=200)
 
@@ -45,9 +47,44 @@ def test_chi_square_of_levels_is_scipys() -> None:
         np.r_[np.zeros(3000), np.ones(2000)], pd.concat([first, second], ignore_index=True).to_numpy()
     ).to_numpy()
     expected = stats.chi2_contingency(table, correction=False)
-    statistic, freedom, p_value = exact.chi_square_test(first, second)
+    statistic, freedom, p_value = exact.chi_square_test(tally(as_text(first)), tally(as_text(second)))
     assert statistic == pytest.approx(expected.statistic, rel=1e-12)
     assert (freedom, p_value) == (expected.dof, pytest.approx(expected.pvalue, rel=1e-9))
+
+
+def test_one_outlier_and_infinite_values_leave_the_exact_distances_finite() -> None:
+    rng = np.random.default_rng(2)
+    old, new = pd.DataFrame({"x": rng.normal(size=3000)}), pd.DataFrame({"x": rng.normal(size=900)})
+    new.loc[:2, "x"] = [np.inf, -np.inf, np.nan]
+    found = compare(old, new).columns[0]
+    known = new["x"].to_numpy()[3:]
+    assert found.ks == pytest.approx(stats.ks_2samp(old["x"], known).statistic, abs=1e-12)
+    assert found.wasserstein == pytest.approx(stats.wasserstein_distance(old["x"], known) / np.std(old["x"]), rel=1e-12)
+    assert found.missing == 1 / 900
+
+
+@given(st.lists(st.floats(allow_subnormal=False), min_size=1, max_size=400))
+@settings(deadline=None)
+def test_edges_are_the_quantiles_of_the_reference(values: list[float]) -> None:
+    column = numeric_column("x", np.array(values))
+    finite = np.array(values)[np.isfinite(values)]
+    if len(np.unique(finite)) > NUMERIC_CELLS:
+        cuts = np.quantile(finite, np.linspace(0, 1, NUMERIC_CELLS + 1), method="inverted_cdf")
+        assert list(column.edges) == np.unique(cuts).tolist()
+    assert list(column.counts) == count_numeric(np.array(values), column.edges).tolist()
+
+
+@pytest.mark.parametrize("levels", [3, 40, 200, 90_000])
+def test_rows_counted_by_level_fill_the_cells_that_rows_would(levels: int) -> None:
+    rng = np.random.default_rng(levels)
+    old = pd.Series(rng.integers(0, levels, 60_000)).map("level {}".format)
+    new = pd.Series(rng.integers(0, int(levels * 1.2), 5000)).map("level {}".format)
+    new[rng.random(5000) < 0.1] = None
+    column, text = categorical_column("c", old), as_text(new)
+    by_row, seen = count_categorical(text, column)
+    by_level, found = count_tallied(tally(text), text.null_count, column)
+    assert by_level.tolist() == by_row.tolist()
+    assert found == seen
 
 
 def table(rows: int, seed: int) -> pd.DataFrame:
@@ -57,7 +94,7 @@ def table(rows: int, seed: int) -> pd.DataFrame:
             "age": rng.normal(40, 10, rows),
             "income": rng.lognormal(10, 0.5, rows),
             "city": rng.choice(["a", "b", "c"], rows),
-            "id": [f"u{n}" for n in range(rows)],
+            "id": [f"u{n}" for n in rng.integers(0, 10**9, rows)],
         }
     )
 
@@ -85,7 +122,7 @@ def test_samples_of_one_population_are_called_quiet() -> None:
     """At most 5 % of comparisons, and what chance adds, call any column far."""
     called = 0
     for seed in range(60):
-        found = compare(table(2000, seed)[["age", "income", "city"]], table(500, 900 + seed)[["age", "income", "city"]])
+        found = compare(table(2000, seed), table(500, 900 + seed))
         called += any(each.state is not MonitorState.OK for each in found.columns)
     assert called <= 0.065 * 60 + 2.5 * np.sqrt(60 * 0.05 * 0.95)
 

@@ -16,19 +16,22 @@ from scipy import stats
 from backends.entities import MonitorState
 from console.monitoring import drift, thresholds
 from console.monitoring.cells import coarse, gathered, in_order
-from console.monitoring.counting import Vector
+from console.monitoring.counting import Vector, as_text, count_categorical
 from console.monitoring.counts import empty, layout_of
 from console.monitoring.profile import (
     ALPHA,
     SCORE_CELLS,
     CategoricalColumn,
     NumericColumn,
+    Profile,
+    ReferenceColumn,
     ScoreCells,
     build_profile,
+    categorical_column,
     group_starts,
     numeric_column,
 )
-from console.monitoring.windows import FALSE_DISCOVERIES, MIN_SHARE, RARE, limit, make_window
+from console.monitoring.windows import FALSE_DISCOVERIES, MIN_SHARE, RARE, limit, make_window, score_column
 
 SIZES = [50, 100, 250, 1000, 5000, 100_000, 1_000_000]
 REFERENCE = 4000
@@ -44,6 +47,17 @@ def share_over(
     bound: float, statistic: Callable[[list[int], list[int]], float], pairs: list[tuple[list[int], list[int]]]
 ) -> float:
     return float(np.mean([statistic(before, now) > bound for before, now in pairs]))
+
+
+def bare(column: ReferenceColumn) -> Profile:
+    return Profile(
+        task="binary",
+        rows=sum(column.counts),
+        score_rows=0,
+        columns=(column,),
+        score=ScoreCells(low=0.0, high=1.0, counts=(), groups=()),
+        metrics={},
+    )
 
 
 def sampled(shares: Vector, rows: int, seed: int) -> tuple[Vector, Vector]:
@@ -202,3 +216,25 @@ def test_a_quiet_window_of_twenty_columns_names_nothing_at_any_size(rows: int) -
         window = make_window("m", profile, layout, counts, start=0, end=3_600_000, version="1")
         odd += any(each.state in (MonitorState.WARN, MonitorState.FIRING) or each.fault for each in window.columns)
     assert odd / draws <= FALSE_DISCOVERIES + slack(FALSE_DISCOVERIES, draws)
+
+
+@pytest.mark.parametrize("rows", [50, 250, 1000, 5000])
+@pytest.mark.parametrize("kind", ["ids", "long tail"])
+def test_levels_that_are_always_new_are_no_drift(rows: int, kind: str) -> None:
+    """Ids, names, a long tail of towns: each window has levels that its reference had not, and none is called far."""
+    rng = np.random.default_rng(rows)
+
+    def drawn(many: int) -> pd.Series:
+        numbers = rng.integers(0, 10**9, many) if kind == "ids" else rng.zipf(1.5, many)
+        return pd.Series(numbers).map("town {}".format)
+
+    first = categorical_column("c", drawn(REFERENCE))
+    limits = thresholds.resample(first.counts, first, rng)
+    called, draws = 0, 40
+    for _ in range(draws):
+        column = categorical_column("c", drawn(REFERENCE))
+        counts, fresh = count_categorical(as_text(drawn(rows)), column)
+        column = msgspec.structs.replace(column, limits=limits)
+        found = score_column(bare(column), column, counts.tolist(), fresh)
+        called += found.state is not MonitorState.OK
+    assert called / draws <= ALPHA + slack(ALPHA, draws)
