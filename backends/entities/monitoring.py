@@ -54,6 +54,8 @@ class Monitor(Record, frozen=True, kw_only=True):
     """Columns whose groups the answers are compared between."""
     redact: tuple[str, ...] = ()
     """Columns whose values are kept in no sample; they may be absent from what arrives."""
+    rules: str = ""
+    """The alert policy as TOML (`console.monitoring.rules`); empty for the default rules with the knobs of `policy`."""
 
 
 class ColumnScore(Record, frozen=True, kw_only=True):
@@ -148,3 +150,9 @@ class Alert(Record, frozen=True, kw_only=True):
     windows: int = 1
     note: str = ""
     """What a person wrote on it; the store keeps it, whatever a scorer puts."""
+    rule: str = ""
+    """Name of the rule that it comes from."""
+    segment: str = ""
+    """Part of the rows that it is about; empty for all."""
+    runbook: str = ""
+    """Where it is written what to do."""

@@ -217,7 +217,7 @@ def create(
         label_column=label_column,
         id_column=id_column,
         window=window,
-        policy={**invocation.session.policies.monitor, **_numbers(policy)},
+        policy={**invocation.session.policies.monitor, **numbers(policy)},
         note=note,
     )
     _wake_agent(invocation, made)
@@ -231,7 +231,7 @@ def _wake_agent(invocation: Invocation, found: Monitor) -> None:
         wake_agent(invocation)
 
 
-def _numbers(pairs: tuple[str, ...]) -> dict[str, float]:
+def numbers(pairs: tuple[str, ...]) -> dict[str, float]:
     found: dict[str, float] = {}
     for key, value in key_values(pairs, "--policy").items():
         try:
@@ -334,22 +334,6 @@ def note(invocation: Invocation, name: str, text: str, reason: str, key: str) ->
     invocation.show(after, lambda: narrate(f"{after.name}: {after.note}"))
 
 
-@monitor.command("policy")
-@click.argument("name")
-@click.argument("policy", nargs=-1, metavar="KEY=NUMBER...")
-@reason_option
-@click.pass_obj
-def policy_(invocation: Invocation, name: str, policy: tuple[str, ...], reason: str, key: str) -> None:
-    """Change when a monitor speaks up; what is not named stays."""
-    from console.monitoring.create import set_policy
-
-    before = invocation.need("monitors").get(name)
-    after = set_policy(
-        invocation.backend, name, {**before.policy, **_numbers(policy)}, invocation.mutation(reason, key)
-    )
-    invocation.show(after, lambda: print_record(after.policy))
-
-
 @monitor.command("delete")
 @click.argument("name")
 @click.option("--confirm", metavar="NAME", help="The name again: deleting cannot be undone.")
@@ -366,3 +350,4 @@ def delete(invocation: Invocation, name: str, confirm: str | None, reason: str, 
 
 
 from console.cli import monitor_compare as _compare  # noqa: E402, F401
+from console.cli import monitor_policy as _policy  # noqa: E402, F401

@@ -4,59 +4,167 @@ the same alerts."""
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
-from datetime import UTC, datetime
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from backends.entities import Alert, AlertState, ColumnScore, Estimate, Millis, Monitor, MonitorState, Record, Window
+from backends.entities import (
+    Alert,
+    AlertState,
+    ColumnScore,
+    Millis,
+    Monitor,
+    MonitorState,
+    Record,
+    ServiceWindow,
+    Window,
+)
+from console.monitoring.judging import Judgement, corrected_over, judgements, said
 from console.monitoring.policy import Policy, read_policy
 from console.monitoring.profile import Profile
+from console.monitoring.rules import DRIFT, PERFORMANCE, Rule, default_rules, policy_of, read_rules
 from console.monitoring.severity import CRITICAL, WARN, is_firing
 from console.monitoring.verdicts import Verdict, primary_metric, verdicts
 from console.monitoring.windows import own_state
+from console.monitoring.wording import digits, interval, label, moment, plural
 
-DRIFT = "drift"
+
+def rules_of(monitor: Monitor) -> tuple[Rule, ...]:
+    """The rules in force. Raises Invalid where they cannot be read."""
+    return read_rules(monitor.rules) if monitor.rules else default_rules(read_policy(monitor.policy))
 
 
-def evaluate(monitor: Monitor, profile: Profile, windows: Sequence[Window], alerts: Sequence[Alert]) -> list[Alert]:
+def evaluate(
+    monitor: Monitor,
+    profile: Profile,
+    windows: Sequence[Window],
+    alerts: Sequence[Alert],
+    *,
+    segments: Mapping[str, Sequence[Window]] | None = None,
+    judged: Sequence[Verdict] | None = None,
+) -> list[Alert]:
     """The alerts that must be written: new, worsened, resolved. Unchanged ones are left out.
 
-    windows: oldest first, the newest ones; `horizon` says how many are looked at. alerts: the monitor's open ones.
+    windows: oldest first, the newest ones; `horizon` says how many are looked at. alerts: the monitor's open ones, and
+    those over lately for rules that wait after one. segments: name → its windows. judged: what `verdicts` said of the
+    windows of the newest version, where the caller knows it.
     """
     if not windows:
         return []
-    policy = read_policy(monitor.policy)
+    rules, knobs = rules_of(monitor), read_policy(monitor.policy)
     version = windows[-1].model_version
-    own = [window for window in windows if window.model_version == version]
+    parts = {"": windows, **(segments or {})}
+    own = {
+        name: [window for window in found if window.model_version == version] for name, found in parts.items() if found
+    }
+    corrected = corrected_over(own) if len(own) > 1 else None
     changed: list[Alert] = []
-    for metric, judged in (
-        (primary_metric(profile), _performance(monitor, profile, own, policy, alerts)),
-        (DRIFT, _drift(monitor, own, policy, alerts)),
-    ):
-        current = next(
-            (alert for alert in alerts if alert.metric == metric and alert.state is not AlertState.RESOLVED), None
-        )
-        if current is not None and current.opened_at < own[0].start and own[0] is not windows[0]:
-            changed.append(_resolve(current, windows[-1].end, f"version {version} took over"))
-            current = None
-        if current is None:
-            if judged.fires is not None:
-                changed.append(judged.fires)
-        elif judged.calm:
-            changed.append(_resolve(current, windows[-1].end, judged.calm))
-        elif judged.text and (judged.text != current.text or judged.windows != current.windows):
-            changed.append(_replace(current, text=judged.text, windows=max(judged.windows, current.windows)))
+    for rule in rules:
+        for segment, seen in own.items():
+            if not seen or not rule.covers(segment):
+                continue
+            metric = _metric_of(rule, profile)
+            mine = [alert for alert in alerts if _is_of(alert, rule, metric, segment)]
+            current = next((alert for alert in mine if alert.state is not AlertState.RESOLVED), None)
+            if current is not None and current.opened_at < seen[0].start and seen[0] is not parts[segment][0]:
+                changed.append(_resolve(current, seen[-1].end, f"version {version} took over"))
+                current = None
+            live = [current] if current is not None else []
+            if rule.metric == PERFORMANCE:
+                policy = policy_of(rule, knobs)
+                found = verdicts(seen, profile, policy) if judged is None or segment else list(judged)
+                found_out = _performance(monitor, profile, seen, policy, live, found)
+            elif rule.metric == DRIFT:
+                found_out = _drift(monitor, seen, policy_of(rule, knobs), live)
+            else:
+                found_out = measured(
+                    rule, monitor, seen, judgements(rule, seen, segment=segment, corrected=corrected), live
+                )
+            changed += _settled(rule, segment, found_out, current, mine, seen[-1].end)
     return changed
+
+
+def evaluate_service(monitor: Monitor, services: Sequence[ServiceWindow], alerts: Sequence[Alert]) -> list[Alert]:
+    """As `evaluate`, of the rules about the service. services: oldest first."""
+    changed: list[Alert] = []
+    for rule in rules_of(monitor):
+        if not rule.metric.startswith("service.") or not services:
+            continue
+        mine = [alert for alert in alerts if _is_of(alert, rule, rule.metric, "")]
+        current = next((alert for alert in mine if alert.state is not AlertState.RESOLVED), None)
+        found = measured(rule, monitor, services, judgements(rule, services), [current] if current else [])
+        changed += _settled(rule, "", found, current, mine, services[-1].end)
+    return changed
+
+
+def _metric_of(rule: Rule, profile: Profile) -> str:
+    return primary_metric(profile) if rule.metric == PERFORMANCE else rule.metric
+
+
+def _is_of(alert: Alert, rule: Rule, metric: str, segment: str) -> bool:
+    named = alert.rule == rule.name or (not alert.rule and alert.metric == metric)
+    return named and alert.segment == segment
+
+
+def _settled(
+    rule: Rule, segment: str, judged: Judged, current: Alert | None, mine: Sequence[Alert], now: Millis
+) -> list[Alert]:
+    """What has to be written of one rule and segment."""
+    if current is None:
+        over = max((alert.resolved_at or 0 for alert in mine), default=0)
+        if judged.fires is None or (rule.quiet_ms and over and now < over + rule.quiet_ms):
+            return []
+        fires = judged.fires
+        if segment:
+            fires = _replace(
+                fires, id=alert_id(fires.monitor, f"{rule.name}/{segment}", "", fires.opened_at), segment=segment,
+                text=f"{segment}: {fires.text}",
+            )  # fmt: skip
+        return [_replace(fires, rule=rule.name, severity=rule.severity, runbook=rule.runbook)]
+    if judged.calm:
+        return [_resolve(current, now, judged.calm)]
+    text = f"{segment}: {judged.text}" if segment and judged.text else judged.text
+    if text and (text != current.text or judged.windows != current.windows):
+        return [_replace(current, text=text, windows=max(judged.windows, current.windows), rule=rule.name)]
+    return []
 
 
 def horizon(monitor: Monitor) -> int:
     """How many of the newest windows `evaluate` looks at."""
     policy = read_policy(monitor.policy)
-    return max(policy.pool + 2 * policy.n, policy.drift_n)
+    reach = [rule.pool + 2 * max(rule.n, rule.clear_k or 0) for rule in rules_of(monitor)]
+    return max(policy.drift_n, *reach)
 
 
-class _Judged(Record, frozen=True):
+def measured(
+    rule: Rule,
+    monitor: Monitor,
+    windows: Sequence[Window | ServiceWindow],
+    found: Sequence[Judgement],
+    live: Sequence[Alert],
+) -> Judged:
+    """What a rule about a measure says. found: `judging.judgements` of the windows, oldest first."""
+    if not found:
+        return Judged()
+    recent = found[-rule.n :]
+    bad = [each for each in recent if each.bad]
+    needed = rule.clear_k or rule.k
+    words = said(rule, found[-1], windows)
+    if len(found) >= needed and all(each.good for each in found[-needed:]):
+        return Judged(calm=words)
+    began = live[0].opened_at if live else (bad[0].start if bad else found[-1].start)
+    text = f"{words} in {len(bad)} of the last {len(recent)} windows, since {moment(began, monitor.window)}"
+    streak = sum(1 for each in found if each.bad and each.start >= began)
+    if not (found[-1].bad and len(bad) >= rule.k):
+        return Judged(text=text if found[-1].bad else "", windows=streak)
+    fires = Alert(
+        id=alert_id(monitor.name, rule.name, getattr(windows[-1], "model_version", ""), began), monitor=monitor.name,
+        metric=rule.metric, state=AlertState.FIRING, opened_at=began, text=text, severity=rule.severity, windows=streak,
+    )  # fmt: skip
+    return Judged(fires=fires, text=text, windows=streak)
+
+
+class Judged(Record, frozen=True):
     fires: Alert | None = None
     calm: str = ""
     """Why an open alert is over."""
@@ -65,12 +173,16 @@ class _Judged(Record, frozen=True):
 
 
 def _performance(
-    monitor: Monitor, profile: Profile, windows: Sequence[Window], policy: Policy, alerts: Sequence[Alert]
-) -> _Judged:
+    monitor: Monitor,
+    profile: Profile,
+    windows: Sequence[Window],
+    policy: Policy,
+    alerts: Sequence[Alert],
+    found: Sequence[Verdict],
+) -> Judged:
     metric = primary_metric(profile)
-    found = verdicts(windows, profile, policy)
     if not found:
-        return _Judged()
+        return Judged()
     recent = found[-policy.n :]
     bad = [verdict for verdict in recent if verdict.bad]
     newest = found[-1]
@@ -79,7 +191,7 @@ def _performance(
     over = f"within days, over {policy.pool} days" if newest.within else f"over {policy.pool} {plural(monitor.window)}"
     said = f"{label(metric)} {measured} {over}"
     if len(found) >= policy.k and all(verdict.good for verdict in found[-policy.k :]):
-        return _Judged(calm=f"{said}, back within {digits(policy.min_effect)} of the reference {digits(reference)}")
+        return Judged(calm=f"{said}, back within {digits(policy.min_effect)} of the reference {digits(reference)}")
     began = next((alert.opened_at for alert in alerts if alert.metric == metric), _run_start(found).start)
     text = (
         f"{said}: {digits(abs(newest.shortfall))} {'worse' if newest.shortfall > 0 else 'better'} than the reference "
@@ -99,7 +211,7 @@ def _performance(
             severity=CRITICAL,
             windows=streak,
         )
-    return _Judged(fires=fires, text=text, windows=streak)
+    return Judged(fires=fires, text=text, windows=streak)
 
 
 def _run_start(found: Sequence[Verdict]) -> Verdict:
@@ -115,15 +227,15 @@ def _run_start(found: Sequence[Verdict]) -> Verdict:
     return start
 
 
-def _drift(monitor: Monitor, windows: Sequence[Window], policy: Policy, alerts: Sequence[Alert]) -> _Judged:
+def _drift(monitor: Monitor, windows: Sequence[Window], policy: Policy, alerts: Sequence[Alert]) -> Judged:
     recent = windows[-policy.drift_n :]
     drifted = [window for window in recent if strongly_drifted(window, policy)]
     if len(recent) >= policy.drift_k and not any(
         strongly_drifted(window, policy) for window in recent[-policy.drift_k :]
     ):
-        return _Judged(calm="no feature is far from the reference any more")
+        return Judged(calm="no feature is far from the reference any more")
     if len(drifted) < policy.drift_k or not strongly_drifted(windows[-1], policy):
-        return _Judged()
+        return Judged()
     worst = strongly_drifted(windows[-1], policy)
     named = ", ".join(score.column for score in worst[:3]) + (f" and {len(worst) - 3} more" if len(worst) > 3 else "")
     began = next((alert.opened_at for alert in alerts if alert.metric == DRIFT), drifted[0].start)
@@ -141,7 +253,7 @@ def _drift(monitor: Monitor, windows: Sequence[Window], policy: Policy, alerts: 
         severity=WARN,
         windows=len(drifted),
     )
-    return _Judged(fires=fires, text=text, windows=len(drifted))
+    return Judged(fires=fires, text=text, windows=len(drifted))
 
 
 def _what_decides(windows: Sequence[Window]) -> str:
@@ -177,29 +289,3 @@ def _resolve(alert: Alert, at: Millis, why: str) -> Alert:
 
 def _replace(alert: Alert, **changes: object) -> Alert:
     return msgspec.structs.replace(alert, **changes)
-
-
-def label(metric: str) -> str:
-    """A metric's name as people write it."""
-    return {"auc": "AUC", "log_loss": "log loss", "brier": "Brier", "rmse": "RMSE", "mae": "MAE"}.get(metric, metric)
-
-
-def digits(value: float) -> str:
-    return f"{value:.3f}" if abs(value) < 100 else f"{value:.5g}"
-
-
-def interval(estimate: Estimate) -> str:
-    if estimate.low is None or estimate.high is None:
-        return ""
-    return f" [{digits(estimate.low)}, {digits(estimate.high)}]"
-
-
-def plural(window: str) -> str:
-    return {"batch": "batches"}.get(window, f"{window}s")
-
-
-def moment(at: Millis, window: str) -> str:
-    """When, as precisely as the windows are: `12 Apr 2013`, or with the time of day (UTC)."""
-    when = datetime.fromtimestamp(at / 1000, UTC)
-    day = f"{when.day} {when:%b %Y}"
-    return day if window == "day" else f"{day} {when:%H:%M} UTC"

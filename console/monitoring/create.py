@@ -13,6 +13,7 @@ from backends.contract import Backend, Conflict, Invalid, Mutation, NotFound
 from backends.entities import Millis, Monitor
 from console.monitoring.folder import check_name, monitor_folder
 from console.monitoring.policy import read_policy
+from console.monitoring.rules import read_rules
 from console.monitoring.windows import LENGTHS
 
 
@@ -82,6 +83,13 @@ def set_policy(backend: Backend, name: str, policy: dict[str, float], mutation: 
     """Replace the alert policy. Raises Invalid naming the key that is wrong."""
     read_policy(policy)
     return _change(backend, name, mutation.named("monitor.policy"), policy=dict(policy))
+
+
+def set_rules(backend: Backend, name: str, rules: str, mutation: Mutation) -> Monitor:
+    """Replace the alert rules (TOML; empty for the default ones). Raises Invalid naming what is wrong."""
+    if rules:
+        read_rules(rules)
+    return _change(backend, name, mutation.named("monitor.policy"), rules=rules)
 
 
 def pause_monitor(backend: Backend, name: str, mutation: Mutation) -> Monitor:

@@ -36,6 +36,9 @@ from console.monitoring.windows import make_window, own_state
 
 Vector = np.ndarray[Any, Any]
 
+RECENT = 100
+"""Alerts that a rule's silence after one is looked up in."""
+
 
 def ingest_batch(backend: Backend, monitor: str, file: Path, *, champion: Champion | None = None) -> BatchRecord:
     """Score and count one batch file (or take its labels, if it holds only ids and labels).
@@ -258,7 +261,13 @@ def review(backend: Backend, monitor: Monitor, champion: Champion) -> None:
     windows = store.windows(monitor.name, limit=alerts.horizon(monitor))
     if not windows or windows[-1].model_version != champion.version.version:
         return
-    for alert in alerts.evaluate(monitor, champion.profile, windows, store.alerts(monitor.name, open_only=True)):
+    parts = {
+        segment.name: store.windows(monitor.name, segment=segment.name, limit=len(windows))
+        for segment in monitor.segments
+    }
+    known = {alert.id: alert for alert in store.alerts(monitor.name, limit=RECENT)}  # over lately: some rules wait then
+    known |= {alert.id: alert for alert in store.alerts(monitor.name, open_only=True)}
+    for alert in alerts.evaluate(monitor, champion.profile, windows, list(known.values()), segments=parts):
         store.put_alert(alert)
     restate(backend, monitor.name)
 

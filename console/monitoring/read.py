@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 from backends.contract import Backend, NotFound
 from backends.entities import Alert, ColumnScore, Estimate, Millis, Monitor, MonitorState, Record, Window
-from console.monitoring.alerts import digits, interval, label, moment
 from console.monitoring.bias import GroupRates, Groups, add_groups, bias_of, rates_of
 from console.monitoring.cells import shares
 from console.monitoring.champion import read_profile
@@ -19,6 +18,7 @@ from console.monitoring.severity import is_firing
 from console.monitoring.spread import is_day
 from console.monitoring.verdicts import primary_metric, verdicts
 from console.monitoring.windows import percent
+from console.monitoring.wording import digits, interval, label, moment
 
 SEVERITY = {MonitorState.FIRING: 0, MonitorState.WARN: 1, MonitorState.OK: 2, MonitorState.NO_DATA: 3}
 

@@ -10,6 +10,8 @@ CRITICAL = "critical"
 """Quality is lost: somebody must act."""
 WARN = "warn"
 """Something moved; whether it matters is for labels, or a person, to say."""
+INFO = "info"
+"""Good to know."""
 
 
 def is_firing(alert: Alert) -> bool:

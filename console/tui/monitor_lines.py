@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from backends.entities import Monitor
-from console.monitoring.alerts import label
 from console.monitoring.folder import BatchRecord
 from console.monitoring.read import Feature, MonitorView, course
+from console.monitoring.wording import label
 from console.safe import safe_text
 from console.tui import ink, state
 from console.tui.dataset_columns import percent

@@ -161,9 +161,9 @@ class MonitorPane(TablePane):
         if view is None or not view.metric:
             self.course.plot([], title=" no labels yet: drop a labels file, or: mlops-console monitor labels NAME FILE")
             return
-        from console.monitoring.alerts import label
         from console.monitoring.performance import LARGER_IS_BETTER
         from console.monitoring.policy import read_policy
+        from console.monitoring.wording import label
 
         points = [(float(at), float("nan") if e is None else e.value) for at, e in course(view.windows, view.metric)]
         levels = []
@@ -240,8 +240,8 @@ class MonitorPane(TablePane):
         if view.version:
             spans.append((f"  {model}v{safe_text(view.version, 8)} {safe_text(monitor.alias, 16)}", ""))
         if view.newest is not None:
-            from console.monitoring.alerts import moment
             from console.monitoring.read import label_share
+            from console.monitoring.wording import moment
 
             rows = plural(view.newest.rows, "prediction")
             spans.append((f"  {moment(view.newest.start, monitor.window)}: {rows}, {label_share(view.newest)}", "dim"))

@@ -1,0 +1,33 @@
+"""Figures of monitors as people write them."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from backends.entities import Estimate, Millis
+
+
+def label(metric: str) -> str:
+    """A metric's name as people write it."""
+    return {"auc": "AUC", "log_loss": "log loss", "brier": "Brier", "rmse": "RMSE", "mae": "MAE"}.get(metric, metric)
+
+
+def digits(value: float) -> str:
+    return f"{value:.3f}" if abs(value) < 100 else f"{value:.5g}"
+
+
+def interval(estimate: Estimate) -> str:
+    if estimate.low is None or estimate.high is None:
+        return ""
+    return f" [{digits(estimate.low)}, {digits(estimate.high)}]"
+
+
+def plural(window: str) -> str:
+    return {"batch": "batches"}.get(window, f"{window}s")
+
+
+def moment(at: Millis, window: str) -> str:
+    """When, as precisely as the windows are: `12 Apr 2013`, or with the time of day (UTC)."""
+    when = datetime.fromtimestamp(at / 1000, UTC)
+    day = f"{when.day} {when:%b %Y}"
+    return day if window == "day" else f"{day} {when:%H:%M} UTC"
