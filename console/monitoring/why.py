@@ -10,7 +10,6 @@ from collections.abc import Sequence
 
 from backends.contract import Backend, NotFound
 from backends.entities import Alert, Estimate, Millis, Monitor, Record, Segment, Window
-from console.monitoring.alerts import digits, label, moment
 from console.monitoring.cells import coarse
 from console.monitoring.champion import read_profile
 from console.monitoring.counts import Counts, layout_of, unpack
@@ -21,6 +20,7 @@ from console.monitoring.read import Histogram, histogram, merged
 from console.monitoring.severity import is_firing
 from console.monitoring.upstream import Upstream, upstream
 from console.monitoring.verdicts import primary_metric
+from console.monitoring.wording import digits, label, moment
 
 KEPT = 400
 """Newest windows that are looked at."""
