@@ -16,9 +16,10 @@ import pyarrow.compute as pc
 
 from backends.entities import Estimate
 from console.monitoring import performance
-from console.monitoring.counts import Counts, Layout, most_frequent
+from console.monitoring.counts import Counts, Layout, add_sums, most_frequent
 from console.monitoring.profile import (
     LABEL,
+    MOST_CLASSES,
     PROBABILITY,
     SCORE_CELLS,
     CategoricalColumn,
@@ -38,6 +39,8 @@ GRID = 4096
 DAY_ROWS = 50
 FEWEST_DAYS = 10
 """How many rows make a day, and how many days tell what days are like."""
+BIASED = ("average_precision", "calibration_error")
+"""Of few rows they are larger or smaller than of many, whatever the day: a day's is held against the whole's."""
 TINY = float(np.finfo(np.float64).eps)
 
 
@@ -297,7 +300,12 @@ def count_scores(
         error = value[labelled] - y
         group[labelled] = 0
         squared = error**2
-        sums = (len(y), np.abs(error).sum(), squared.sum(), (squared**2).sum(), y.sum(), (y**2).sum())
+        known = y != 0
+        share = np.abs(error[known] / y[known])
+        sums: tuple[Any, ...] = (
+            *(len(y), np.abs(error).sum(), squared.sum(), (squared**2).sum(), y.sum(), (y**2).sum()),
+            *(error.sum(), share.sum(), (share**2).sum(), known.sum()),
+        )
     else:
         if task == "binary":
             p = value[labelled]
@@ -384,20 +392,22 @@ def label_column(
 
 def count_confusion(scores: Any, targets: Vector, profile: Profile) -> Vector:
     """Rows by predicted and true class in the order of `profile.classes`, unlabelled last, flat."""
+    spot = profile.classes.index(profile.positive) if profile.task == "binary" else 0
+    return confusion_of(scores, targets, len(profile.classes), profile.task, profile.scale, spot)
+
+
+def confusion_of(scores: Any, targets: Vector, classes: int, task: str, scale: str, spot: int) -> Vector:
+    """The same of any scores; spot: position of the positive class of two."""
     table = np.asarray(scores, dtype=np.float64)
-    classes = list(profile.classes)
-    if profile.task == "binary":
-        spot = classes.index(profile.positive)
-        other = 1 - spot
-        positive = table >= (0.5 if profile.scale == PROBABILITY else 0.0)
-        predicted = np.where(positive, spot, other)
-        true = np.where(targets == 1, spot, other)
+    if task == "binary":
+        predicted = np.where(table >= (0.5 if scale == PROBABILITY else 0.0), spot, 1 - spot)
+        true = np.where(targets == 1, spot, 1 - spot)
     else:
         predicted = table.argmax(axis=1)
         true = np.nan_to_num(targets).astype(np.int64)
-    wide = len(classes) + 1
-    true = np.where(np.isnan(targets), len(classes), true)
-    counts: Vector = np.bincount(predicted * wide + true, minlength=len(classes) * wide)
+    wide = classes + 1
+    true = np.where(np.isnan(targets), classes, true)
+    counts: Vector = np.bincount(predicted * wide + true, minlength=classes * wide)
     return counts
 
 
@@ -410,7 +420,7 @@ def add_scores(counts: Counts, layout: Layout, found: Vector, sums: tuple[float,
         layout=counts.layout,
         rows=counts.rows,
         cells=array("q", cells.tobytes()),
-        sums=tuple(a + b for a, b in zip(counts.sums, sums, strict=True)),
+        sums=add_sums(counts.sums, sums),
         new_levels=counts.new_levels,
         groups=counts.groups,
     )
@@ -451,10 +461,16 @@ def reference_metrics(
     targets = encode_labels(labels, task, _text(positive), [_text(value) for value in classes])
     table = np.asarray(scores, dtype=np.float64)
 
+    names = [str(value) for value in classes]
+    size = len(names) if task != "regression" and 2 <= len(names) <= MOST_CLASSES else 0
+    spot = names.index(str(positive)) if task == "binary" and size else 0
+
     def measured(rows: Any) -> tuple[dict[str, Estimate], list[list[int]]]:
         counts, sums = count_scores(table[rows], targets[rows], cells, task, scale)
         by_label = counts.reshape(3, SCORE_CELLS).tolist()
-        return performance.measure(by_label, sums, task, scale), by_label
+        crossed = confusion_of(table[rows], targets[rows], size, task, scale, spot) if size else np.zeros(0)
+        pairs = crossed.reshape(size, size + 1).astype(int).tolist() if size else []
+        return performance.measure(by_label, sums, task, scale, table=pairs, positive=spot), by_label
 
     whole, _ = measured(slice(None))
     metrics = {name: estimate.value for name, estimate in whole.items()}
@@ -464,6 +480,8 @@ def reference_metrics(
     each = [measured(days == day) for day in np.unique(days) if (days == day).sum() >= DAY_ROWS]
     within: dict[str, Spread] = {}
     for name, estimate in whole.items():
+        if name in BIASED:
+            continue
         unit = 0.0 if name == "auc" else row_variance(estimate)
         if name != "auc" and not unit:
             continue

@@ -24,7 +24,12 @@ NAMED_LEVELS = 20
 """New levels are named up to this many a column, most frequent first."""
 
 CLASSIFICATION_SUMS = ("labelled", "correct", "log_loss", "log_loss2", "brier", "brier2")
-REGRESSION_SUMS = ("labelled", "absolute", "squared", "squared2", "target", "target2")
+REGRESSION_SUMS = (
+    *("labelled", "absolute", "squared", "squared2", "target", "target2"),
+    *("error", "percent", "percent2", "nonzero"),
+)
+"""`error` is signed; `percent` is |error| / |target| over the `nonzero` targets. Windows of before have the first
+six."""
 
 
 class Layout(msgspec.Struct, frozen=True):
@@ -128,10 +133,17 @@ def add(first: Counts, second: Counts) -> Counts:
         layout=first.layout,
         rows=first.rows + second.rows,
         cells=array("q", map(operator.add, first.cells, second.cells)),
-        sums=tuple(map(operator.add, first.sums, second.sums)),
+        sums=add_sums(first.sums, second.sums),
         new_levels={name: most_frequent(found) for name, found in levels.items()},
         groups=add_groups(first.groups, second.groups),
     )
+
+
+def add_sums(first: Sequence[float], second: Sequence[float]) -> tuple[float, ...]:
+    """Sums of errors of both together: those that both have, or the other's where one is of no labels at all."""
+    if not any(first):
+        return tuple(second) if any(second) or len(second) > len(first) else tuple(first)
+    return tuple(map(operator.add, first, second)) if any(second) else tuple(first)
 
 
 def merge(parts: Iterable[Counts]) -> Counts | None:

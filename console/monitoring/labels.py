@@ -205,7 +205,7 @@ def _write_windows(
             continue
         layout = layout_of(profile)
         cells = sum((part[0] for part in parts), np.zeros(layout.answers[1] - layout.answers[0], dtype=np.int64))
-        sums = sum((part[1] for part in parts), np.zeros(6))
+        sums = sum((part[1] for part in parts), np.zeros(len(parts[0][1])))
         counts = add_scores(unpack(window.counts), layout, cells, tuple(float(value) for value in sums))
         lags: dict[int, int] = {}
         for part in parts:

@@ -11,40 +11,79 @@ from backends.entities import Estimate
 Z95 = 1.959963984540054
 LARGER_IS_BETTER = {
     "auc": True,
+    "average_precision": True,
     "accuracy": True,
+    "precision": True,
+    "recall": True,
+    "f1": True,
+    "macro_f1": True,
     "log_loss": False,
     "brier": False,
+    "calibration_error": False,
     "mae": False,
     "rmse": False,
+    "mape": False,
+    "mean_error": False,
     "r2": True,
 }
-"""Which way each metric is good."""
+"""Which way each metric is good; `mean_error` is good at 0."""
+SETTLED = 0.9
+"""From this coverage on a window's performance is called final: the labels that lack could hardly move it."""
 PRIMARY = {"binary": "auc", "multiclass": "accuracy", "regression": "rmse"}
 """What an alert on performance watches by default, by task."""
 
 
 def measure(
-    score: Sequence[Sequence[int]], sums: Sequence[float], task: str, scale: str = "probability"
+    score: Sequence[Sequence[int]],
+    sums: Sequence[float],
+    task: str,
+    scale: str = "probability",
+    *,
+    table: Sequence[Sequence[int]] = (),
+    positive: int = 1,
+    only: str = "",
 ) -> dict[str, Estimate]:
     """Every metric that the labelled rows allow, with a 95 % interval.
 
     score: shape (3, cells), counts by label 0, label 1, unlabelled. sums: as `counts.CLASSIFICATION_SUMS` or
-    `REGRESSION_SUMS`. A metric that cannot be had (no labels; one class only) is left out.
+    `REGRESSION_SUMS`. table: predicted × true classes as `Counts.confusion` gives it, for precision, recall and F1;
+    positive: position of the positive class in it. only: the one metric that is wanted, where others cost time. A
+    metric that cannot be had (no labels; one class only) is left out.
     """
     n = round(sums[0])
     if n < 1:
         return {}
     if task == "regression":
         return _regression(n, sums)
-    found: dict[str, Estimate] = {}
+    found: dict[str, Estimate | None] = {}
     if task == "binary":
-        area = auc(score[0], score[1])
-        if area is not None:
-            found["auc"] = area
+        found["auc"] = auc(score[0], score[1])
+        if only == "auc":
+            return {"auc": found["auc"]} if found["auc"] is not None else {}
     found["accuracy"] = wilson(round(sums[1]), n)
     if scale == "probability":
         found["log_loss"] = _mean(n, sums[2], sums[3])
         found["brier"] = _mean(n, sums[4], sums[5])
+    if not only or only not in found:
+        found |= _beyond(score, task, scale, table, positive)
+    return {name: estimate for name, estimate in found.items() if estimate is not None}
+
+
+def _beyond(
+    score: Sequence[Sequence[int]], task: str, scale: str, table: Sequence[Sequence[int]], positive: int
+) -> dict[str, Estimate | None]:
+    """What the cells and the table say beyond the sums. For many classes, the calibration is that of the largest
+    probability: how often the class that was said was right."""
+    from console.monitoring.curves import average_precision, calibration_error
+    from console.monitoring.per_class import macro_f1, of_class
+
+    found: dict[str, Estimate | None] = {}
+    if task == "binary":
+        found["average_precision"] = average_precision(score[0], score[1])
+    if scale == "probability":
+        found["calibration_error"] = calibration_error(score[0], score[1])
+    if table:
+        found |= of_class(table, positive) if task == "binary" else {"macro_f1": macro_f1(table)}
     return found
 
 
@@ -100,22 +139,30 @@ def coverage(rows: int, labelled: int) -> float:
     return labelled / rows if rows else 0.0
 
 
+def provisional(rows: int, labelled: int) -> bool:
+    """Whether so few labels have come that the performance may still change; not where there are none."""
+    return labelled > 0 and coverage(rows, labelled) < SETTLED
+
+
 def shortfall(metric: str, value: float, reference: float) -> float:
     """How much worse `value` is than `reference`, in the metric's own unit; negative when it is better."""
+    if metric == "mean_error":
+        return abs(value) - abs(reference)
     return reference - value if LARGER_IS_BETTER.get(metric, True) else value - reference
 
 
-def _mean(n: int, total: float, squares: float) -> Estimate:
+def _mean(n: int, total: float, squares: float, *, least: float = 0.0) -> Estimate:
     """A mean with the interval of the central limit theorem."""
     mean = total / n
     if n < 2:
         return Estimate(value=mean, n=n)
     half = Z95 * math.sqrt(max(0.0, squares / n - mean * mean) / (n - 1))
-    return Estimate(value=mean, low=max(0.0, mean - half), high=mean + half, n=n)
+    return Estimate(value=mean, low=max(least, mean - half), high=mean + half, n=n)
 
 
 def _regression(n: int, sums: Sequence[float]) -> dict[str, Estimate]:
-    _, absolute, squared, squared2, target, target2 = sums
+    """Windows of before the signed errors were summed have six sums, and neither mean error nor MAPE."""
+    _, absolute, squared, squared2, target, target2 = sums[:6]
     mse = _mean(n, squared, squared2)
     found = {
         # |error| squared is error squared: the sums of the one serve the interval of the other.
@@ -129,8 +176,30 @@ def _regression(n: int, sums: Sequence[float]) -> dict[str, Estimate]:
     }
     spread = target2 - target * target / n
     if n > 1 and spread > 0:
-        found["r2"] = Estimate(value=1 - squared / spread, n=n)
+        found["r2"] = _explained(n, squared / spread, mse.value, squared2 / n)
+    if len(sums) > 6:
+        error, percent, percent2, nonzero = sums[6:10]
+        found["mean_error"] = _mean(n, error, squared, least=-math.inf)
+        # Where a label is 0, or a few near 0 carry all of it, a share of the label says nothing.
+        if round(nonzero) == n > 1:
+            share = _mean(n, percent, percent2)
+            if share.low is not None and share.low > 0:
+                found["mape"] = share
     return found
+
+
+def _explained(n: int, left: float, mse: float, fourth: float) -> Estimate:
+    """R² = 1 - `left`, with the interval of log(left) = log(squared errors) - log(spread of the labels).
+
+    Delta method, with labels about normal and errors that do not depend on the prediction: the variance is
+    (k + 2 - 2 k · left) / n, where k = var(error²) / mse². For normal errors that is 4 R² / n, which is Olkin & Finn's.
+    Source: Olkin & Finn, Psychological Bulletin 118 (1995).
+    """
+    if n < 3 or left <= 0 or mse <= 0:
+        return Estimate(value=1 - left, n=n)
+    k = max(0.0, fourth / (mse * mse) - 1)
+    half = Z95 * math.sqrt(max(0.0, k + 2 - 2 * k * min(left, 1 / left)) / n)
+    return Estimate(value=1 - left, low=1 - left * math.exp(half), high=1 - left * math.exp(-half), n=n)
 
 
 def _logistic(value: float) -> float:

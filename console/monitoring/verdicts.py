@@ -124,7 +124,7 @@ def pooled(parts: Sequence[Totals], metric: str, profile: Profile) -> Estimate |
     J. Official Statistics 17 (2001).
     """
     cells = [sum(values) for values in zip(*(part[0] for part in parts), strict=True)]
-    sums = [math.fsum(values) for values in zip(*(part[1] for part in parts), strict=True)]
+    sums = [math.fsum(values) for values in zip(*(part[1] for part in parts), strict=False)]
     whole = _measured(cells, sums, metric, profile)
     groups = len(parts)
     if whole is None or groups < 3:
@@ -146,7 +146,7 @@ def pooled(parts: Sequence[Totals], metric: str, profile: Profile) -> Estimate |
 
 
 def _measured(cells: Sequence[int], sums: Sequence[float], metric: str, profile: Profile) -> Estimate | None:
-    return performance.measure(by_label(cells), sums, profile.task, profile.scale).get(metric)
+    return performance.measure(by_label(cells), sums, profile.task, profile.scale, only=metric).get(metric)
 
 
 def student(freedom: int) -> float:

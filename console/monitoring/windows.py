@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import msgspec
 
 from backends.contract import Invalid
-from backends.entities import ColumnScore, Millis, MonitorState, Window
+from backends.entities import ColumnScore, Estimate, Millis, MonitorState, Window
 from console.monitoring import faults, performance
 from console.monitoring.bias import bias_of
 from console.monitoring.cells import Shares, coarse, gathered, in_order, score_total, shares
@@ -110,9 +110,22 @@ def relabelled(window: Window, profile: Profile, layout: Layout, counts: Counts)
         window,
         counts=pack(counts),
         labelled=round(counts.sums[0]),
-        performance=performance.measure(counts.score(layout), counts.sums, profile.task, profile.scale),
+        performance=measured(profile, layout, counts),
         label=score_label(profile, counts.label(layout)),
         bias=bias_of(counts.groups, profile.task),
+    )
+
+
+def measured(profile: Profile, layout: Layout, counts: Counts) -> dict[str, Estimate]:
+    """Every metric that the labels of these counts allow."""
+    classes = profile.classes
+    return performance.measure(
+        counts.score(layout),
+        counts.sums,
+        profile.task,
+        profile.scale,
+        table=counts.confusion(layout, len(classes)),
+        positive=classes.index(profile.positive) if profile.positive in classes else 0,
     )
 
 

@@ -9,7 +9,9 @@ from backends.entities import Estimate, Millis
 
 def label(metric: str) -> str:
     """A metric's name as people write it."""
-    return {"auc": "AUC", "log_loss": "log loss", "brier": "Brier", "rmse": "RMSE", "mae": "MAE"}.get(metric, metric)
+    named = {"auc": "AUC", "brier": "Brier", "rmse": "RMSE", "mae": "MAE", "mape": "MAPE", "r2": "R²"}
+    named |= {"f1": "F1", "macro_f1": "macro F1"}
+    return named.get(metric, metric.replace("_", " "))
 
 
 def digits(value: float) -> str:
