@@ -42,6 +42,7 @@ FEWEST_DAYS = 10
 BIASED = ("average_precision", "calibration_error")
 """Of few rows they are larger or smaller than of many, whatever the day: a day's is held against the whole's."""
 TINY = float(np.finfo(np.float64).eps)
+LARGEST = float(np.finfo(np.float64).max)
 
 
 def task_kind(task: str, positive: Any, classes: Sequence[Any]) -> str:
@@ -84,7 +85,7 @@ def count_numeric(values: Vector, edges: Sequence[float] | Vector) -> Vector:
     cell; the rest (beside an edge, outside, not finite) is sorted and the edges are looked up in it. Exact: the grid
     position never falls as the value rises, so only values in an edge's own grid cell are in doubt.
     """
-    bounds = tuple(float(edge) for edge in edges)
+    bounds = edges if isinstance(edges, tuple) else tuple(float(edge) for edge in edges)
     grid = _grid(bounds)
     if grid is None:
         return _count_sorted(values, bounds)
@@ -124,7 +125,7 @@ def _count_sorted(values: Vector, edges: Sequence[float]) -> Vector:
 def count_in_order(ordered: Vector, edges: Sequence[float] | Vector) -> Vector:
     """`count_numeric` of values that are already in the order of `np.sort`: NaN last."""
     beyond = math.nextafter(edges[-1], math.inf)
-    bounds = np.array([-np.finfo(np.float64).max, *edges[:-1], beyond, np.inf, np.nan])
+    bounds = np.array([-LARGEST, *edges[:-1], beyond, np.inf, np.nan])
     at = ordered.searchsorted(bounds, side="left")
     steps = np.diff(at)
     # at: end of -inf, start of the first cell, …, end of the last cell, end of above, end of +inf.

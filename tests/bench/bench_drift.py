@@ -1,6 +1,6 @@
 """How long a window costs: counting, judging, packing, and reading many back. CPU time, best of several.
 
-python -m tests.bench.bench_drift
+python -m tests.bench.bench_drift; beside evidently and NannyML: `bench_drift_beside`.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from console.monitoring.compare import compare
 from console.monitoring.counting import add_scores, count_features, count_scores
 from console.monitoring.counts import layout_of, merge, pack, unpack
 from console.monitoring.profile import Profile, build_profile
@@ -65,6 +66,8 @@ def main() -> None:
     packed = pack(counts)
     rows.append((f"pack a window into {len(packed):,} bytes", best(lambda: pack(counts)), "1.5 kB"))
     rows.append(("unpack and add 1 440 windows", best(lambda: merge(unpack(packed) for _ in range(1440)), 3), ""))
+    first, second = wide_frame(1_000_000, 3), wide_frame(1_000_000, 4)
+    rows.append(("compare 1 000 000 × 20 rows exactly", best(lambda: compare(first, second), 2), "1.5 s"))
     script = "import time; t = time.process_time(); import console.monitoring.read; print(time.process_time() - t)"
     light = float(subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout)
     rows.append(("import what a pane needs", light, "0.5 s"))
