@@ -185,6 +185,10 @@ def _by_severity(item: Window) -> list[ColumnScore]:
     help="Rows per window.",
 )
 @click.option("--policy", multiple=True, metavar="KEY=NUMBER", help="Alert policy, over config.toml's.")
+@click.option(
+    "--segment", "segments", multiple=True, metavar="NAME=CONDITION", help="Rows that are counted beside the whole."
+)
+@click.option("--protect", multiple=True, metavar="COLUMN", help="Groups whose answers are compared.")
 @click.option("--note", default="", help="A note.")
 @reason_option
 @click.pass_obj
@@ -199,11 +203,14 @@ def create(
     id_column: str,
     window: str,
     policy: tuple[str, ...],
+    segments: tuple[str, ...],
+    protect: tuple[str, ...],
     note: str,
     reason: str,
     key: str,
 ) -> None:
     """A standing comparison of what MODEL sees with what it was trained on."""
+    from console.cli.monitor_segment import segments_of
     from console.monitoring.create import create_monitor
 
     made = create_monitor(
@@ -219,6 +226,8 @@ def create(
         window=window,
         policy={**invocation.session.policies.monitor, **numbers(policy)},
         note=note,
+        segments=segments_of(segments),
+        protected=protect,
     )
     _wake_agent(invocation, made)
     watched = f"watches {made.source}" if made.source else f"mlops-console monitor ingest {made.name} FILE feeds it"
@@ -349,5 +358,7 @@ def delete(invocation: Invocation, name: str, confirm: str | None, reason: str, 
     invocation.show({"deleted": found.name}, lambda: narrate(f"{found.name}: deleted"))
 
 
+# The other verbs of the noun; they hang themselves on the group above.
 from console.cli import monitor_compare as _compare  # noqa: E402, F401
 from console.cli import monitor_policy as _policy  # noqa: E402, F401
+from console.cli import monitor_segment as _segment  # noqa: E402, F401

@@ -6,21 +6,15 @@ completed by the next: a window refuses the same file twice.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
-
-import numpy as np
+import msgspec
 
 from backends.contract import Backend
 from backends.entities import Millis, Monitor, Window
-from console.monitoring.champion import Champion
 from console.monitoring.counting import Vector, add_scores, count_answers, count_features
 from console.monitoring.counts import Counts, add, unpack
 from console.monitoring.members import SEGMENT, count_groups
-from console.monitoring.windows import make_window
-
-if TYPE_CHECKING:
-    import pandas as pd
+from console.monitoring.rows import Rows
+from console.monitoring.windows import make_window, own_state
 
 
 def batch_key(digest: str, start: Millis, version: str, segment: str) -> str:
@@ -28,65 +22,68 @@ def batch_key(digest: str, start: Millis, version: str, segment: str) -> str:
     return f"{digest}@{start}#{version}#{segment}"
 
 
-def count_rows(
-    champion: Champion, rows: pd.DataFrame, scores: Vector | None, targets: Vector, members: pd.DataFrame | None = None
-) -> Counts:
-    """All counts of rows: their columns, and with scores the answers, labels and groups. rows: n; scores (n,) or
-    (n, classes); targets (n,); members: as `members_of`, the same rows."""
-    profile, layout = champion.profile, champion.layout
-    counts = count_features(rows, profile, layout)
-    if scores is None:
+def count_rows(rows: Rows, mask: Vector) -> Counts:
+    """All counts of some rows: their columns, and with scores the answers, labels and groups. mask: their positions,
+    shape (m,)."""
+    profile, layout = rows.reference.profile, rows.reference.layout
+    whole = len(mask) == len(rows.features)
+    counts = count_features(rows.features if whole else rows.features.iloc[mask], profile, layout)
+    if rows.scores is None:
         return counts
+    scores, targets = rows.scores[mask], rows.targets[mask]
     counts = add_scores(counts, layout, *count_answers(scores, targets, profile, layout))
-    if members is not None and len(members.columns):
-        counts.groups = count_groups(members, scores, targets, profile)
+    if len(rows.members.columns):
+        counts.groups = count_groups(rows.members.iloc[mask], scores, targets, profile)
     return counts
 
 
 def add_segment_windows(
-    backend: Backend,
-    monitor: Monitor,
-    champion: Champion,
-    rows: pd.DataFrame,
-    scores: Vector | None,
-    targets: Vector,
-    members: pd.DataFrame,
-    *,
-    start: Millis,
-    end: Millis,
-    digest: str,
-    gone: Sequence[str] = (),
+    backend: Backend, monitor: Monitor, rows: Rows, mask: Vector, *, start: Millis, end: Millis, digest: str
 ) -> list[Window]:
-    """Add the rows of one stretch of time to the windows of their segments. The rows of `rows`, `scores`, `targets` and
-    `members` are the same; a segment without a row gets no window."""
+    """Add the rows of one stretch of time to the windows of their segments; a segment without a row gets none. mask:
+    positions of the rows of the stretch, shape (m,)."""
     store = backend.need("monitors")
-    version = champion.version.version
+    reference = rows.reference
+    version = reference.version.version
+    # Of one file and version there may be rows that were scored and rows that were not: each part counts once.
+    part = digest if rows.scores is not None else f"{digest}-unscored"
     stored = []
-    for name in members.columns:
+    for name in rows.members.columns:
         if not str(name).startswith(SEGMENT):
             continue
-        inside = members[name].to_numpy(dtype=bool)
-        if not inside.any():
+        inside = mask[rows.members[name].to_numpy(dtype=bool)[mask]]
+        if not len(inside):
             continue
         segment = str(name).removeprefix(SEGMENT)
-        counts = count_rows(
-            champion,
-            rows[inside],
-            None if scores is None else np.asarray(scores)[inside],
-            targets[inside],
-            members[inside],
-        )
+        counts = count_rows(rows, inside)
         own = segment_window(backend, monitor.name, segment, start)
         # One of another version was left by a try that was cut short before the alias moved, and holds nothing else.
         if own is not None and own.model_version == version:
             counts = add(unpack(own.counts), counts)
         window = make_window(
-            monitor.name, champion.profile, champion.layout, counts, start=start, end=end, version=version, gone=gone,
-            segment=segment,
+            monitor.name, reference.profile, reference.layout, counts, start=start, end=end, version=version,
+            gone=rows.gone, segment=segment,
         )  # fmt: skip
-        store.add_window(window, batch=batch_key(digest, start, version, segment))
+        window = carried(window, own, monitor)
+        store.add_window(window, batch=batch_key(part, start, version, segment))
         stored.append(window)
     return stored
+
+
+def carried(window: Window, before: Window | None, monitor: Monitor) -> Window:
+    """With what an earlier window knew that counts cannot tell, and without columns that are never seen."""
+    if before is not None:
+        window = msgspec.structs.replace(
+            window,
+            label_lag=before.label_lag,
+            lags=before.lags,
+            multivariate=window.multivariate or before.multivariate,
+        )
+    if monitor.redact:
+        columns = tuple(each for each in window.columns if each.column not in monitor.redact or each.missing < 1)
+        window = msgspec.structs.replace(window, columns=columns)
+        window = msgspec.structs.replace(window, state=own_state(window))
+    return window
 
 
 def segment_window(backend: Backend, monitor: str, segment: str, start: Millis) -> Window | None:

@@ -10,10 +10,11 @@ from pathlib import Path
 import msgspec
 
 from backends.contract import Backend, Conflict, Invalid, Mutation, NotFound
-from backends.entities import Millis, Monitor
+from backends.entities import Millis, Monitor, Segment
 from console.monitoring.folder import check_name, monitor_folder
 from console.monitoring.policy import read_policy
 from console.monitoring.rules import read_rules
+from console.monitoring.segments import check_segments
 from console.monitoring.windows import LENGTHS
 
 
@@ -32,10 +33,13 @@ def create_monitor(
     policy: dict[str, float] | None = None,
     note: str = "",
     redact: Sequence[str] = (),
+    segments: Sequence[Segment] = (),
+    protected: Sequence[str] = (),
 ) -> Monitor:
     """A new monitor of the version that `alias` of `model` names, now and whenever it moves.
 
     source: folder to watch, or empty to hand batches in. redact: columns whose values no sample keeps.
+    segments: parts that are counted beside the whole. protected: columns between whose groups the answers are compared.
     Raises Invalid naming the field, NotFound for the model, Conflict where the name is taken.
     """
     check_name(name)
@@ -57,24 +61,25 @@ def create_monitor(
         pass
     else:
         raise Conflict(f"there is a monitor {name} already; choose another name, or change that one")
-    monitor: Monitor = store.put(
-        Monitor(
-            name=name,
-            model=model,
-            alias=alias,
-            source=folder,
-            time_column=time_column,
-            label_column=label_column,
-            id_column=id_column,
-            window=window,
-            policy=dict(policy or {}),
-            created_at=_now(),
-            created_by=mutation.actor,
-            note=note,
-            redact=tuple(redact),
-        ),
-        mutation.named("monitor.create"),
+    wanted = Monitor(
+        name=name,
+        model=model,
+        alias=alias,
+        source=folder,
+        time_column=time_column,
+        label_column=label_column,
+        id_column=id_column,
+        window=window,
+        policy=dict(policy or {}),
+        created_at=_now(),
+        created_by=mutation.actor,
+        note=note,
+        redact=tuple(redact),
+        segments=tuple(segments),
+        protected=tuple(dict.fromkeys(protected)),
     )
+    check_segments(backend, wanted, wanted.segments, wanted.protected)
+    monitor: Monitor = store.put(wanted, mutation.named("monitor.create"))
     monitor_folder(backend, name)
     return monitor
 

@@ -20,10 +20,11 @@ from backends.entities import Millis, Monitor, Window
 from console.monitoring import alerts, sample, schema
 from console.monitoring.ack import restate
 from console.monitoring.batch import SchemaEvent, read_rows
+from console.monitoring.beside import add_segment_windows, carried, count_rows
 from console.monitoring.champion import Champion
 from console.monitoring.chunk import Chunk, whole_file
-from console.monitoring.counting import add_scores, as_text, count_answers, count_features
-from console.monitoring.counts import Counts, add, unpack
+from console.monitoring.counting import as_text
+from console.monitoring.counts import add, unpack
 from console.monitoring.folder import BatchRecord, locked, log_batch, monitor_folder
 from console.monitoring.in_hand import InHand, in_hand
 from console.monitoring.labels import apply_labels, drop_pending, is_label_file, take_pending
@@ -32,7 +33,7 @@ from console.monitoring.rows import Rows, own_labels, parted, timed
 from console.monitoring.scored import segment_path, write_segment
 from console.monitoring.spots import Spot, find_spots, tumbling_starts
 from console.monitoring.versions import Versions
-from console.monitoring.windows import make_window, own_state
+from console.monitoring.windows import make_window
 
 Vector = np.ndarray[Any, Any]
 
@@ -124,6 +125,7 @@ def _ingest(
     restate(backend, monitor.name)
     scored = [rows for rows in parts if rows.scores is not None]
     reasons = [left_out, *(event.text for rows in parts for event in rows.events)]
+    reasons += [said for rows in parts for said in rows.untold]
     return _record(
         chunk,
         "stored",
@@ -158,7 +160,8 @@ def _count(
                 "id_column",
             )
         name = chunk.digest if part is None else f"{chunk.digest}-{part}"
-        write_segment(segment_path(folder, name), rows.ids, rows.scores, rows.targets, places, version, at=rows.at)
+        path = segment_path(folder, name)
+        write_segment(path, rows.ids, rows.scores, rows.targets, places, version, at=rows.at, members=rows.members)
     found = {spot.start: spot for spot in spots.values()}
     return _store(backend, monitor, folder, chunk, rows, places, found, last=last)
 
@@ -183,7 +186,7 @@ def _store(
     for number, start in enumerate(order):
         spot = spots[start]
         mask = np.flatnonzero(places == start) if len(order) > 1 else np.arange(len(places))
-        counts = _counts(rows, mask)
+        counts = count_rows(rows, mask)
         if spot.window is not None:
             counts = add(unpack(spot.window.counts), counts)
         window = make_window(
@@ -196,42 +199,16 @@ def _store(
             version=reference.version.version,
             gone=rows.gone,
         )
-        window = _carried(window, spot.window, monitor)
+        window = carried(window, spot.window, monitor)
         if number >= len(order) - sample.FILES:
             _keep_sample(folder, monitor, rows, mask, spot)
+        add_segment_windows(backend, monitor, rows, mask, start=spot.start, end=spot.end, digest=chunk.digest)
         # The chunk is done when its last window is in: only that one carries the bare digest.
         bare = last and number == len(order) - 1
         store.add_window(window, batch=chunk.digest if bare else f"{chunk.digest}@{spot.start}")
         review(backend, monitor, reference)
         stored.append(window)
     return stored
-
-
-def _counts(rows: Rows, mask: Vector) -> Counts:
-    """The counts of some rows alone."""
-    reference = rows.reference
-    features = rows.features if len(mask) == len(rows.features) else rows.features.iloc[mask]
-    counts = count_features(features, reference.profile, reference.layout)
-    if rows.scores is None:
-        return counts
-    found, sums = count_answers(rows.scores[mask], rows.targets[mask], reference.profile, reference.layout)
-    return add_scores(counts, reference.layout, found, sums)
-
-
-def _carried(window: Window, before: Window | None, monitor: Monitor) -> Window:
-    """With what an earlier window knew that counts cannot tell, and without columns that are never seen."""
-    if before is not None:
-        window = msgspec.structs.replace(
-            window,
-            label_lag=before.label_lag,
-            lags=before.lags,
-            multivariate=window.multivariate or before.multivariate,
-        )
-    if monitor.redact:
-        columns = tuple(each for each in window.columns if each.column not in monitor.redact or each.missing < 1)
-        window = msgspec.structs.replace(window, columns=columns)
-        window = msgspec.structs.replace(window, state=own_state(window))
-    return window
 
 
 def _keep_sample(folder: Path, monitor: Monitor, rows: Rows, mask: Vector, spot: Spot) -> None:

@@ -12,15 +12,19 @@ import numpy as np
 import pandas as pd
 
 from backends.contract import Backend, Invalid
-from backends.entities import Millis, Monitor, Window
+from backends.entities import Millis, Monitor, Record, Window
 from console.monitoring.batch import read_batch, times_of
+from console.monitoring.beside import batch_key, segment_window
+from console.monitoring.bias import Groups, add_groups
 from console.monitoring.champion import Champion, read_profile
 from console.monitoring.chunk import Chunk, whole_file
 from console.monitoring.counting import Vector, add_scores, as_text, count_answers, encode_labels
 from console.monitoring.counts import layout_of, unpack
 from console.monitoring.folder import BatchRecord, locked, monitor_folder
 from console.monitoring.lag import added, lags_of, with_lags
+from console.monitoring.members import SEGMENT, change_groups
 from console.monitoring.profile import Profile
+from console.monitoring.sample import label_sample
 from console.monitoring.scored import PENDING, SEGMENTS, read_pending, scores_in, write_atomically
 from console.monitoring.spots import newest_of
 from console.monitoring.windows import relabelled
@@ -29,8 +33,21 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 
-_Change = tuple[Vector, Vector, dict[int, int]]
-"""What labels add to the cells of scores and labels, to the sums, and to the lags of a window."""
+class Spot(Record, frozen=True):
+    """A window that labels reach."""
+
+    version: str
+    start: Millis
+    segment: str = ""
+
+    @property
+    def order(self) -> tuple[Millis, bool, str]:
+        """By time, the segments before the whole: it is the whole that says that a stretch is done."""
+        return self.start, not self.segment, self.segment
+
+
+_Change = tuple[Vector, Vector, Groups, dict[int, int]]
+"""What labels add to the cells of scores and labels, to the sums, to the groups and to the lags of a window."""
 
 
 def is_label_file(frame: pd.DataFrame, monitor: Monitor, features: Sequence[str]) -> bool:
@@ -67,8 +84,9 @@ def apply_labels(
     """Put labels to the predictions with their ids; a label that differs from an earlier one corrects it. They came
     when the chunk did, or at the times of the monitor's time column where they have it.
 
-    Labels without a prediction wait for it. All windows are written before any segment, so that a crash between them is
-    completed by the next try: a window refuses the same file twice.
+    Labels without a prediction wait for it. All windows (each segment's too) and the samples are written before any
+    kept prediction, so that a crash between them is completed by the next try: a window refuses the same file twice,
+    and a sampled row takes the same label twice.
     """
     store = backend.need("monitors")
     ids = pd.Series(as_text(frame[monitor.id_column]).to_pandas()).astype("object")
@@ -82,7 +100,8 @@ def apply_labels(
     missing = set(labels.index)
     profiles = {champion.version.version: champion.profile}
     places = _Places(backend, monitor)
-    changes: dict[tuple[str, Millis], list[_Change]] = defaultdict(list)
+    changes: dict[Spot, list[_Change]] = defaultdict(list)
+    sampled: list[tuple[list[Millis], pd.Series[Any]]] = []
     rewritten: list[tuple[Path, pd.DataFrame]] = []
     segments = sorted((folder / SEGMENTS).glob("*.parquet"), key=lambda path: -path.stat().st_mtime_ns)
     matched = 0
@@ -109,15 +128,21 @@ def apply_labels(
         waited = _waited(rows, came, old[differs])
         for start in rows["start"].unique():
             here = (rows["start"] == start).to_numpy()
-            place = places.find(version, int(start))
-            if place is None:
-                continue
-            scores = scores_in(rows[here])
-            change = _change(scores, old[differs][here], fresh[differs][here], profile)
-            changes[version, place].append((*change, lags_of(waited[here][~np.isnan(waited[here])])))
+            for name, inside in _parts_of(rows[here]):
+                place = places.find(version, int(start), name)
+                if place is None:
+                    continue
+                at = np.flatnonzero(here)[inside]
+                changes[Spot(version, place, name)].append(
+                    _change(rows.iloc[at], old[differs][at], fresh[differs][at], waited[at], profile)
+                )
+        starts = [int(start) for start in rows["start"].unique()]
+        sampled.append((starts, pd.Series(fresh[differs], index=rows["id"].to_numpy())))
         segment.loc[rows.index, "target"] = fresh[differs]
         rewritten.append((path, segment))
     reached = _write_windows(backend, monitor, changes, profiles, chunk.digest)
+    for starts, given in sampled:
+        label_sample(folder, starts, given[~given.index.duplicated(keep="last")])
     for path, segment in rewritten:
         write_atomically(segment, path)
     if missing:
@@ -149,13 +174,13 @@ class _Places:
     def __init__(self, backend: Backend, monitor: Monitor) -> None:
         self._store = backend.need("monitors")
         self._monitor = monitor.name
-        self._known: dict[tuple[str, Millis], Millis | None] = {}
+        self._known: dict[tuple[str, Millis, str], Millis | None] = {}
 
-    def find(self, version: str, start: Millis) -> Millis | None:
-        """Start of the window of this version that covers the moment; None where it is gone."""
-        key = (version, start)
+    def find(self, version: str, start: Millis, segment: str) -> Millis | None:
+        """Start of the window of this version (and segment) that covers the moment; None where it is gone."""
+        key = (version, start, segment)
         if key not in self._known:
-            found = self._store.overlapping(self._monitor, since=start, until=start + 1)
+            found = self._store.overlapping(self._monitor, since=start, until=start + 1, segment=segment)
             own = newest_of(found, version)
             self._known[key] = None if own is None else own.start
         return self._known[key]
@@ -179,41 +204,60 @@ def _waited(rows: pd.DataFrame, came: pd.Series[Any], old: Vector) -> Vector:
     return first
 
 
-def _change(scores: Vector, old: Vector, fresh: Vector, profile: Profile) -> tuple[Vector, Vector]:
-    """What the new labels add to the score cells and to the sums of a window."""
-    layout = layout_of(profile)
+def _parts_of(rows: pd.DataFrame) -> list[tuple[str, Vector]]:
+    """The whole and the segments that any of these rows is in, each with which rows."""
+    found: list[tuple[str, Vector]] = [("", np.ones(len(rows), dtype=bool))]
+    for name in rows.columns:
+        if str(name).startswith(SEGMENT):
+            inside = rows[name].fillna(False).to_numpy(dtype=bool)
+            if inside.any():
+                found.append((str(name).removeprefix(SEGMENT), inside))
+    return found
+
+
+def _change(rows: pd.DataFrame, old: Vector, fresh: Vector, waited: Vector, profile: Profile) -> _Change:
+    """What new labels of some kept predictions change in a window."""
+    layout, scores = layout_of(profile), scores_in(rows)
     cells, sums = count_answers(scores, fresh, profile, layout)
     before, sums_before = count_answers(scores, old, profile, layout)
-    return cells - before, np.array(sums) - np.array(sums_before)
+    groups = change_groups(rows, scores, old, fresh, profile)
+    return cells - before, np.array(sums) - np.array(sums_before), groups, lags_of(waited[~np.isnan(waited)])
 
 
 def _write_windows(
-    backend: Backend,
-    monitor: Monitor,
-    changes: dict[tuple[str, Millis], list[_Change]],
-    profiles: dict[str, Profile],
-    digest: str,
+    backend: Backend, monitor: Monitor, changes: dict[Spot, list[_Change]], profiles: dict[str, Profile], digest: str
 ) -> list[Window]:
+    """Put the windows right, once each, and return those of the whole, oldest first."""
     store = backend.need("monitors")
     counted = store.batches(monitor.name)
     reached = []
-    for (version, start), parts in sorted(changes.items(), key=lambda item: item[0][1]):
-        profile = profiles[version]
-        window = store.windows(monitor.name, since=start, until=start + 1)[0]
-        if f"{digest}@{start}" in counted:  # by a try that was cut short: corrected twice, a cell would fall below zero
-            reached.append(window)
+    for spot, parts in sorted(changes.items(), key=lambda item: item[0].order):
+        if spot.segment:
+            window = segment_window(backend, monitor.name, spot.segment, spot.start)
+            key = batch_key(digest, spot.start, spot.version, spot.segment)
+        else:
+            window = store.windows(monitor.name, since=spot.start, until=spot.start + 1)[0]
+            key = f"{digest}@{spot.start}"
+        if window is None:
             continue
-        layout = layout_of(profile)
-        cells = sum((part[0] for part in parts), np.zeros(layout.answers[1] - layout.answers[0], dtype=np.int64))
-        sums = sum((part[1] for part in parts), np.zeros(len(parts[0][1])))
-        counts = add_scores(unpack(window.counts), layout, cells, tuple(float(value) for value in sums))
-        lags: dict[int, int] = {}
-        for part in parts:
-            lags = added(lags, part[2])
-        fresh = with_lags(relabelled(window, profile, layout, counts), lags)
-        kept = store.add_window(fresh, batch=f"{digest}@{start}")
-        reached.append(fresh if kept else window)
+        if key not in counted:  # else by a try that was cut short: corrected twice, a cell would fall below zero
+            fresh = _corrected(window, parts, profiles[spot.version])
+            window = fresh if store.add_window(fresh, batch=key) else window
+        if not spot.segment:
+            reached.append(window)
     return reached
+
+
+def _corrected(window: Window, parts: Sequence[_Change], profile: Profile) -> Window:
+    layout = layout_of(profile)
+    cells = sum((part[0] for part in parts), np.zeros(layout.answers[1] - layout.answers[0], dtype=np.int64))
+    sums = sum((part[1] for part in parts), np.zeros(len(parts[0][1])))
+    counts = add_scores(unpack(window.counts), layout, cells, tuple(float(value) for value in sums))
+    lags: dict[int, int] = {}
+    for _, _, groups, waited in parts:
+        counts.groups = add_groups(counts.groups, groups)
+        lags = added(lags, waited)
+    return with_lags(relabelled(window, profile, layout, counts), lags)
 
 
 def take_pending(folder: Path, ids: pa.Array) -> pd.Series[Any] | None:

@@ -15,6 +15,7 @@ from console.monitoring.batch import SchemaEvent, fit_columns, times_of
 from console.monitoring.champion import Champion, scores_of
 from console.monitoring.chunk import Chunk
 from console.monitoring.counting import as_text, encode_labels
+from console.monitoring.members import members_of
 from console.monitoring.versions import Versions
 
 LOGGED = "prediction."
@@ -40,6 +41,10 @@ class Rows:
     targets: Vector
     """Shape (n,), NaN where there is no label yet."""
     ids: pd.Series[Any] | None
+    members: pd.DataFrame
+    """Segments and groups of each row, shape (n, …), as `members_of`."""
+    untold: list[str] = field(default_factory=list)
+    """Which of them could not be told, and why."""
     events: list[SchemaEvent] = field(default_factory=list)
 
     @property
@@ -166,6 +171,7 @@ def _fitted(
     ids = None
     if monitor.id_column in frame and monitor.id_column:
         ids = pd.Series(as_text(frame[monitor.id_column]).to_pandas())
+    members, untold = members_of(frame, features, monitor, columns, reference.profile)
     return Rows(
         reference=reference,
         frame=frame,
@@ -174,6 +180,8 @@ def _fitted(
         scores=None,
         targets=np.full(len(frame), np.nan),
         ids=ids,
+        members=members,
+        untold=untold,
         events=events,
     )
 

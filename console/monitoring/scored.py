@@ -26,14 +26,18 @@ def write_segment(
     version: str,
     *,
     at: Any,
+    members: pd.DataFrame | None = None,
 ) -> None:
     """Keep the predictions of one batch. ids (n,) text, scores (n,) or (n, classes), targets (n,) NaN where unlabelled,
-    starts (n,): start of the window each row was counted in, at (n,): when it happened, in ms."""
+    starts (n,): start of the window each row was counted in, at (n,): when it happened, in ms;
+    members (n, …): its segments and groups."""
     table = scores.reshape(len(scores), -1)
     columns: dict[str, Any] = {"id": ids.to_numpy(), "start": starts, "at": at, "target": targets}
     columns |= {f"score{number}": table[:, number] for number in range(table.shape[1])}
     frame = pd.DataFrame(columns)
     frame["version"] = version
+    if members is not None and len(members.columns):
+        frame = pd.concat([frame, members.reset_index(drop=True)], axis=1)
     write_atomically(frame[frame["id"].notna()], path)
 
 

@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 
 from backends.contract import Backend
+from backends.entities import Segment
 from backends.local.database import Database
 from console.monitoring import labels, scored
 from console.monitoring.champion import Champion, load_champion
@@ -78,16 +79,33 @@ def dropped(folder: Path) -> list[Path]:
 
 def watch(backend: Backend, name: str) -> Champion:
     monitor = create_monitor(
-        backend, name, "deliveries", mutation=WHO, time_column="at", label_column="late", id_column="id"
+        backend,
+        name,
+        "deliveries",
+        mutation=WHO,
+        time_column="at",
+        label_column="late",
+        id_column="id",
+        segments=(Segment(name="far", where="distance > 300"), Segment(name="ups", where="carrier = ups")),
+        protected=("carrier",),
     )
     return load_champion(backend, monitor)
 
 
 def counted(backend: Backend, name: str) -> list[tuple[Any, ...]]:
-    windows = backend.need("monitors").windows(name)
+    """Of the whole, then of each segment: windows, rows, labels, cells, groups, sums."""
+    store = backend.need("monitors")
     return [
-        (window.start, window.rows, window.labelled, tuple(unpack(window.counts).cells), unpack(window.counts).sums)
-        for window in windows
+        (
+            (segment, window.start),
+            window.rows,
+            window.labelled,
+            tuple(unpack(window.counts).cells),
+            unpack(window.counts).groups,
+            unpack(window.counts).sums,
+        )
+        for segment in ("", "far", "ups")
+        for window in store.windows(name, segment=segment)
     ]
 
 
@@ -97,7 +115,9 @@ def test_every_file_counts_once_wherever_the_scorer_dies(backend: Backend, tmp_p
     for file in files:
         ingest_batch(backend, "undisturbed", file, champion=champion)
     wanted = counted(backend, "undisturbed")
-    assert [(rows, labelled) for _, rows, labelled, _, _ in wanted] == [(60, 60), (40, 40)]
+    assert [found[1:3] for found in wanted[:2]] == [(60, 60), (40, 40)]
+    assert len(wanted) == 6
+    assert all(rows == labelled > 0 for _, rows, labelled, *_ in wanted)
     at, dead = 1, True
     while dead:
         name = f"dies-{at}"
@@ -115,7 +135,7 @@ def test_every_file_counts_once_wherever_the_scorer_dies(backend: Backend, tmp_p
         got = counted(backend, name)
         assert len(got) == len(wanted), f"moment {at}"
         for one, other in zip(got, wanted, strict=True):
-            assert one[:4] == other[:4], f"moment {at}"
-            assert one[4] == pytest.approx(other[4]), f"moment {at}"
+            assert one[:5] == other[:5], f"moment {at}"
+            assert one[5] == pytest.approx(other[5]), f"moment {at}"
         at += 1
     assert moments.seen > 15

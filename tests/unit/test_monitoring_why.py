@@ -1,0 +1,110 @@
+"""Why a monitor is off: since when, by which feature, carried by which segment, after which changes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+import numpy as np
+import pytest
+
+from backends.contract import Backend, NotFound
+from backends.entities import Segment
+from console.monitoring import upstream
+from console.monitoring.champion import load_champion
+from console.monitoring.create import create_monitor
+from console.monitoring.ingest import ingest_batch
+from console.monitoring.why import why
+from tests.monitored import WHO, deliveries, traffic
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+DAY = 86_400_000
+BEGAN = 12
+"""Of 20 days, the first on which hermes is late whatever the rule says, and parcels are heavier."""
+
+
+def broken(day: int) -> pd.DataFrame:
+    frame = traffic(300, day, day=f"2024-03-{day + 1:02d}", shift=1.5 if day >= BEGAN else 0.0)
+    if day >= BEGAN:
+        hermes = (frame["carrier"] == "hermes").to_numpy()
+        flipped = np.where(frame["late"] == "yes", "no", "yes")
+        frame["late"] = np.where(hermes, flipped, frame["late"])
+    return frame
+
+
+@pytest.fixture(scope="module")
+def backend(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Backend]:
+    home: Path = tmp_path_factory.mktemp("workspace")
+    made = deliveries(home)
+    create_monitor(
+        made,
+        "live",
+        "deliveries",
+        mutation=WHO,
+        time_column="at",
+        label_column="late",
+        id_column="id",
+        segments=(Segment(name="hermes", where="carrier = hermes"), Segment(name="ups", where="carrier = ups")),
+    )
+    champion = load_champion(made, made.need("monitors").get("live"))
+    for day in range(20):
+        broken(day).to_csv(home / f"{day}.csv", index=False)
+        assert ingest_batch(made, "live", home / f"{day}.csv", champion=champion).state == "stored"
+    yield made
+    made.close()
+
+
+def test_why_names_the_day_the_feature_and_the_segment(backend: Backend) -> None:
+    found = why(backend, "live")
+    began = backend.need("monitors").windows("live")[BEGAN].start
+    assert found.onset is not None
+    assert found.onset.certain
+    assert found.onset.start == found.since == began
+    assert found.onset.windows == 8
+    assert found.rows == found.labelled == 2400
+    assert found.causes[0].column == "weight"
+    drawn = found.causes[0].histogram
+    assert drawn is not None
+    assert sum(drawn.current) == pytest.approx(1.0, abs=0.05)
+    assert drawn.current_rows == 2400
+    assert sum(cause.weight for cause in found.causes) == pytest.approx(1.0)
+    worst, other = found.carriers
+    assert worst.name == "hermes"
+    assert worst.contribution is not None
+    assert worst.contribution > 0.8
+    assert other.contribution is not None
+    assert other.contribution < 0.2
+    assert "AUC" in found.headline
+    assert "2024-03-13" in found.headline or "13 Mar" in found.headline
+    assert msgspec.json.decode(msgspec.json.encode(found), type=type(found)) == found
+
+
+def test_changes_near_the_onset_are_told_those_of_the_model_first(backend: Backend) -> None:
+    registry = backend.need("registry")
+    version = registry.version("deliveries", "@champion")
+    registry.set_alias("deliveries", "challenger", version.version, expected=None, mutation=WHO)
+    entry = backend.need("journal").page(limit=1).items[0]
+    monitor = backend.need("monitors").get("live")
+    found, notes = upstream.upstream(backend, monitor, version, entry.at - DAY, entry.at + DAY)
+    assert notes == ()
+    assert found[0].near
+    assert found[0].kind == "promotion"
+    assert "deliveries" in found[0].what
+    assert not any(each.what.startswith("monitor.") for each in found)
+    none, _ = upstream.upstream(backend, monitor, version, 0, DAY)
+    assert none == ()
+    silent = msgspec.structs.replace(backend, journal=None)
+    _, notes = upstream.upstream(silent, monitor, version, 0, DAY)
+    assert "no journal" in notes[0]
+
+
+def test_an_alert_that_is_not_there_and_a_monitor_without_windows_say_so(backend: Backend) -> None:
+    with pytest.raises(NotFound, match="no alert nope"):
+        why(backend, "live", alert="nope")
+    create_monitor(backend, "empty", "deliveries", mutation=WHO)
+    with pytest.raises(NotFound, match="counted nothing yet"):
+        why(backend, "empty")
