@@ -19,7 +19,7 @@ READING: Final[dict[str, frozenset[str]]] = {
     "artifacts": frozenset({"list", "children", "open", "verify"}),
     "registry": frozenset({"page", "get", "versions", "version", "holders", "search", "history"}),
     "journal": frozenset({"page", "get", "verify"}),
-    "monitors": frozenset({"page", "get", "windows", "overlapping", "batches", "alerts", "services"}),
+    "monitors": frozenset({"page", "get", "windows", "overlapping", "extent", "batches", "alerts", "services"}),
     "deployments": frozenset({"page", "get"}),
     "triggers": frozenset({"page", "get", "firing", "firings"}),
     "requests": frozenset({"list"}),

@@ -46,6 +46,11 @@ class MonitorStore(Protocol):
         """Windows of at most a day that share a moment with `since` to before `until`, oldest first."""
         ...
 
+    def extent(self, monitor: str, *, segment: str = "") -> tuple[Millis, Millis] | None:
+        """Starts of the first and the last window of a segment; None where it has none. Cheap however many there
+        are."""
+        ...
+
     def add_batch(self, monitor: str, batch: str) -> bool:
         """Note down a batch that reached no window. False when it was added before."""
         ...

@@ -156,6 +156,16 @@ class LocalMonitors:
             ).fetchall()
         return tuple(_window(record, counts) for record, counts in rows)
 
+    def extent(self, monitor: str, *, segment: str = "") -> tuple[Millis, Millis] | None:
+        """Starts of the first and the last window of a segment, from the index alone; None where it has none."""
+        of = "FROM windows WHERE monitor = ?1 AND segment = ?2"
+        with self._database.read() as connection:
+            _monitor(connection, monitor)
+            first, last = connection.execute(
+                f"SELECT (SELECT MIN(start) {of}), (SELECT MAX(start) {of})", (monitor, segment)
+            ).fetchone()
+        return None if first is None else (first, last)
+
     def add_batch(self, monitor: str, batch: str) -> bool:
         with self._database.write() as connection:
             _monitor(connection, monitor)

@@ -5,20 +5,22 @@ from __future__ import annotations
 from pathlib import Path
 
 import click
-import msgspec
 
-from backends.entities import ColumnScore, Monitor, Window
+from backends.entities import Monitor
 from console.cli.agent_needed import wake_agent
-from console.cli.output import Col, gap, narrate, print_record, print_table
+from console.cli.monitor_show import show
+from console.cli.output import Col, narrate
 from console.cli.verb import Invocation, Noun, key_values, listing, parsed_query, reason_option
 from console.monitoring.folder import BatchRecord
-from console.wording import local_time, number, plural, thousands
+from console.wording import local_time, plural, thousands
 
 
 @click.group("monitor", cls=Noun)
 def monitor() -> None:
     """Compare what a model sees with what it was trained on."""
 
+
+monitor.add_command(show)
 
 MONITOR_COLUMNS: list[Col[Monitor]] = [
     Col("name", lambda item: item.name),
@@ -30,39 +32,6 @@ MONITOR_COLUMNS: list[Col[Monitor]] = [
     Col("source", lambda item: item.source, widest=60),
     Col("note", lambda item: item.note),
 ]
-
-WINDOW_COLUMNS: list[Col[Window]] = [
-    Col("window", lambda item: local_time(item.start)),
-    Col("state", lambda item: item.state, state=True),
-    Col("rows", lambda item: thousands(item.rows), right=True),
-    Col("labels", lambda item: thousands(item.labelled), right=True),
-    Col("performance", lambda item: "  ".join(_estimates(item)), widest=60),
-    Col("worst drift", lambda item: _worst(item), widest=60),
-    Col("version", lambda item: f"v{item.model_version}", right=True),
-]
-
-FEATURE_COLUMNS: list[Col[ColumnScore]] = [
-    Col("feature", lambda item: item.column),
-    Col("state", lambda item: item.state, state=True),
-    Col("PSI", lambda item: number(item.psi, 3), right=True),
-    Col("KS", lambda item: number(item.ks, 3), right=True),
-    Col("missing", lambda item: f"{item.missing * 100:.1f} %", right=True),
-    Col("outside", lambda item: f"{item.outside * 100:.1f} %", right=True),
-    Col("new", lambda item: f"{item.new * 100:.1f} %", right=True),
-    Col("why", lambda item: item.reason, widest=80),
-]
-
-
-def _estimates(item: Window) -> list[str]:
-    return [f"{key} {number(found.value)}" for key, found in sorted(item.performance.items())]
-
-
-def _worst(item: Window) -> str:
-    drifted = [column for column in item.columns if column.psi is not None]
-    if not drifted:
-        return ""
-    worst = max(drifted, key=lambda column: column.psi or 0.0)
-    return f"{worst.column} PSI {number(worst.psi, 3)}"
 
 
 @monitor.command("list")
@@ -76,95 +45,6 @@ def list_(invocation: Invocation, query: tuple[str, ...], where: str, sort: str,
     invocation.show_page(
         page, MONITOR_COLUMNS, empty="no monitor yet; mlops-console monitor create NAME --model MODEL makes one"
     )
-
-
-@monitor.command("show")
-@click.argument("name")
-@click.option(
-    "--windows", "shown", default=10, show_default=True, type=click.IntRange(1, 100_000), help="Newest windows."
-)
-@click.option("--watch", is_flag=True, help="Say it again whenever it changes.")
-@click.pass_obj
-def show(invocation: Invocation, name: str, shown: int, watch: bool) -> None:
-    """A monitor, its newest windows, and its features by severity."""
-    monitors = invocation.need("monitors")
-
-    def fetch() -> dict[str, object]:
-        return {
-            "monitor": monitors.get(name),
-            "windows": [_without_counts(item) for item in monitors.windows(name, limit=shown)],
-            "alerts": monitors.alerts(name, open_only=True),
-        }
-
-    if watch:
-        from console.cli.follow import watch as follow
-
-        follow(invocation, fetch, _watch_line)
-        return
-    document = fetch()
-    invocation.show(document, lambda: _print_monitor(document))
-
-
-def _without_counts(item: Window) -> Window:
-    """The packed counts are for programs of the monitoring room; nobody reads them here."""
-    return msgspec.structs.replace(item, counts=b"")
-
-
-def _watch_line(document: dict[str, object]) -> str:
-    found = document["monitor"]
-    windows = document["windows"]
-    assert isinstance(found, Monitor)  # noqa: S101
-    assert isinstance(windows, list)  # noqa: S101
-    if not windows:
-        return f"{found.name}  {found.state}  no window yet"
-    last = windows[-1]
-    parts = [found.name, found.state, local_time(last.start), plural(last.rows, "row"), *_estimates(last), _worst(last)]
-    return "  ".join(part for part in parts if part)
-
-
-def _print_monitor(document: dict[str, object]) -> None:
-    from console.cli.alert import ALERT_COLUMNS
-
-    found, windows, alerts = document["monitor"], document["windows"], document["alerts"]
-    assert isinstance(found, Monitor)  # noqa: S101
-    assert isinstance(windows, list)  # noqa: S101
-    assert isinstance(alerts, tuple)  # noqa: S101
-    print_record(
-        {
-            "monitor": found.name,
-            "state": "paused" if found.paused else found.state,
-            "model": f"{found.model}@{found.alias}",
-            "source": found.source or "batches are handed in",
-            "window": found.window,
-            "columns": "  ".join(
-                f"{role}={column}"
-                for role, column in (
-                    ("time", found.time_column),
-                    ("label", found.label_column),
-                    ("id", found.id_column),
-                )
-                if column
-            ),
-            "policy": ", ".join(f"{key} = {number(value)}" for key, value in sorted(found.policy.items())),
-            "seen": f"{thousands(found.rows)} rows in {plural(found.windows, 'window')}",
-            "newest": local_time(found.last_at) if found.last_at else "",
-            "note": found.note,
-        }
-    )
-    if alerts:
-        gap()
-        print_table(alerts, ALERT_COLUMNS)
-    if windows:
-        gap()
-        print_table(windows, WINDOW_COLUMNS)
-        gap()
-        print_table(_by_severity(windows[-1]), FEATURE_COLUMNS)
-
-
-def _by_severity(item: Window) -> list[ColumnScore]:
-    rank = {"firing": 0, "warn": 1, "no data": 2, "ok": 3}
-    columns = [*item.columns, *((item.prediction,) if item.prediction is not None else ())]
-    return sorted(columns, key=lambda column: (rank.get(column.state, 4), -(column.psi or 0.0)))
 
 
 @monitor.command("create")

@@ -29,6 +29,7 @@ from console.monitoring.folder import BatchRecord, locked, log_batch, monitor_fo
 from console.monitoring.in_hand import InHand, in_hand
 from console.monitoring.labels import apply_labels, drop_pending, is_label_file, take_pending
 from console.monitoring.policy import read_policy
+from console.monitoring.rolled import roll_up
 from console.monitoring.rows import Rows, own_labels, parted, timed
 from console.monitoring.scored import segment_path, write_segment
 from console.monitoring.spots import Spot, find_spots, tumbling_starts
@@ -123,6 +124,7 @@ def _ingest(
         drop_pending(folder, as_text(frame[monitor.id_column]))
     _tell_events(backend, monitor, parts, stored[-1])
     restate(backend, monitor.name)
+    roll_up(backend, monitor, stored)
     scored = [rows for rows in parts if rows.scores is not None]
     reasons = [left_out, *(event.text for rows in parts for event in rows.events)]
     reasons += [said for rows in parts for said in rows.untold]

@@ -24,6 +24,7 @@ from console.monitoring.folder import BatchRecord, locked, monitor_folder
 from console.monitoring.lag import added, lags_of, with_lags
 from console.monitoring.members import SEGMENT, change_groups
 from console.monitoring.profile import Profile
+from console.monitoring.rolled import roll_up
 from console.monitoring.sample import label_sample
 from console.monitoring.scored import PENDING, SEGMENTS, read_pending, scores_in, write_atomically
 from console.monitoring.spots import newest_of
@@ -152,6 +153,7 @@ def apply_labels(
         from console.monitoring.ingest import review
 
         review(backend, monitor, champion)
+        roll_up(backend, monitor, reached)
     waiting = f"{len(missing)} labels wait for their prediction" if missing else ""
     return BatchRecord(
         at=_now(),

@@ -3,41 +3,48 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import msgspec
 
 from backends.contract import Backend, NotFound
-from backends.entities import Alert, ColumnScore, Estimate, Millis, Monitor, MonitorState, Record, Window
+from backends.entities import (
+    Alert,
+    ColumnScore,
+    Estimate,
+    Millis,
+    Monitor,
+    MonitorState,
+    Record,
+    ServiceWindow,
+    Window,
+)
 from console.monitoring.bias import GroupRates, Groups, add_groups, bias_of, rates_of
-from console.monitoring.cells import shares
 from console.monitoring.champion import read_profile
-from console.monitoring.counts import Counts, layout_of, merge, unpack
+from console.monitoring.counts import unpack
 from console.monitoring.folder import BatchRecord, monitor_folder, recent_batches
+from console.monitoring.marks import Mark
 from console.monitoring.performance import LARGER_IS_BETTER, coverage
 from console.monitoring.policy import read_policy
-from console.monitoring.profile import SCORE_CELLS, NumericColumn, Profile
+from console.monitoring.profile import Profile
+from console.monitoring.ranges import ALL, STRETCHES, against_previous, profile_of
+from console.monitoring.rolled import kept_stretches, merged_by, read_stretches
 from console.monitoring.severity import is_firing
 from console.monitoring.spread import is_day
 from console.monitoring.verdicts import primary_metric, verdicts
 from console.monitoring.windows import percent
-from console.monitoring.wording import digits, interval, label, moment
+from console.monitoring.wording import digits, interval, label, moment, plural
+
+if TYPE_CHECKING:
+    from backends.contract.monitoring import MonitorStore
 
 SEVERITY = {MonitorState.FIRING: 0, MonitorState.WARN: 1, MonitorState.OK: 2, MonitorState.NO_DATA: 3}
 
-
-class Histogram(Record, frozen=True):
-    """A column's distribution twice, in shares of all rows, over the same bars."""
-
-    column: str
-    bars: tuple[str, ...]
-    """Name of each bar: a level, or the value a numeric bar starts at."""
-    reference: tuple[float, ...]
-    current: tuple[float, ...]
-    edges: tuple[float, ...] = ()
-    """Of a numeric column: one more than there are bars, equally far apart."""
-    reference_rows: int = 0
-    current_rows: int = 0
-    special: dict[str, tuple[float, float]] = {}  # noqa: RUF012
-    """`missing`, `below`, `above`, `infinite`, `new`, `other` → share in the reference and now, where either is
-    above 0."""
+SHOWN = {"minute": 240, "hour": 336, "day": 366, "week": 106, "all": 1}
+"""Windows that are read by what each is: four hours, two weeks, a year, two years."""
+SHOWN_OTHERS = 120
+MERGED = 1200
+"""Windows that are merged when they are read, at most: the newest."""
 
 
 class Feature(Record, frozen=True):
@@ -53,20 +60,44 @@ class Feature(Record, frozen=True):
     """PSI by window, oldest first."""
 
 
+class Look(Record, frozen=True):
+    """How a monitor is looked at."""
+
+    stretch: str = ""
+    """What its windows are merged into: one of `ranges.stretches`; empty for the windows as they are."""
+    at: Millis | None = None
+    """Start of the stretch that is shown in detail; None for the newest."""
+    previous: bool = False
+    """Held against the stretch before, in place of training."""
+    segment: str = ""
+
+
+_AS_IT_IS = Look()
+
+
 class MonitorView(Record, frozen=True):
     """Everything a pane or `monitor show` draws."""
 
     monitor: Monitor
     headline: str
+    look: Look = Look()
     version: str = ""
     reference_rows: int = 0
+    against: str = "training"
+    """What the scores of `newest` are held against, in words."""
     metric: str = ""
     """The primary metric's key, e.g. `auc`."""
     reference: dict[str, float] = {}  # noqa: RUF012
     windows: tuple[Window, ...] = ()
-    """Oldest first, without their packed counts."""
+    """Oldest first, without their packed counts, merged as the look says."""
     newest: Window | None = None
-    """With its packed counts."""
+    """The one that is shown in detail, with its packed counts."""
+    last: bool = True
+    """It is the newest there is."""
+    first_read: bool = True
+    """There is nothing before the first of the windows."""
+    last_read: bool = True
+    """There is nothing behind the last of the windows."""
     coverage: float = 0.0
     """Share of the newest window's rows that have labels."""
     recent: Estimate | None = None
@@ -74,56 +105,127 @@ class MonitorView(Record, frozen=True):
     features: tuple[Feature, ...] = ()
     """Worst first."""
     alerts: tuple[Alert, ...] = ()
+    """Those that are open."""
+    marks: tuple[Mark, ...] = ()
+    """What happened along the windows, oldest first."""
+    services: tuple[ServiceWindow, ...] = ()
+    """How the service answered over the same time, oldest first."""
     batches: tuple[BatchRecord, ...] = ()
     """The newest files and what became of them, newest first."""
     profile: Profile | None = None
-    """For `histogram`; None where the version has none."""
+    """For `histogram`; None where the version has none. With `previous` it counts what came before."""
     trouble: str = ""
     """Why there is no reference, if there is none."""
 
+    @property
+    def kind(self) -> str:
+        """What each of the windows is: `minute`, `day`, `week`, …"""
+        return self.look.stretch or self.monitor.window
 
-def monitor_view(backend: Backend, name: str, *, windows: int = 60, batches: int = 20) -> MonitorView:
+
+def monitor_view(
+    backend: Backend, name: str, *, windows: int = 0, batches: int = 20, look: Look = _AS_IT_IS
+) -> MonitorView:
     """A monitor as it stands. Cheap enough for every change: it reads stored verdicts and unpacks only what the pooled
-    metric needs."""
-    import msgspec
-
+    metric, and the stretch that is still filling, need. windows: how many, 0 for what its kind of window asks for."""
     store = backend.need("monitors")
     monitor: Monitor = store.get(name)
-    found: tuple[Window, ...] = store.windows(name, limit=windows)
-    alerts = tuple(alert for alert in store.alerts(name, open_only=True))
+    alerts = tuple(store.alerts(name, open_only=True))
     files = tuple(recent_batches(monitor_folder(backend, name), batches)) if backend.home is not None else ()
-    if not found:
-        return MonitorView(monitor=monitor, headline=_nothing_yet(monitor, files), alerts=alerts, batches=files)
-    newest = found[-1]
-    profile, trouble = None, ""
-    try:
-        profile = read_profile(backend, backend.need("registry").version(monitor.model, newest.model_version))
-    except NotFound as error:
-        trouble = str(error)
+    newest_of_all = store.windows(name, limit=1, segment=look.segment)
+    if not newest_of_all:
+        text = _nothing_in(monitor, look.segment) if look.segment else _nothing_yet(monitor, files)
+        return MonitorView(monitor=monitor, headline=text, look=look, alerts=alerts, batches=files)
+    profile, trouble = _profile(backend, monitor, newest_of_all[-1].model_version)
+    found = _windows(store, monitor, profile, look, windows)
+    at = len(found) - 1
+    if look.at is not None:
+        at = max((spot for spot, each in enumerate(found) if each.start <= look.at), default=0)
+    newest = found[at]
+    if newest.model_version != newest_of_all[-1].model_version:
+        profile, trouble = _profile(backend, monitor, newest.model_version)
     metric, recent = "", None
     if profile is not None:
         metric = primary_metric(profile)
-        policy = read_policy(monitor.policy)
-        own = [window for window in found if window.model_version == newest.model_version and window.labelled]
-        judged = verdicts(own[-policy.pool :], profile, policy)
-        recent = judged[-1].value if judged else None
+        recent = _recent(found[: at + 1], newest, profile, monitor)
+    shown, against, held = newest, "training", profile
+    before = found[at - 1] if at else None
+    if look.previous and profile is not None:
+        if before is None or before.model_version != newest.model_version:
+            against = "training, for there is nothing of this version before"
+        else:
+            shown, held = against_previous(newest, before, profile), profile_of(profile, unpack(before.counts))
+            against = f"the {look.stretch or monitor.window} before"
+    kind = look.stretch or monitor.window
+    from console.monitoring.happened import marks_of, services_of
+
     return MonitorView(
         monitor=monitor,
-        headline=headline(monitor, newest, metric, recent, alerts),
+        headline=headline(monitor, shown, metric, recent, alerts, kind),
+        look=look,
         version=newest.model_version,
-        reference_rows=profile.rows if profile is not None else 0,
+        reference_rows=held.rows if held is not None else 0,
+        against=against,
         metric=metric,
-        reference=newest.reference,
+        reference=shown.reference,
         windows=tuple(msgspec.structs.replace(window, counts=b"") for window in found),
-        newest=newest,
+        newest=shown,
+        last=at == len(found) - 1 and found[-1].end > newest_of_all[-1].start,
+        first_read=found[0].start <= (store.extent(name, segment=look.segment) or (found[0].start,))[0],
+        last_read=found[-1].end > newest_of_all[-1].start,
         coverage=coverage(newest.rows, newest.labelled),
         recent=recent,
-        features=features(found, profile),
+        features=features((*found[:at], shown), profile),
         alerts=alerts,
+        marks=marks_of(backend, monitor, found),
+        services=services_of(backend, monitor, found, kind),
         batches=files,
-        profile=profile,
+        profile=held,
         trouble=trouble,
     )
+
+
+def _profile(backend: Backend, monitor: Monitor, version: str) -> tuple[Profile | None, str]:
+    try:
+        return read_profile(backend, backend.need("registry").version(monitor.model, version)), ""
+    except NotFound as error:
+        return None, str(error)
+
+
+def _windows(
+    store: MonitorStore, monitor: Monitor, profile: Profile | None, look: Look, most: int
+) -> tuple[Window, ...]:
+    """The windows of a look, oldest first; at least one."""
+    stretch = look.stretch or monitor.window
+    limit = most or SHOWN.get(stretch, SHOWN_OTHERS)
+    until = None
+    if look.at is not None and stretch != ALL:
+        # So far back that the newest ones do not reach it: those around it are read.
+        length = STRETCHES.get(stretch, STRETCHES["day"])
+        extent = store.extent(monitor.name, segment=look.segment)
+        if extent is not None and look.at < extent[1] - (limit - 1) * length:
+            until = look.at + limit // 2 * length
+    if profile is None or stretch == monitor.window:
+        return store.windows(monitor.name, until=until, limit=limit, segment=look.segment)
+    if stretch in kept_stretches(monitor.window):
+        return read_stretches(store, monitor, stretch, until=until, limit=limit, segment=look.segment, profile=profile)
+    kept = kept_stretches(monitor.window)
+    if kept:
+        parts = read_stretches(store, monitor, kept[-1], limit=MERGED, segment=look.segment, profile=profile)
+    else:
+        parts = store.windows(monitor.name, until=until, limit=MERGED, segment=look.segment)
+    return merged_by(parts, stretch, profile)[-limit:] or parts[-1:]
+
+
+def _recent(windows: Sequence[Window], newest: Window, profile: Profile, monitor: Monitor) -> Estimate | None:
+    policy = read_policy(monitor.policy)
+    own = [window for window in windows if window.model_version == newest.model_version and window.labelled]
+    judged = verdicts(own[-policy.pool :], profile, policy)
+    return judged[-1].value if judged else None
+
+
+def _nothing_in(monitor: Monitor, segment: str) -> str:
+    return f"No row of segment {segment} has come to {monitor.name} yet. Press z for another segment, or for all rows."
 
 
 def _nothing_yet(monitor: Monitor, files: Sequence[BatchRecord]) -> str:
@@ -135,9 +237,14 @@ def _nothing_yet(monitor: Monitor, files: Sequence[BatchRecord]) -> str:
 
 
 def headline(
-    monitor: Monitor, newest: Window, metric: str, recent: Estimate | None, alerts: Sequence[Alert] = ()
+    monitor: Monitor,
+    newest: Window,
+    metric: str,
+    recent: Estimate | None,
+    alerts: Sequence[Alert] = (),
+    kind: str = "",
 ) -> str:
-    """One sentence: what is wrong, or that nothing is."""
+    """One sentence: what is wrong, or that nothing is. kind: what the windows are, where they are merged."""
     firing = [alert for alert in alerts if is_firing(alert)]
     if firing:
         return firing[0].text
@@ -149,7 +256,7 @@ def headline(
         course = "level with" if abs(gap) < 0.005 else f"{digits(abs(gap))} {'better' if gap > 0 else 'worse'} than"
         parts.append(
             f"{label(metric)} {digits(recent.value)}{interval(recent)}"
-            f"{' within days' if is_day(newest.end - newest.start) else ''} over {pool} windows, "
+            f"{' within days' if is_day(newest.end - newest.start) else ''} over {pool} {plural(kind or 'window')}, "
             f"{course} the reference {digits(reference)}"
         )
     elif newest.labelled:
@@ -164,7 +271,12 @@ def headline(
         parts.append(f"{len(odd)} of {len(newest.columns)} features odd, most {worst.column}: {worst.reason}")
     else:
         parts.append(f"all {len(newest.columns)} features as in the reference")
-    return f"{moment(newest.start, monitor.window)}: {'; '.join(parts)}."
+    return f"{when(newest.start, kind or monitor.window)}: {'; '.join(parts)}."
+
+
+def when(at: Millis, kind: str) -> str:
+    """The moment of a window as precisely as such windows are; of weeks and longer the day."""
+    return moment(at, "day" if kind in ("week", ALL) else kind)
 
 
 def features(windows: Sequence[Window], profile: Profile | None) -> tuple[Feature, ...]:
@@ -199,11 +311,6 @@ def course(windows: Sequence[Window], metric: str) -> list[tuple[Millis, Estimat
     return [(window.start, window.performance.get(metric)) for window in windows]
 
 
-def merged(windows: Sequence[Window]) -> Counts | None:
-    """The counts of windows of one version together: an hour, a week, any stretch."""
-    return merge(unpack(window.counts) for window in windows if window.counts)
-
-
 def bias_over(
     backend: Backend, monitor: Monitor, windows: Sequence[Window]
 ) -> tuple[dict[str, Estimate], tuple[GroupRates, ...]]:
@@ -216,118 +323,6 @@ def bias_over(
         return {}, ()
     profile = read_profile(backend, backend.need("registry").version(monitor.model, windows[-1].model_version))
     return bias_of(groups, profile.task), rates_of(groups)
-
-
-def histogram(profile: Profile, counts: Counts, column: str, *, bars: int = 24) -> Histogram:
-    """A column's reference and current distribution for drawing; `prediction` for the score. Raises NotFound.
-
-    Numeric cells are as wide as the reference's quantiles made them: their rows are spread evenly over bars of equal
-    width that reach from the reference's 1st to its 99th percentile cell, or its whole range where that is not much
-    wider.
-    """
-    layout = layout_of(profile)
-    if column == "prediction":
-        return _score_histogram(profile, counts, bars)
-    reference = profile.column(column)
-    if reference is None:
-        raise NotFound(f"the reference of this version has no column {column!r}")
-    now, before = counts.column(layout, column), reference.counts
-    total, reference_total = max(1, sum(now)), max(1, sum(before))
-    here, there = shares(reference, now), shares(reference, before)
-    odd = {
-        "missing": (there.missing, here.missing),
-        "infinite": (there.infinite, here.infinite),
-        "new": (there.new, here.new),
-    }
-    if isinstance(reference, NumericColumn):
-        odd["below"] = (before[-4], now[-4])
-        odd["above"] = (before[-3], now[-3])
-        edges = _drawn_edges(reference, bars)
-        inner = reference.edges
-        names = tuple(f"{edge:.4g}" for edge in edges[:-1])
-        old_bars = _spread(inner, before[: reference.cells], edges)
-        new_bars = _spread(inner, now[: reference.cells], edges)
-    else:
-        edges = ()
-        kept = min(bars, len(reference.levels))
-        names = reference.levels[:kept]
-        old_bars, new_bars = list(map(float, before[:kept])), list(map(float, now[:kept]))
-        odd["other"] = (sum(before[kept:-2]), sum(now[kept:-2]))
-    return Histogram(
-        column=column,
-        bars=names,
-        reference=tuple(value / reference_total for value in old_bars),
-        current=tuple(value / total for value in new_bars),
-        edges=edges,
-        reference_rows=sum(before),
-        current_rows=sum(now),
-        special={name: (old / reference_total, new / total) for name, (old, new) in odd.items() if old or new},
-    )
-
-
-def _score_histogram(profile: Profile, counts: Counts, bars: int) -> Histogram:
-    step = (profile.score.high - profile.score.low) / SCORE_CELLS
-    inner = tuple(profile.score.low + step * cell for cell in range(SCORE_CELLS + 1))
-    edges = _even(profile.score.low, profile.score.high, bars)
-    before = [sum(profile.score.counts[cell::SCORE_CELLS]) for cell in range(SCORE_CELLS)]
-    now = [sum(parts) for parts in zip(*counts.score(layout_of(profile)), strict=True)]
-    return Histogram(
-        column="prediction",
-        bars=tuple(f"{edge:.4g}" for edge in edges[:-1]),
-        reference=tuple(value / max(1, sum(before)) for value in _spread(inner, before, edges)),
-        current=tuple(value / max(1, sum(now)) for value in _spread(inner, now, edges)),
-        edges=edges,
-        reference_rows=sum(before),
-        current_rows=sum(now),
-    )
-
-
-def _drawn_edges(column: NumericColumn, bars: int) -> tuple[float, ...]:
-    """A tail that holds a hundredth of the rows must not squeeze the rest into one bar."""
-    edges = column.edges
-    low, high = edges[0], edges[-1]
-    total = sum(column.counts[: column.cells])
-    inner_low, inner_high = low, high
-    seen = 0
-    for cell, count in enumerate(column.counts[: column.cells]):
-        if seen + count <= total * 0.02:
-            inner_low = edges[cell + 1]
-        if seen >= total * 0.98:
-            inner_high = min(inner_high, edges[cell])
-        seen += count
-    if inner_high - inner_low < (high - low) / 3 and inner_high > inner_low:
-        low, high = inner_low, inner_high
-    return _even(low, high, bars)
-
-
-def _even(low: float, high: float, bars: int) -> tuple[float, ...]:
-    if high <= low:
-        high = low + 1.0
-    return tuple(low + (high - low) * bar / bars for bar in range(bars + 1))
-
-
-def _spread(inner: Sequence[float], counts: Sequence[int], edges: Sequence[float]) -> list[float]:
-    """Rows of uneven cells over even bars; what lies outside the bars goes into the outer ones."""
-    bars = len(edges) - 1
-    width = (edges[-1] - edges[0]) / bars
-    out = [0.0] * bars
-
-    def bar_of(value: float) -> int:
-        return min(bars - 1, max(0, int((value - edges[0]) / width)))
-
-    for cell, count in enumerate(counts):
-        if not count:
-            continue
-        left, right = inner[cell], inner[cell + 1]
-        first, last = bar_of(left), bar_of(right)
-        if right <= left or first == last:
-            out[bar_of((left + right) / 2)] += count
-            continue
-        for bar in range(first, last + 1):
-            start = left if bar == first else edges[bar]
-            stop = right if bar == last else edges[bar + 1]
-            out[bar] += count * max(0.0, stop - start) / (right - left)
-    return out
 
 
 def worst_reason(window: Window) -> str:

@@ -14,9 +14,10 @@ from console.monitoring.cells import coarse
 from console.monitoring.champion import read_profile
 from console.monitoring.counts import Counts, layout_of, unpack
 from console.monitoring.drift import psi
+from console.monitoring.histograms import Histogram, histogram
 from console.monitoring.onset import Loss, Onset, loss_name, loss_of, onset_of
 from console.monitoring.profile import Profile
-from console.monitoring.read import Histogram, histogram, merged
+from console.monitoring.ranges import merged
 from console.monitoring.severity import is_firing
 from console.monitoring.upstream import Upstream, upstream
 from console.monitoring.verdicts import primary_metric

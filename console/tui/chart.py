@@ -21,7 +21,7 @@ from console.tui.course import Series
 from console.tui.decimate import MOST
 from console.tui.drawing import Drawing
 from console.tui.glyphs import drawn, utf8_screen
-from console.tui.picture import ASCII_MARKERS, Level, columns_of, picture
+from console.tui.picture import ASCII_MARKERS, Level, Ribbon, Stroke, columns_of, picture
 from console.wording import NOTHING, number
 
 if TYPE_CHECKING:
@@ -68,6 +68,8 @@ class Plot:
     title: str = ""
     view: View = field(default_factory=View)
     chosen: bool = True
+    band: Ribbon = ()
+    marks: tuple[Stroke, ...] = ()
 
 
 class Chart(Drawing, can_focus=True):
@@ -126,10 +128,13 @@ class Chart(Drawing, can_focus=True):
         view: View | None = None,
         times: bool = False,
         chosen: bool = True,
+        band: Ribbon = (),
+        marks: Sequence[Stroke] = (),
     ) -> None:
-        """Show these lines. `times` says that x is in milliseconds of UTC; one that is not `chosen` has a dim title."""
+        """Show these lines. `times` says that x is in milliseconds of UTC; one that is not `chosen` has a dim title.
+        `band` is shaded behind the lines, `marks` stand across them."""
         looked = view or View(across=Across.CLOCK if times else Across.STEP)
-        wanted = Plot(tuple(series), tuple(levels), title, looked, chosen)
+        wanted = Plot(tuple(series), tuple(levels), title, looked, chosen, tuple(band), tuple(marks))
         if wanted == self._plot:
             return
         if looked.across is not self._plot.view.across:

@@ -29,6 +29,8 @@ class View:
     across: Across = Across.STEP
     window: Extent | None = None
     """The stretch of x that is shown; None is all of it, also what comes."""
+    given: bool = False
+    """The stretch is what the chart is about, and not something that somebody chose: nothing is said of it."""
 
     def with_log(self) -> View:
         return replace(self, log=not self.log)
@@ -75,7 +77,7 @@ class View:
             parts.append(f"ema {self.smoothing:g}")
         if self.across is Across.ELAPSED:
             parts.append("time")
-        if self.window:
+        if self.window and not self.given:
             low, high = self.window
             if self.across is Across.STEP:
                 low, high = round(low), round(high)

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 from backends.entities import Monitor
 from console.monitoring.folder import BatchRecord
-from console.monitoring.read import Feature, MonitorView, course
+from console.monitoring.read import Feature, MonitorView
 from console.monitoring.wording import label
 from console.safe import safe_text
 from console.tui import ink, state
 from console.tui.dataset_columns import percent
 from console.tui.describing import field
 from console.tui.lines import Line, wrapped
-from console.tui.sparkline import sparkline
+from console.tui.monitor_columns import chance
 from console.wording import ago, local_time, number, plural
 
 BLANK = Line([("", "")])
 PREDICTION = "prediction"
 """The row of the model's own answers among the features."""
+LABEL = "label"
+"""The row of what truly happened."""
 
 
 def prediction_feature(view: MonitorView) -> Feature | None:
@@ -25,6 +27,14 @@ def prediction_feature(view: MonitorView) -> Feature | None:
         return None
     course = tuple(w.prediction.psi if w.prediction else None for w in view.windows)
     return Feature(column=PREDICTION, score=view.newest.prediction, importance=0.0, weight=0.0, course=course)
+
+
+def label_feature(view: MonitorView) -> Feature | None:
+    """What truly happened as one more line of the table; None without labels."""
+    if view.newest is None or view.newest.label is None:
+        return None
+    course = tuple(w.label.psi if w.label else None for w in view.windows)
+    return Feature(column=LABEL, score=view.newest.label, importance=0.0, weight=0.0, course=course)
 
 
 def monitor_lines(monitor: Monitor, width: int) -> list[Line]:
@@ -52,27 +62,29 @@ def feature_lines(feature: Feature, view: MonitorView, width: int) -> list[Line]
     lines = [Line([(f" {safe_text(feature.column, 40)}  ", "head"), state.span(str(score.state))])]
     lines += wrapped(safe_text(score.reason or "as in the reference", 400), width, indent=" ")
     shares = [("missing", score.missing), ("outside", score.outside), ("new", score.new)]
+    if score.fault:
+        lines.append(field("fault", safe_text(score.fault, 40)))
     lines.append(field("PSI, KS", f"{number(score.psi, 3)}   {number(score.ks, 3)}"))
+    apart = []
+    if score.jensen_shannon is not None:
+        apart.append(f"Jensen-Shannon {number(score.jensen_shannon, 3)}")
+    if score.wasserstein is not None:
+        apart.append(f"Wasserstein {number(score.wasserstein, 3)} sd")
+    if apart:
+        lines.append(field("distance", "   ".join(apart)))
+    if score.p_value is not None:
+        corrected = "" if score.q_value is None else f"; q {chance(score.q_value)} over all features"
+        lines.append(field("by chance", f"p {chance(score.p_value)}{corrected}"))
     reference = view.profile.column(feature.column) if view.profile is not None else None
     if reference is not None and reference.limits.natural_psi:
         natural = number(reference.limits.natural_psi, 3)
         lines.append(field("days differ", f"by a PSI of up to {natural} within the training data itself"))
     lines.append(field("cells", "   ".join(f"{name} {percent(share)}" for name, share in shares)))
-    if feature.column != PREDICTION:
+    if feature.column not in (PREDICTION, LABEL):
         lines.append(field("importance", f"{percent(feature.importance)} of the model's"))
     if score.new_levels:
         lines.append(field("new levels", safe_text(", ".join(score.new_levels), max(10, width - 18))))
     return lines
-
-
-def quality_line(view: MonitorView, width: int) -> Line:
-    """The course of the metric that decides, where there is no room for its chart."""
-    values = [None if found is None else found.value for _, found in course(view.windows, view.metric)]
-    title = f" {label(view.metric)} by {view.monitor.window}  "
-    reference = view.reference.get(view.metric)
-    tail = f"  reference {number(reference, 3)}" if reference is not None else ""
-    cells = max(8, min(len(values), width - len(title) - len(tail)))
-    return Line([(title, "dim"), (sparkline(values, cells), "accent"), (tail, "dim")])
 
 
 def batch_lines(view: MonitorView, width: int) -> list[Line]:

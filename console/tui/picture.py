@@ -26,8 +26,9 @@ ASCII_MARKERS = "*+o#%@"
 MARGIN = 8
 """Cells of the y axis, roughly: what is told before it is drawn."""
 
-BLANK, LEVEL, NAME, CROSS = -1, -2, -3, -4
-"""Who owns a cell, where it is none of the series: nobody, a level, the name of one, the crosshair."""
+BLANK, LEVEL, NAME, CROSS, BAND, MARK = -1, -2, -3, -4, -5, -6
+"""Who owns a cell, where it is none of the series: nobody, a level, the name of one, the crosshair, the band around a
+line, a mark."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,18 @@ class Level:
 
     value: float
     name: str
+
+
+@dataclass(frozen=True)
+class Stroke:
+    """A vertical line where something happened, under its letter."""
+
+    x: float
+    letter: str
+
+
+Ribbon = tuple[tuple[float, float, float], ...]
+"""x, low and high of an interval around a line, in order of x; NaN is a gap."""
 
 
 def columns_of(_: Chart, width: int) -> int:
@@ -64,7 +77,9 @@ def picture(chart: Chart, width: int, height: int) -> list[Strip]:
         nothing = "nothing was measured in this stretch: 0 shows all" if window else "no finite points yet"
         return [*heading, chart.ink.strip([(nothing, "dim")], width)]
     levels = [(math.log10(v.value) if log else v.value, v.name) for v in plot.levels if not log or v.value > 0]
-    low, high = padded(min(ys + [v for v, _ in levels]), max(ys + [v for v, _ in levels]))
+    around = [edge for _, *edges in plot.band for edge in edges if math.isfinite(edge)] if not log else []
+    marked = [*ys, *around, *(v for v, _ in levels)]
+    low, high = padded(min(marked), max(marked))
     ends = [x for line in lines for part in line for x in (part[0][0], part[-1][0])]
     left, right = window or (min(ends), max(ends))
     rows = height - 2 - len(heading)
@@ -79,6 +94,14 @@ def picture(chart: Chart, width: int, height: int) -> list[Strip]:
     span_y = high - low
     middle = 0.0 if scale_x else float(columns)
     cells: list[list[tuple[str, int]]] = [[(" ", BLANK)] * columns for _ in range(rows)]
+    if not log:
+        _lay_band(cells, plot.band, (left, scale_x, middle), (low, span_y, top_dot))
+    for stroke in plot.marks:
+        if left <= stroke.x <= right:
+            at = min(columns - 1, int((stroke.x - left) * scale_x + middle + 0.5) // trace.DOTS_X)
+            for row in cells:
+                row[at] = (drawn("┊"), MARK)
+            cells[0][at] = (drawn(stroke.letter), MARK)
     if chart.crosshair is not None and left <= chart.crosshair <= right:
         at = int((chart.crosshair - left) * scale_x + middle + 0.5) // trace.DOTS_X
         for row in cells:
@@ -105,14 +128,17 @@ def picture(chart: Chart, width: int, height: int) -> list[Strip]:
         kept[drawing] = found = trace.trace(dots, columns, rows, marker=marker) if found is None else found
         # A later line covers an earlier one, so that colours never mix in a cell.
         for y, x, character in found:
-            if cells[y][x][1] != NAME:
+            if cells[y][x][1] != NAME and not (y == 0 and cells[y][x][1] == MARK):
                 cells[y][x] = (character, at)
     chart.traced = kept
     own = chart.styles_of_series()
     if behind:
         own.insert(0, chart.faint(own[0]))
     dim = chart.ink.style("dim")
-    styles = [*own, chart.ink.style("accent"), chart.ink.style("warn"), chart.ink.style("warn"), chart.ink.style()]
+    warn = chart.ink.style("warn")
+    shade = chart.faint(own[0]) if own else dim
+    # From the end: BLANK, LEVEL, NAME, CROSS, BAND, MARK.
+    styles = [*own, chart.ink.style(), shade, chart.ink.style("accent"), warn, warn, chart.ink.style()]
     strips = heading
     for y in range(rows):
         text = drawn(f"{ticks.get(y, ''):>{margin}}" + ("┤" if y in ticks else "│"))
@@ -121,6 +147,34 @@ def picture(chart: Chart, width: int, height: int) -> list[Strip]:
     labels = x_labels(left, right, columns, plot.view.across)
     strips.append(chart.ink.strip([(" " * (margin + 1) + labels, "dim")], width))
     return strips
+
+
+def _lay_band(
+    cells: list[list[tuple[str, int]]],
+    band: Ribbon,
+    across: tuple[float, float, float],
+    upwards: tuple[float, float, float],
+) -> None:
+    """Shade what lies between the edges, straight between neighbours. across: left, dots per x, offset; upwards: low,
+    span, the topmost dot."""
+    left, scale, offset = across
+    low, span, top = upwards
+    rows, columns = len(cells), len(cells[0])
+
+    def dots(x: float) -> float:
+        return (x - left) * scale + offset
+
+    for (x0, a0, b0), (x1, a1, b1) in zip(band, band[1:] or band, strict=False):
+        if not all(map(math.isfinite, (a0, b0, a1, b1))):
+            continue
+        first, last = dots(x0) / trace.DOTS_X, dots(x1) / trace.DOTS_X
+        for at in range(max(0, int(first)), min(columns - 1, int(last)) + 1):
+            share = min(1.0, max(0.0, (at - first) / (last - first))) if last > first else 0.0
+            below, above = a0 + (a1 - a0) * share, b0 + (b1 - b0) * share
+            lowest = rows - 1 - int((below - low) / span * top) // trace.DOTS_Y
+            highest = rows - 1 - int((above - low) / span * top) // trace.DOTS_Y
+            for y in range(max(0, highest), min(rows - 1, lowest) + 1):
+                cells[y][at] = (drawn("░"), BAND)
 
 
 def _logarithms(part: Sequence[Point]) -> list[list[Point]]:

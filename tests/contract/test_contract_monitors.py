@@ -88,6 +88,17 @@ def test_segments_stand_apart(monitors: MonitorStore) -> None:
     assert (monitors.get("live").rows, monitors.get("live").state) == (10, MonitorState.OK)
 
 
+def test_how_far_the_windows_of_a_segment_reach(monitors: MonitorStore) -> None:
+    assert monitors.extent("live") is None
+    for day in (3, 1, 7):
+        monitors.add_window(window(day))
+    monitors.add_window(window(5, segment="jfk"))
+    assert monitors.extent("live") == (DAY, 7 * DAY)
+    assert monitors.extent("live", segment="jfk") == (5 * DAY, 5 * DAY)
+    with pytest.raises(NotFound):
+        monitors.extent("nobody")
+
+
 def test_a_batch_is_added_once(monitors: MonitorStore) -> None:
     assert monitors.add_window(window(1), batch="sha-1")
     assert not monitors.add_window(window(1, rows=99), batch="sha-1")

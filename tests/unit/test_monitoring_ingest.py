@@ -19,9 +19,10 @@ from console.monitoring.champion import load_champion, scores_of
 from console.monitoring.counts import unpack
 from console.monitoring.create import create_monitor, delete_monitor
 from console.monitoring.folder import monitor_folder, recent_batches
+from console.monitoring.histograms import histogram
 from console.monitoring.ingest import ingest_batch
 from console.monitoring.labels import ingest_labels
-from console.monitoring.read import histogram, monitor_view
+from console.monitoring.read import monitor_view
 from tests.monitored import FEATURES, WHO, deliveries, register, traffic
 
 DAY = 86_400_000

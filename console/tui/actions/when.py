@@ -183,6 +183,10 @@ def an_alert(here: Situation) -> str:
     return "" if here.selected.state is AlertState.FIRING else f"the alert is already {here.selected.state}"
 
 
+def within_a_monitor(here: Situation) -> str:
+    return "" if getattr(getattr(here, "view", None), "inside", "") else "go into a monitor first, with enter"
+
+
 def notable(here: Situation) -> str:
     noted = Run | ModelVersion | Model | Dataset | DatasetVersion | Deployment | Monitor | Alert
     what = "select a run, a model, a dataset, a deployment, a monitor or an alert first"

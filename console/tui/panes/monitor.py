@@ -12,21 +12,23 @@ from backends.entities import Monitor
 from backends.query import MONITOR_FIELDS, Query
 from console.config import Session
 from console.monitoring.counts import unpack
-from console.monitoring.read import Feature, MonitorView, course, histogram, monitor_view
+from console.monitoring.histograms import histogram
+from console.monitoring.read import Feature, Look, MonitorView, monitor_view
 from console.monitoring.severity import by_urgency
 from console.safe import safe_text
-from console.tui import ink, state
+from console.tui import ink
 from console.tui.chart import Chart
 from console.tui.columns import Column
 from console.tui.course import Series
 from console.tui.frame import OneLine
 from console.tui.histogram import Histogram
-from console.tui.lines import Line, LineList, wrapped
-from console.tui.monitor_columns import feature_columns, monitor_columns
-from console.tui.monitor_lines import batch_lines, feature_lines, monitor_lines, prediction_feature, quality_line
-from console.tui.picture import Level
+from console.tui.lines import Line, LineList
+from console.tui.monitor_charts import QUALITY, below_chart, chart_kinds, draw_chart
+from console.tui.monitor_columns import exported_features, feature_columns, monitor_columns
+from console.tui.monitor_head import headline_lines, status_spans
+from console.tui.monitor_lines import batch_lines, feature_lines, label_feature, monitor_lines, prediction_feature
 from console.tui.table_pane import MOST, TablePane
-from console.wording import number, plural
+from console.wording import plural
 
 if TYPE_CHECKING:
     from textual.app import ComposeResult
@@ -46,15 +48,20 @@ class MonitorPane(TablePane):
     DEFAULT_CSS = """
     MonitorPane > #monitor-status { height: 1; }
     MonitorPane > #monitor-headline { height: 2; scrollbar-size: 0 0; }
+    MonitorPane > #monitor-below { height: 2; scrollbar-size: 0 0; }
     MonitorPane #monitor-histogram { height: 1fr; min-height: 8; }
     MonitorPane #monitor-psi { height: 8; }
     MonitorPane #monitor-facts { height: 10; }
-    MonitorPane > #monitor-course { height: 30%; min-height: 8; max-height: 14; border-top: solid $rule; }
+    MonitorPane > #monitor-course { height: 30%; min-height: 8; max-height: 13; }
     MonitorPane.-list > #monitor-course, MonitorPane.-list #monitor-histogram, MonitorPane.-list #monitor-psi,
     MonitorPane.-low > #monitor-course, MonitorPane.-open > #monitor-course { display: none; }
+    MonitorPane.-list > #monitor-below, MonitorPane.-low > #monitor-below,
+    MonitorPane.-open > #monitor-below { display: none; }
+    MonitorPane.-charted > .split { display: none; }
+    MonitorPane.-charted > #monitor-course { display: block; height: 1fr; max-height: 100%; }
+    MonitorPane.-charted > #monitor-below { display: block; }
     MonitorPane.-list #monitor-facts { height: 1fr; }
     MonitorPane.-list > #monitor-headline { display: none; }
-    MonitorPane.-low > #monitor-headline { height: 3; }
     MonitorPane.-low.-open #monitor-psi { display: none; }
     MonitorPane.-low.-open #monitor-facts { height: 6; }
     """
@@ -72,6 +79,10 @@ class MonitorPane(TablePane):
         self.histogram = Histogram(id="monitor-histogram")
         self.psi = Chart(id="monitor-psi")
         self.course = Chart(id="monitor-course")
+        self.below = LineList(id="monitor-below")
+        self.below.can_focus = False
+        self.look = Look()
+        self.chart_kind = QUALITY
         self.add_class("-list")
 
     def first_columns(self) -> Sequence[Column[Any]]:
@@ -83,17 +94,18 @@ class MonitorPane(TablePane):
         self.table.add_class("master")
         yield Container(self.table, Container(self.histogram, self.psi, self.lines, classes="details"), classes="split")
         yield self.course
+        yield self.below
 
     # ------------------------------------------------------------ asking and showing
 
     def fetch(self) -> MonitorView | tuple[Monitor, ...]:
         if self.inside:
-            return monitor_view(self.backend, self.inside)
+            return monitor_view(self.backend, self.inside, look=self.look)
         return tuple(self.backend.need("monitors").page(self.filter, limit=MOST).items)
 
     def show(self, data: Any) -> None:
         if isinstance(data, MonitorView):
-            if data.monitor.name == self.inside:
+            if data.monitor.name == self.inside and data.look == self.look:
                 self._show_one(data)
         elif not self.inside:
             self._show_list(data)
@@ -126,8 +138,8 @@ class MonitorPane(TablePane):
         else:
             self.table.set_columns(columns)
         self.table.empty = view.headline if not view.windows else (view.trouble or "This window has no columns.")
-        predicted = prediction_feature(view)
-        rows = [*([predicted] if predicted else []), *view.features]
+        whole = [row for row in (prediction_feature(view), label_feature(view)) if row is not None]
+        rows = [*whole, *view.features]
         self.table.show_list(rows, lambda feature: feature.column)
         self._draw_headline()
         self._draw_course()
@@ -136,7 +148,7 @@ class MonitorPane(TablePane):
     def _span(self) -> str:
         if self.view is None:
             return ""
-        return f"{len(self.view.windows)} {self.view.monitor.window}s"
+        return plural(len(self.view.windows), {"batch": "batche"}.get(self.view.kind, self.view.kind))
 
     def failed(self, error: Exception) -> None:
         if self.inside and isinstance(error, NotFound):
@@ -149,35 +161,18 @@ class MonitorPane(TablePane):
     def _draw_headline(self) -> None:
         if self.view is None:
             return
-        tone = state.state_of(self.view.monitor.state).tone
-        width = max(20, self.size.width - 2)
-        lines = wrapped(safe_text(self.view.headline, 600), width, "" if tone == "good" else tone, " ")[:2]
-        if self.has_class("-low") and self.view.metric:
-            lines.append(quality_line(self.view, width))
+        lines = headline_lines(self.view, max(20, self.size.width - 2), low=self.has_class("-low"))
+        self.headline.styles.height = len(lines)
         self.headline.set_lines(lines)
 
     def _draw_course(self) -> None:
         view = self.view
-        if view is None or not view.metric:
-            self.course.plot([], title=" no labels yet: drop a labels file, or: mlops-console monitor labels NAME FILE")
+        if view is None or not view.windows:
             return
-        from console.monitoring.performance import LARGER_IS_BETTER
-        from console.monitoring.policy import read_policy
-        from console.monitoring.wording import label
-
-        points = [(float(at), float("nan") if e is None else e.value) for at, e in course(view.windows, view.metric)]
-        levels = []
-        reference = view.reference.get(view.metric)
-        if reference is not None:
-            effect = read_policy(view.monitor.policy).min_effect
-            effect *= abs(reference) if view.metric in ("rmse", "mae") else 1.0
-            limit = reference - effect if LARGER_IS_BETTER.get(view.metric, True) else reference + effect
-            levels = [
-                Level(reference, f"reference {number(reference, 3)}"),
-                Level(limit, f"alert {'below' if limit < reference else 'above'} {number(limit, 3)}"),
-            ]
-        title = f" {label(view.metric)} by {view.monitor.window}"
-        self.course.plot([Series(label(view.metric), tuple(points))], title=title, levels=levels, times=True)
+        kinds = chart_kinds(view)
+        kind = self.chart_kind if self.chart_kind in kinds else kinds[0]
+        draw_chart(self.course, view, kind)
+        self.below.set_lines(below_chart(view, kind, kinds, max(20, self.size.width)))
 
     def draw_facts(self) -> None:
         super().draw_facts()
@@ -191,7 +186,9 @@ class MonitorPane(TablePane):
         except BackendError as error:
             self.histogram.show_levels((), (), (), title=f" {error}")
         else:
-            names = (f"training, {plural(found.reference_rows, 'row')}", f"now, {plural(found.current_rows, 'row')}")
+            before = "before" if view.against.endswith("before") else "training"
+            now = "now" if view.last else "then"
+            names = (f"{before}, {plural(found.reference_rows, 'row')}", f"{now}, {plural(found.current_rows, 'row')}")
             if found.edges:
                 self.histogram.show_bins(
                     found.edges, found.reference, found.current, title=f" {feature.column}", names=names
@@ -202,7 +199,7 @@ class MonitorPane(TablePane):
                 )
         points = [
             (float(window.start), float("nan") if value is None else value)
-            for window, value in zip(view.windows, feature.course, strict=False)
+            for window, value in zip(view.windows, feature.course, strict=False)  # it ends at what is looked at
         ]
         self.psi.plot([Series("PSI", tuple(points))], title=f" PSI of {feature.column}", times=True)
 
@@ -229,24 +226,10 @@ class MonitorPane(TablePane):
         return (self.TITLE, *((self.inside,) if self.inside else ()), *deeper)
 
     def status(self) -> ink.Spans:
-        view = self.view
-        if view is None:
+        if self.view is None:
             count = self.table.count
             return ((f" {plural(count.value, 'monitor')}", "dim"),) if count else ()
-        monitor = view.monitor
-        word = "paused" if monitor.paused else str(monitor.state)
-        spans: list[ink.Span] = [(" ", ""), state.span(word), (f"  {safe_text(monitor.name, 30)}", "head")]
-        model = "" if monitor.model == monitor.name else f"{safe_text(monitor.model, 30)} "
-        if view.version:
-            spans.append((f"  {model}v{safe_text(view.version, 8)} {safe_text(monitor.alias, 16)}", ""))
-        if view.newest is not None:
-            from console.monitoring.read import label_share
-            from console.monitoring.wording import moment
-
-            rows = plural(view.newest.rows, "prediction")
-            spans.append((f"  {moment(view.newest.start, monitor.window)}: {rows}, {label_share(view.newest)}", "dim"))
-            spans.append((f"  against {plural(view.reference_rows, 'row')} of training", "dim"))
-        return spans
+        return status_spans(self.view)
 
     def details(self) -> Sequence[Line]:
         width = max(20, self.size.width - 4)
@@ -265,13 +248,7 @@ class MonitorPane(TablePane):
     def exported(self) -> tuple[str, Sequence[str], Iterator[Sequence[object]]]:
         if self.view is None:
             return super().exported()
-        titles = ("column", "state", "psi", "ks", "missing", "outside", "new", "importance", "reason")
-        rows = (
-            (f.column, str(s.state), s.psi, s.ks, s.missing, s.outside, s.new, f.importance, s.reason)
-            for f in self.view.features
-            for s in (f.score,)
-        )
-        return self.inside, titles, rows
+        return self.inside, *exported_features(self.view)
 
     # ------------------------------------------------------------ going in and out
 
@@ -291,15 +268,39 @@ class MonitorPane(TablePane):
 
     def enter(self, name: str) -> None:
         self.set_open(False)
+        if name != self.inside:
+            self.look = Look()
         self.inside = name
         self.refresh_data()
 
     def leave(self) -> None:
         """Back to the list of monitors, with the cursor on the one we were in."""
         if self.inside:
-            self._wanted, self.inside, self.view = self.inside, "", None
+            self._wanted, self.inside, self.view, self.look = self.inside, "", None, Look()
             self._came_by_itself = True
             self.refresh_data()
+
+    # ------------------------------------------------------------ turning
+
+    def look_at(self, look: Look) -> None:
+        """Show it so; what is on the screen stays until that has been read."""
+        if self.inside and look != self.look:
+            self.look = look
+            self.refresh_data()
+
+    def next_chart(self, name: str = "") -> None:
+        """The chart of that name under the features, or the one after what is shown."""
+        if self.view is None:
+            return
+        kinds = chart_kinds(self.view)
+        at = kinds.index(self.chart_kind) if self.chart_kind in kinds else 0
+        hidden = self.has_class("-low") and not self.has_class("-charted")
+        if name in kinds:
+            self.chart_kind = name
+        elif not hidden:
+            self.chart_kind = kinds[(at + 1) % len(kinds)]
+        self.set_class(self.has_class("-low"), "-charted")  # in place of the features, where both have no room
+        self.call_after_refresh(self._draw_course)
 
     def open_selected(self) -> None:
         row = self.table.cursor_row
@@ -309,6 +310,9 @@ class MonitorPane(TablePane):
             self.set_open(True)
 
     def back(self) -> bool:
+        if self.has_class("-charted"):
+            self.set_class(False, "-charted")
+            return True
         if not self.opened and self.inside:
             self.leave()
             return True
@@ -322,3 +326,4 @@ class MonitorPane(TablePane):
         super().on_resize()
         self.set_class(self.size.height < LOW, "-low")
         self._draw_headline()
+        self._draw_course()

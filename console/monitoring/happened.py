@@ -1,0 +1,99 @@
+"""What stands beside a monitor's windows on the same time axis: marks of what happened, and how the service did."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+
+from backends.contract import Backend, BackendError
+from backends.entities import Alert, JournalEntry, Millis, Monitor, Outcome, ServiceWindow, Window, merge_services
+from backends.query import Compare, Key, Order, Query
+from console.monitoring.marks import Happened, Mark
+from console.monitoring.ranges import ALL, STRETCHES, bounds
+from console.monitoring.wording import label
+
+MOST = 40
+"""Marks of one kind at most, the newest."""
+SERVICES = 1500
+"""Service windows that are read at most, the newest."""
+
+
+def marks_of(backend: Backend, monitor: Monitor, windows: Sequence[Window]) -> tuple[Mark, ...]:
+    """What happened between the first and the last of the windows, oldest first. windows: oldest first."""
+    if not windows:
+        return ()
+    first, last = windows[0].start, windows[-1].end
+    found = [
+        Mark(at=after.start, what=Happened.VERSION, text=f"v{after.model_version} takes over")
+        for before, after in pairwise(windows)
+        if before.model_version != after.model_version
+    ]
+    alerts: Sequence[Alert] = backend.need("monitors").alerts(monitor.name, limit=MOST)
+    found += [Mark(at=alert.opened_at, what=Happened.ALERT, text=f"alert {label(alert.metric)}") for alert in alerts]
+    found += _moves(backend, monitor)
+    return tuple(sorted((mark for mark in found if first <= mark.at <= last), key=lambda mark: mark.at))
+
+
+def _moves(backend: Backend, monitor: Monitor) -> Iterator[Mark]:
+    """Promotions of the model and changes of what serves it, as the journal has them."""
+    if backend.journal is None:
+        return
+    targets = {monitor.model: Happened.PROMOTION}
+    if monitor.deployment:
+        targets[monitor.deployment] = Happened.DEPLOY
+    order = (Order(Key("attribute", "at"), descending=True),)
+    for target, what in targets.items():
+        where = Compare(Key("attribute", "target"), "=", target)
+        try:
+            page = backend.journal.page(Query(where=where, order=order), limit=MOST)
+        except BackendError:
+            continue  # a journal that cannot be asked leaves the windows as they are
+        for entry in page.items:
+            text = _move_text(entry)
+            if text and entry.outcome is Outcome.DONE:
+                yield Mark(at=entry.at, what=what, text=text)
+
+
+def _move_text(entry: JournalEntry) -> str:
+    noun, _, verb = entry.action.partition(".")
+    if noun == "model" and verb in ("promote", "rollback", "alias"):
+        version = entry.after.get("version") or ""
+        said = {"promote": "promoted", "rollback": "rolled back", "alias": "moved"}[verb]
+        return f"{said}{f' to v{version}' if version else ''}"
+    if noun == "deploy" and verb in ("start", "change", "stop", "restart", "split", "scale"):
+        return f"deployment {verb}"
+    return ""
+
+
+def service_source(monitor: Monitor) -> str:
+    """Whose service windows belong to a monitor: its deployment's, else those of its own metric source."""
+    return monitor.deployment or f"monitor:{monitor.name}"
+
+
+def services_of(backend: Backend, monitor: Monitor, windows: Sequence[Window], kind: str) -> tuple[ServiceWindow, ...]:
+    """How the service answered while the windows were counted, merged to their length; oldest first."""
+    if not windows:
+        return ()
+    store = backend.need("monitors")
+    found: Sequence[ServiceWindow] = store.services(
+        service_source(monitor), since=windows[0].start, until=windows[-1].end, limit=SERVICES
+    )
+    stretch = kind if kind in STRETCHES else "minute"
+    if kind in (ALL, "week", "day") and found and found[-1].end - found[0].start < 3 * STRETCHES["day"]:
+        stretch = "hour"  # a day of traffic would be one point
+    return merged_services(found, stretch)
+
+
+def merged_services(services: Sequence[ServiceWindow], stretch: str) -> tuple[ServiceWindow, ...]:
+    """Service windows merged by stretch, oldest first; a stretch of which nothing is known is left out."""
+    if stretch == "minute":
+        return tuple(services)
+    grouped: dict[Millis, list[ServiceWindow]] = {}
+    for each in services:
+        grouped.setdefault(bounds(stretch, each.start)[0], []).append(each)
+    found = []
+    for start in sorted(grouped):
+        made = merge_services(grouped[start], start=start, end=start + STRETCHES[stretch])
+        if made is not None:
+            found.append(made)
+    return tuple(found)
