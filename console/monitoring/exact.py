@@ -12,6 +12,9 @@ from console.monitoring.drift import chi_square, ks_p_value
 
 Vector = np.ndarray[Any, Any]
 
+BLOCK = 1 << 15
+"""Rows that are gone through at once: what they need fits the processor's own memory."""
+
 
 def distances(reference: Vector, current: Vector) -> tuple[float, float]:
     """`distances_in_order` of samples in any order."""
@@ -32,21 +35,25 @@ def distances_in_order(reference: Vector, current: Vector) -> tuple[float, float
     both = np.concatenate([reference, current])
     # Two rising runs: a stable sort only merges them.
     order = np.argsort(both, kind="stable")
-    both = both[order]
     # n * m times the gap of the two functions, in whole numbers: i/n - j/m of i + j = k rows is (i (n + m) - k n) / nm.
-    gap = np.cumsum(order < n, dtype=np.int64)
-    gap *= n + m
-    gap -= np.arange(n, (n + m + 1) * n, n)
-    np.abs(gap, out=gap)
-    gap = gap[:-1]
-    steps = np.diff(both)
-    # Within ties the functions jump at once: only the last of equal values counts.
-    spot = int(gap.argmax()) if len(gap) else 0
-    worst = int(gap[spot]) if steps[spot] > 0 else int(gap[steps > 0].max(initial=0))
-    with np.errstate(over="ignore"):
-        # No np.dot: its threads would wait for each other longer than they work.
-        np.multiply(gap, steps, out=steps)
-        return worst / (n * m), float(steps.sum()) / (n * m)
+    worst, area, seen = 0, 0.0, 0
+    for start in range(0, n + m - 1, BLOCK):
+        spots = order[start : start + BLOCK + 1]
+        steps = np.diff(both[spots])
+        gap = np.cumsum(spots[:-1] < n, dtype=np.int64)
+        gap += seen
+        seen = int(gap[-1])
+        gap *= n + m
+        gap -= np.arange((start + 1) * n, (start + len(gap) + 1) * n, n)
+        np.abs(gap, out=gap)
+        # Within ties the functions jump at once: only the last of equal values counts.
+        spot = int(gap.argmax())
+        worst = max(worst, int(gap[spot]) if steps[spot] > 0 else int(gap[steps > 0].max(initial=0)))
+        with np.errstate(over="ignore"):
+            # No np.dot: its threads would wait for each other longer than they work.
+            np.multiply(gap, steps, out=steps)
+            area += float(steps.sum())
+    return worst / (n * m), area / (n * m)
 
 
 def ks_test(reference: Vector, current: Vector) -> tuple[float, float]:
