@@ -19,6 +19,8 @@ from backends.entities import (
     Request,
     Run,
     RunStatus,
+    Trigger,
+    TriggerState,
     Window,
 )
 from backends.query import In, Key, Order, Query
@@ -79,6 +81,8 @@ class Seen:
     """Whether there is any."""
     new: bool
     """Nothing here is older than a day."""
+    stopped: tuple[Trigger, ...] = ()
+    """Triggers that failed too often, and wait for a person."""
     look: int = 0
     """The how manieth, from 0."""
 
@@ -126,6 +130,11 @@ def look(backend: Backend, before: Seen | None = None, early: Callable[[Seen], N
         runs=some_run,
         models=bool(models),
         new=all(at - made < RECENT_MS for made in [*(d.created_at for d in datasets), *(m.created_at for m in models)]),
+        stopped=tuple(
+            each for each in backend.triggers.page(limit=500).items if each.status.state is TriggerState.STOPPED
+        )[:SHOWN]
+        if backend.triggers
+        else (),
         look=turn,
     )
     if early is not None and champions and backend.features.page_limit:

@@ -53,6 +53,10 @@ STATES: dict[str, State] = {
     "acked": WARN,
     "resolved": OK,
     "paused": QUIET,
+    # triggers
+    "active": OK,
+    "dry run": QUIET,
+    "refused": WARN,
     # deployments
     "starting": RUNNING,
     "serving": OK,

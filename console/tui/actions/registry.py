@@ -14,6 +14,7 @@ from console.tui.actions import (
     places,
     sweeps,
     training,
+    triggers,
 )
 from console.tui.actions.action import Action
 
@@ -27,6 +28,7 @@ ACTIONS: tuple[Action, ...] = (
     *comparing.ACTIONS,
     *models.ACTIONS,
     *monitoring.ACTIONS,
+    *triggers.ACTIONS,
     *deployments.ACTIONS,
     *places.ACTIONS,
 )

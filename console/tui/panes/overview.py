@@ -16,6 +16,7 @@ from backends.entities import (
     RequestState,
     Run,
     RunStatus,
+    Trigger,
 )
 from console.monitoring.severity import alert_word
 from console.promotion.approvals import Waiting
@@ -111,6 +112,8 @@ class OverviewPane(Pane):
                 self.app.show_pane("journal", f"id = '{chosen.id}'")
             case Deployment():
                 self.app.show_pane("deployments", chosen.name)
+            case Trigger():
+                self.app.perform_chosen("triggers")
 
     def copies(self) -> list[tuple[str, str]]:
         match self.selected():
@@ -183,6 +186,19 @@ def _needs(seen: Seen, width: int) -> list[Line]:
                 ],
                 f"deployment:{deployment.name}",
                 deployment,
+            )
+        )
+    for trigger in seen.stopped:
+        lines.append(
+            Line(
+                [
+                    state.span("warn", f"{trigger.status.state:<8}"),
+                    (" " + ink.fit(safe_text(trigger.name), 16) + " ", ""),
+                    (safe_text(f"trigger: {trigger.status.reason}", max(20, width - 44)), ""),
+                    (f"  {since(trigger.status.since, seen.at)}", "dim"),
+                ],
+                f"trigger:{trigger.name}",
+                trigger,
             )
         )
     for asked in seen.asked:
