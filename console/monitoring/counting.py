@@ -447,6 +447,19 @@ def score_cells(
     )
 
 
+def losses_by_score(scores: Any, labels: Any, cells: ScoreCells) -> tuple[tuple[float, float, float, float], ...]:
+    """Held-out rows of a regression by group of its score cells: rows, sums of |error|, error² and error⁴."""
+    targets = encode_labels(labels, "regression", "", ())
+    value = np.asarray(scores, dtype=np.float64)
+    known = ~np.isnan(targets)
+    width = (cells.high - cells.low) or 1.0
+    at = np.clip(((value[known] - cells.low) / width * SCORE_CELLS).astype(np.int64), 0, SCORE_CELLS - 1)
+    group = np.searchsorted(np.array(cells.groups), at, side="right") - 1
+    error = np.abs(value[known] - targets[known])
+    sums = [np.bincount(group, error**power, minlength=len(cells.groups)) for power in (0, 1, 2, 4)]
+    return tuple((float(n), float(a), float(b), float(c)) for n, a, b, c in zip(*sums, strict=True))
+
+
 def reference_metrics(
     scores: Any,
     labels: Any,

@@ -154,6 +154,9 @@ class Profile(Record, frozen=True, kw_only=True):
     within: dict[str, Spread] = msgspec.field(default_factory=dict)
     """metric → what single days of the held-out rows are like, where their times were given: a day is harder than the
     whole, which also tells calm days from bad ones."""
+    losses: tuple[tuple[float, float, float, float], ...] = ()
+    """Of a regression, by group of score cells: held-out rows, and their sums of |error|, error², error⁴. Empty in
+    profiles of before."""
     alpha: float = ALPHA
     min_psi: float = 0.1
     strong_psi: float = 0.25
@@ -242,6 +245,7 @@ def build_profile(
         metrics=metrics,
         label=label,
         within=within,
+        losses=counting.losses_by_score(scores, labels, score) if kind == "regression" else (),
     )
 
 

@@ -23,6 +23,7 @@ from console.monitoring.drift import (
     two_sample_p,
     wasserstein,
 )
+from console.monitoring.estimated import estimate
 from console.monitoring.faults import GONE, MISSING, NEW, OUTSIDE
 from console.monitoring.profile import CategoricalColumn, Limits, NumericColumn, Profile, ReferenceColumn
 from console.monitoring.spread import reference_for
@@ -88,7 +89,8 @@ def make_window(
         for column in profile.columns
     ]
     columns = faults.named(profile, by_column, counts.new_levels, corrected(bare))
-    prediction = score_prediction(profile, [number for part in counts.score(layout) for number in part])
+    score = [number for part in counts.score(layout) for number in part]
+    prediction = score_prediction(profile, score)
     bare_window = Window(
         monitor=monitor,
         start=start,
@@ -98,6 +100,8 @@ def make_window(
         rows=counts.rows,
         columns=columns,
         prediction=prediction,
+        # The reference's calibration is that of all rows: a segment's own may be another.
+        estimated={} if segment else estimate(profile, score, end - start),
         reference=reference_for(profile, end - start),
         state=_state((*columns, prediction)),
     )
