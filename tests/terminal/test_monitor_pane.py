@@ -99,3 +99,16 @@ async def test_a_monitor_without_segments_says_how_one_is_made(opened: Session) 
         await until(app, pilot, "AUC by day", WAIT)
         await press(app, pilot, "z")
         await until(app, pilot, "no segments yet", WAIT)
+
+
+async def test_why_ranks_features_and_lays_the_histograms_over_each_other(opened: Session) -> None:
+    async with on_stage(opened, size=(120, 40), pane="monitor") as (app, pilot):
+        await until(app, pilot, "AUC by day", WAIT)
+        await press(app, pilot, "w")
+        shown = await until(app, pilot, "WHAT CHANGED AROUND THAT TIME", WAIT)
+        assert "importance × drift" in shown or "importance x drift" in shown
+        await until(app, pilot, "training, ", WAIT)
+        rows = [line for line in screen(app).splitlines() if "weight" in line and "%" in line]
+        assert rows
+        await press(app, pilot, "escape")
+        await until(app, pilot, "AUC by day", WAIT)

@@ -22,7 +22,7 @@ from console.monitoring.create import create_monitor
 from console.monitoring.folder import monitor_folder
 from console.monitoring.ingest import ingest_batch
 from console.monitoring.members import count_groups, mask_of, members_of
-from console.monitoring.read import merged
+from console.monitoring.ranges import merged
 from console.monitoring.sample import keep_sample, read_sample
 from console.monitoring.segments import add_segment, protect_columns, read_segment, remove_segment
 from tests.monitored import FEATURES, WHO, deliveries, traffic

@@ -24,6 +24,18 @@ ACTIONS: tuple[Action, ...] = (
         needs="monitors",
     ),
     Action(
+        "monitor.why",
+        "w",
+        "why",
+        "What may explain it: features by weight, the rows that carry it, what changed around the onset.",
+        "whying:show_why",
+        ("overview", "monitor"),
+        available=when.explainable,
+        command=("why",),
+        footer=10,
+        needs="monitors",
+    ),
+    Action(
         "monitor.longer",
         "minus",
         "longer",

@@ -187,6 +187,10 @@ def within_a_monitor(here: Situation) -> str:
     return "" if getattr(getattr(here, "view", None), "inside", "") else "go into a monitor first, with enter"
 
 
+def explainable(here: Situation) -> str:
+    return "" if isinstance(here.selected, Alert | Monitor) else "select an alert or a monitor first"
+
+
 def notable(here: Situation) -> str:
     noted = Run | ModelVersion | Model | Dataset | DatasetVersion | Deployment | Monitor | Alert
     what = "select a run, a model, a dataset, a deployment, a monitor or an alert first"
