@@ -47,6 +47,10 @@ def test_segments_and_groups_from_the_command_line(tmp_path: Path, capsys: pytes
     assert "carrier.equalized_odds_difference" in found["together"]
     assert "demographic parity ratio" in told("bias", "live")
     assert data("bias", "live", "--segment", "far")["groups"]
+    assert "importance × drift × effect" in told("why", "live")
+    assert "PSI" in told("why", "live", "--quick")
+    assert data("slices", "live", "--since", "2024-03-02")["rows"] == 500
+    assert "no time" in told("slices", "live", "--since", "soon", code=2)
     told("segment", "remove", "live", "far")
     assert [item["name"] for item in data("segment", "list", "live")["items"]] == ["heavy"]
     assert "compares no groups" in told("protect", "live")

@@ -17,6 +17,8 @@ from console.monitoring.champion import load_champion
 from console.monitoring.create import create_monitor
 from console.monitoring.ingest import ingest_batch
 from console.monitoring.why import why
+from console.monitoring.why_offloaded import explain_offloaded, slices_offloaded
+from console.monitoring.why_rows import explain, find_slices
 from tests.monitored import WHO, deliveries, traffic
 
 if TYPE_CHECKING:
@@ -108,3 +110,44 @@ def test_an_alert_that_is_not_there_and_a_monitor_without_windows_say_so(backend
     create_monitor(backend, "empty", "deliveries", mutation=WHO)
     with pytest.raises(NotFound, match="counted nothing yet"):
         why(backend, "empty")
+
+
+def test_sampled_rows_add_the_effect_on_error_slices_and_examples(backend: Backend) -> None:
+    found = explain(backend, "live")
+    assert found.sampled == 2400
+    heavy = next(cause for cause in found.causes if cause.column == "weight")
+    assert heavy.effect is not None
+    assert "weight from" in heavy.part
+    assert sum(cause.weight for cause in found.causes) == pytest.approx(1.0)
+    slices = [carrier for carrier in found.carriers if carrier.kind == "slice"]
+    assert slices[0].where == "carrier = hermes"
+    assert slices[0].contribution is not None
+    assert slices[0].contribution > 0.7
+    assert found.examples
+    assert all(example.answer != example.truth for example in found.examples)
+    surest = [abs(example.score - 0.5) for example in found.examples]
+    assert surest == sorted(surest, reverse=True)
+    assert set(found.examples[0].values) == {"weight", "distance", "carrier"}
+
+
+def test_reasons_and_slices_are_looked_for_apart(backend: Backend) -> None:
+    assert explain_offloaded(backend, "live") == explain(backend, "live")
+    began = backend.need("monitors").windows("live")[BEGAN].start
+    found = slices_offloaded(backend, "live", since=began)
+    assert found.slices[0].where == "carrier = hermes"
+    assert found.error is not None
+    assert all("hermes" not in each.where for each in find_slices(backend, "live", until=began).slices)
+    assert find_slices(backend, "live", until=0).notes
+
+
+def test_redacted_columns_are_in_no_example(backend: Backend, tmp_path: Path) -> None:
+    create_monitor(
+        backend, "shy", "deliveries", mutation=WHO, time_column="at", label_column="late", id_column="id",
+        redact=("distance",),
+    )  # fmt: skip
+    champion = load_champion(backend, backend.need("monitors").get("shy"))
+    broken(15).to_csv(tmp_path / "rows.csv", index=False)
+    ingest_batch(backend, "shy", tmp_path / "rows.csv", champion=champion)
+    found = explain(backend, "shy")
+    assert found.examples
+    assert all("distance" not in example.values for example in found.examples)
