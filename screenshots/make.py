@@ -39,6 +39,7 @@ SHOTS: dict[str, tuple[str, ...]] = {
     "runs": ("3", " ", "j", " ", "j"),
     "models": ("4", "\r"),
     "monitor": ("5",),
+    "why": ("5", "w"),
     "journal": ("7",),
     "compare": ("3", " ", "j", " ", "c"),
     "promote": ("4", "\r", "j", "p"),
@@ -49,7 +50,7 @@ SHOTS: dict[str, tuple[str, ...]] = {
 }
 """name → keys that lead there."""
 
-LATE = {"overview": "firing", "datasets": "▇", "case": "verdict", "canary": "callers"}
+LATE = {"overview": "firing", "why": "WHAT CHANGED", "datasets": "▇", "case": "verdict", "canary": "callers"}
 """name → what comes after everything else: days are scored, a profile counted, rows compared by other processes."""
 LATE_S = 180.0
 
