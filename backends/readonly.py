@@ -19,7 +19,9 @@ READING: Final[dict[str, frozenset[str]]] = {
     "artifacts": frozenset({"list", "children", "open", "verify"}),
     "registry": frozenset({"page", "get", "versions", "version", "holders", "search", "history"}),
     "journal": frozenset({"page", "get", "verify"}),
-    "monitors": frozenset({"page", "get", "windows", "overlapping", "extent", "batches", "alerts", "services"}),
+    "monitors": frozenset(
+        {"page", "get", "windows", "overlapping", "extent", "batches", "alerts", "services", "mutes", "deliveries"}
+    ),
     "deployments": frozenset({"page", "get"}),
     "triggers": frozenset({"page", "get", "firing", "firings"}),
     "requests": frozenset({"list"}),
@@ -59,7 +61,23 @@ CHANGING: Final[dict[str, frozenset[str]]] = {
     ),
     "journal": frozenset({"record"}),
     "monitors": frozenset(
-        {"put", "delete", "add_window", "add_batch", "put_alert", "ack_alert", "note_alert", "add_service"}
+        {
+            "put",
+            "delete",
+            "add_window",
+            "add_batch",
+            "put_alert",
+            "ack_alert",
+            "unack_alert",
+            "resolve_alert",
+            "note_alert",
+            "mute",
+            "unmute",
+            "end_mutes",
+            "route_delivery",
+            "put_delivery",
+            "add_service",
+        }
     ),
     "deployments": frozenset({"create", "change", "delete", "observe"}),
     "triggers": frozenset({"put", "delete", "turn", "observe", "fire", "put_firing"}),

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from backends.contract.mutation import Mutation
 from backends.contract.paging import START, Page
-from backends.entities import Alert, Millis, Monitor, ServiceWindow, Window
+from backends.entities import Alert, Delivery, Millis, Monitor, Mute, ServiceWindow, Window
 
 if TYPE_CHECKING:
     from backends.query import Query
@@ -64,10 +64,54 @@ class MonitorStore(Protocol):
         ...
 
     def put_alert(self, alert: Alert) -> None:
-        """Make an alert or bring it up to date; a note on it stays."""
+        """Make an alert or bring it up to date; what people said of it (note, taken, over) stays. What is to be told
+        of the change goes into the outbox in the same transaction, unless a mute covers it."""
         ...
 
-    def ack_alert(self, alert: str, mutation: Mutation) -> Alert: ...
+    def ack_alert(self, alert: str, mutation: Mutation) -> Alert:
+        """A person takes it. NotFound where there is none, Conflict where it is taken or over already."""
+        ...
+
+    def unack_alert(self, alert: str, mutation: Mutation) -> Alert:
+        """Give it back. Conflict where nobody has taken it."""
+        ...
+
+    def resolve_alert(self, alert: str, mutation: Mutation) -> Alert:
+        """A person says that it is over. Conflict where it is already."""
+        ...
+
+    def mutes(self, monitor: str = "") -> tuple[Mute, ...]:
+        """Those in force, the first to end first."""
+        ...
+
+    def mute(self, mute: Mute, mutation: Mutation) -> Mute:
+        """Nobody is told of what it covers until it ends; one with the same monitor, rule and segment is replaced.
+        Invalid where its end is past."""
+        ...
+
+    def unmute(self, monitor: str, rule: str, segment: str, mutation: Mutation) -> None:
+        """End a mute early. NotFound where there is none in force."""
+        ...
+
+    def end_mutes(self, at: Millis) -> tuple[str, ...]:
+        """Take away the mutes that ended by `at`, and put what is still open and was silenced into the outbox. The
+        monitors they were about."""
+        ...
+
+    def deliveries(
+        self, *, alert: str = "", states: tuple[str, ...] = (), after: int = 0, limit: int = 200
+    ) -> tuple[Delivery, ...]:
+        """The newest `limit` rows of the outbox after a place in it, oldest first."""
+        ...
+
+    def route_delivery(self, events: tuple[str, ...], to: tuple[Delivery, ...]) -> None:
+        """Hand events to channels in one transaction; those handed over before are left alone, and so is a delivery
+        that is there."""
+        ...
+
+    def put_delivery(self, delivery: Delivery) -> None:
+        """Add a delivery, or write down how one went."""
+        ...
 
     def note_alert(self, alert: str, note: str, mutation: Mutation) -> Alert:
         """Write a note on an alert in any state. NotFound where there is none."""

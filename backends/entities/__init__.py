@@ -5,6 +5,15 @@ One declaration is type, validation and JSON: `msgspec.json.encode(entity)` is w
 parses. Every time is `Millis`: whole milliseconds since 1970-01-01 UTC; screens turn it into local time.
 """
 
+from backends.entities.alerting import (
+    ANY,
+    SEVERITIES,
+    AlertEvent,
+    Delivery,
+    DeliveryState,
+    Happening,
+    Mute,
+)
 from backends.entities.data import Column, ColumnType, Dataset, DatasetInput, DatasetVersion, Definition
 from backends.entities.deployments import (
     Deployment,
@@ -68,7 +77,10 @@ from backends.entities.triggers import (
 )
 
 __all__ = [
+    "ANY",
+    "SEVERITIES",
     "Alert",
+    "AlertEvent",
     "AlertState",
     "AliasChange",
     "AliasMove",
@@ -82,6 +94,8 @@ __all__ = [
     "DatasetInput",
     "DatasetVersion",
     "Definition",
+    "Delivery",
+    "DeliveryState",
     "Deployment",
     "DeploymentState",
     "DeploymentStatus",
@@ -94,6 +108,7 @@ __all__ = [
     "GateResult",
     "GateStatus",
     "Guard",
+    "Happening",
     "JournalEntry",
     "LaunchSpec",
     "LogChunk",
@@ -109,6 +124,7 @@ __all__ = [
     "ModelVersion",
     "Monitor",
     "MonitorState",
+    "Mute",
     "Needs",
     "Outcome",
     "Package",

@@ -156,3 +156,7 @@ class Alert(Record, frozen=True, kw_only=True):
     """Part of the rows that it is about; empty for all."""
     runbook: str = ""
     """Where it is written what to do."""
+    resolved_by: str = ""
+    """Who said that it is over; empty where the measure did."""
+    muted_until: Millis | None = None
+    """Nobody is told until then; the store fills it from the mutes when it reads."""

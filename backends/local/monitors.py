@@ -1,19 +1,20 @@
-"""Monitors, their windows, batches and alerts: the verbs of `MonitorStore`."""
+"""Monitors, their windows and batches: verbs of `MonitorStore`. Alerts and the outbox have modules of their own."""
 
 from __future__ import annotations
 
 import sqlite3
-from typing import Any
 
 import msgspec
 
-from backends.contract import START, Conflict, Invalid, Mutation, NotFound, Page
-from backends.entities import Alert, AlertState, Millis, Monitor, MonitorState, ServiceWindow, Window
+from backends.contract import START, Invalid, Mutation, Page
+from backends.entities import Millis, Monitor, MonitorState, ServiceWindow, Window
 from backends.listing import cut
 from backends.local import idempotency, journal, service_rows
 from backends.local.absent import absent
+from backends.local.alerts import LocalAlerts
 from backends.local.database import Database, now
 from backends.local.limits import check_name, check_text
+from backends.local.outbox import LocalOutbox
 from backends.query import Query, select
 
 _KEPT_BY_STORE = ("state", "rows", "windows", "last_at", "created_at", "created_by")
@@ -23,7 +24,7 @@ _LONGEST = 86_400_000
 """No window that others are looked up in is longer."""
 
 
-class LocalMonitors:
+class LocalMonitors(LocalAlerts, LocalOutbox):
     """`MonitorStore` of a workspace."""
 
     def __init__(self, database: Database) -> None:
@@ -84,7 +85,7 @@ class LocalMonitors:
             if idempotency.made_before(connection, "monitor.delete", mutation) is not None:
                 return
             before = _monitor(connection, name)
-            for table in ("windows", "batches", "alerts"):
+            for table in ("windows", "batches", "alerts", "mutes"):
                 connection.execute(f"DELETE FROM {table} WHERE monitor = ?", (name,))
             service_rows.forget(connection, f"monitor:{name}")
             connection.execute("DELETE FROM monitors WHERE name = ?", (name,))
@@ -195,67 +196,6 @@ class LocalMonitors:
         with self._database.read() as connection:
             return service_rows.between(connection, source, since, until, limit)
 
-    # ------------------------------------------------------------ alerts
-
-    def alerts(self, monitor: str = "", *, open_only: bool = False, limit: int = 200) -> tuple[Alert, ...]:
-        """Newest first."""
-        with self._database.read() as connection:
-            rows = connection.execute(
-                "SELECT record FROM alerts WHERE (?1 = '' OR monitor = ?1) AND (?2 = 0 OR state <> 'resolved') "
-                "ORDER BY opened_at DESC, seq DESC LIMIT ?3",
-                (monitor, int(open_only), limit),
-            ).fetchall()
-        return tuple(_alert(row) for row in rows)
-
-    def put_alert(self, alert: Alert) -> None:
-        """Make an alert or bring it up to date; a note on it stays."""
-        with self._database.write() as connection:
-            row = connection.execute("SELECT record FROM alerts WHERE id = ?", (alert.id,)).fetchone()
-            kept = _alert(row).note if row is not None else alert.note
-            _put_alert(connection, msgspec.structs.replace(alert, note=kept))
-
-    def ack_alert(self, alert: str, mutation: Mutation) -> Alert:
-        """Say that a person has seen it."""
-        with self._database.write(durable=True) as connection:
-            found = _alert_of(connection, alert)
-            if idempotency.made_before(connection, "alert.ack", mutation) is not None:
-                return found
-            if found.state is not AlertState.FIRING:
-                by = f" by {found.acked_by}" if found.acked_by else ""
-                raise Conflict(f"alert {alert} is {found.state} already{by}; nothing was changed.")
-            acked = msgspec.structs.replace(found, state=AlertState.ACKED, acked_by=mutation.actor)
-            _put_alert(connection, acked)
-            journal.append(
-                connection,
-                "alert.ack",
-                found.monitor,
-                mutation,
-                before={"alert": alert, "state": found.state.value},
-                after={"alert": alert, "state": acked.state.value, "metric": found.metric},
-            )
-            idempotency.note(connection, "alert.ack", mutation)
-            return acked
-
-    def note_alert(self, alert: str, note: str, mutation: Mutation) -> Alert:
-        """Write a note on an alert in any state."""
-        check_text("a note", note, "note")
-        with self._database.write(durable=True) as connection:
-            found = _alert_of(connection, alert)
-            if idempotency.made_before(connection, "alert.note", mutation) is not None or found.note == note:
-                return found
-            noted = msgspec.structs.replace(found, note=note)
-            _put_alert(connection, noted)
-            journal.append(
-                connection,
-                "alert.note",
-                found.monitor,
-                mutation,
-                before={"alert": alert, "note": found.note},
-                after={"alert": alert, "note": note, "metric": found.metric},
-            )
-            idempotency.note(connection, "alert.note", mutation)
-            return noted
-
 
 def _window(record: bytes, counts: bytes) -> Window:
     return msgspec.structs.replace(msgspec.msgpack.decode(record, type=Window), counts=counts)
@@ -293,23 +233,4 @@ def _tell(connection: sqlite3.Connection, monitor: str, *, windows: int, rows: i
     connection.execute(
         "UPDATE monitors SET state = ?, last_at = ?, windows = windows + ?, rows = rows + ? WHERE name = ?",
         (state, last_at, windows, rows, monitor),
-    )
-
-
-def _alert_of(connection: sqlite3.Connection, alert: str) -> Alert:
-    row = connection.execute("SELECT record FROM alerts WHERE id = ?", (alert,)).fetchone()
-    if row is None:
-        raise NotFound(f"alert {alert} is not there; it may have been deleted with its monitor.")
-    return _alert(row)
-
-
-def _alert(row: tuple[Any, ...]) -> Alert:
-    return msgspec.json.decode(row[0], type=Alert)
-
-
-def _put_alert(connection: sqlite3.Connection, alert: Alert) -> None:
-    connection.execute(
-        "INSERT INTO alerts (id, monitor, state, opened_at, record) VALUES (?, ?, ?, ?, ?) "
-        "ON CONFLICT (id) DO UPDATE SET state = excluded.state, record = excluded.record",
-        (alert.id, alert.monitor, alert.state.value, alert.opened_at, msgspec.json.encode(alert).decode()),
     )

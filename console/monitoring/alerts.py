@@ -23,7 +23,7 @@ from console.monitoring.judging import Judgement, corrected_over, judgements, sa
 from console.monitoring.policy import Policy, read_policy
 from console.monitoring.profile import Profile
 from console.monitoring.rules import DRIFT, PERFORMANCE, Rule, default_rules, policy_of, read_rules
-from console.monitoring.severity import CRITICAL, WARN, is_firing
+from console.monitoring.severity import CRITICAL, WARN, is_firing, is_muted
 from console.monitoring.verdicts import Verdict, primary_metric, verdicts
 from console.monitoring.windows import own_state
 from console.monitoring.wording import digits, interval, label, moment, plural
@@ -275,12 +275,13 @@ def alert_id(monitor: str, metric: str, version: str, start: Millis) -> str:
 
 
 def monitor_state(open_alerts: Sequence[Alert], newest: Window | None) -> MonitorState:
-    """What a monitor's one word is: firing only by a critical alert that nobody took yet."""
+    """What a monitor's one word is: firing only by a critical alert that nobody took or muted yet."""
     if any(is_firing(alert) for alert in open_alerts):
         return MonitorState.FIRING
     if newest is None:
         return MonitorState.NO_DATA
-    return MonitorState.WARN if open_alerts else own_state(newest)
+    heard = [alert for alert in open_alerts if not is_muted(alert)]
+    return MonitorState.WARN if heard else own_state(newest)
 
 
 def _resolve(alert: Alert, at: Millis, why: str) -> Alert:

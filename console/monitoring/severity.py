@@ -15,18 +15,27 @@ INFO = "info"
 
 
 def is_firing(alert: Alert) -> bool:
-    """Critical, and nobody took it yet."""
-    return alert.severity == CRITICAL and alert.state is AlertState.FIRING
+    """Critical, and nobody took or muted it yet."""
+    return alert.severity == CRITICAL and _calls(alert)
 
 
 def is_warning(alert: Alert) -> bool:
     """Open and untaken, but a warning only."""
-    return alert.severity != CRITICAL and alert.state is AlertState.FIRING
+    return alert.severity != CRITICAL and _calls(alert)
+
+
+def is_muted(alert: Alert) -> bool:
+    """Open and untaken, and nobody is told for now."""
+    return alert.state is AlertState.FIRING and alert.muted_until is not None
+
+
+def _calls(alert: Alert) -> bool:
+    return alert.state is AlertState.FIRING and alert.muted_until is None
 
 
 def alert_word(alert: Alert) -> str:
-    """The word for an alert: `firing`, `warn`, `acked` or `resolved`."""
-    return "warn" if is_warning(alert) else str(alert.state)
+    """The word for an alert: `firing`, `warn`, `muted`, `acked` or `resolved`."""
+    return "muted" if is_muted(alert) else "warn" if is_warning(alert) else str(alert.state)
 
 
 def by_urgency(alerts: Iterable[Alert]) -> list[Alert]:
