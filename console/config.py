@@ -11,6 +11,10 @@ A context in `config.toml` names what the console works on, like a kubectl conte
     [contexts.team.retention]      # what is kept, for how long: console/retention/policy.py
     keep_deleted = "30 d"
 
+    [[notify]]                     # where alerts go: console/alerting/channels.py
+    name = "oncall"
+    kind = "webhook"
+
 Without a file there is one context, `local`, at the default workspace.
 """
 
@@ -28,6 +32,7 @@ import platformdirs
 
 from backends.contract import Backend, Invalid, Mutation, NotFound
 from backends.login import Login
+from console.alerting.channels import Channel, read_channels
 from console.capacity import CapacityTable
 from console.retention.policy import RetentionPolicy
 
@@ -95,6 +100,8 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     current: str
     """The context that is used when none is named."""
     policies: Policies = Policies()
+    notify: tuple[Channel, ...] = ()
+    """Where alerts go."""
     path: Path
     """Where it was read from, or would be."""
 
@@ -180,7 +187,7 @@ def load_config(path: Path | None = None) -> Config:
     """Read the configuration. A wrong one is `Invalid` and names the file, the key and the nearest valid key."""
     source = path or config_path()
     raw = _read_toml(source)
-    _known(raw, ("contexts", "policies"), source, "")
+    _known(raw, ("contexts", "policies", "notify"), source, "")
     tables = raw.get("contexts", {})
     if not isinstance(tables, dict):
         raise Invalid(f"{source}: contexts must be tables such as [contexts.team]", "contexts")
@@ -194,6 +201,7 @@ def load_config(path: Path | None = None) -> Config:
         contexts=contexts,
         current=_current(source.with_name("current-context")),
         policies=_convert(policies, Policies, source, "policies"),
+        notify=read_channels(raw["notify"], source) if "notify" in raw else (),
         path=source,
     )
 

@@ -16,6 +16,7 @@ from backends.local.process_identity import own_identity
 from backends.local.run_queue import LAUNCH
 from backends.local.settle import now
 from backends.local.slots import Slots, write_slots
+from console.agent.alarms import Alarms
 from console.agent.control import own_version
 from console.agent.deployments import Deployments
 from console.agent.launches import Launches
@@ -56,6 +57,7 @@ class Agent:
         self._deployments = Deployments(backend, workspace, say)
         self._triggers = Triggers(backend, say)
         self._protocol = Protocol(backend, workspace, say)
+        self._alarms = Alarms(backend, workspace, say)
         self._presence = AgentPresence(process=own_identity(), since=now(), version=own_version(), slots=slots.runs)
         self._said: AgentPresence | None = None
         self._seen: object = None
@@ -69,6 +71,7 @@ class Agent:
             Part("triggers", self._trigger),
             Part("agent.json", self._announce),
             Part("protocol server", self._protocol.step),
+            Part("alarms", self._alarms.step),
             Part("retention", Retention(backend, workspace, say).step),
         ]
         self._look_at = 0.0
@@ -136,6 +139,8 @@ class Agent:
             waits.append(self._deployments.patience)
         if self._triggers.patience is not None:
             waits.append(self._triggers.patience)
+        if self._alarms.patience is not None:
+            waits.append(self._alarms.patience)
         if self._registrations.waiting or self._scorers.waiting:
             waits.append(1.0)
         return min(waits)
