@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import time
+
 import click
 
-from backends.entities import Alert
+from backends.entities import Alert, Mute
 from console.cli.output import Col, narrate
 from console.cli.verb import Invocation, Noun, reason_option
 from console.monitoring.severity import alert_word
-from console.wording import since
+from console.safe import safe_text
+from console.wording import local_time, since
 
 
 @click.group("alert", cls=Noun)
@@ -25,6 +28,7 @@ ALERT_COLUMNS: list[Col[Alert]] = [
     Col("what", lambda item: item.text, widest=80),
     Col("windows", lambda item: item.windows, right=True),
     Col("acked by", lambda item: item.acked_by),
+    Col("muted until", lambda item: local_time(item.muted_until) if item.muted_until else ""),
     Col("note", lambda item: item.note, widest=60),
 ]
 
@@ -65,6 +69,177 @@ def note(invocation: Invocation, alert_id: str, text: str, reason: str, key: str
     monitors = invocation.need("monitors")
     after = monitors.note_alert(_whole_id(invocation, alert_id), text, invocation.mutation(reason, key))
     invocation.show(after, lambda: narrate(f"{after.monitor} {after.metric}: {after.note}"))
+
+
+@alert.command("show")
+@click.argument("alert_id", metavar="ALERT")
+@click.pass_obj
+def show(invocation: Invocation, alert_id: str) -> None:
+    """One alert: what it says, who answered, and who was told when."""
+    found = _alert(invocation, alert_id)
+    whole = found.id
+    told = [each for each in invocation.need("monitors").deliveries(alert=whole) if each.channel]
+
+    def human() -> None:
+        for label, value in (
+            ("alert", found.id),
+            ("state", f"{alert_word(found)}, {found.severity}"),
+            ("monitor", found.monitor),
+            ("rule", found.rule or found.metric),
+            ("segment", found.segment),
+            ("since", local_time(found.opened_at)),
+            ("resolved", local_time(found.resolved_at) if found.resolved_at else ""),
+            ("acked by", found.acked_by),
+            ("muted until", local_time(found.muted_until) if found.muted_until else ""),
+            ("what", found.text),
+            ("note", found.note),
+            ("runbook", found.runbook),
+        ):
+            if value:
+                click.echo(f"{label:<12} {safe_text(value)}")
+        for each in told:
+            events = ", ".join(str(happening.event) for happening in each.happenings if happening.alert.id == whole)
+            said = f"{each.channel}: {events}, {each.state}{f' ({each.said})' if each.said else ''}"
+            click.echo(f"{'told':<12} {local_time(each.at)} {safe_text(said)}")
+
+    invocation.show({"alert": found, "deliveries": told}, human)
+
+
+@alert.command("unack")
+@click.argument("alert_id", metavar="ALERT")
+@reason_option
+@click.pass_obj
+def unack(invocation: Invocation, alert_id: str, reason: str, key: str) -> None:
+    """Give it back: it calls for somebody again."""
+    from console.monitoring.ack import unack_alert
+
+    after = unack_alert(invocation.backend, _whole_id(invocation, alert_id), invocation.mutation(reason, key))
+    invocation.show(after, lambda: narrate(f"{after.monitor} {after.metric}: {alert_word(after)} again"))
+
+
+@alert.command("resolve")
+@click.argument("alert_id", metavar="ALERT")
+@reason_option
+@click.pass_obj
+def resolve(invocation: Invocation, alert_id: str, reason: str, key: str) -> None:
+    """Say that it is over. New trouble makes a new alert."""
+    from console.monitoring.ack import resolve_alert
+
+    after = resolve_alert(invocation.backend, _whole_id(invocation, alert_id), invocation.mutation(reason, key))
+    invocation.show(after, lambda: narrate(f"{after.monitor} {after.metric}: resolved by {after.resolved_by}"))
+
+
+# ---------------------------------------------------------------- mutes
+
+
+MUTE_COLUMNS: list[Col[Mute]] = [
+    Col("monitor", lambda item: item.monitor),
+    Col("rule", lambda item: item.rule),
+    Col("segment", lambda item: item.segment or "whole"),
+    Col("until", lambda item: local_time(item.until)),
+    Col("by", lambda item: item.by),
+    Col("why", lambda item: item.reason, widest=60),
+]
+
+
+@alert.command("mute")
+@click.argument("alert_id", metavar="ALERT")
+@click.option("--for", "span", default="2h", show_default=True, metavar="SPAN", help="30m, 2h, 3d, 1w.")
+@click.option("--whole", is_flag=True, help="All that its monitor says, not this rule alone.")
+@reason_option
+@click.pass_obj
+def mute(invocation: Invocation, alert_id: str, span: str, whole: bool, reason: str, key: str) -> None:
+    """Tell nobody of its rule and segment for a while; the mute ends by itself."""
+    from console.cli.agent_needed import wake_agent
+    from console.monitoring.ack import mute as mute_it
+    from console.monitoring.ack import mute_of, mute_span
+
+    until = int(time.time() * 1000) + mute_span(span)
+    found = _alert(invocation, alert_id)
+    made = mute_it(invocation.backend, mute_of(found, until, whole=whole), invocation.mutation(reason, key))
+    wake_agent(invocation)  # which ends it
+    what = "all of it" if made.rule == "*" else made.rule
+    invocation.show(made, lambda: narrate(f"{made.monitor}: {what} is muted until {local_time(made.until)}"))
+
+
+@alert.command("unmute")
+@click.argument("alert_id", metavar="ALERT")
+@reason_option
+@click.pass_obj
+def unmute(invocation: Invocation, alert_id: str, reason: str, key: str) -> None:
+    """End the mutes that cover an alert."""
+    from backends.contract import NotFound
+    from console.monitoring.ack import unmute as unmute_it
+
+    found = _alert(invocation, alert_id)
+    covering = [each for each in invocation.need("monitors").mutes(found.monitor) if each.covers(found)]
+    if not covering:
+        raise NotFound(f"alert {found.id[:8]} of {found.monitor} is not muted")
+    for place, each in enumerate(covering):
+        unmute_it(invocation.backend, each, invocation.mutation(reason, f"{key}-{place}" if key else ""))
+    invocation.show(covering, lambda: narrate(f"{found.monitor} {found.metric}: no longer muted"))
+
+
+@alert.command("mutes")
+@click.argument("monitor", default="")
+@click.pass_obj
+def mutes(invocation: Invocation, monitor: str) -> None:
+    """Mutes in force, the first to end first."""
+    invocation.show_items(invocation.need("monitors").mutes(monitor), MUTE_COLUMNS, empty="nothing is muted")
+
+
+# ---------------------------------------------------------------- channels
+
+
+@alert.command("channels")
+@click.pass_obj
+def channels(invocation: Invocation) -> None:
+    """Where alerts go: the [[notify]] tables of config.toml. No secret is shown."""
+    from console.alerting.channels import Channel
+    from console.config import load_config
+
+    columns: list[Col[Channel]] = [
+        Col("name", lambda item: item.name),
+        Col("kind", lambda item: item.kind),
+        Col("to", lambda item: item.target, widest=60),
+        Col("severities", lambda item: ", ".join(item.severities)),
+        Col("monitors", lambda item: ", ".join(item.monitors), widest=40),
+        Col("events", lambda item: ", ".join(item.events)),
+    ]
+    config = load_config()
+    if invocation.json:
+        keys = ("name", "kind", "target", "severities", "monitors", "events")
+        items = [{key: getattr(channel, key) for key in keys} for channel in config.notify]
+        invocation.show({"items": items, "next": ""}, lambda: None)
+        return
+    invocation.show_items(config.notify, columns, empty=f"no [[notify]] table in {config.path}; open consoles are told")
+
+
+@alert.command("test")
+@click.argument("channel")
+@click.pass_obj
+def test(invocation: Invocation, channel: str) -> None:
+    """Send a test along a channel, by the real outbox and agent, and report what the other end said."""
+    from backends.contract import Unreachable
+    from backends.entities import DeliveryState
+    from console.alerting.channels import named
+    from console.alerting.trying import await_test, put_test
+    from console.cli.agent_needed import wake_agent
+    from console.config import load_config
+
+    known = named(load_config().notify, channel)
+    wanted = put_test(invocation.backend, known, invocation.session.actor)
+    wake_agent(invocation)
+    done = await_test(invocation.backend, known, wanted)
+    if done.state is DeliveryState.FAILED:
+        raise Unreachable(f"channel {channel}: the test did not get through: {done.said}")
+    invocation.show(done, lambda: narrate(f"channel {channel}: {done.said}"))
+
+
+def _alert(invocation: Invocation, given: str) -> Alert:
+    whole = _whole_id(invocation, given)
+    found: Alert = next(item for item in invocation.need("monitors").alerts(limit=10_000) if item.id == whole)
+    return found
 
 
 def _whole_id(invocation: Invocation, given: str) -> str:
