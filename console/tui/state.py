@@ -51,6 +51,7 @@ STATES: dict[str, State] = {
     "firing": FIRING,
     "no data": QUIET,
     "acked": WARN,
+    "muted": QUIET,
     "resolved": OK,
     "paused": QUIET,
     # triggers

@@ -3,8 +3,8 @@
 FOLDER keeps the generated workspace of a million runs between calls (two minutes and 1.3 GB at the first); without one
 it is made in a temporary place and taken away. The parts: `bench_terminal` (the screen, from outside), `bench_store`
 (queries and ingest), `bench_drift` (windows and drift). By themselves: `bench_mlflow` (the protocol), `bench_serving`
-(the model server beside MLflow's, swaps under load), `bench_drift_beside` (drift beside evidently and NannyML), `bench_monitor`
-(a year of minute windows in the pane).
+(the model server beside MLflow's, swaps under load), `bench_drift_beside` (drift beside evidently and NannyML),
+`bench_monitor` (a year of minute windows in the pane).
 """
 
 from __future__ import annotations
