@@ -31,7 +31,7 @@ class Upstream(Record, frozen=True, kw_only=True):
     after: str = ""
     """The dataset versions to hold against each other, where it is one."""
     difference: tuple[str, ...] = ()
-    """What differs between them, in words; filled by the part that reads data."""
+    """What differs between them, in words; empty where they were not compared."""
 
 
 def upstream(
