@@ -22,6 +22,7 @@ from console.agent import server_process
 from console.agent.deployment_guard import Watchman
 from console.agent.retry import Backoff
 from console.agent.server_process import ServerRecord
+from console.agent.service_windows import ServiceRecorder
 from console.serving.deployment import live
 from console.serving.deployment.place import folder_of, launched_with, spec_of
 from console.serving.spec import ServingSpec
@@ -92,6 +93,7 @@ class Keeper:
         self._adopted = False
         self._restarts = 0
         self._watchman = Watchman(backend, self._folder, self._say)
+        self._recorder = ServiceRecorder(backend, name, self._say)
 
     # ------------------------------------------------------------ what the agent asks
 
@@ -304,6 +306,7 @@ class Keeper:
             revision=deployment.revision if taken else None,
         )
         self._watchman.look(deployment, found)
+        self._recorder.hear(found)
 
     def _unheard(self, deployment: Deployment, error: Exception | None) -> None:
         silent = time.monotonic() - self._heard_at

@@ -19,6 +19,7 @@ from backends.local.protocol_access import (
     write_presence,
 )
 from backends.local.run_folder import RunFolder
+from console.agent.intake import Intake
 from console.config import current_actor
 
 AFTER_MS = 600_000
@@ -45,7 +46,12 @@ class Protocol:
         from backends.mlflow.server.app import make_app
         from backends.mlflow.server.serve import ProtocolServer
 
-        app = make_app(self._backend, who=self._who, supervised=self._supervised)
+        app = Intake(
+            self._backend,
+            self._workspace,
+            self._who,
+            make_app(self._backend, who=self._who, supervised=self._supervised),
+        )
         before = last_presence(self._workspace)
         server = ProtocolServer(app, port=before.port if before is not None else 0)
         try:

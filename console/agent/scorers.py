@@ -19,6 +19,7 @@ from backends.local.command_process import die_with_parent
 from backends.local.process_identity import ProcessIdentity, identify, send_signal
 from backends.local.run_folder import write_whole
 from console.agent.retry import Backoff
+from console.monitoring.sources import is_fed
 
 STEADY_S = 60.0
 """A scorer that ran this long may be restarted at once."""
@@ -62,7 +63,7 @@ class Scorers:
         return [
             monitor.name
             for monitor in all_pages(lambda at: monitors.page(at=at, limit=500))
-            if monitor.source and not monitor.paused
+            if not monitor.paused and is_fed(self._backend, monitor)
         ]
 
     def _keep(self, name: str, scorer: Scorer) -> None:

@@ -52,6 +52,20 @@ def stop(invocation: Invocation) -> None:
     _say(invocation, agent_status(invocation.home()))
 
 
+@agent.command("token")
+@click.pass_obj
+def token(invocation: Invocation) -> None:
+    """The token for the agent's address: MLflow clients and POST /monitors/NAME/rows want it. Whoever has it may write
+    to the workspace."""
+    from backends.local.protocol_access import token_for
+
+    found = token_for(invocation.home())
+    if invocation.json:
+        print_json({"token": found})
+    else:
+        print_lines(found)
+
+
 @agent.command("logs")
 @click.pass_obj
 def logs(invocation: Invocation) -> None:
@@ -80,6 +94,7 @@ def _say(invocation: Invocation, found: AgentStatus) -> None:
                 "version": found.version,
                 "work": f"{plural(found.runs, 'run')} running of {found.slots} at most, {found.queued} queued",
                 "MLflow protocol": found.serves,
+                "rows for monitors": f"{found.serves}/monitors/NAME/rows" if found.serves else "",
                 "note": found.note,
             }
         )

@@ -8,7 +8,7 @@ import click
 
 from backends.entities import Monitor
 from console.cli.agent_needed import wake_agent
-from console.cli.monitor_show import show
+from console.cli.monitor_show import show, source_words
 from console.cli.output import Col, narrate
 from console.cli.verb import Invocation, Noun, key_values, listing, parsed_query, reason_option
 from console.monitoring.folder import BatchRecord
@@ -49,7 +49,8 @@ def list_(invocation: Invocation, query: tuple[str, ...], where: str, sort: str,
 
 @monitor.command("create")
 @click.argument("name")
-@click.option("--model", "model_name", required=True, metavar="MODEL", help="The registered model that scores.")
+@click.option("--model", "model_name", default="", metavar="MODEL", help="The registered model that scores.")
+@click.option("--deployment", default="", metavar="NAME", help="Fed by the prediction log of this deployment.")
 @click.option("--alias", default="champion", show_default=True, help="Which version scores, when a batch arrives.")
 @click.option(
     "--source", type=click.Path(file_okay=False, path_type=Path), help="Folder that the agent watches for batches."
@@ -69,6 +70,7 @@ def list_(invocation: Invocation, query: tuple[str, ...], where: str, sort: str,
     "--segment", "segments", multiple=True, metavar="NAME=CONDITION", help="Rows that are counted beside the whole."
 )
 @click.option("--protect", multiple=True, metavar="COLUMN", help="Groups whose answers are compared.")
+@click.option("--redact", multiple=True, metavar="COLUMN", help="Kept in no sample of rows; more than one may be.")
 @click.option("--note", default="", help="A note.")
 @reason_option
 @click.pass_obj
@@ -76,6 +78,7 @@ def create(
     invocation: Invocation,
     name: str,
     model_name: str,
+    deployment: str,
     alias: str,
     source: Path | None,
     time_column: str,
@@ -85,11 +88,14 @@ def create(
     policy: tuple[str, ...],
     segments: tuple[str, ...],
     protect: tuple[str, ...],
+    redact: tuple[str, ...],
     note: str,
     reason: str,
     key: str,
 ) -> None:
     """A standing comparison of what MODEL sees with what it was trained on."""
+    if not model_name and not deployment:
+        raise click.UsageError("name the model with --model, or what serves it with --deployment")
     from console.cli.monitor_segment import segments_of
     from console.monitoring.create import create_monitor
 
@@ -108,15 +114,19 @@ def create(
         note=note,
         segments=segments_of(segments),
         protected=protect,
+        redact=redact,
+        deployment=deployment,
     )
     _wake_agent(invocation, made)
-    watched = f"watches {made.source}" if made.source else f"mlops-console monitor ingest {made.name} FILE feeds it"
+    watched = f"mlops-console monitor ingest {made.name} FILE feeds it"
+    if made.source or made.deployment:
+        watched = f"watches {source_words(made)}"
     invocation.show(made, lambda: narrate(f"{made.name}: {made.model}@{made.alias}; {watched}"))
 
 
 def _wake_agent(invocation: Invocation, found: Monitor) -> None:
     """The agent keeps the scorer of a watched folder."""
-    if found.source:
+    if found.source or found.deployment:
         wake_agent(invocation)
 
 
@@ -146,7 +156,10 @@ BATCH_COLUMNS: list[Col[BatchRecord]] = [
 @click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.pass_obj
 def ingest(invocation: Invocation, name: str, files: tuple[Path, ...]) -> None:
-    """Score and count batches: FILES with the model's columns. The same content counts once."""
+    """Score and count batches: FILES with the model's columns. The same content counts once.
+
+    FILE may be - for rows from a pipe, as JSON lines or as a CSV with a header.
+    """
     _hand_in(invocation, name, files, labels=False)
 
 
@@ -162,6 +175,13 @@ def labels(invocation: Invocation, name: str, files: tuple[Path, ...]) -> None:
 def _hand_in(invocation: Invocation, name: str, files: tuple[Path, ...], *, labels: bool) -> None:
     from backends.contract import Invalid
     from console.cli.follow import ProgressLine
+
+    if files == (Path("-"),):
+        from console.cli.monitor_pipe import pipe
+
+        rows = pipe(invocation, name, labels=labels)
+        invocation.show({"monitor": name, "rows": rows}, lambda: narrate(f"{name}: {plural(rows, 'row')}"))
+        return
     from console.monitoring.offloaded import ingest_offloaded
 
     with ProgressLine() as line:

@@ -125,7 +125,7 @@ def show(
         follow(invocation, lambda: _document(invocation, name, shown, look), _watch_line)
         return
     document = _document(invocation, name, shown, look)
-    invocation.show(document, lambda: _print_monitor(document))
+    invocation.show(document, lambda: _print_monitor(document, _address(invocation, name)))
 
 
 def _time(text: str) -> Millis:
@@ -178,7 +178,24 @@ def _watch_line(document: dict[str, object]) -> str:
     return "  ".join(part for part in parts if part)
 
 
-def _print_monitor(document: dict[str, object]) -> None:
+def _address(invocation: Invocation, name: str) -> str:
+    """Where rows are sent, while the agent runs."""
+    from urllib.parse import quote
+
+    from backends.local.protocol_access import living_server
+
+    workspace = invocation.session.workspace
+    server = living_server(workspace) if workspace is not None else None
+    return f"{server.url}/monitors/{quote(name, safe='')}/rows, with the token of: agent token" if server else ""
+
+
+def source_words(found: Monitor) -> str:
+    """Where its rows come from."""
+    named = [f"the log of deployment {found.deployment}"] if found.deployment else []
+    return ", ".join(([found.source] if found.source else []) + named) or "batches are handed in"
+
+
+def _print_monitor(document: dict[str, object], address: str = "") -> None:
     from console.cli.alert import ALERT_COLUMNS
 
     found, windows, alerts = document["monitor"], document["windows"], document["alerts"]
@@ -194,7 +211,8 @@ def _print_monitor(document: dict[str, object]) -> None:
             "monitor": found.name,
             "state": "paused" if found.paused else found.state,
             "model": f"{found.model}@{found.alias}",
-            "source": f"deployment {found.deployment}" if found.deployment else found.source or "batches are handed in",
+            "source": source_words(found),
+            "address": address,
             "window": found.window,
             "columns": "  ".join(f"{role}={column}" for role, column in roles if column),
             "policy": ", ".join(f"{key} = {number(value)}" for key, value in sorted(found.policy.items())),

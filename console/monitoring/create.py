@@ -10,12 +10,15 @@ from pathlib import Path
 import msgspec
 
 from backends.contract import Backend, Conflict, Invalid, Mutation, NotFound
-from backends.entities import Millis, Monitor, Segment
+from backends.entities import Deployment, Millis, Monitor, Segment
 from console.monitoring.folder import check_name, monitor_folder
 from console.monitoring.policy import read_policy
 from console.monitoring.rules import read_rules
 from console.monitoring.segments import check_segments
 from console.monitoring.windows import LENGTHS
+
+TIME, IDENT = "prediction.time", "prediction.id"
+"""Columns of a server's prediction log."""
 
 
 def create_monitor(
@@ -35,14 +38,22 @@ def create_monitor(
     redact: Sequence[str] = (),
     segments: Sequence[Segment] = (),
     protected: Sequence[str] = (),
+    deployment: str = "",
 ) -> Monitor:
     """A new monitor of the version that `alias` of `model` names, now and whenever it moves.
 
     source: folder to watch, or empty to hand batches in. redact: columns whose values no sample keeps.
     segments: parts that are counted beside the whole. protected: columns between whose groups the answers are compared.
+    deployment: whose prediction log feeds it; model, time and id are then those of the log.
     Raises Invalid naming the field, NotFound for the model, Conflict where the name is taken.
     """
     check_name(name)
+    if deployment:
+        served = backend.need("deployments").get(deployment)
+        _check_deployment(served, model)
+        model = served.model
+        time_column, id_column = time_column or TIME, id_column or IDENT
+        redact = tuple(dict.fromkeys((*redact, *served.redact)))
     if window not in (*LENGTHS, "batch"):
         raise Invalid(f"window {window!r} is not known: use minute, hour, day or batch", "window")
     read_policy(policy or {})
@@ -77,6 +88,7 @@ def create_monitor(
         redact=tuple(redact),
         segments=tuple(segments),
         protected=tuple(dict.fromkeys(protected)),
+        deployment=deployment,
     )
     check_segments(backend, wanted, wanted.segments, wanted.protected)
     monitor: Monitor = store.put(wanted, mutation.named("monitor.create"))
@@ -112,6 +124,17 @@ def delete_monitor(backend: Backend, name: str, mutation: Mutation) -> None:
     backend.need("monitors").delete(name, mutation)
     if backend.home is not None:
         shutil.rmtree(monitor_folder(backend, name), ignore_errors=True)
+
+
+def _check_deployment(served: Deployment, model: str) -> None:
+    if model and model != served.model:
+        raise Invalid(f"deployment {served.name} serves {served.model} and not {model}; leave the model out", "model")
+    if not served.log:
+        raise Invalid(
+            f"deployment {served.name} keeps no log of its predictions, which would feed the monitor; "
+            f"switch it on with: deploy change {served.name} --log",
+            "deployment",
+        )
 
 
 def _source(source: str) -> str:

@@ -22,15 +22,16 @@ from console.monitoring.ack import restate
 from console.monitoring.batch import SchemaEvent, read_rows
 from console.monitoring.beside import add_segment_windows, carried, count_rows
 from console.monitoring.champion import Champion
-from console.monitoring.chunk import Chunk, whole_file
+from console.monitoring.chunk import Chunk, sha256_of, whole_file
 from console.monitoring.counting import as_text
 from console.monitoring.counts import add, unpack
 from console.monitoring.folder import BatchRecord, locked, log_batch, monitor_folder
-from console.monitoring.in_hand import InHand, in_hand
+from console.monitoring.growing import remember
+from console.monitoring.in_hand import PLACE, InHand, in_hand, read_in_hand
 from console.monitoring.labels import apply_labels, drop_pending, is_label_file, take_pending
 from console.monitoring.policy import read_policy
 from console.monitoring.rolled import roll_up
-from console.monitoring.rows import Rows, own_labels, parted, timed
+from console.monitoring.rows import Rows, check_related, own_labels, parted, timed
 from console.monitoring.scored import segment_path, write_segment
 from console.monitoring.spots import Spot, find_spots, tumbling_starts
 from console.monitoring.versions import Versions
@@ -42,7 +43,14 @@ RECENT = 100
 """Alerts that a rule's silence after one is looked up in."""
 
 
-def ingest_batch(backend: Backend, monitor: str, file: Path, *, champion: Champion | None = None) -> BatchRecord:
+def ingest_batch(
+    backend: Backend,
+    monitor: str,
+    file: Path,
+    *,
+    champion: Champion | None = None,
+    versions: Versions | None = None,
+) -> BatchRecord:
     """Score and count one batch file (or take its labels, if it holds only ids and labels).
 
     A file that cannot be used is recorded as failed with the reason and raises nothing; a version that cannot be loaded
@@ -56,7 +64,7 @@ def ingest_batch(backend: Backend, monitor: str, file: Path, *, champion: Champi
             record = BatchRecord(at=_now(), file=file.name, sha256="", state="failed", reason=str(error))
             log_batch(folder, record)
             return record
-        return ingest_held(backend, monitor, chunk, champion=champion)
+        return ingest_held(backend, monitor, chunk, champion=champion, versions=versions)
 
 
 def ingest_chunk(
@@ -65,6 +73,22 @@ def ingest_chunk(
     """As `ingest_batch`, of any chunk. Raises Unreachable where the store is away or the disk full: try it again."""
     with locked(monitor_folder(backend, monitor)):
         return ingest_held(backend, monitor, chunk, champion=champion, versions=versions)
+
+
+def finish_begun(backend: Backend, monitor: str, *, versions: Versions | None = None) -> None:
+    """Count what a process that died had begun: how far its file is counted is known only then."""
+    folder = monitor_folder(backend, monitor)
+    if read_in_hand(folder) is None:
+        return
+    with locked(folder):
+        begun = read_in_hand(folder)
+        if begun is None:
+            return
+        path = Path(begun.chunk.path)
+        if path.is_file() and sha256_of(path) == begun.chunk.content:
+            ingest_held(backend, monitor, begun.chunk, versions=versions)
+        else:  # it is gone, or another file: nobody can finish it
+            (folder / PLACE).unlink(missing_ok=True)
 
 
 def ingest_held(
@@ -95,6 +119,8 @@ def ingest_held(
             except BackendError as error:
                 record = _record(chunk, "failed", version=version, reason=str(error))
             record = msgspec.structs.replace(record, seconds=round(time.monotonic() - began, 4))
+            if chunk.progress is not None:
+                remember(folder, chunk.progress, begin=chunk.begin, failed=record.state == "failed")
     except OSError as error:
         raise Unreachable(f"{chunk.name} was not counted: {error.strerror or error}; it is tried again") from error
     log_batch(folder, record)
@@ -113,6 +139,7 @@ def _ingest(
     known = versions.reference(version)
     if chunk.labels or is_label_file(frame, monitor, [column.name for column in known.meta.features]):
         return apply_labels(backend, monitor, folder, frame, chunk, known)
+    check_related(frame, known, chunk.name)
     frame, at, events = timed(frame, monitor, chunk)
     parts = parted(frame, at, monitor, chunk, versions, version)
     parts[0].events = [*events, *parts[0].events]

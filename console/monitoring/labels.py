@@ -33,6 +33,8 @@ from console.monitoring.windows import relabelled
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from console.monitoring.versions import Versions
+
 
 class Spot(Record, frozen=True):
     """A window that labels reach."""
@@ -61,7 +63,9 @@ def is_label_file(frame: pd.DataFrame, monitor: Monitor, features: Sequence[str]
     )
 
 
-def ingest_labels(backend: Backend, monitor: str, file: Path, champion: Champion) -> BatchRecord:
+def ingest_labels(
+    backend: Backend, monitor: str, file: Path, champion: Champion | None = None, *, versions: Versions | None = None
+) -> BatchRecord:
     """Take a file of ids and labels, whatever else it holds. Raises Invalid when the monitor or the file has no such
     columns."""
     from console.monitoring.ingest import ingest_held
@@ -76,7 +80,7 @@ def ingest_labels(backend: Backend, monitor: str, file: Path, champion: Champion
     if absent:
         raise Invalid(f"{file.name} has no column {', '.join(absent)}; labels need the id and the label", "file")
     with locked(monitor_folder(backend, definition.name)):
-        return ingest_held(backend, monitor, whole_file(file, labels=True), champion=champion)
+        return ingest_held(backend, monitor, whole_file(file, labels=True), champion=champion, versions=versions)
 
 
 def apply_labels(

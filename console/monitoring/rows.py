@@ -52,6 +52,18 @@ class Rows:
         return [event.column for event in self.events if event.kind in ("gone", "renamed")]
 
 
+def check_related(frame: pd.DataFrame, reference: Champion, name: str) -> None:
+    """Raises Invalid where not one column is the version's."""
+    columns = reference.meta.features
+    if not any(column.name in frame.columns for column in columns):
+        raise Invalid(
+            f"{name} has none of the {len(columns)} columns of {reference.version.ref} "
+            f"(first: {', '.join(column.name for column in columns[:3])}); "
+            f"it has {', '.join(map(str, frame.columns[:5]))}",
+            "file",
+        )
+
+
 def timed(frame: pd.DataFrame, monitor: Monitor, chunk: Chunk) -> tuple[pd.DataFrame, Vector, list[SchemaEvent]]:
     """The rows that have a time, and the time of each; without a time column, the chunk's own time."""
     if not monitor.time_column:
@@ -159,14 +171,8 @@ def _fitted(
     columns = reference.meta.features
     known = [monitor.time_column, monitor.id_column, monitor.label_column, reference.meta.target]
     known += [str(name) for name in frame.columns if logged and str(name).startswith(LOGGED)]
+    check_related(frame, reference, chunk.name)
     features, events = fit_columns(frame, columns, chunk.name, known=known)
-    if len(features.columns) == 0:
-        raise Invalid(
-            f"{chunk.name} has none of the {len(columns)} columns of {reference.version.ref} "
-            f"(first: {', '.join(column.name for column in columns[:3])}); "
-            f"it has {', '.join(map(str, frame.columns[:5]))}",
-            "file",
-        )
     events = [event for event in events if not (event.kind == "gone" and event.column in monitor.redact)]
     ids = None
     if monitor.id_column in frame and monitor.id_column:

@@ -9,6 +9,7 @@ SIGTERM ends it after the file in hand.
 from __future__ import annotations
 
 import argparse
+import errno
 import logging
 import os
 import signal
@@ -19,15 +20,22 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING
 
-from backends.contract import Backend, BackendError, NotFound
+from backends.contract import Backend, BackendError, NotFound, Unreachable
 from backends.entities import Monitor
+from console.monitoring.folder import monitor_folder
+from console.monitoring.growing import CLOSED_S, KIND, Files
+from console.monitoring.handing import handed_over, let_go
+from console.monitoring.sources import folders_of, inbox_of, is_fed
 
 if TYPE_CHECKING:
     from console.monitoring.champion import Champion
+    from console.monitoring.versions import Versions
 
 POLL_SECONDS = 0.1
 SETTLED_SECONDS = 0.3
 """A file that was written to more lately may still grow."""
+GROWING_SECONDS = 1.0
+"""How often a file that is being written is read on."""
 DEFINITION_SECONDS = 1.0
 RETRY_SECONDS = 5.0
 LOG_BYTES = 1 << 20
@@ -46,6 +54,9 @@ class Scorer:
         self.name = name
         self.champion: Champion | None = None
         self.done: set[Seen] = set()
+        self.files = Files(monitor_folder(backend, name))
+        self.versions: Versions | None = None
+        self._taken_at: dict[str, float] = {}
         self.stopping = False
         self._monitor: Monitor | None = None
         self._token: object = None
@@ -58,10 +69,9 @@ class Scorer:
         while not self.stopping:
             try:
                 monitor = self.definition()
-                if monitor is None or monitor.paused or not monitor.source:
-                    log.info(
-                        "monitor %s is %s; ending", self.name, "gone" if monitor is None else "paused or without source"
-                    )
+                if monitor is None or monitor.paused or not is_fed(self.backend, monitor):
+                    what = "gone" if monitor is None else "paused" if monitor.paused else "fed by nothing"
+                    log.info("monitor %s is %s; ending", self.name, what)
                     return
                 worked = self.step(monitor)
             except BackendError as error:
@@ -92,22 +102,29 @@ class Scorer:
         return self._monitor
 
     def step(self, monitor: Monitor) -> bool:
-        """Take every file that is ready; False when there was none."""
-        ready = self.ready_files(Path(monitor.source))
-        if self.champion is None or ready:
-            self.follow(monitor)
-        if self.champion is None:
-            return False
+        """Take everything that is ready; False when there was nothing."""
+        ready = [found for folder in folders_of(self.backend, monitor) for found in self.ready_files(folder)]
+        if monitor.deployment and not monitor.source:
+            # What a server logged was scored by it: no model is needed.
+            self.versions = self.versions or self._new_versions(monitor, None)
+        else:
+            if self.champion is None or ready:
+                self.follow(monitor)
+            if self.champion is None:
+                return False
         worked = False
         for path, seen in ready:
-            if self.stopping:
-                break
-            self.take(path, seen)
-            worked = True
+            while not self.stopping and self.take(path, seen):
+                worked = True
         return worked
 
+    def _new_versions(self, monitor: Monitor, champion: Champion | None) -> Versions:
+        from console.monitoring.versions import Versions
+
+        return Versions(self.backend, monitor, champion)
+
     def ready_files(self, folder: Path) -> list[tuple[Path, Seen]]:
-        """Files not taken yet that have settled, oldest name first."""
+        """Files that may have rows which are not counted, oldest name first."""
         found = []
         try:
             entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
@@ -118,6 +135,7 @@ class Scorer:
             self.pause(RETRY_SECONDS)
             return []
         now = time.time()
+        handed = folder == inbox_of(self.backend, self.name)  # whole, from the moment that they have their name
         for entry in entries:
             if entry.name.startswith(".") or entry.name.endswith((".tmp", ".part")):
                 continue
@@ -128,9 +146,16 @@ class Scorer:
             except OSError:
                 continue
             seen = (entry.name, status.st_ino, status.st_size, status.st_mtime_ns)
-            if seen not in self.done and settled(now, status):
+            if seen not in self.done and (handed or settled(now, status) or self._patient(entry)):
                 found.append((Path(entry.path), seen))
         return found
+
+    def _patient(self, entry: os.DirEntry[str]) -> bool:
+        """Whether a file that is being written has rows enough, or waited long enough, to be looked at."""
+        if not KIND.search(entry.name) or entry.name.endswith(".gz"):
+            return False
+        last = self._taken_at.setdefault(entry.path, time.monotonic())
+        return time.monotonic() - last >= GROWING_SECONDS
 
     def follow(self, monitor: Monitor) -> None:
         """Load the version that the alias names, if it is another than the loaded one."""
@@ -152,6 +177,7 @@ class Scorer:
             return
         before = "" if self.champion is None else f" instead of v{self.champion.version.version}"
         self.champion = fresh
+        self.versions = self._new_versions(monitor, fresh)
         log.info("scoring with %s v%s%s", monitor.model, version, before)
 
     def _say_refused(self, what: str, text: str) -> None:
@@ -163,18 +189,36 @@ class Scorer:
         if self.champion is None:
             self.pause(min(RETRY_SECONDS, 1.0))
 
-    def take(self, path: Path, seen: Seen) -> None:
-        from console.monitoring.ingest import ingest_batch
+    def take(self, path: Path, seen: Seen) -> bool:
+        """Count the next rows of a file; False where it has none, or cannot be read."""
+        from console.monitoring.ingest import finish_begun, ingest_chunk
 
+        self._taken_at[str(path)] = time.monotonic()
         try:
-            record = ingest_batch(self.backend, self.name, path, champion=self.champion)
+            finish_begun(self.backend, self.name, versions=self.versions)
+            status = path.stat()
+            handed = path.parent == inbox_of(self.backend, self.name)
+            chunk = handed_over(path) if handed else self.files.take(path, settled=settled(time.time(), status))
+            if chunk is None:
+                if time.time() - status.st_mtime > CLOSED_S + 1 or not KIND.search(path.name):
+                    self.done.add(seen)
+                    self._taken_at.pop(str(path), None)
+                return False
+            record = ingest_chunk(self.backend, self.name, chunk, versions=self.versions)
+        except FileNotFoundError:  # removed, or renamed: it is met again under its other name
+            return False
         except BackendError:
             raise
+        except OSError as error:
+            if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+                raise Unreachable(f"{path.name} was not counted: {error.strerror}; it is tried again") from error
+            log.error("%s cannot be read: %s", path.name, error.strerror)
+            self.done.add(seen)
+            return False
         except Exception as error:  # one bad file must not stop the rest
             log.exception("%s: %s", path.name, error)
             self.done.add(seen)
-            return
-        self.done.add(seen)
+            return False
         level = logging.WARNING if record.state == "failed" or record.reason else logging.INFO
         log.log(
             level,
@@ -187,6 +231,10 @@ class Scorer:
             record.seconds * 1000,
             f"; {record.reason}" if record.reason else "",
         )
+        if handed:
+            let_go(path, failed=record.state == "failed")
+            return False
+        return True
 
 
 def settled(now: float, status: os.stat_result) -> bool:
@@ -213,7 +261,6 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--monitor", required=True)
     asked = parser.parse_args(argv)
     from backends.connect import connect
-    from console.monitoring.folder import monitor_folder
 
     backend = connect("scorer", f"workspace:{asked.workspace.absolute()}")
     try:

@@ -31,18 +31,18 @@ def main(argv: list[str]) -> int:
 
 
 def _take(backend: Backend, monitor: str, files: list[Path], labels: bool, speaker: Speaker) -> list[BatchRecord]:
-    from console.monitoring.champion import load_champion
     from console.monitoring.ingest import ingest_batch
     from console.monitoring.labels import ingest_labels
+    from console.monitoring.versions import Versions
 
-    champion = load_champion(backend, backend.need("monitors").get(monitor))
+    versions = Versions(backend, backend.need("monitors").get(monitor))
     records = []
     for number, file in enumerate(files):
         speaker.progress(Progress(at=int(time.time() * 1000), fraction=number / len(files), stage=file.name))
         records.append(
-            ingest_labels(backend, monitor, file, champion)
+            ingest_labels(backend, monitor, file, versions=versions)
             if labels
-            else ingest_batch(backend, monitor, file, champion=champion)
+            else ingest_batch(backend, monitor, file, versions=versions)
         )
     return records
 

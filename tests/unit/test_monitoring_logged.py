@@ -12,7 +12,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from backends.contract import Backend, Unreachable
+from backends.contract import Backend, Invalid, NotFound, Unreachable
+from backends.entities import Deployment, Target
 from console.monitoring import ingest, scored, versions
 from console.monitoring.champion import load_champion, scores_of
 from console.monitoring.counts import unpack
@@ -21,6 +22,8 @@ from console.monitoring.folder import monitor_folder, recent_batches
 from console.monitoring.ingest import ingest_batch
 from console.monitoring.lag import added, lags_of, median_lag
 from console.monitoring.sample import read_sample
+from console.monitoring.scorer import Scorer
+from console.serving.deployment.place import folder_of
 from tests.monitored import FEATURES, WHO, deliveries, register, traffic
 
 START = 1_709_251_200_000
@@ -194,3 +197,30 @@ def test_the_median_lag_is_that_of_all_labels_however_they_came() -> None:
     assert median_lag(merged) == pytest.approx(float(np.median(seconds)), rel=0.1)
     assert median_lag({}) is None
     assert median_lag(lags_of([-5.0])) is not None
+
+
+def test_a_monitor_follows_the_log_of_a_deployment(tmp_path: Path) -> None:
+    home = tmp_path / "own"
+    backend = deliveries(home)
+    backend.need("deployments").create(
+        Deployment(name="front", model="deliveries", targets=(Target(alias="champion"),), redact=("weight",)), WHO
+    )
+    with pytest.raises(Invalid, match="serves deliveries"):
+        create_monitor(backend, "m", "other", mutation=WHO, deployment="front")
+    with pytest.raises(NotFound):
+        create_monitor(backend, "m", "", mutation=WHO, deployment="nobody")
+    monitor = create_monitor(backend, "m", "", mutation=WHO, deployment="front", label_column="late", window="hour")
+    assert (monitor.model, monitor.time_column, monitor.id_column) == ("deliveries", "prediction.time", "prediction.id")
+    assert monitor.redact == ("weight",)
+    scorer = Scorer(backend, "m")
+    assert not scorer.step(monitor), "the server has answered nothing yet"
+    log = folder_of(home, "front") / "log"
+    log.mkdir(parents=True)
+    log_of(traffic(30, 5), [0.5] * 30, "1", log / "20240301-w0-1.jsonl")
+    log_of(traffic(40, 6), [0.5] * 40, "1", log / "20240301-w0-2.jsonl.part")
+    os.utime(log / "20240301-w0-1.jsonl", (1, 1))
+    assert scorer.step(monitor)
+    assert not scorer.step(monitor)
+    assert backend.need("monitors").get("m").rows == 30
+    assert scorer.champion is None, "no model was loaded"
+    backend.close()

@@ -1,0 +1,176 @@
+"""Files that grow, are renamed, copied, cut and written anew: each row counts once, whoever dies in between."""
+
+from __future__ import annotations
+
+import gzip
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from backends.contract import Backend
+from console.monitoring import ingest
+from console.monitoring.champion import load_champion
+from console.monitoring.create import create_monitor
+from console.monitoring.folder import BatchRecord, monitor_folder
+from console.monitoring.growing import Files
+from console.monitoring.ingest import finish_begun, ingest_chunk
+from console.monitoring.versions import Versions
+from tests.monitored import WHO, deliveries, traffic
+
+
+@pytest.fixture(scope="module")
+def backend(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Backend]:
+    made = deliveries(tmp_path_factory.mktemp("workspace"))
+    yield made
+    made.close()
+
+
+class Reader:
+    """As the scorer reads, one look at a time."""
+
+    def __init__(self, backend: Backend, name: str) -> None:
+        self.backend, self.name = backend, name
+        monitor = create_monitor(backend, name, "deliveries", mutation=WHO, time_column="at", id_column="id")
+        self.versions = Versions(backend, monitor, load_champion(backend, monitor))
+        self.restart()
+
+    def restart(self) -> None:
+        self.files = Files(monitor_folder(self.backend, self.name))
+
+    def read(self, path: Path, *, settled: bool = True) -> list[BatchRecord]:
+        found: list[BatchRecord] = []
+        finish_begun(self.backend, self.name, versions=self.versions)
+        while (chunk := self.files.take(path, settled=settled)) is not None:
+            found.append(ingest_chunk(self.backend, self.name, chunk, versions=self.versions))
+        return found
+
+    @property
+    def rows(self) -> int:
+        return int(self.backend.need("monitors").get(self.name).rows)
+
+
+@pytest.fixture
+def reader(backend: Backend, request: pytest.FixtureRequest) -> Reader:
+    return Reader(backend, request.node.name[:60].replace("[", ".").rstrip("]"))
+
+
+def lines(seed: int, rows: int = 10) -> str:
+    return str(traffic(rows, seed).to_json(orient="records", lines=True))
+
+
+def append(path: Path, text: str) -> None:
+    with path.open("a") as file:
+        file.write(text)
+
+
+def test_whole_lines_are_read_on_and_half_of_one_waits(reader: Reader, tmp_path: Path) -> None:
+    path = tmp_path / "log.jsonl"
+    text = lines(1)
+    path.write_text(text[:-40])
+    assert [record.rows for record in reader.read(path)] == [9]
+    assert reader.read(path) == []
+    append(path, text[-40:] + lines(2))
+    reader.restart()
+    assert [record.rows for record in reader.read(path)] == [11]
+    assert reader.rows == 20
+    assert not list((monitor_folder(reader.backend, reader.name) / "spool").iterdir())
+
+
+def test_a_csv_keeps_its_header_and_a_quoted_line_end_is_none(reader: Reader, tmp_path: Path) -> None:
+    path = tmp_path / "log.csv"
+    frame = traffic(20, 3)
+    frame.loc[4, "carrier"] = 'd"h\nl'
+    text = frame.to_csv(index=False)
+    cut = text.index('h\nl"') + 2
+    path.write_text(text[:cut])
+    assert [record.rows for record in reader.read(path, settled=False)] == [4]
+    append(path, text[cut:])
+    assert [record.rows for record in reader.read(path)] == [16]
+    (window,) = reader.backend.need("monitors").windows(reader.name)
+    levels = [each for column in window.columns for each in column.new_levels]
+    assert levels == ['d"h\nl']
+
+
+def test_a_renamed_a_copied_and_a_packed_file_are_the_same_file(reader: Reader, tmp_path: Path) -> None:
+    path = tmp_path / "log.jsonl"
+    path.write_text(lines(1))
+    reader.read(path)
+    append(path, lines(2))
+    turned = path.rename(tmp_path / "log.jsonl.1")
+    path.write_text(lines(3))
+    assert [record.rows for record in reader.read(turned)] == [10], "what came before it was renamed"
+    assert [record.rows for record in reader.read(path)] == [10]
+    copy = tmp_path / "copy.jsonl"
+    copy.write_text(turned.read_text())
+    assert [record.state for record in reader.read(copy)] == ["duplicate"]
+    packed = tmp_path / "log.jsonl.2.gz"
+    packed.write_bytes(gzip.compress(turned.read_bytes()))
+    turned.unlink()
+    assert [record.state for record in reader.read(packed)] == ["duplicate"]
+    append(copy, lines(4))
+    assert [record.rows for record in reader.read(copy)] == [10], "a copy that grows counts from where it grew"
+    assert reader.rows == 40
+
+
+def test_a_file_that_is_cut_or_written_anew_is_read_from_its_beginning(reader: Reader, tmp_path: Path) -> None:
+    path = tmp_path / "log.jsonl"
+    path.write_text(lines(1) + lines(2))
+    reader.read(path)
+    path.write_text(lines(3))
+    assert [record.rows for record in reader.read(path)] == [10]
+    path.write_text(lines(4) + lines(5) + lines(6))
+    assert [record.rows for record in reader.read(path)] == [30], "longer than before, with another beginning"
+    assert reader.rows == 60
+
+
+def test_lines_that_cannot_be_read_cost_only_themselves_in_a_file_that_grows(reader: Reader, tmp_path: Path) -> None:
+    path = tmp_path / "log.jsonl"
+    path.write_text("no json\n" + lines(1))
+    assert [record.state for record in reader.read(path)] == ["failed"], "whole, so that it can be mended"
+    assert reader.read(path) == []
+    append(path, lines(2))
+    (record,) = reader.read(path)
+    assert (record.state, record.rows) == ("stored", 20)
+    assert "1 lines of log.jsonl are no JSON objects" in record.reason
+    append(path, '{"half": \n' + lines(3))
+    (record,) = reader.read(path)
+    assert record.rows == 10
+    assert reader.rows == 30
+
+
+def test_a_last_line_without_its_end_is_taken_once_nobody_writes(reader: Reader, tmp_path: Path) -> None:
+    path = tmp_path / "log.csv"
+    text = traffic(5, 8).to_csv(index=False).rstrip("\n")
+    path.write_text(text[:-3])
+    assert [record.rows for record in reader.read(path, settled=False)] == [4]
+    append(path, text[-3:])
+    assert reader.read(path, settled=False) == []
+    os.utime(path, (time.time() - 60,) * 2)
+    assert [record.rows for record in reader.read(path)] == [1]
+
+
+@pytest.mark.parametrize("moment", ["remember", "write_segment", "restate", "log_batch"])
+def test_a_reader_that_dies_goes_on_where_the_counts_end(
+    reader: Reader, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moment: str
+) -> None:
+    path = tmp_path / "log.jsonl"
+    path.write_text(lines(1))
+    reader.read(path)
+    append(path, lines(2))
+
+    def dies(*_: Any, **__: Any) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(ingest, moment, dies)
+        with pytest.raises(KeyboardInterrupt):
+            reader.read(path)
+    append(path, lines(3))  # more has come when it starts again
+    reader.restart()
+    reader.read(path)
+    assert reader.rows == 30
+    assert reader.read(path) == []
