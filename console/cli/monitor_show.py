@@ -11,7 +11,7 @@ import msgspec
 from backends.contract import Invalid
 from backends.entities import ColumnScore, Millis, Monitor, ServiceWindow, Window
 from console.cli.output import Col, gap, print_record, print_table
-from console.cli.verb import Invocation
+from console.cli.verb import Invocation, Verb
 from console.wording import local_time, number, percent, plural, thousands
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ def _worst(item: Window) -> str:
     return f"{worst.column} PSI {number(worst.psi, 3)}"
 
 
-@click.command("show")
+@click.command("show", cls=Verb)
 @click.argument("name")
 @click.option(
     "--windows", "shown", default=10, show_default=True, type=click.IntRange(1, 100_000), help="Newest windows."
