@@ -50,7 +50,7 @@ SHOTS: dict[str, tuple[str, ...]] = {
 }
 """name → keys that lead there."""
 
-LATE = {"overview": "firing", "why": "WHAT CHANGED", "datasets": "▇", "case": "verdict", "canary": "callers"}
+LATE = {"overview": "firing", "why": "FEATURES", "datasets": "▇", "case": "verdict", "canary": "callers"}
 """name → what comes after everything else: days are scored, a profile counted, rows compared by other processes."""
 LATE_S = 180.0
 

@@ -11,7 +11,7 @@ from console.safe import safe_text
 from console.tui import ink
 from console.tui.card_lines import BLANK
 from console.tui.lines import Line, wrapped
-from console.wording import plural
+from console.wording import plural, thousands
 
 BAR = 10
 NAME = 18
@@ -21,7 +21,7 @@ def why_lines(found: Why, width: int) -> list[Line]:
     """Everything but the histograms; the line of a feature has it as its value."""
     lines = wrapped(safe_text(found.headline, 600), width, "", " ")
     if found.since is not None:
-        counted = f"{plural(found.rows, 'row')}, {found.labelled} labelled, of v{safe_text(found.version, 8)}"
+        counted = f"{plural(found.rows, 'row')}, {thousands(found.labelled)} labelled, of v{safe_text(found.version, 8)}"
         lines.append(Line([(f" since {moment(found.since, 'day')}: {counted}", "dim")]))
     lines += [BLANK, Line([(" FEATURES", "head"), ("  importance × drift × effect on error", "dim")])]
     lines += [_cause(cause, width) for cause in found.causes] or [Line([("   none moved", "dim")])]
@@ -53,8 +53,8 @@ def _cause(cause: Cause, width: int) -> Line:
     spans: list[ink.Span] = [
         (ink.fit(safe_text(cause.column, NAME), NAME) + " ", ""),
         (f"{bar:<{BAR}} ", "accent"),
-        (f"{cause.weight:4.0%}  ", ""),
-        (safe_text(cause.text, max(10, width - NAME - BAR - 12)), "dim"),
+        (f"{cause.weight * 100:3.0f} %  ", ""),
+        (safe_text(cause.text, max(10, width - NAME - BAR - 13)), "dim"),
     ]
     return Line(spans, f"cause:{cause.column}", cause)
 
@@ -64,8 +64,8 @@ def _carrier(carrier: Carrier, width: int) -> Sequence[Line]:
         [
             ("   ", ""),
             (safe_text(carrier.name, 40), ""),
-            (f"  {carrier.kind}, {plural(carrier.rows, 'row')} ({carrier.share:.0%})", "dim"),
-            ("" if carrier.contribution is None else f"  carries {carrier.contribution:.0%} of it", ""),
+            (f"  {carrier.kind}, {plural(carrier.rows, 'row')} ({carrier.share * 100:.0f} %)", "dim"),
+            ("" if carrier.contribution is None else f"  carries {carrier.contribution * 100:.0f} % of it", ""),
         ]
     )
     return [head, *wrapped(safe_text(carrier.text, 300), width - 4, "dim", "     ")]
