@@ -21,7 +21,9 @@ def why_lines(found: Why, width: int) -> list[Line]:
     """Everything but the histograms; the line of a feature has it as its value."""
     lines = wrapped(safe_text(found.headline, 600), width, "", " ")
     if found.since is not None:
-        counted = f"{plural(found.rows, 'row')}, {thousands(found.labelled)} labelled, of v{safe_text(found.version, 8)}"
+        counted = (
+            f"{plural(found.rows, 'row')}, {thousands(found.labelled)} labelled, of v{safe_text(found.version, 8)}"
+        )
         lines.append(Line([(f" since {moment(found.since, 'day')}: {counted}", "dim")]))
     lines += [BLANK, Line([(" FEATURES", "head"), ("  importance × drift × effect on error", "dim")])]
     lines += [_cause(cause, width) for cause in found.causes] or [Line([("   none moved", "dim")])]

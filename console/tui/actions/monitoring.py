@@ -32,6 +32,7 @@ ACTIONS: tuple[Action, ...] = (
         ("overview", "monitor"),
         available=when.explainable,
         command=("why",),
+        cli="mlops-console monitor why NAME",
         footer=10,
         needs="monitors",
     ),
