@@ -12,9 +12,11 @@ from backends.contract import Invalid
 from backends.entities import ColumnScore, Millis, Monitor, ServiceWindow, Window
 from console.cli.output import Col, gap, print_record, print_table
 from console.cli.verb import Invocation, Verb
+from console.monitoring.wording import label
 from console.wording import local_time, number, percent, plural, thousands
 
 if TYPE_CHECKING:
+    from console.monitoring.adwin import Change
     from console.monitoring.read import Look, MonitorView
 
 WINDOW_COLUMNS: list[Col[Window]] = [
@@ -137,6 +139,7 @@ def _time(text: str) -> Millis:
 
 
 def _document(invocation: Invocation, name: str, shown: int, look: Look) -> dict[str, object]:
+    from console.monitoring.adwin import changes
     from console.monitoring.quality import gap_of, quality_parts
     from console.monitoring.read import monitor_view
 
@@ -157,6 +160,7 @@ def _document(invocation: Invocation, name: str, shown: int, look: Look) -> dict
         "alerts": view.alerts,
         "services": view.services[-shown:],
         "marks": view.marks,
+        "changes": changes([item for item in windows if item.model_version == windows[-1].model_version]),
     }
 
 
@@ -199,7 +203,8 @@ def _print_monitor(document: dict[str, object], address: str = "") -> None:
     from console.cli.alert import ALERT_COLUMNS
 
     found, windows, alerts = document["monitor"], document["windows"], document["alerts"]
-    quality, services = document["quality"], document["services"]
+    quality, services, changed = document["quality"], document["services"], document["changes"]
+    assert isinstance(changed, list)  # noqa: S101
     assert isinstance(found, Monitor)  # noqa: S101
     assert isinstance(windows, list)  # noqa: S101
     assert isinstance(alerts, tuple)  # noqa: S101
@@ -221,6 +226,7 @@ def _print_monitor(document: dict[str, object], address: str = "") -> None:
             "quality": "; ".join(quality),
             "against": str(document["against"]) if windows else "",
             "segment": str(document["segment"]),
+            "changed": "; ".join(map(_change, changed)),
             "note": found.note,
         }
     )
@@ -238,6 +244,10 @@ def _print_monitor(document: dict[str, object], address: str = "") -> None:
     if services:
         gap()
         print_table(services, SERVICE_COLUMNS)
+
+
+def _change(item: Change) -> str:
+    return f"{label(item.metric)} from {number(item.before, 3)} to {number(item.after, 3)} at {local_time(item.at)}"
 
 
 def _by_severity(item: Window) -> list[ColumnScore]:

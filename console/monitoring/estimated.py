@@ -5,8 +5,9 @@ was right; calibrated by isotonic regression, the scores of a window then give t
 (direct loss estimation): the held-out rows say how large errors are where such a value is predicted.
 
 Both hold where only the inputs have moved (covariate shift). Where the same score no longer means the same (concept
-drift), no estimate without labels can see it: `blind_spot` says so once labels are there. Estimates are anchored: the
-reference's measured metric plus the change that is expected, so what isotonic regression flatters cancels out.
+drift), no estimate without labels can see it: `quality.gap_words` says so once labels are there.
+Estimates are anchored: the reference's measured metric plus the change that is expected, so what isotonic regression
+flatters cancels out.
 
 Sources: isotonic regression by pooling adjacent violators, Ayer et al., Ann. Math. Statist. 26 (1955); the idea of
 expected confusion from calibrated scores, Guillory et al., ICCV (2021), and Bialek et al., arXiv 2407.08649 (2024).
@@ -22,12 +23,11 @@ from functools import lru_cache
 
 import msgspec
 
-from backends.entities import Estimate, Millis, Window
+from backends.entities import Estimate, Millis
 from console.monitoring.cells import by_label, score_total
-from console.monitoring.performance import LARGER_IS_BETTER, Z95
+from console.monitoring.performance import Z95
 from console.monitoring.profile import PROBABILITY, SCORE_CELLS, Profile, ScoreCells
 from console.monitoring.spread import is_day
-from console.monitoring.wording import digits, label
 
 FEWEST_LABELS = 100
 """Held-out labels without which nothing is estimated."""
@@ -82,20 +82,6 @@ def estimate(profile: Profile, score: Sequence[int], length: Millis = 0) -> dict
         value = min(1.0, max(0.0, value))
         found[name] = Estimate(value=value, low=max(0.0, value - half), high=min(1.0, value + half), n=sum(cells))
     return found
-
-
-def blind_spot(window: Window, metric: str) -> str:
-    """In words, that labels say otherwise than the estimate expects, by more than both intervals allow; else empty."""
-    expected, found = window.estimated.get(metric), window.performance.get(metric)
-    if expected is None or found is None or None in (expected.low, expected.high, found.low, found.high):
-        return ""
-    sign = 1.0 if LARGER_IS_BETTER.get(metric, True) else -1.0
-    halves = [((one.high or 0.0) - (one.low or 0.0)) / 2 for one in (expected, found)]
-    gap = sign * (expected.value - found.value)
-    if abs(gap) <= math.hypot(*halves):
-        return ""
-    course = "the estimate cannot see this: concept drift" if gap > 0 else "better than the scores lead to expect"
-    return f"{label(metric)} {digits(found.value)} by its labels, {digits(expected.value)} expected: {course}"
 
 
 @lru_cache(maxsize=64)
