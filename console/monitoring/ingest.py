@@ -192,7 +192,9 @@ def _count(
         path = segment_path(folder, name)
         write_segment(path, rows.ids, rows.scores, rows.targets, places, version, at=rows.at, members=rows.members)
     found = {spot.start: spot for spot in spots.values()}
-    return _store(backend, monitor, folder, chunk, rows, places, found, last=last)
+    # Two parts may answer with one version: rows with a score, and rows without.
+    mark = chunk.digest if part is None else f"{chunk.digest}-{part}"
+    return _store(backend, monitor, folder, chunk, rows, places, found, mark, last=last)
 
 
 def _store(
@@ -203,11 +205,12 @@ def _store(
     rows: Rows,
     places: Vector,
     spots: dict[int, Spot],
+    mark: str,
     *,
     last: bool,
 ) -> list[Window]:
     """Add the rows to their windows, oldest first, and let the alerts look after each. places: shape (n,), the start of
-    each row's window."""
+    each row's window. mark: what these rows are known by, so that they are counted once."""
     store = backend.need("monitors")
     reference = rows.reference
     stored = []
@@ -231,10 +234,10 @@ def _store(
         window = carried(window, spot.window, monitor)
         if number >= len(order) - sample.FILES:
             _keep_sample(folder, monitor, rows, mask, spot)
-        add_segment_windows(backend, monitor, rows, mask, start=spot.start, end=spot.end, digest=chunk.digest)
+        add_segment_windows(backend, monitor, rows, mask, start=spot.start, end=spot.end, digest=mark)
         # The chunk is done when its last window is in: only that one carries the bare digest.
         bare = last and number == len(order) - 1
-        store.add_window(window, batch=chunk.digest if bare else f"{chunk.digest}@{spot.start}")
+        store.add_window(window, batch=chunk.digest if bare else f"{mark}@{spot.start}")
         review(backend, monitor, reference)
         stored.append(window)
     return stored

@@ -23,6 +23,7 @@ from console.safe import safe_text
 from console.tui import frame
 from console.tui.actions import ACTIONS, Action
 from console.tui.actions import BY_ID as ACTION_BY_ID
+from console.tui.alarm import Alarm
 from console.tui.errors import ErrorLine, Problem
 from console.tui.ink import Ink, Spans
 from console.tui.keymap import Keymap, load_keymap
@@ -127,6 +128,7 @@ class ConsoleApp(App[int], inherit_bindings=False):
         self.type_ahead = TypeAhead(self)
         self.pane: Pane | None = None
         self.facts = Facts()
+        self._alarm = Alarm()
         self.trouble: Trouble | None = None
         self.problem: Problem | None = None
         self.slow: Pane | None = None
@@ -253,6 +255,7 @@ class ConsoleApp(App[int], inherit_bindings=False):
         if event.session is not self.session:
             return
         self.facts, self.trouble = event.facts, event.trouble
+        self._alarm.hear(self, event.session, event.facts.alarms)
         if event.changed:
             for pane in self._panes.values():
                 pane.dirty = True

@@ -8,13 +8,13 @@ from __future__ import annotations
 import random
 import threading
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from textual.message import Message
 
 from backends.contract import Backend, BackendError, Unreachable
-from backends.entities import RunStatus
+from backends.entities import Alert, RunStatus
 from backends.query import Compare, Key, Query
 from console.monitoring.severity import alert_word
 
@@ -40,6 +40,8 @@ class Facts:
     queued: int | None = None
     firing: int | None = None
     warning: int | None = None
+    alarms: tuple[Alert, ...] = ()
+    """Open alerts that nobody took and nobody muted."""
 
 
 @dataclass(frozen=True)
@@ -141,7 +143,7 @@ class Watch(threading.Thread):
                 self._post(Noticed(self.session, facts, trouble, changed=False))
                 continue
             good = at
-            seen = Facts(agent, seen.running, seen.queued, seen.firing, seen.warning)
+            seen = replace(seen, agent=agent)
             if changed or seen != facts or trouble is not None:
                 recovered = trouble is not None
                 facts, trouble, failures = seen, None, 0
@@ -167,13 +169,16 @@ def _wait(error: Exception, failures: int) -> float:
 def read_facts(backend: Backend) -> Facts:
     """A few cheap counts."""
     running = queued = firing = warning = None
+    alarms: tuple[Alert, ...] = ()
     if backend.runs is not None and backend.features.count:
         running = backend.runs.count(_status(RunStatus.RUNNING), limit=100).value
         queued = backend.runs.count(_status(RunStatus.QUEUED), limit=100).value
     if backend.monitors is not None:
-        words = [alert_word(alert) for alert in backend.monitors.alerts(open_only=True)]
+        found = [(alert_word(alert), alert) for alert in backend.monitors.alerts(open_only=True)]
+        alarms = tuple(alert for word, alert in found if word in ("firing", "warn"))
+        words = [word for word, _ in found]
         firing, warning = words.count("firing"), words.count("warn")
-    return Facts(None, running, queued, firing, warning)
+    return Facts(None, running, queued, firing, warning, alarms)
 
 
 def _status(status: RunStatus) -> Query:

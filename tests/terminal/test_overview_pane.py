@@ -96,3 +96,33 @@ async def test_a_stuck_run_needs_somebody_until_it_moves_on(tmp_path: Path) -> N
         runs.set_tags(run.id, {"console.stalled_after": "30"}, by())
         runs.log_points(run.id, [MetricPoint(key="loss", value=0.5, step=2)])
         await until(app, pilot, "nothing: no alert is firing")
+
+
+async def test_a_new_alert_is_told_and_rings_and_a_mute_keeps_it_quiet(tmp_path: Path, monkeypatch) -> None:
+    opened = session(tmp_path)
+    add_monitor(opened.backend, ("warn", "2 features drifted"))
+    store = opened.backend.need("monitors")
+    async with on_stage(opened) as (app, pilot):
+        rung = []
+        monkeypatch.setattr(app, "bell", lambda: rung.append(1))
+        await until(app, pilot, "◐ 1 warn")
+        assert not app._notifications  # what was open at the start is on the screen already
+        store.put_alert(
+            Alert(
+                id="new", monitor="churn", metric="auc", state=AlertState.FIRING, opened_at=5_000,
+                text="AUC [bold]fell", severity="critical", rule="performance",
+            )
+        )  # fmt: skip
+        await until(app, pilot, "▲ 1 firing")
+        assert rung == [1]
+        assert [note.severity for note in app._notifications] == ["error"]
+        await until(app, pilot, "AUC [bold]fell")
+        await press(app, pilot, "up", "m")  # the cursor stayed with what it was on
+        await until(app, pilot, "for how long")
+        await press(app, pilot, "enter")  # 2h, as proposed
+        await until(app, pilot, "muted until")
+        (made,) = store.mutes("churn")
+        assert made.rule == "performance"
+        text = await until(app, pilot, "◐ 1 warn")
+        assert "firing" not in text.splitlines()[0]
+        assert rung == [1]

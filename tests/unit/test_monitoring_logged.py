@@ -224,3 +224,25 @@ def test_a_monitor_follows_the_log_of_a_deployment(tmp_path: Path) -> None:
     assert backend.need("monitors").get("m").rows == 30
     assert scorer.champion is None, "no model was loaded"
     backend.close()
+
+
+def test_scored_and_unscored_rows_of_one_version_are_both_counted_in_every_window(
+    backend: Backend, tmp_path: Path
+) -> None:
+    watch(backend, "mixed")
+    rows, hour = traffic(300, 9), 3_600_000
+    scores: list[float | None] = [0.5 if at % 3 else None for at in range(300)]
+    lines = []
+    for at, row in enumerate(rows[FEATURES].to_dict("records")):
+        own = {"id": f"m{at}", "time": START + (at % 4) * hour, "version": "1", "value": "no", "score": scores[at]}
+        lines.append(json.dumps({f"prediction.{key}": value for key, value in own.items()} | row) + "\n")
+    file = tmp_path / "mixed.jsonl"
+    file.write_text("".join(lines))
+    assert ingest_batch(backend, "mixed", file).state == "stored"
+    windows = backend.need("monitors").windows("mixed")
+    assert [window.rows for window in windows] == [75, 75, 75, 75]
+    assert sum(sum(map(sum, unpack(window.counts).score(_layout(backend)))) for window in windows) == 200
+
+
+def _layout(backend: Backend) -> Any:
+    return load_champion(backend, backend.need("monitors").get("mixed"), version="1").layout

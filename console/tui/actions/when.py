@@ -183,6 +183,18 @@ def an_alert(here: Situation) -> str:
     return "" if here.selected.state is AlertState.FIRING else f"the alert is already {here.selected.state}"
 
 
+def an_open_alert(here: Situation) -> str:
+    if not isinstance(here.selected, Alert):
+        return "select an alert first"
+    return "" if here.selected.state is not AlertState.RESOLVED else "the alert is over"
+
+
+def a_taken_alert(here: Situation) -> str:
+    if not isinstance(here.selected, Alert):
+        return "select an alert first"
+    return "" if here.selected.state is AlertState.ACKED else "nobody has acknowledged it"
+
+
 def within_a_monitor(here: Situation) -> str:
     return "" if getattr(getattr(here, "view", None), "inside", "") else "go into a monitor first, with enter"
 

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import time
 import uuid
 from typing import TYPE_CHECKING
 
+from backends.contract import Invalid
 from backends.entities import Alert
-from console.monitoring.ack import ack_alert
+from console.monitoring.ack import ack_alert, mute, mute_of, mute_span, resolve_alert, unack_alert, unmute
 from console.safe import safe_text
-from console.tui.dialogs import Confirm, sentences
+from console.tui.dialogs import Ask, Confirm, sentences
+from console.wording import local_time
 
 if TYPE_CHECKING:
+    from console.config import Session
     from console.tui.here import Here
 
 
@@ -33,3 +37,73 @@ async def acknowledge(here: Here) -> None:
     mutation = session.mutation(yes.reason, uuid.uuid4().hex)
     await here.app.carry_out(lambda: ack_alert(session.backend, alert.id, mutation))
     here.app.tell(f"{alert.monitor}: acknowledged")
+
+
+async def give_back(here: Here) -> None:
+    """An acknowledged alert calls for somebody again."""
+    alert, session = _answered(here)
+    mutation = session.mutation("", uuid.uuid4().hex)
+    await here.app.carry_out(lambda: unack_alert(session.backend, alert.id, mutation))
+    here.app.tell(f"{alert.monitor}: nobody has it any more")
+
+
+async def silence(here: Here) -> None:
+    """Nobody is told of the alert's rule and segment for a while; the mute ends by itself."""
+    alert, session = _answered(here)
+
+    def wrong(text: str) -> str:
+        try:
+            mute_span(text)
+        except Invalid as error:
+            return str(error)
+        return ""
+
+    title = f"Mute {safe_text(alert.rule or alert.metric, 40)} of {safe_text(alert.monitor, 40)}"
+    span = here.argument or await here.app.ask(Ask(title, "for how long: 30m, 2h, 3d or 1w", "2h", check=wrong))
+    if not span:
+        return
+    until = int(time.time() * 1000) + mute_span(span)
+    mutation = session.mutation("", uuid.uuid4().hex)
+    await here.app.carry_out(lambda: mute(session.backend, mute_of(alert, until), mutation))
+    here.app.tell(f"{alert.monitor}: muted until {local_time(until)}")
+
+
+async def unsilence(here: Here) -> None:
+    """End what mutes the selected alert."""
+    alert, session = _answered(here)
+
+    def end() -> int:
+        covering = [each for each in session.backend.need("monitors").mutes(alert.monitor) if each.covers(alert)]
+        for each in covering:
+            unmute(session.backend, each, session.mutation("", uuid.uuid4().hex))
+        return len(covering)
+
+    ended = await here.app.carry_out(end)
+    here.app.tell(f"{alert.monitor}: {'heard again' if ended else 'nothing muted it'}")
+
+
+async def resolve(here: Here) -> None:
+    """Say that it is over; it comes again only when its trouble begins anew."""
+    alert, session = _answered(here)
+    yes = await here.app.ask(
+        Confirm(
+            f"Resolve: {safe_text(alert.monitor, 40)}",
+            [
+                *sentences(alert.text),
+                *sentences("It comes again only when its trouble begins anew."),
+            ],
+            "resolve",
+            reason=True,
+        )
+    )
+    if yes is None:
+        return
+    mutation = session.mutation(yes.reason, uuid.uuid4().hex)
+    await here.app.carry_out(lambda: resolve_alert(session.backend, alert.id, mutation))
+    here.app.tell(f"{alert.monitor}: resolved")
+
+
+def _answered(here: Here) -> tuple[Alert, Session]:
+    assert isinstance(here.selected, Alert)  # noqa: S101 or the action were not available
+    assert here.session is not None  # noqa: S101
+    return here.selected, here.session
