@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 
 from backends.contract import Backend
 from backends.entities import Millis, Record, ServiceWindow, merge_services
+from console.monitoring.service_review import review_service
 from console.serving.state import State
 
 MINUTE: Millis = 60_000
@@ -63,6 +64,8 @@ class ServiceRecorder:
         whole = merge_services((*before, window), start=window.start, end=window.end)
         if whole is not None:
             store.add_service(whole)
+            for monitor in review_service(self._backend, self._source):
+                self._say(f"monitor {monitor}: what {self._source} does changed its alerts")
 
 
 def look_of(state: State) -> Look:

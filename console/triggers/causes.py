@@ -76,13 +76,14 @@ def firing_of(trigger: Trigger, at: Millis, cause: str, subject: str, *, by: str
 
 
 def matching(backend: Backend, trigger: Trigger) -> list[Alert]:
-    """The open alerts, nobody's yet, that this trigger is about."""
+    """The open alerts, nobody's yet and not muted, that this trigger is about."""
     when = trigger.when
     monitor = when.alert if not set(when.alert) & set("*?[") else ""
     return [
         alert
         for alert in backend.need("monitors").alerts(monitor, open_only=True, limit=1000)
         if alert.state is AlertState.FIRING
+        and alert.muted_until is None
         and fnmatchcase(alert.monitor, when.alert)
         and any(fnmatchcase(each, when.metric) for each in (alert.metric, str(getattr(alert, "rule", ""))) if each)
         and when.severity in ("", alert.severity)

@@ -7,12 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from backends.contract import Backend
+from backends.contract import Backend, Mutation
+from backends.entities import Monitor
 from backends.entities.service import TIME_EDGES
 from backends.local import open_local
 from console.agent.service_windows import MINUTE, ServiceRecorder
 from console.serving.state import State, VersionState, WorkerState
 
+WHO = Mutation(actor="me@here", reason="test")
 BEGAN = 1_000 * MINUTE
 SLOW = len(TIME_EDGES)
 
@@ -87,3 +89,24 @@ def test_nothing_asked_is_zero_and_a_clock_that_goes_back_makes_no_window(backen
     recorder.hear(state(BEGAN + 2 * MINUTE, 510))
     recorder.hear(state(BEGAN + 3 * MINUTE, 520))
     assert windows(backend) == [(2, 10, 0), (5, 0, 0)]
+
+
+def test_a_rule_about_the_service_opens_an_alert_and_ends_it(backend: Backend) -> None:
+    """More than 5 % failed requests in two of three minutes fire; two calm minutes end it."""
+    store = backend.need("monitors")
+    rules = '[[rule]]\nname = "errors"\nmetric = "service.errors"\nabove = 0.05\nk = 2\nn = 3\nseverity = "critical"\n'
+    store.put(Monitor(name="live", model="churn", deployment="churn", window="minute", rules=rules), WHO)
+    store.put(Monitor(name="other", model="churn", deployment="else", window="minute", rules=rules), WHO)
+    recorder = ServiceRecorder(backend, "churn", lambda _: None)
+    answered = failed = 0
+    seen = []
+    for minute in range(7):
+        for second in (0, 30):
+            recorder.hear(state(BEGAN + minute * MINUTE + second * 1000, answered, failed))
+            answered += 100
+            failed += 10 if 1 <= minute <= 3 else 0
+        seen.append([str(alert.state) for alert in store.alerts()])
+    assert seen == [[], [], [], ["firing"], ["firing"], ["firing"], ["resolved"]]
+    (alert,) = store.alerts()
+    assert (alert.monitor, alert.rule, alert.severity) == ("live", "errors", "critical")
+    assert "over 0.050" in alert.text
