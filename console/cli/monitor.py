@@ -262,4 +262,5 @@ def delete(invocation: Invocation, name: str, confirm: str | None, reason: str, 
 from console.cli import monitor_compare as _compare  # noqa: E402, F401
 from console.cli import monitor_policy as _policy  # noqa: E402, F401
 from console.cli import monitor_segment as _segment  # noqa: E402, F401
+from console.cli import monitor_together as _together  # noqa: E402, F401
 from console.cli import monitor_why as _why  # noqa: E402, F401

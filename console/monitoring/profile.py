@@ -31,6 +31,9 @@ PSI_CELLS = 10
 """PSI is taken over about deciles of the reference: the scale that people know (0.1 to look, 0.25 to act)."""
 REMEMBERED_LEVELS = 16_384
 """Beyond the levels with a cell of their own, this many are remembered by checksum, to tell rare from new."""
+REFERENCE_SAMPLE = "model/reference_sample.parquet"
+"""Held-out rows of a version, kept with it for what looks at many columns together."""
+REFERENCE_ROWS = 2000
 ALPHA = 0.01
 """False alarms per column and window that the limits are sized for."""
 

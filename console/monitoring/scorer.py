@@ -20,7 +20,7 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING
 
-from backends.contract import Backend, BackendError, NotFound, Unreachable
+from backends.contract import Backend, BackendError, Invalid, NotFound, Unreachable
 from backends.entities import Monitor
 from console.monitoring.folder import monitor_folder
 from console.monitoring.growing import CLOSED_S, KIND, Files
@@ -38,6 +38,7 @@ GROWING_SECONDS = 1.0
 """How often a file that is being written is read on."""
 DEFINITION_SECONDS = 1.0
 RETRY_SECONDS = 5.0
+TOGETHER_SECONDS = 3600.0
 LOG_BYTES = 1 << 20
 
 log = logging.getLogger("scorer")
@@ -62,6 +63,7 @@ class Scorer:
         self._token: object = None
         self._asked_at = 0.0
         self._refused: tuple[str, float] = ("", 0.0)
+        self._together_at = 0.0
 
     def run(self) -> None:
         """Until told to stop, or the monitor is gone or paused."""
@@ -116,7 +118,23 @@ class Scorer:
         for path, seen in ready:
             while not self.stopping and self.take(path, seen):
                 worked = True
+        if worked:
+            self.look_together()
         return worked
+
+    def look_together(self) -> None:
+        """All columns at once, at most once in `TOGETHER_SECONDS`: it takes seconds, and drift of that kind is slow."""
+        if time.monotonic() < self._together_at:
+            return
+        self._together_at = time.monotonic() + TOGETHER_SECONDS
+        from console.monitoring.multivariate_review import review_together
+
+        try:
+            found = review_together(self.backend, self.name)
+        except (NotFound, Invalid) as error:  # an older version kept no rows; or there are too few yet
+            log.info("columns were not looked at together: %s", error)
+            return
+        log.info("columns together: classifier %.3f, components %.2f", found.domain.value, found.reconstruction.value)
 
     def _new_versions(self, monitor: Monitor, champion: Champion | None) -> Versions:
         from console.monitoring.versions import Versions

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from backends.entities import Column, ColumnType, Signature
-from console.monitoring.profile import build_profile
+from console.monitoring.profile import REFERENCE_ROWS, REFERENCE_SAMPLE, build_profile
 from console.training.channel import Channel
 from console.training.frame import Rows
 from console.training.held_out import FILE as HELD_OUT
@@ -39,8 +39,8 @@ def keep_model(
     importance: dict[str, float],
     test: TestData,
 ) -> None:
-    """Write `model/model.skops`, `model/meta.json`, `model/reference.json`, `model/importance.json`,
-    `held_out.parquet`, `environment.txt`, and the files by which MLflow's clients load the model."""
+    """Write `model/model.skops`, `model/meta.json`, `model/reference.json` with rows to go with it,
+    `model/importance.json`, `held_out.parquet`, `environment.txt`, and what MLflow's clients load the model by."""
     channel.progress(0.94, "saving the model")
     folder = out / "model"
     file = save_model(pipeline, folder / "model.skops")
@@ -76,6 +76,7 @@ def keep_model(
     (folder / "reference.json").write_bytes(
         _reference(recipe, rows, classes, positive, kind, scores, train_rows, test_rows, importance)
     )
+    _reference_sample(rows, test_rows, recipe.seed).to_parquet(out / REFERENCE_SAMPLE, index=False)
     (out / "environment.txt").write_text(_environment())
     order = np.argsort(rows.numbers[test_rows], kind="stable")
     write_held_out(
@@ -86,12 +87,19 @@ def keep_model(
         "model/meta.json",
         "model/importance.json",
         "model/reference.json",
+        REFERENCE_SAMPLE,
         HELD_OUT,
         "environment.txt",
     ]
     for name in [*names, *(f"model/{each}" for each in shared)]:
         if (out / name).exists():
             channel.say(artifact=name)
+
+
+def _reference_sample(rows: Rows, test_rows: Any, seed: int) -> pd.DataFrame:
+    """Held-out rows as the model takes them, for what looks at many columns together."""
+    frame = rows.frame.loc[test_rows, [column.name for column in rows.columns]]
+    return frame if len(frame) <= REFERENCE_ROWS else frame.sample(REFERENCE_ROWS, random_state=seed)
 
 
 def _reference(

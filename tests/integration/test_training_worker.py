@@ -127,7 +127,7 @@ def test_a_training_leaves_a_model_with_all_that_is_known_of_it(tmp_path: Path) 
     assert meta.test.metrics["auc"] == ran.metrics["auc"]
     assert set(meta.importance) == {column.name for column in meta.features}
     assert max(meta.importance, key=meta.importance.__getitem__) in ("x", "amount", "group", "three")
-    for name in ("model/reference.json", "model/importance.json", "environment.txt"):
+    for name in ("model/reference.json", "model/reference_sample.parquet", "model/importance.json", "environment.txt"):
         assert (ran.folder / "artifacts" / name).stat().st_size
     assert "scikit-learn==" in (ran.folder / "artifacts/environment.txt").read_text()
     kept = [line["artifact"] for line in ran.lines if "artifact" in line]
