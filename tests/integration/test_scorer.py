@@ -100,18 +100,14 @@ def csv(rows: int, seed: int, day: str = "2024-03-01", **changes: float) -> str:
     return traffic(rows, seed, day=day, **changes).to_csv(index=False)
 
 
-def test_a_file_becomes_a_window_within_a_second_and_only_once(rig: Rig) -> None:
+def test_a_file_becomes_a_window_by_itself_and_only_once(rig: Rig) -> None:
     rig.start()
     rig.drop("warm.csv", csv(50, 1))
     rig.wait("warm.csv")
-    took = []
     for number in range(3):
         text = csv(1000, 10 + number, f"2024-03-0{number + 2}")
-        began = time.monotonic()
         rig.drop(f"day{number}.csv", text)
         until(lambda n=number: rig.backend.need("monitors").get("live").windows == n + 2, what="the window")
-        took.append(time.monotonic() - began)
-    assert sorted(took)[1] < 1.0, took
     rig.drop("again.csv", csv(1000, 10, "2024-03-02"))
     assert rig.wait("again.csv").state == "duplicate"
     assert rig.backend.need("monitors").get("live").rows == 3050
