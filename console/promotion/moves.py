@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 
 from backends.contract import Backend, Conflict, Mutation
@@ -60,9 +61,12 @@ def in_force(backend: Backend, model: str, alias: str) -> JournalEntry | None:
     return None
 
 
-def check_expected(backend: Backend, model: str, alias: str, expected: str | None) -> None:
-    """Conflict that says who moved the alias, when and where to, if it is not where the caller saw it."""
-    held = backend.need("registry").get(model).aliases.get(alias)
+def check_expected(
+    backend: Backend, model: str, alias: str, expected: str | None, aliases: Mapping[str, str] | None = None
+) -> None:
+    """Conflict that says who moved the alias, when and where to, if it is not where the caller saw it. `aliases` is
+    where those of the model are (asked for without it)."""
+    held = (backend.need("registry").get(model).aliases if aliases is None else aliases).get(alias)
     if held == expected:
         return
     last = next(iter(moves_of(backend, model, alias)), None)

@@ -152,11 +152,13 @@ def promote(
     if done is not None:
         return done
     candidate: ModelVersion = registry.version(model, version)
-    check_expected(backend, model, alias, expected)
+    # Asked once: a second look could show what another console has moved since, and would replace that unseen.
+    held = registry.get(model).aliases
+    check_expected(backend, model, alias, expected, held)
     for change in seen:
-        check_expected(backend, model, change.alias, change.expected)
+        check_expected(backend, model, change.alias, change.expected, held)
     # Judged against what the caller saw: compare-and-set makes sure that it is still what would be replaced.
-    changes = changes_for(backend, model, candidate.version, (alias, *also))
+    changes = changes_for(backend, model, candidate.version, (alias, *also), held=held)
     if seen:
         changes = seen_again(model, changes, seen)
     policy = policy_of(backend, model, candidate.version, changes)

@@ -10,6 +10,7 @@ import pytest
 
 from backends.contract import Conflict, Invalid, Mutation, NotFound, Refused
 from backends.entities import Column, ColumnType, GateStatus, ModelFile, RunStatus, Signature
+from console.promotion import promote as promoting
 from console.promotion.at import version_at
 from console.promotion.gates import evaluate_gates, types_gate
 from console.promotion.promote import case_for, promote
@@ -335,6 +336,24 @@ def test_two_consoles_promoting_at_once_one_wins_the_other_is_told(tmp_path):
     assert len(backend.registry.history("churn")) == 1
     assert backend.journal.verify()[1] == ""
     backend.close()
+
+
+def test_who_promotes_between_look_and_move_is_not_replaced_unseen(three, tmp_path, monkeypatch):
+    version_of(three, tmp_path, auc=0.85, content=b"v4")
+    version_of(three, tmp_path, auc=0.86, content=b"v5")
+    rival = workspace(tmp_path)
+    weigh = promoting.changes_for
+
+    def late(*args, **given):
+        monkeypatch.setattr(promoting, "changes_for", weigh)
+        promote(rival, "churn", "4", "champion", by("rival@host"), expected="3")
+        return weigh(*args, **given)
+
+    monkeypatch.setattr(promoting, "changes_for", late)
+    with pytest.raises(Conflict, match="rival@host"):
+        promote(three, "churn", "5", "champion", ME, expected="3")
+    assert held(three) == "4"
+    rival.close()
 
 
 def test_the_case_shows_both_sides(three, tmp_path):
