@@ -31,7 +31,7 @@ from backends.entities import (
     Target,
 )
 from backends.local import open_local
-from console.monitoring.ingest import ingest_batch
+from console.monitoring.feeds.ingest import ingest_batch
 from console.serving.deployment.place import folder_of
 from tests.hostile import HOSTILE
 from tests.monitored import register

@@ -14,7 +14,7 @@ import pandas as pd
 from backends.contract import Backend, Mutation
 from backends.entities import Column, ColumnType, ModelFile, ModelVersion, RunStatus, Signature
 from backends.local import open_local
-from console.monitoring.profile import build_profile
+from console.monitoring.counted.profile import build_profile
 
 WHO = Mutation(actor="me@here", reason="test")
 

@@ -55,7 +55,8 @@ class Monitor(Record, frozen=True, kw_only=True):
     redact: tuple[str, ...] = ()
     """Columns whose values are kept in no sample; they may be absent from what arrives."""
     rules: str = ""
-    """The alert policy as TOML (`console.monitoring.rules`); empty for the default rules with the knobs of `policy`."""
+    """The alert policy as TOML (see `console.monitoring.alarms.rules`); empty for the default rules with the knobs of
+    `policy`."""
 
 
 class ColumnScore(Record, frozen=True, kw_only=True):

@@ -66,7 +66,7 @@ class Alarms:
             self.patience = first if self.patience is None else min(first, self.patience)
 
     def _end_mutes(self) -> None:
-        from console.monitoring.ack import follow
+        from console.monitoring.alarms.ack import follow
 
         for monitor in self._backend.need("monitors").end_mutes(_now()):
             self._say(f"monitor {monitor}: a mute has ended")

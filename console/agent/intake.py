@@ -16,7 +16,7 @@ import msgspec
 
 from backends.contract import Backend, BackendError, Invalid, NotFound
 from backends.local.agent_presence import ring_bell
-from console.monitoring.handing import MOST_BYTES, hand_over
+from console.monitoring.feeds.handing import MOST_BYTES, hand_over
 
 PREFIX = "/monitors/"
 KEY_BYTES = 200

@@ -19,7 +19,7 @@ from backends.local.command_process import die_with_parent
 from backends.local.process_identity import ProcessIdentity, identify, send_signal
 from backends.local.run_folder import write_whole
 from console.agent.retry import Backoff
-from console.monitoring.sources import is_fed
+from console.monitoring.feeds.sources import is_fed
 
 STEADY_S = 60.0
 """A scorer that ran this long may be restarted at once."""
@@ -91,7 +91,7 @@ class Scorers:
                 [
                     sys.executable,
                     "-m",
-                    "console.monitoring.scorer",
+                    "console.monitoring.feeds.scorer",
                     "--workspace",
                     str(self._workspace),
                     "--monitor",

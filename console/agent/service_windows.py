@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 
 from backends.contract import Backend
 from backends.entities import Millis, Record, ServiceWindow, merge_services
-from console.monitoring.service_review import review_service
+from console.monitoring.alarms.service_review import review_service
 from console.serving.state import State
 
 MINUTE: Millis = 60_000

@@ -9,7 +9,7 @@ import click
 from backends.entities import Alert, Mute
 from console.cli.output import Col, narrate
 from console.cli.verb import Invocation, Noun, reason_option
-from console.monitoring.severity import alert_word
+from console.monitoring.alarms.severity import alert_word
 from console.safe import safe_text
 from console.wording import local_time, since
 
@@ -53,7 +53,7 @@ def list_(invocation: Invocation, monitor: str, everything: bool, limit: int) ->
 @click.pass_obj
 def ack(invocation: Invocation, alert_id: str, reason: str, key: str) -> None:
     """Say that a person has seen it; it stays open until the metric recovers."""
-    from console.monitoring.ack import ack_alert
+    from console.monitoring.alarms.ack import ack_alert
 
     after = ack_alert(invocation.backend, _whole_id(invocation, alert_id), invocation.mutation(reason, key))
     invocation.show(after, lambda: narrate(f"{after.monitor} {after.metric}: acknowledged by {after.acked_by}"))
@@ -111,7 +111,7 @@ def show(invocation: Invocation, alert_id: str) -> None:
 @click.pass_obj
 def unack(invocation: Invocation, alert_id: str, reason: str, key: str) -> None:
     """Give it back: it calls for somebody again."""
-    from console.monitoring.ack import unack_alert
+    from console.monitoring.alarms.ack import unack_alert
 
     after = unack_alert(invocation.backend, _whole_id(invocation, alert_id), invocation.mutation(reason, key))
     invocation.show(after, lambda: narrate(f"{after.monitor} {after.metric}: {alert_word(after)} again"))
@@ -123,7 +123,7 @@ def unack(invocation: Invocation, alert_id: str, reason: str, key: str) -> None:
 @click.pass_obj
 def resolve(invocation: Invocation, alert_id: str, reason: str, key: str) -> None:
     """Say that it is over. New trouble makes a new alert."""
-    from console.monitoring.ack import resolve_alert
+    from console.monitoring.alarms.ack import resolve_alert
 
     after = resolve_alert(invocation.backend, _whole_id(invocation, alert_id), invocation.mutation(reason, key))
     invocation.show(after, lambda: narrate(f"{after.monitor} {after.metric}: resolved by {after.resolved_by}"))
@@ -151,8 +151,8 @@ MUTE_COLUMNS: list[Col[Mute]] = [
 def mute(invocation: Invocation, alert_id: str, span: str, whole: bool, reason: str, key: str) -> None:
     """Tell nobody of its rule and segment for a while; the mute ends by itself."""
     from console.cli.agent_needed import wake_agent
-    from console.monitoring.ack import mute as mute_it
-    from console.monitoring.ack import mute_of, mute_span
+    from console.monitoring.alarms.ack import mute as mute_it
+    from console.monitoring.alarms.ack import mute_of, mute_span
 
     until = int(time.time() * 1000) + mute_span(span)
     found = _alert(invocation, alert_id)
@@ -169,7 +169,7 @@ def mute(invocation: Invocation, alert_id: str, span: str, whole: bool, reason: 
 def unmute(invocation: Invocation, alert_id: str, reason: str, key: str) -> None:
     """End the mutes that cover an alert."""
     from backends.contract import NotFound
-    from console.monitoring.ack import unmute as unmute_it
+    from console.monitoring.alarms.ack import unmute as unmute_it
 
     found = _alert(invocation, alert_id)
     covering = [each for each in invocation.need("monitors").mutes(found.monitor) if each.covers(found)]

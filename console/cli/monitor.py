@@ -11,7 +11,7 @@ from console.cli.agent_needed import wake_agent
 from console.cli.monitor_show import show, source_words
 from console.cli.output import Col, narrate
 from console.cli.verb import Invocation, Noun, key_values, listing, parsed_query, reason_option
-from console.monitoring.folder import BatchRecord
+from console.monitoring.feeds.folder import BatchRecord
 from console.wording import local_time, plural, thousands
 
 
@@ -182,7 +182,7 @@ def _hand_in(invocation: Invocation, name: str, files: tuple[Path, ...], *, labe
         rows = pipe(invocation, name, labels=labels)
         invocation.show({"monitor": name, "rows": rows}, lambda: narrate(f"{name}: {plural(rows, 'row')}"))
         return
-    from console.monitoring.offloaded import ingest_offloaded
+    from console.monitoring.feeds.offloaded import ingest_offloaded
 
     with ProgressLine() as line:
         records = ingest_offloaded(invocation.backend, name, files, labels=labels, on_progress=line.follow)
@@ -198,7 +198,7 @@ def _hand_in(invocation: Invocation, name: str, files: tuple[Path, ...], *, labe
 @click.pass_obj
 def batches(invocation: Invocation, name: str, limit: int) -> None:
     """What became of the files that arrived, newest first."""
-    from console.monitoring.folder import monitor_folder, recent_batches
+    from console.monitoring.feeds.folder import monitor_folder, recent_batches
 
     found = invocation.need("monitors").get(name)
     records = recent_batches(monitor_folder(invocation.backend, found.name), limit)

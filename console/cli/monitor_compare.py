@@ -10,7 +10,7 @@ from backends.entities import ColumnScore
 from console.cli.monitor import monitor
 from console.cli.output import Col, gap, print_record, print_table
 from console.cli.verb import Invocation
-from console.monitoring.comparing import Comparison, compare_offloaded
+from console.monitoring.drift.comparing import Comparison, compare_offloaded
 from console.wording import number, thousands
 
 COLUMNS: list[Col[ColumnScore]] = [

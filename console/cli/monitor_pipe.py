@@ -13,8 +13,8 @@ from console.cli.agent_needed import wake_agent
 from console.cli.follow import ProgressLine
 from console.cli.output import narrate
 from console.cli.verb import Invocation
-from console.monitoring.growing import last_end
-from console.monitoring.handing import hand_over, waiting_files
+from console.monitoring.feeds.growing import last_end
+from console.monitoring.feeds.handing import hand_over, waiting_files
 from console.wording import plural, thousands
 
 ROWS, SECONDS = 10_000, 5.0

@@ -11,7 +11,7 @@ from backends.entities import Monitor
 from console.cli.monitor import monitor, numbers
 from console.cli.output import Col, gap, narrate, print_record, print_table
 from console.cli.verb import Invocation, reason_option
-from console.monitoring.replaying import Episode, Replay, RuleReplay, replay_offloaded, told
+from console.monitoring.alarms.replaying import Episode, Replay, RuleReplay, replay_offloaded, told
 from console.wording import local_time, number
 
 LONGEST = 1_000_000
@@ -57,9 +57,9 @@ def policy_(
     KEY=NUMBER turns a knob of the default rules. With --file the rules of a file are replayed on history and saved;
     with --check they are not saved.
     """
-    from console.monitoring.alerts import rules_of
+    from console.monitoring.alarms.alerts import rules_of
+    from console.monitoring.alarms.rules import write_rules
     from console.monitoring.create import set_policy, set_rules
-    from console.monitoring.rules import write_rules
 
     before: Monitor = invocation.need("monitors").get(name)
     if sum((bool(policy), file is not None, default)) > 1:

@@ -8,7 +8,7 @@ from backends.entities import Estimate, Millis, Segment, Window
 from console.cli.monitor import monitor
 from console.cli.output import Col, gap, narrate, print_table
 from console.cli.verb import Invocation, Noun, key_values, reason_option
-from console.monitoring.bias import GroupRates
+from console.monitoring.quality.bias import GroupRates
 from console.wording import local_time, number, plural, thousands
 
 COMMAND = "mlops-console monitor segment add NAME SEGMENT 'column = value'"
@@ -51,7 +51,7 @@ SEGMENT_COLUMNS: list[Col[SegmentLine]] = [
 @click.pass_obj
 def add(invocation: Invocation, name: str, segment_name: str, where: str, reason: str, key: str) -> None:
     """Count the rows where CONDITION holds, from the next batch on: 'origin = JFK and distance > 500'"""
-    from console.monitoring.segments import add_segment
+    from console.monitoring.counted.segments import add_segment
 
     after = add_segment(
         invocation.backend, name, Segment(name=segment_name, where=where), invocation.mutation(reason, key)
@@ -66,7 +66,7 @@ def add(invocation: Invocation, name: str, segment_name: str, where: str, reason
 @click.pass_obj
 def remove(invocation: Invocation, name: str, segment_name: str, reason: str, key: str) -> None:
     """Count it no longer; its windows stay."""
-    from console.monitoring.segments import remove_segment
+    from console.monitoring.counted.segments import remove_segment
 
     after = remove_segment(invocation.backend, name, segment_name, invocation.mutation(reason, key))
     invocation.show(after, lambda: narrate(f"{after.name}: counts {segment_name} no longer; its windows stay"))
@@ -104,7 +104,7 @@ def _line(found: Segment, windows: tuple[Window, ...]) -> SegmentLine:
 @click.pass_obj
 def protect(invocation: Invocation, name: str, columns: tuple[str, ...], reason: str, key: str) -> None:
     """Compare the answers between the groups of these COLUMNS, in place of those before; none compares none."""
-    from console.monitoring.segments import protect_columns
+    from console.monitoring.counted.segments import protect_columns
 
     after = protect_columns(invocation.backend, name, columns, invocation.mutation(reason, key))
     said = f"compares the groups of {', '.join(after.protected)}" if after.protected else "compares no groups"

@@ -16,7 +16,7 @@ from console.monitoring.wording import label
 from console.wording import local_time, number, percent, plural, thousands
 
 if TYPE_CHECKING:
-    from console.monitoring.adwin import Change
+    from console.monitoring.quality.adwin import Change
     from console.monitoring.read import Look, MonitorView
 
 WINDOW_COLUMNS: list[Col[Window]] = [
@@ -139,8 +139,8 @@ def _time(text: str) -> Millis:
 
 
 def _document(invocation: Invocation, name: str, shown: int, look: Look) -> dict[str, object]:
-    from console.monitoring.adwin import changes
-    from console.monitoring.quality import gap_of, quality_parts
+    from console.monitoring.quality.adwin import changes
+    from console.monitoring.quality.answers import gap_of, quality_parts
     from console.monitoring.read import monitor_view
 
     view: MonitorView = monitor_view(invocation.backend, name, look=look)

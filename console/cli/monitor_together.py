@@ -32,7 +32,7 @@ def together(invocation: Invocation, name: str) -> None:
     invocation.need("monitors").get(name)
     if invocation.backend.features.read_only:
         raise Refused(f"context {invocation.backend.name} is read-only, and what is found is kept with the window")
-    found = run_offloaded("console.monitoring.multivariate_worker", [place_of(invocation.backend), name])
+    found = run_offloaded("console.monitoring.drift.multivariate_worker", [place_of(invocation.backend), name])
     invocation.show(found, lambda: _print(found))
 
 

@@ -10,9 +10,9 @@ import click
 from console.cli.monitor import monitor
 from console.cli.output import Col, gap, narrate, print_lines, print_table
 from console.cli.verb import Invocation
-from console.monitoring.found_slices import Slice
-from console.monitoring.upstream import Upstream
-from console.monitoring.why import Carrier, Cause, Example, Why
+from console.monitoring.reasons.found_slices import Slice
+from console.monitoring.reasons.upstream import Upstream
+from console.monitoring.reasons.why import Carrier, Cause, Example, Why
 from console.wording import local_time, number, plural, thousands
 
 T = TypeVar("T")
@@ -63,11 +63,11 @@ CAUSES = 5
 def why_(invocation: Invocation, name: str, alert: str, quick: bool) -> None:
     """Why a monitor is off: since when, by which features, in which part of the rows, after which changes."""
     if quick:
-        from console.monitoring.why import why
+        from console.monitoring.reasons.why import why
 
         found = why(invocation.backend, name, alert=alert)
     else:
-        from console.monitoring.why_offloaded import explain_offloaded
+        from console.monitoring.reasons.why_offloaded import explain_offloaded
 
         found = explain_offloaded(invocation.backend, name, alert=alert)
     invocation.show(found, lambda: _print(found))
@@ -103,7 +103,7 @@ def _part(title: str, items: Sequence[T], columns: list[Col[T]]) -> None:
 @click.pass_obj
 def slices(invocation: Invocation, name: str, since: str, until: str) -> None:
     """The parts of the rows that are answered worst, found by themselves among the sampled rows."""
-    from console.monitoring.why_offloaded import slices_offloaded
+    from console.monitoring.reasons.why_offloaded import slices_offloaded
 
     found = slices_offloaded(invocation.backend, name, since=_time(since, "--since"), until=_time(until, "--until"))
 

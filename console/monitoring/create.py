@@ -11,11 +11,11 @@ import msgspec
 
 from backends.contract import Backend, Conflict, Invalid, Mutation, NotFound
 from backends.entities import Deployment, Millis, Monitor, Segment
-from console.monitoring.folder import check_name, monitor_folder
-from console.monitoring.policy import read_policy
-from console.monitoring.rules import read_rules
-from console.monitoring.segments import check_segments
-from console.monitoring.windows import LENGTHS
+from console.monitoring.alarms.policy import read_policy
+from console.monitoring.alarms.rules import read_rules
+from console.monitoring.counted.segments import check_segments
+from console.monitoring.counted.windows import LENGTHS
+from console.monitoring.feeds.folder import check_name, monitor_folder
 
 TIME, IDENT = "prediction.time", "prediction.id"
 """Columns of a server's prediction log."""

@@ -9,10 +9,10 @@ from collections.abc import Iterable, Sequence
 import msgspec
 
 from backends.entities import Estimate, Millis, Window
-from console.monitoring.counts import Counts, Layout, layout_of, merge, unpack
-from console.monitoring.performance import measure
-from console.monitoring.profile import CategoricalColumn, NumericColumn, Profile, ReferenceColumn
-from console.monitoring.windows import LENGTHS, make_window
+from console.monitoring.counted.counts import Counts, Layout, layout_of, merge, unpack
+from console.monitoring.counted.profile import CategoricalColumn, NumericColumn, Profile, ReferenceColumn
+from console.monitoring.counted.windows import LENGTHS, make_window
+from console.monitoring.quality.performance import measure
 
 ALL = "all"
 STRETCHES: dict[str, Millis] = {**LENGTHS, "week": 7 * LENGTHS["day"]}

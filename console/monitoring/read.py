@@ -19,20 +19,20 @@ from backends.entities import (
     ServiceWindow,
     Window,
 )
-from console.monitoring.bias import GroupRates, Groups, add_groups, bias_of, rates_of
-from console.monitoring.champion import read_profile
-from console.monitoring.counts import unpack
-from console.monitoring.folder import BatchRecord, monitor_folder, recent_batches
+from console.monitoring.alarms.policy import read_policy
+from console.monitoring.alarms.severity import is_firing
+from console.monitoring.counted.counts import unpack
+from console.monitoring.counted.profile import Profile
+from console.monitoring.counted.windows import percent
+from console.monitoring.feeds.champion import read_profile
+from console.monitoring.feeds.folder import BatchRecord, monitor_folder, recent_batches
 from console.monitoring.marks import Mark
-from console.monitoring.performance import LARGER_IS_BETTER, coverage
-from console.monitoring.policy import read_policy
-from console.monitoring.profile import Profile
+from console.monitoring.quality.bias import GroupRates, Groups, add_groups, bias_of, rates_of
+from console.monitoring.quality.performance import LARGER_IS_BETTER, coverage
+from console.monitoring.quality.spread import is_day
+from console.monitoring.quality.verdicts import primary_metric, verdicts
 from console.monitoring.ranges import ALL, STRETCHES, against_previous, profile_of
 from console.monitoring.rolled import kept_stretches, merged_by, read_stretches
-from console.monitoring.severity import is_firing
-from console.monitoring.spread import is_day
-from console.monitoring.verdicts import primary_metric, verdicts
-from console.monitoring.windows import percent
 from console.monitoring.wording import digits, interval, label, moment, plural
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ from console.monitoring.ranges import ALL, STRETCHES, bounds, by_stretch, merge_
 
 if TYPE_CHECKING:
     from backends.contract.monitoring import MonitorStore
-    from console.monitoring.profile import Profile
+    from console.monitoring.counted.profile import Profile
 
 FEW = 100
 """Windows of a stretch that are merged themselves; of more, the shorter stretches that are kept."""
@@ -80,7 +80,7 @@ def _merged(
 
 def _profile(backend: Backend, monitor: Monitor, version: str) -> Profile | None:
     """None where the version or its profile has gone: its windows stay as they are."""
-    from console.monitoring.champion import read_profile
+    from console.monitoring.feeds.champion import read_profile
 
     try:
         return read_profile(backend, backend.need("registry").version(monitor.model, version))

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from backends.entities import Column, ColumnType, Signature
-from console.monitoring.profile import REFERENCE_ROWS, REFERENCE_SAMPLE, build_profile
+from console.monitoring.counted.profile import REFERENCE_ROWS, REFERENCE_SAMPLE, build_profile
 from console.training.channel import Channel
 from console.training.frame import Rows
 from console.training.held_out import FILE as HELD_OUT

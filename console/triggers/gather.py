@@ -147,7 +147,7 @@ def gather(backend: Backend, wish: Wish, out: Path) -> int:
 
 def _read(monitor: Monitor, features: Iterable[Column], wish: Wish) -> tuple[list[pd.DataFrame], list[pd.DataFrame]]:
     """The files of rows, and those of labels alone. One that cannot be read is stepped over, as the monitor does."""
-    from console.monitoring.batch import SUFFIXES, fit_columns, read_batch
+    from console.monitoring.feeds.batch import SUFFIXES, fit_columns, read_batch
 
     wanted = tuple(features)
     rows: list[Any] = []

@@ -8,9 +8,9 @@ from math import nan
 
 from backends.entities import Estimate, MonitorState, ServiceWindow, Window
 from console.axes import Across
+from console.monitoring.alarms.policy import read_policy
 from console.monitoring.marks import Mark
-from console.monitoring.performance import LARGER_IS_BETTER, coverage
-from console.monitoring.policy import read_policy
+from console.monitoring.quality.performance import LARGER_IS_BETTER, coverage
 from console.monitoring.read import MonitorView
 from console.monitoring.wording import label, moment
 from console.safe import safe_text

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from console.monitoring.quality import Part, quality_parts
+from console.monitoring.quality.answers import Part, quality_parts
 from console.monitoring.read import MonitorView, course, label_share, when
 from console.monitoring.wording import label
 from console.safe import safe_text

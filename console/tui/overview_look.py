@@ -25,7 +25,7 @@ from backends.entities import (
 )
 from backends.query import In, Key, Order, Query
 from backends.together import both
-from console.monitoring.severity import by_urgency
+from console.monitoring.alarms.severity import by_urgency
 from console.promotion.approvals import KIND, Waiting, waiting
 from console.promotion.pending import half_done
 

@@ -16,7 +16,7 @@ from textual.message import Message
 from backends.contract import Backend, BackendError, Unreachable
 from backends.entities import Alert, RunStatus
 from backends.query import Compare, Key, Query
-from console.monitoring.severity import alert_word
+from console.monitoring.alarms.severity import alert_word
 
 if TYPE_CHECKING:
     from collections.abc import Callable

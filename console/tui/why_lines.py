@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from console.monitoring.why import Carrier, Cause, Example, Why
+from console.monitoring.reasons.why import Carrier, Cause, Example, Why
 from console.monitoring.wording import digits, moment
 from console.safe import safe_text
 from console.tui import ink

@@ -10,7 +10,7 @@ from textual import on
 from textual.binding import Binding, BindingType
 from textual.containers import Container
 
-from console.monitoring.why import Cause, Why
+from console.monitoring.reasons.why import Cause, Why
 from console.tui import ink
 from console.tui.frame import OneLine, Rule
 from console.tui.histogram import Histogram

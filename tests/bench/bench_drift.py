@@ -12,11 +12,11 @@ from collections.abc import Callable
 
 import numpy as np
 
-from console.monitoring.compare import compare
-from console.monitoring.counting import add_scores, count_features, count_scores
-from console.monitoring.counts import layout_of, merge, pack, unpack
-from console.monitoring.profile import Profile, build_profile
-from console.monitoring.windows import make_window
+from console.monitoring.counted.counting import add_scores, count_features, count_scores
+from console.monitoring.counted.counts import layout_of, merge, pack, unpack
+from console.monitoring.counted.profile import Profile, build_profile
+from console.monitoring.counted.windows import make_window
+from console.monitoring.drift.compare import compare
 from tests.unit.test_monitoring_counts import wide_frame
 
 
@@ -71,7 +71,7 @@ def main() -> None:
     script = "import time; t = time.process_time(); import console.monitoring.read; print(time.process_time() - t)"
     light = float(subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout)
     rows.append(("import what a pane needs", light, "0.5 s"))
-    script = script.replace("console.monitoring.read", "console.monitoring.ingest")
+    script = script.replace("console.monitoring.read", "console.monitoring.feeds.ingest")
     heavy = float(subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout)
     rows.append(("import what the scorer needs", heavy, ""))
     sys.stdout.write(f"{'work':44s} {'CPU ms':>10s}   budget\n")

@@ -15,7 +15,7 @@ import msgspec
 
 from backends.contract import Backend
 from backends.entities import Monitor, Window
-from console.monitoring.champion import read_profile
+from console.monitoring.feeds.champion import read_profile
 from console.monitoring.ranges import STRETCHES, bounds, merge_windows
 from console.monitoring.read import Look, monitor_view
 from console.monitoring.rolled import level_name

@@ -17,7 +17,7 @@ import pytest
 from backends.contract import Mutation
 from backends.entities import ModelVersion, Monitor, RunStatus
 from backends.mlmodel import describe
-from console.monitoring.champion import load_champion, scores_of
+from console.monitoring.feeds.champion import load_champion, scores_of
 from console.promotion.promote import promote
 from console.promotion.register import register_run
 from console.training.model_file import load_model

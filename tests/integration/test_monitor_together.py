@@ -11,10 +11,10 @@ import pytest
 
 from backends.contract import Backend, Invalid, NotFound
 from console.cli.main import main
+from console.monitoring.counted.profile import REFERENCE_SAMPLE
 from console.monitoring.create import create_monitor
-from console.monitoring.ingest import ingest_batch
-from console.monitoring.multivariate_review import review_together
-from console.monitoring.profile import REFERENCE_SAMPLE
+from console.monitoring.drift.multivariate_review import review_together
+from console.monitoring.feeds.ingest import ingest_batch
 from tests.monitored import FEATURES, WHO, deliveries, traffic
 
 

@@ -14,7 +14,7 @@ import pytest
 
 from backends.contract import Backend
 from console.monitoring.create import create_monitor
-from console.monitoring.folder import BatchRecord, monitor_folder, recent_batches
+from console.monitoring.feeds.folder import BatchRecord, monitor_folder, recent_batches
 from tests.monitored import FEATURES, WHO, deliveries, register, traffic, until
 
 ROOT = Path(__file__).parents[2]
@@ -43,7 +43,7 @@ class Rig:
     def start(self) -> subprocess.Popen[bytes]:
         self.process = subprocess.Popen(
             [
-                *(sys.executable, "-m", "console.monitoring.scorer"),
+                *(sys.executable, "-m", "console.monitoring.feeds.scorer"),
                 *("--workspace", str(self.home / "workspace"), "--monitor", "live"),
             ],
             cwd=ROOT,

@@ -11,7 +11,7 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 
 from backends.local import open_local
-from console.monitoring.batch import read_batch
+from console.monitoring.feeds.batch import read_batch
 from console.serving.spec import LogSpec
 from tests.serving import Served, fitted, json_rows, keep_version, labels, point, rows, serving, until
 

@@ -17,7 +17,7 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from backends.system_metrics import own
-from console.monitoring.profile import load_profile
+from console.monitoring.counted.profile import load_profile
 from console.training.model_file import ModelMeta, load_model
 
 ROOT = Path(__file__).parents[2]

@@ -4,7 +4,7 @@ import msgspec
 import pytest
 
 from backends.entities import Alert, AlertState
-from console.monitoring.severity import alert_word, by_urgency, is_firing
+from console.monitoring.alarms.severity import alert_word, by_urgency, is_firing
 
 
 def alert(name: str, severity: str, state: AlertState = AlertState.FIRING) -> Alert:

@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from backends.entities import CheckResult, GateStatus, Report
-from console.monitoring.performance import wilson
+from console.monitoring.quality.performance import wilson
 from console.promotion.case_facts import facts_of
 from console.promotion.case_parts import TITLES, parts
 from console.promotion.policy import GATES

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from backends.entities import Estimate, Window
-from console.monitoring.adwin import Adwin, changed, changes
+from console.monitoring.quality.adwin import Adwin, changed, changes
 
 
 def errors(rng: np.random.Generator, rate: float, count: int) -> list[float]:

@@ -12,9 +12,9 @@ from sklearn.metrics import roc_auc_score
 from sklearn.svm import LinearSVC
 
 from backends.entities import ModelVersion
-from console.monitoring.champion import Champion, Meta, scores_of
-from console.monitoring.counts import layout_of
-from console.monitoring.profile import build_profile
+from console.monitoring.counted.counts import layout_of
+from console.monitoring.counted.profile import build_profile
+from console.monitoring.feeds.champion import Champion, Meta, scores_of
 
 
 def champion(estimator: Any, labels: np.ndarray, positive: Any, score: str) -> tuple[Champion, pd.DataFrame]:

@@ -13,9 +13,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from console.monitoring.counting import add_scores, count_features, count_scores
-from console.monitoring.counts import Counts, add, layout_of, merge, pack, unpack
-from console.monitoring.profile import Profile, build_profile, load_profile
+from console.monitoring.counted.counting import add_scores, count_features, count_scores
+from console.monitoring.counted.counts import Counts, add, layout_of, merge, pack, unpack
+from console.monitoring.counted.profile import Profile, build_profile, load_profile
 
 ROOT = Path(__file__).parents[2]
 
@@ -109,7 +109,7 @@ def test_counts_of_two_profiles_are_never_added(profile: Profile) -> None:
 
 def test_a_screen_reads_monitors_without_numpy() -> None:
     script = (
-        "import sys, console.monitoring.read, console.monitoring.create, console.monitoring.scorer;"
+        "import sys, console.monitoring.read, console.monitoring.create, console.monitoring.feeds.scorer;"
         "print([name for name in ('numpy', 'pandas', 'pyarrow', 'scipy', 'sklearn') if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True)

@@ -14,11 +14,11 @@ import pytest
 from backends.contract import Backend
 from backends.entities import Segment
 from backends.local.database import Database
-from console.monitoring import labels, scored
-from console.monitoring.champion import Champion, load_champion
-from console.monitoring.counts import unpack
+from console.monitoring.counted.counts import unpack
 from console.monitoring.create import create_monitor
-from console.monitoring.ingest import ingest_batch
+from console.monitoring.feeds import labels, scored
+from console.monitoring.feeds.champion import Champion, load_champion
+from console.monitoring.feeds.ingest import ingest_batch
 from tests.monitored import WHO, deliveries, traffic
 
 

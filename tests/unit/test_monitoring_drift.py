@@ -11,11 +11,16 @@ from scipy import stats
 from scipy.spatial.distance import jensenshannon
 
 from backends.entities import ColumnScore, MonitorState
-from console.monitoring import drift
-from console.monitoring.cells import coarse, in_order
-from console.monitoring.counting import as_text, count_categorical, count_features, count_numeric, numeric_values
-from console.monitoring.counts import layout_of
-from console.monitoring.profile import (
+from console.monitoring.counted.cells import coarse, in_order
+from console.monitoring.counted.counting import (
+    as_text,
+    count_categorical,
+    count_features,
+    count_numeric,
+    numeric_values,
+)
+from console.monitoring.counted.counts import layout_of
+from console.monitoring.counted.profile import (
     ALPHA,
     CategoricalColumn,
     NumericColumn,
@@ -23,7 +28,8 @@ from console.monitoring.profile import (
     build_profile,
     numeric_column,
 )
-from console.monitoring.windows import limit, make_window, score_column
+from console.monitoring.counted.windows import limit, make_window, score_column
+from console.monitoring.drift import distances
 
 counts_pairs = st.integers(2, 12).flatmap(
     lambda cells: st.tuples(*[st.lists(st.integers(0, 500), min_size=cells, max_size=cells)] * 2)
@@ -52,10 +58,10 @@ def test_chi_square_is_scipys_contingency_test(pair: tuple[list[int], list[int]]
     table = np.array([first, second])
     table = table[:, table.sum(axis=0) > 0]
     if table.shape[1] < 2 or (table.sum(axis=1) == 0).any():
-        assert drift.chi_square(first, second)[2] == 1.0
+        assert distances.chi_square(first, second)[2] == 1.0
         return
     expected = stats.chi2_contingency(table, correction=False)
-    statistic, freedom, p_value = drift.chi_square(first, second)
+    statistic, freedom, p_value = distances.chi_square(first, second)
     assert statistic == pytest.approx(expected.statistic, rel=1e-9, abs=1e-9)
     assert freedom == expected.dof
     assert p_value == pytest.approx(expected.pvalue, rel=1e-9, abs=1e-12)
@@ -66,12 +72,12 @@ def test_chi_square_is_scipys_contingency_test(pair: tuple[list[int], list[int]]
 def test_jensen_shannon_is_scipys_distance(pair: tuple[list[int], list[int]]) -> None:
     first, second = pair
     if sum(first) and sum(second):
-        assert drift.jensen_shannon(first, second) == pytest.approx(float(jensenshannon(first, second)), abs=1e-7)
+        assert distances.jensen_shannon(first, second) == pytest.approx(float(jensenshannon(first, second)), abs=1e-7)
 
 
 @given(st.floats(0.001, 400), st.integers(1, 100))
 def test_the_chi_square_tail_is_scipys(statistic: float, freedom: int) -> None:
-    assert drift.chi_square_tail(statistic, freedom) == pytest.approx(
+    assert distances.chi_square_tail(statistic, freedom) == pytest.approx(
         stats.chi2.sf(statistic, freedom), rel=1e-8, abs=1e-14
     )
 
@@ -79,7 +85,7 @@ def test_the_chi_square_tail_is_scipys(statistic: float, freedom: int) -> None:
 @given(st.integers(1, 2000), st.floats(1e-6, 0.5), st.data())
 def test_the_binomial_tail_is_scipys_above_the_mean(n: int, share: float, data: st.DataObject) -> None:
     hits = data.draw(st.integers(0, n))
-    found = drift.binomial_tail(hits, n, share)
+    found = distances.binomial_tail(hits, n, share)
     if hits > n * share and hits > 0:
         assert found == pytest.approx(stats.binom.sf(hits - 1, n, share), rel=1e-6, abs=1e-12)
     else:
@@ -89,7 +95,7 @@ def test_the_binomial_tail_is_scipys_above_the_mean(n: int, share: float, data: 
 @given(st.integers(0, 60), st.integers(60, 100), st.integers(0, 60), st.integers(60, 3000))
 @settings(deadline=None)
 def test_the_exact_test_for_more_is_fishers(hits: int, n: int, old: int, total: int) -> None:
-    found = drift.fisher_more(hits, n, old, total)
+    found = distances.fisher_more(hits, n, old, total)
     if hits * total > old * n:
         expected = stats.fisher_exact([[hits, n - hits], [old, total - old]], alternative="greater").pvalue
         assert found == pytest.approx(expected, rel=1e-5, abs=1e-12)
@@ -104,11 +110,11 @@ def test_binned_ks_is_within_a_cell_of_scipys_and_its_p_value_is_kolmogorovs() -
     assert isinstance(column, NumericColumn)
     now = count_numeric(current, column.edges).tolist()
     exact = stats.ks_2samp(reference, current)
-    binned = drift.ks(
+    binned = distances.ks(
         [column.counts[-4], *column.counts[: column.cells], column.counts[-3]], [now[-4], *now[: column.cells], now[-3]]
     )
     assert exact.statistic - 1 / 64 - 1e-3 <= binned <= exact.statistic + 1e-12
-    assert drift.ks_p_value(0.05, 1000, 1000) == pytest.approx(stats.kstwobign.sf(0.05 * np.sqrt(500)), rel=1e-9)
+    assert distances.ks_p_value(0.05, 1000, 1000) == pytest.approx(stats.kstwobign.sf(0.05 * np.sqrt(500)), rel=1e-9)
 
 
 def test_one_outlier_changes_psi_by_less_than_a_hundredth() -> None:
@@ -185,7 +191,7 @@ def test_infinite_and_outside_values_have_cells_of_their_own() -> None:
 )
 @settings(deadline=None)
 def test_every_value_falls_into_exactly_the_cell_that_its_edges_say(current: list[float], seen: list[float]) -> None:
-    from console.monitoring.profile import numeric_column
+    from console.monitoring.counted.profile import numeric_column
 
     column = numeric_column("x", np.array(seen))
     counts = count_numeric(np.array(current), column.edges)
@@ -221,7 +227,7 @@ def test_without_drift_psi_passes_its_limit_as_often_as_asked(rows: int) -> None
             base = coarse(column, column.counts)
             # Fewer windows of one reference than of all: the reference's own luck must average out.
             for drawn in rng.multinomial(rows, true[order] / true[order].sum(), size=250):
-                alarms += drift.psi(base, coarse(column, [*drawn.tolist(), 0, 0, 0])) > bound
+                alarms += distances.psi(base, coarse(column, [*drawn.tolist(), 0, 0, 0])) > bound
                 total += 1
         assert abs(alarms / total - ALPHA) < 0.015, (name, rows, alarms / total)
 
@@ -238,10 +244,10 @@ def test_the_g_test_is_scipys(pair: tuple[list[int], list[int]]) -> None:
     table = np.array(pair)
     table = table[:, table.sum(axis=0) > 0]
     if table.shape[1] < 2 or (table.sum(axis=1) == 0).any():
-        assert drift.g_test(*pair)[2] == 1.0
+        assert distances.g_test(*pair)[2] == 1.0
         return
     expected = stats.chi2_contingency(table, correction=False, lambda_="log-likelihood")
-    statistic, freedom, p_value = drift.g_test(*pair)
+    statistic, freedom, p_value = distances.g_test(*pair)
     assert statistic == pytest.approx(expected.statistic, rel=1e-9, abs=1e-9)
     assert freedom == expected.dof
     # Of equal samples the statistic is 0 but for rounding, and its tail is steepest there.
@@ -251,7 +257,7 @@ def test_the_g_test_is_scipys(pair: tuple[list[int], list[int]]) -> None:
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=30))
 def test_the_correction_is_scipys(p_values: list[float]) -> None:
     expected = stats.false_discovery_control(p_values, method="bh")
-    assert drift.benjamini_hochberg(p_values) == pytest.approx(list(expected), abs=1e-12)
+    assert distances.benjamini_hochberg(p_values) == pytest.approx(list(expected), abs=1e-12)
 
 
 @pytest.mark.parametrize("rows", [200, 5000])
@@ -266,7 +272,7 @@ def test_binned_wasserstein_is_near_scipys(rows: int) -> None:
         inside = rng.normal(10, 3, 200_000)
         expected = stats.wasserstein_distance(inside, clipped) / 3
         now = in_order(column, count_numeric(current, column.edges).tolist())
-        assert drift.wasserstein(column.edges, before, now) == pytest.approx(expected, abs=0.04)
+        assert distances.wasserstein(column.edges, before, now) == pytest.approx(expected, abs=0.04)
 
 
 def test_one_outlier_moves_wasserstein_by_no_more_than_its_row() -> None:
@@ -275,7 +281,9 @@ def test_one_outlier_moves_wasserstein_by_no_more_than_its_row() -> None:
     before, values = in_order(column, column.counts), rng.normal(0.5, 1, 1000)
 
     def distance(current: np.ndarray) -> float:
-        return drift.wasserstein(column.edges, before, in_order(column, count_numeric(current, column.edges).tolist()))
+        return distances.wasserstein(
+            column.edges, before, in_order(column, count_numeric(current, column.edges).tolist())
+        )
 
     spoiled = values.copy()
     spoiled[0] = 1e6
@@ -296,7 +304,7 @@ def test_without_drift_p_values_are_what_they_say(rows: int, kind: str) -> None:
     draws = 1500
     before = rng.multinomial(20_000, shares, size=draws).tolist()
     now = rng.multinomial(rows, shares, size=draws).tolist()
-    found = np.array([drift.two_sample_p(old, new) for old, new in zip(before, now, strict=True)])
+    found = np.array([distances.two_sample_p(old, new) for old, new in zip(before, now, strict=True)])
     for level in (0.05, 0.01):
         # 2.5 standard errors of the simulation itself are added.
         slack = 0.015 + 2.5 * np.sqrt(level * (1 - level) / draws)

@@ -12,9 +12,9 @@ from sklearn import metrics
 from sklearn.isotonic import IsotonicRegression
 
 from backends.entities import Estimate, Window
-from console.monitoring import measures
-from console.monitoring.cells import by_label
-from console.monitoring.counting import (
+from console.monitoring.alarms import measures
+from console.monitoring.counted.cells import by_label
+from console.monitoring.counted.counting import (
     add_scores,
     count_answers,
     count_features,
@@ -23,11 +23,11 @@ from console.monitoring.counting import (
     reference_metrics,
     score_cells,
 )
-from console.monitoring.counts import layout_of
-from console.monitoring.estimated import calibration, estimate, isotonic
-from console.monitoring.profile import Profile, build_profile
-from console.monitoring.quality import gap_of, gap_words
-from console.monitoring.windows import make_window
+from console.monitoring.counted.counts import layout_of
+from console.monitoring.counted.profile import Profile, build_profile
+from console.monitoring.counted.windows import make_window
+from console.monitoring.quality.answers import gap_of, gap_words
+from console.monitoring.quality.estimated import calibration, estimate, isotonic
 
 ROWS = 2000
 

@@ -15,10 +15,10 @@ from scipy import stats
 from backends.contract import Invalid
 from backends.entities import MonitorState
 from console.cli.main import main
-from console.monitoring import exact
-from console.monitoring.compare import compare, compare_files
-from console.monitoring.counting import as_text, count_categorical, count_numeric, count_tallied, tally
-from console.monitoring.profile import NUMERIC_CELLS, categorical_column, numeric_column
+from console.monitoring.counted.counting import as_text, count_categorical, count_numeric, count_tallied, tally
+from console.monitoring.counted.profile import NUMERIC_CELLS, categorical_column, numeric_column
+from console.monitoring.drift import exact
+from console.monitoring.drift.compare import compare, compare_files
 
 numbers = st.lists(st.floats(-1e6, 1e6, allow_nan=False), min_size=1, max_size=200)
 

@@ -14,11 +14,11 @@ import pytest
 from scipy import stats
 
 from backends.entities import MonitorState
-from console.monitoring import drift, thresholds
-from console.monitoring.cells import coarse, gathered, in_order
-from console.monitoring.counting import Vector, as_text, count_categorical
-from console.monitoring.counts import empty, layout_of
-from console.monitoring.profile import (
+from console.monitoring.counted import thresholds
+from console.monitoring.counted.cells import coarse, gathered, in_order
+from console.monitoring.counted.counting import Vector, as_text, count_categorical
+from console.monitoring.counted.counts import empty, layout_of
+from console.monitoring.counted.profile import (
     ALPHA,
     SCORE_CELLS,
     CategoricalColumn,
@@ -31,7 +31,8 @@ from console.monitoring.profile import (
     group_starts,
     numeric_column,
 )
-from console.monitoring.windows import FALSE_DISCOVERIES, MIN_SHARE, RARE, limit, make_window, score_column
+from console.monitoring.counted.windows import FALSE_DISCOVERIES, MIN_SHARE, RARE, limit, make_window, score_column
+from console.monitoring.drift import distances
 
 SIZES = [50, 100, 250, 1000, 5000, 100_000, 1_000_000]
 REFERENCE = 4000
@@ -86,7 +87,7 @@ def test_limits_of_a_number_hold_whatever_edges_its_reference_gave_it(
         now = [*drawn[1:-1], drawn[0], drawn[-1], 0, 0]
         by_psi.append((coarse(column, column.counts), coarse(column, now)))
         by_ks.append((in_order(column, column.counts), in_order(column, now)))
-    for name, statistic, pairs in (("psi", drift.psi, by_psi), ("ks", drift.ks, by_ks)):
+    for name, statistic, pairs in (("psi", distances.psi, by_psi), ("ks", distances.ks, by_ks)):
         rate = share_over(limit(limits, name, REFERENCE, rows), statistic, pairs)
         assert 0.1 * ALPHA < rate <= ALPHA + slack(ALPHA, DRAWS), (name, rate)
 
@@ -111,7 +112,7 @@ def test_limits_of_categories_and_labels_hold(rows: int, shape: str) -> None:
         (coarse(column, [*old, 0, 0, 0]), coarse(column, [*new, 0, 0, 0]))
         for old, new in zip(before.tolist(), now.tolist(), strict=True)
     ]
-    rate = share_over(limit(limits, "psi", REFERENCE, rows), drift.psi, pairs)
+    rate = share_over(limit(limits, "psi", REFERENCE, rows), distances.psi, pairs)
     assert 0.1 * ALPHA < rate <= ALPHA + slack(ALPHA, DRAWS), rate
 
 
@@ -127,7 +128,7 @@ def test_limits_of_the_score_hold(rows: int) -> None:
     before, now = sampled(shares, rows, rows)
     whole = list(zip(before.tolist(), now.tolist(), strict=True))
     grouped = [(gathered(old, groups), gathered(new, groups)) for old, new in whole]
-    for name, statistic, pairs in (("psi", drift.psi, grouped), ("ks", drift.ks, whole)):
+    for name, statistic, pairs in (("psi", distances.psi, grouped), ("ks", distances.ks, whole)):
         rate = share_over(limit(limits, name, REFERENCE, rows), statistic, pairs)
         assert 0.1 * ALPHA < rate <= ALPHA + slack(ALPHA, DRAWS), (name, rate)
 
@@ -139,7 +140,7 @@ def test_the_p_value_of_binned_ks_never_cries_wolf(rows: int) -> None:
     before, now = sampled(shares, rows, rows)
     found = np.array(
         [
-            drift.ks_p_value(drift.ks(old, new), REFERENCE, rows)
+            distances.ks_p_value(distances.ks(old, new), REFERENCE, rows)
             for old, new in zip(before.tolist(), now.tolist(), strict=True)
         ]
     )
@@ -151,7 +152,7 @@ def test_the_p_value_of_binned_ks_never_cries_wolf(rows: int) -> None:
 @pytest.mark.parametrize("rows", [250, 1000, 5000, 100_000, 1_000_000])
 def test_the_g_test_holds_its_level_where_cells_are_well_filled(rows: int) -> None:
     before, now = sampled(np.array([0.4, 0.3, 0.15, 0.1, 0.05]), rows, rows)
-    found = np.array([drift.g_test(old, new)[2] for old, new in zip(before.tolist(), now.tolist(), strict=True)])
+    found = np.array([distances.g_test(old, new)[2] for old, new in zip(before.tolist(), now.tolist(), strict=True)])
     for level in (0.05, 0.01):
         assert abs((found <= level).mean() - level) <= slack(level, DRAWS)
 
@@ -162,7 +163,7 @@ def test_more_missing_values_than_chance_are_called_as_rarely_as_asked(rows: int
     rng = np.random.default_rng(rows)
     before, now = rng.binomial(REFERENCE, share, size=DRAWS), rng.binomial(rows, share, size=DRAWS)
     pairs = zip(before.tolist(), now.tolist(), strict=True)
-    called = np.mean([drift.fisher_more(new, rows, old, REFERENCE) < RARE for old, new in pairs])
+    called = np.mean([distances.fisher_more(new, rows, old, REFERENCE) < RARE for old, new in pairs])
     assert called <= RARE + 2.5 * np.sqrt(RARE / DRAWS)
 
 
@@ -174,7 +175,8 @@ def test_values_beyond_the_range_are_called_as_rarely_as_asked(rows: int) -> Non
     beyond = rng.beta(2, REFERENCE - 1, size=DRAWS)
     hits = rng.binomial(rows, beyond)
     called = [
-        hit / rows >= MIN_SHARE and drift.binomial_tail(hit, rows, 2 / (REFERENCE + 1)) < RARE for hit in hits.tolist()
+        hit / rows >= MIN_SHARE and distances.binomial_tail(hit, rows, 2 / (REFERENCE + 1)) < RARE
+        for hit in hits.tolist()
     ]
     assert np.mean(called) <= RARE + 2.5 * np.sqrt(RARE / DRAWS)
 

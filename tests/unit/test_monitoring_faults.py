@@ -7,10 +7,10 @@ import pandas as pd
 import pytest
 
 from backends.entities import ColumnScore, MonitorState, Window
-from console.monitoring.counting import count_features
-from console.monitoring.counts import layout_of
-from console.monitoring.profile import Profile, build_profile
-from console.monitoring.windows import make_window
+from console.monitoring.counted.counting import count_features
+from console.monitoring.counted.counts import layout_of
+from console.monitoring.counted.profile import Profile, build_profile
+from console.monitoring.counted.windows import make_window
 
 ROWS = 1000
 SEEDS = 40

@@ -12,13 +12,13 @@ from typing import Any
 import pytest
 
 from backends.contract import Backend
-from console.monitoring import ingest
-from console.monitoring.champion import load_champion
 from console.monitoring.create import create_monitor
-from console.monitoring.folder import BatchRecord, monitor_folder
-from console.monitoring.growing import Files
-from console.monitoring.ingest import finish_begun, ingest_chunk
-from console.monitoring.versions import Versions
+from console.monitoring.feeds import ingest
+from console.monitoring.feeds.champion import load_champion
+from console.monitoring.feeds.folder import BatchRecord, monitor_folder
+from console.monitoring.feeds.growing import Files
+from console.monitoring.feeds.ingest import finish_begun, ingest_chunk
+from console.monitoring.feeds.versions import Versions
 from tests.monitored import WHO, deliveries, traffic
 
 

@@ -15,11 +15,11 @@ from backends.entities import Monitor
 from backends.mlflow.server.room import Caller
 from console.agent.intake import Intake
 from console.cli.monitor_pipe import ROWS, _Feed
-from console.monitoring import handing
 from console.monitoring.create import create_monitor
-from console.monitoring.folder import monitor_folder, recent_batches
-from console.monitoring.handing import waiting_files
-from console.monitoring.scorer import Scorer
+from console.monitoring.feeds import handing
+from console.monitoring.feeds.folder import monitor_folder, recent_batches
+from console.monitoring.feeds.handing import waiting_files
+from console.monitoring.feeds.scorer import Scorer
 from tests.monitored import WHO, deliveries, traffic
 
 OWNER = {"Authorization": "Bearer owner"}

@@ -14,14 +14,14 @@ from sklearn.metrics import roc_auc_score
 
 from backends.contract import Backend, Conflict, Invalid, NotFound
 from backends.entities import AlertState, MonitorState
-from console.monitoring import ingest
-from console.monitoring.champion import load_champion, scores_of
-from console.monitoring.counts import unpack
+from console.monitoring.counted.counts import unpack
 from console.monitoring.create import create_monitor, delete_monitor
-from console.monitoring.folder import monitor_folder, recent_batches
-from console.monitoring.histograms import histogram
-from console.monitoring.ingest import ingest_batch
-from console.monitoring.labels import ingest_labels
+from console.monitoring.drift.histograms import histogram
+from console.monitoring.feeds import ingest
+from console.monitoring.feeds.champion import load_champion, scores_of
+from console.monitoring.feeds.folder import monitor_folder, recent_batches
+from console.monitoring.feeds.ingest import ingest_batch
+from console.monitoring.feeds.labels import ingest_labels
 from console.monitoring.read import monitor_view
 from tests.monitored import FEATURES, WHO, deliveries, register, traffic
 

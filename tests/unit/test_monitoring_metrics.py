@@ -11,13 +11,13 @@ from sklearn import metrics
 from sklearn.calibration import calibration_curve
 
 from backends.entities import Estimate
-from console.monitoring.counting import add_scores, count_answers, count_features, encode_labels
-from console.monitoring.counts import Counts, add, layout_of, pack, unpack
-from console.monitoring.curves import average_precision, calibration_error
-from console.monitoring.per_class import macro_f1, of_class, per_class
-from console.monitoring.performance import measure, provisional, shortfall
-from console.monitoring.profile import Profile, build_profile
-from console.monitoring.windows import make_window, measured
+from console.monitoring.counted.counting import add_scores, count_answers, count_features, encode_labels
+from console.monitoring.counted.counts import Counts, add, layout_of, pack, unpack
+from console.monitoring.counted.profile import Profile, build_profile
+from console.monitoring.counted.windows import make_window, measured
+from console.monitoring.quality.curves import average_precision, calibration_error
+from console.monitoring.quality.per_class import macro_f1, of_class, per_class
+from console.monitoring.quality.performance import measure, provisional, shortfall
 
 CELLS = 256
 

@@ -7,11 +7,11 @@ import pandas as pd
 import pytest
 
 from backends.contract import Invalid
-from console.monitoring.counting import count_features
-from console.monitoring.counts import layout_of
-from console.monitoring.multivariate import reconstruction, together
-from console.monitoring.profile import Profile, build_profile
-from console.monitoring.windows import make_window
+from console.monitoring.counted.counting import count_features
+from console.monitoring.counted.counts import layout_of
+from console.monitoring.counted.profile import Profile, build_profile
+from console.monitoring.counted.windows import make_window
+from console.monitoring.drift.multivariate import reconstruction, together
 
 
 def rows_of(count: int, seed: int, *, turned: bool = False) -> pd.DataFrame:

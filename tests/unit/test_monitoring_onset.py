@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from console.monitoring.onset import Point, find_onset
+from console.monitoring.reasons.onset import Point, find_onset
 
 
 def noisy(rng: np.random.Generator, windows: int, change: int, step: float) -> list[Point]:

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from sklearn import metrics
 
-from console.monitoring.counting import count_scores, encode_labels, score_cells
-from console.monitoring.performance import auc, measure, wilson
-from console.monitoring.profile import SCORE_CELLS
+from console.monitoring.counted.counting import count_scores, encode_labels, score_cells
+from console.monitoring.counted.profile import SCORE_CELLS
+from console.monitoring.quality.performance import auc, measure, wilson
 
 
 def sample(rows: int, seed: int) -> tuple[np.ndarray, np.ndarray]:

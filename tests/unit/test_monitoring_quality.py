@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from backends.entities import Estimate, Window
-from console.monitoring.quality import gap_of, quality_parts
+from console.monitoring.quality.answers import gap_of, quality_parts
 
 
 def window(realized: tuple[float, float, float] | None, expected: tuple[float, float, float] | None) -> Window:

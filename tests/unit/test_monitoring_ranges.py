@@ -10,13 +10,13 @@ import pytest
 
 from backends.contract import Backend
 from backends.entities import Estimate, Monitor, Window
-from console.monitoring.counting import add_scores, count_features, count_scores
-from console.monitoring.counts import layout_of, unpack
-from console.monitoring.profile import Profile, build_profile
+from console.monitoring.counted.counting import add_scores, count_features, count_scores
+from console.monitoring.counted.counts import layout_of, unpack
+from console.monitoring.counted.profile import Profile, build_profile
+from console.monitoring.counted.windows import make_window
 from console.monitoring.ranges import ALL, bounds, by_stretch, merge_windows, merged, profile_of, stretches
 from console.monitoring.read import Look, monitor_view
 from console.monitoring.rolled import level_name, read_stretches, roll_up
-from console.monitoring.windows import make_window
 from tests.monitored import FEATURES, WHO, deliveries, traffic
 
 MINUTE, HOUR, DAY = 60_000, 3_600_000, 86_400_000
@@ -118,7 +118,7 @@ def test_a_window_held_against_itself_has_not_moved(profile: Profile) -> None:
 
 @pytest.fixture(scope="module")
 def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Backend, Profile]]:
-    from console.monitoring.champion import read_profile
+    from console.monitoring.feeds.champion import read_profile
 
     backend = deliveries(tmp_path_factory.mktemp("rolled") / "w")
     found = read_profile(backend, backend.need("registry").version("deliveries", "@champion"))

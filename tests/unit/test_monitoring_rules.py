@@ -17,11 +17,11 @@ from backends.entities import (
     ServiceWindow,
     Window,
 )
-from console.monitoring import measures
-from console.monitoring.alerts import evaluate, evaluate_service, horizon, rules_of
-from console.monitoring.policy import Policy
-from console.monitoring.profile import Profile, ScoreCells
-from console.monitoring.rules import Rule, default_rules, read_rules, write_rules
+from console.monitoring.alarms import measures
+from console.monitoring.alarms.alerts import evaluate, evaluate_service, horizon, rules_of
+from console.monitoring.alarms.policy import Policy
+from console.monitoring.alarms.rules import Rule, default_rules, read_rules, write_rules
+from console.monitoring.counted.profile import Profile, ScoreCells
 
 HOUR = 3_600_000
 PROFILE = Profile(

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from console.monitoring.sample import FILES, OWN, ROWS, keep_sample, label_sample, read_sample
+from console.monitoring.feeds.sample import FILES, OWN, ROWS, keep_sample, label_sample, read_sample
 
 
 def rows_of(first: int, count: int) -> tuple[pd.DataFrame, pd.Series, np.ndarray]:

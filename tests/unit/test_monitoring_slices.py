@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd
 
 from backends.entities import Column, ColumnType, Segment
-from console.monitoring.members import mask_of
-from console.monitoring.segments import read_segment
-from console.monitoring.slices import worst_slices
+from console.monitoring.counted.members import mask_of
+from console.monitoring.counted.segments import read_segment
+from console.monitoring.reasons.slices import worst_slices
 
 ROWS = 1200
 

@@ -7,12 +7,12 @@ import pandas as pd
 import pytest
 
 from backends.entities import MonitorState
-from console.monitoring.counting import count_features
-from console.monitoring.counts import layout_of
-from console.monitoring.performance import Z95
-from console.monitoring.profile import Spread, build_profile
-from console.monitoring.spread import KNOWN, STRETCH, area_variance, critical, simulated, spread_of, together
-from console.monitoring.windows import score_column
+from console.monitoring.counted.counting import count_features
+from console.monitoring.counted.counts import layout_of
+from console.monitoring.counted.profile import Spread, build_profile
+from console.monitoring.counted.windows import score_column
+from console.monitoring.quality.performance import Z95
+from console.monitoring.quality.spread import KNOWN, STRETCH, area_variance, critical, simulated, spread_of, together
 
 
 def days(rng: np.random.Generator, count: int, rows: int, between: float) -> tuple[np.ndarray, np.ndarray]:

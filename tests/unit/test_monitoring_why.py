@@ -12,13 +12,13 @@ import pytest
 
 from backends.contract import Backend, NotFound
 from backends.entities import Segment
-from console.monitoring import upstream
-from console.monitoring.champion import load_champion
 from console.monitoring.create import create_monitor
-from console.monitoring.ingest import ingest_batch
-from console.monitoring.why import why
-from console.monitoring.why_offloaded import explain_offloaded, slices_offloaded
-from console.monitoring.why_rows import explain, find_slices
+from console.monitoring.feeds.champion import load_champion
+from console.monitoring.feeds.ingest import ingest_batch
+from console.monitoring.reasons import upstream
+from console.monitoring.reasons.why import why
+from console.monitoring.reasons.why_offloaded import explain_offloaded, slices_offloaded
+from console.monitoring.reasons.why_rows import explain, find_slices
 from tests.monitored import WHO, deliveries, traffic
 
 if TYPE_CHECKING:

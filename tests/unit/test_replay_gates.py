@@ -9,7 +9,7 @@ import pytest
 
 from backends.contract import Invalid
 from backends.entities import Estimate, GateResult, GateStatus, Report
-from console.monitoring.performance import wilson
+from console.monitoring.quality.performance import wilson
 from console.promotion.gates import evaluate_gates
 from console.promotion.policy import FILE, policy_for
 from console.promotion.replayed import last_replay

@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 
 from backends.entities import Column, ColumnType
-from console.monitoring.champion import load_champion
 from console.monitoring.create import create_monitor
-from console.monitoring.ingest import ingest_batch
+from console.monitoring.feeds.champion import load_champion
+from console.monitoring.feeds.ingest import ingest_batch
 from console.serving import prediction_log
 from console.serving.fetched import VersionFile
 from console.serving.invocations import Call

@@ -9,7 +9,7 @@ from typing import Final
 import msgspec
 
 from backends.entities import Estimate
-from console.monitoring.performance import wilson
+from console.monitoring.quality.performance import wilson
 from console.serving.replay.answers import Answered
 
 TENTH: Final = 0.1

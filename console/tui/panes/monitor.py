@@ -11,10 +11,10 @@ from backends.contract import BackendError, NotFound
 from backends.entities import Monitor
 from backends.query import MONITOR_FIELDS, Query
 from console.config import Session
-from console.monitoring.counts import unpack
-from console.monitoring.histograms import histogram
+from console.monitoring.alarms.severity import by_urgency
+from console.monitoring.counted.counts import unpack
+from console.monitoring.drift.histograms import histogram
 from console.monitoring.read import Feature, Look, MonitorView, monitor_view
-from console.monitoring.severity import by_urgency
 from console.safe import safe_text
 from console.tui import ink
 from console.tui.chart import Chart

@@ -18,7 +18,7 @@ from backends.entities import (
     RunStatus,
     Trigger,
 )
-from console.monitoring.severity import alert_word
+from console.monitoring.alarms.severity import alert_word
 from console.promotion.approvals import Waiting
 from console.safe import safe_text
 from console.training.flags import flagged, flags

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from backends.contract import Invalid
 from backends.entities import Alert
-from console.monitoring.ack import ack_alert, mute, mute_of, mute_span, resolve_alert, unack_alert, unmute
+from console.monitoring.alarms.ack import ack_alert, mute, mute_of, mute_span, resolve_alert, unack_alert, unmute
 from console.safe import safe_text
 from console.tui.dialogs import Ask, Confirm, sentences
 from console.wording import local_time

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 async def show_why(here: Here) -> None:
     """Of the alert or the monitor that is selected; read in a thread, for it merges many windows."""
-    from console.monitoring.why import why  # with what it needs of the store: only once somebody asks
+    from console.monitoring.reasons.why import why  # with what it needs of the store: only once somebody asks
     from console.tui.why_screen import WhyScreen
 
     chosen = here.selected

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 began = time.process_time()
-from console.monitoring.compare import compare  # noqa: E402
+from console.monitoring.drift.compare import compare  # noqa: E402
 
 imported = time.process_time() - began
 

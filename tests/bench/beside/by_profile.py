@@ -6,10 +6,10 @@ import time
 from typing import Any
 
 began = time.process_time()
-from console.monitoring.counting import count_features  # noqa: E402
-from console.monitoring.counts import layout_of  # noqa: E402
-from console.monitoring.profile import Profile, build_profile  # noqa: E402
-from console.monitoring.windows import make_window  # noqa: E402
+from console.monitoring.counted.counting import count_features  # noqa: E402
+from console.monitoring.counted.counts import layout_of  # noqa: E402
+from console.monitoring.counted.profile import Profile, build_profile  # noqa: E402
+from console.monitoring.counted.windows import make_window  # noqa: E402
 
 imported = time.process_time() - began
 

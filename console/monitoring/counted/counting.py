@@ -1,0 +1,523 @@
+"""From rows to counts: numpy and pandas live here, and only a worker process comes here."""
+
+from __future__ import annotations
+
+import math
+import zlib
+from array import array
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from backends.entities import Estimate
+from console.monitoring.counted.counts import Counts, Layout, add_sums, most_frequent
+from console.monitoring.counted.profile import (
+    LABEL,
+    MOST_CLASSES,
+    PROBABILITY,
+    SCORE_CELLS,
+    CategoricalColumn,
+    NumericColumn,
+    Profile,
+    ScoreCells,
+    Spread,
+    group_starts,
+    numeric_column,
+)
+from console.monitoring.quality import performance
+from console.monitoring.quality.spread import area_variance, row_variance, spread_of
+
+Vector = np.ndarray[Any, Any]
+
+UNLABELLED = 2
+GRID = 4096
+DAY_ROWS = 50
+FEWEST_DAYS = 10
+"""How many rows make a day, and how many days tell what days are like."""
+BIASED = ("average_precision", "calibration_error")
+"""Of few rows they are larger or smaller than of many, whatever the day: a day's is held against the whole's."""
+TINY = float(np.finfo(np.float64).eps)
+LARGEST = float(np.finfo(np.float64).max)
+
+
+def task_kind(task: str, positive: Any, classes: Sequence[Any]) -> str:
+    """`binary`, `multiclass` or `regression`. Raises ValueError for anything else."""
+    if task == "regression":
+        return "regression"
+    if task in ("classification", "binary", "multiclass"):
+        if positive is not None and len(classes) <= 2:
+            return "binary"
+        if len(classes) > 2:
+            return "multiclass"
+        raise ValueError("a classification profile needs `positive` for two classes, or `classes` for more")
+    raise ValueError(f"task {task!r} is not known: use classification or regression")
+
+
+# ---------------------------------------------------------------- columns
+
+
+def is_numeric(values: pd.Series[Any]) -> bool:
+    """Whether the column is counted between edges; booleans and everything textual are counted by level."""
+    return bool(
+        (pd.api.types.is_numeric_dtype(values) and not pd.api.types.is_bool_dtype(values))
+        or pd.api.types.is_datetime64_any_dtype(values)
+    )
+
+
+def numeric_values(values: pd.Series[Any]) -> Vector:
+    """As float64 with NaN for missing. Times count by their second of the day: the date itself always moves on."""
+    if pd.api.types.is_datetime64_any_dtype(values):
+        clock = values.dt.hour * 3600 + values.dt.minute * 60 + values.dt.second
+        return numeric_values(clock)
+    found: Vector = values.to_numpy(dtype=np.float64, na_value=np.nan)
+    return found
+
+
+def count_numeric(values: Vector, edges: Sequence[float] | Vector) -> Vector:
+    """Rows per cell: between the edges, then below, above, infinite, missing. shape (len(edges) - 1 + 4,).
+
+    An even grid over the range settles nearly every value by one multiplication, because most grid cells lie within one
+    cell; the rest (beside an edge, outside, not finite) is sorted and the edges are looked up in it. Exact: the grid
+    position never falls as the value rises, so only values in an edge's own grid cell are in doubt.
+    """
+    bounds = edges if isinstance(edges, tuple) else tuple(float(edge) for edge in edges)
+    grid = _grid(bounds)
+    if grid is None:
+        return _count_sorted(values, bounds)
+    scale, shift, doubtful, cells = grid
+    with np.errstate(invalid="ignore", over="ignore"):
+        spots = (values * scale + shift).astype(np.int64)
+    np.clip(spots, 0, GRID + 1, out=spots)
+    filled = np.bincount(spots, minlength=GRID + 2)
+    filled[doubtful] = 0
+    counts = np.bincount(cells, weights=filled, minlength=len(bounds) + 3).astype(np.int64)
+    counts += _count_sorted(values[doubtful[spots]], bounds)
+    return counts
+
+
+@lru_cache(maxsize=4096)
+def _grid(edges: tuple[float, ...]) -> tuple[float, float, Vector, Vector] | None:
+    """Scale and shift to a grid position (1 to GRID within the range), which positions are in doubt, and the cell of
+    each other one. None where the range is empty or too wide for a grid."""
+    width = edges[-1] - edges[0]
+    scale = GRID / width if width > 0 else 0.0
+    shift = 1.0 - edges[0] * scale
+    if not (0 < scale < np.inf and np.isfinite(shift) and np.isfinite(width)):
+        return None
+    doubtful = np.zeros(GRID + 2, dtype=bool)
+    doubtful[[0, GRID + 1]] = True
+    at = np.clip((np.array(edges) * scale + shift).astype(np.int64), 0, GRID + 1)
+    doubtful[at] = True
+    cells = np.clip(np.searchsorted(at, np.arange(GRID + 2), side="right") - 1, 0, len(edges) - 2)
+    return scale, shift, doubtful, cells
+
+
+def _count_sorted(values: Vector, edges: Sequence[float]) -> Vector:
+    """The same counts by sorting the values and looking up the few edges in them."""
+    return count_in_order(np.sort(values), edges)
+
+
+def count_in_order(ordered: Vector, edges: Sequence[float] | Vector) -> Vector:
+    """`count_numeric` of values that are already in the order of `np.sort`: NaN last."""
+    beyond = math.nextafter(edges[-1], math.inf)
+    bounds = np.array([-LARGEST, *edges[:-1], beyond, np.inf, np.nan])
+    at = ordered.searchsorted(bounds, side="left")
+    steps = np.diff(at)
+    # at: end of -inf, start of the first cell, …, end of the last cell, end of above, end of +inf.
+    below, cells, above, infinite = steps[0], steps[1:-2], steps[-2], at[0] + steps[-1]
+    return np.concatenate([cells, [below, above, infinite, len(ordered) - at[-1]]])
+
+
+def as_text(values: pd.Series[Any]) -> pa.Array:
+    """The column as Arrow strings with nulls for missing: `True`, `3` and not `3.0`."""
+    if isinstance(values.dtype, pd.CategoricalDtype):
+        return pa.array(values).dictionary_decode().cast(pa.string())
+    if pd.api.types.is_bool_dtype(values) or pd.api.types.is_datetime64_any_dtype(values):
+        text = values.astype("object").map(str, na_action="ignore")
+        return pa.array(text.where(values.notna(), None), type=pa.string(), from_pandas=True)
+    if pd.api.types.is_numeric_dtype(values):
+        numbers = values.to_numpy(dtype=np.float64, na_value=np.nan)
+        plain = [
+            None if n != n else (str(int(n)) if np.isfinite(n) and n == int(n) else repr(float(n))) for n in numbers
+        ]
+        return pa.array(plain, type=pa.string())
+    if values.dtype == object:
+        return pa.array(
+            [None if value is None or value is pd.NA or value != value else str(value) for value in values],
+            type=pa.string(),
+        )
+    found = pa.array(values, from_pandas=True)
+    if isinstance(found, pa.ChunkedArray):
+        found = found.combine_chunks()
+    return found.cast(pa.string()) if not pa.types.is_large_string(found.type) else found
+
+
+def tally(text: pa.Array) -> dict[str, int]:
+    """Count per level, missing left out."""
+    counted = pc.value_counts(text.drop_null() if text.null_count else text)
+    return dict(zip(counted.field("values").to_pylist(), counted.field("counts").to_pylist(), strict=True))
+
+
+def count_categorical(text: pa.Array, column: CategoricalColumn) -> tuple[Vector, dict[str, int]]:
+    """Rows per cell (levels, other, new, missing), and the new levels with their counts."""
+    known = pa.array(column.levels, type=text.type)
+    size = len(column.levels)
+    codes = pc.index_in(text, value_set=known)
+    found = pc.fill_null(codes, size).to_numpy(zero_copy_only=False)
+    counts = np.zeros(size + 3, dtype=np.int64)
+    counts[: size + 1] = np.bincount(found, minlength=size + 1)[: size + 1]
+    missing = text.null_count
+    counts[size] -= missing
+    counts[size + 2] = missing
+    new: dict[str, int] = {}
+    if counts[size]:
+        rare = set(np.frombuffer(column.others, dtype="<u4").tolist())
+        strange = tally(text.filter(pc.and_(pc.is_null(codes), pc.is_valid(text))))
+        for level, count in strange.items():
+            if not column.open and zlib.crc32(level.encode()) not in rare:
+                new[level] = count
+        unseen = sum(new.values())
+        counts[size] -= unseen
+        counts[size + 1] = unseen
+    return counts, new
+
+
+def count_tallied(found: Mapping[str, int], missing: int, column: CategoricalColumn) -> tuple[Vector, dict[str, int]]:
+    """`count_categorical` of rows that are already counted by level."""
+    counts = np.zeros(len(column.levels) + 3, dtype=np.int64)
+    counts[: len(column.levels)] = [found.get(level, 0) for level in column.levels]
+    known, rare = set(column.levels), set(np.frombuffer(column.others, dtype="<u4").tolist())
+    new = {
+        level: count
+        for level, count in found.items()
+        if level not in known and not column.open and zlib.crc32(level.encode()) not in rare
+    }
+    unseen = sum(new.values())
+    counts[-3:] = sum(found.values()) - int(counts.sum()) - unseen, unseen, missing
+    return counts, new
+
+
+def count_features(frame: pd.DataFrame, profile: Profile, layout: Layout) -> Counts:
+    """Counts of every profiled column over the rows of a batch, in O(rows). A column that is absent counts as missing
+    throughout.
+
+    The score's cells stay empty; `add_scores` fills them.
+    """
+    cells = np.zeros(layout.size, dtype=np.int64)
+    levels: dict[str, dict[str, int]] = {}
+    for column in profile.columns:
+        start, stop = layout.columns[column.name]
+        if column.name not in frame.columns:
+            cells[stop - 1] = len(frame)
+        elif isinstance(column, NumericColumn):
+            cells[start:stop] = count_numeric(numeric_values(frame[column.name]), column.edges)
+        else:
+            cells[start:stop], new = count_categorical(as_text(frame[column.name]), column)
+            if new:
+                levels[column.name] = most_frequent(new)
+    return Counts(
+        layout=layout.code, rows=len(frame), cells=array("q", cells.tobytes()), sums=(0.0,) * 6, new_levels=levels
+    )
+
+
+# ---------------------------------------------------------------- scores and labels
+
+
+def score_values(scores: Any, task: str) -> Vector:
+    """The one number a row is drawn by: probability of the positive class, highest probability, or the prediction.
+    shape (n,)."""
+    array_ = np.asarray(scores, dtype=np.float64)
+    return array_.max(axis=1) if task == "multiclass" else array_
+
+
+def encode_labels(labels: Any, task: str, positive: str, classes: Sequence[str]) -> Vector:
+    """Labels as numbers, NaN where there is none yet: 0/1 for binary, class position for multiclass, the value for
+    regression."""
+    series = pd.Series(labels).reset_index(drop=True)
+    if task == "regression":
+        return numeric_values(pd.to_numeric(series, errors="coerce"))
+    text = _as_levels(series, [*classes, positive] if positive else classes)
+    valid = pc.is_valid(text).to_numpy(zero_copy_only=False)
+    if task == "binary":
+        wanted = _level(positive)
+        names = pa.array([_level(value) for value in classes], type=text.type) if classes else None
+        coded = pc.equal(text, wanted).fill_null(False).to_numpy(zero_copy_only=False).astype(np.float64)
+        if names is not None:
+            # A label that is neither class is no label: counting it as negative would invent an answer.
+            valid = valid & pc.is_in(text, value_set=names).to_numpy(zero_copy_only=False)
+    else:
+        known = pa.array([_level(value) for value in classes], type=text.type)
+        found = pc.index_in(text, value_set=known)
+        valid = valid & pc.is_valid(found).to_numpy(zero_copy_only=False)
+        coded = found.fill_null(0).to_numpy(zero_copy_only=False).astype(np.float64)
+    return np.where(valid, coded, np.nan)
+
+
+def _as_levels(labels: pd.Series[Any], classes: Sequence[str]) -> pa.Array:
+    """Labels written as the classes are: a CSV's `1.0` or `true` means the class 1 or True."""
+    text = as_text(labels)
+    if classes and all(_is_number(value) for value in classes):
+        plain = pd.Series(text.to_pandas()).astype("str")
+        flags = plain.str.lower().map({"true": 1.0, "false": 0.0})
+        return as_text(pd.to_numeric(plain, errors="coerce").fillna(flags))
+    if classes and set(classes) <= {"True", "False"}:
+        names = {"true": "True", "1": "True", "1.0": "True", "false": "False", "0": "False", "0.0": "False"}
+        return as_text(pd.Series(text.to_pandas()).astype("str").str.lower().map(names).astype("str"))
+    return text
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _level(value: Any) -> str:
+    return str(as_text(pd.Series([value]))[0])
+
+
+def count_scores(
+    scores: Any, targets: Vector, cells: ScoreCells, task: str, scale: str = PROBABILITY
+) -> tuple[Vector, tuple[float, ...]]:
+    """Score cells by label, shape (SCORE_CELLS * 3,), and the sums of the labelled rows' errors.
+
+    targets: as `encode_labels` gives them, shape (n,). scale: `probability`, or `decision` for margins around 0.
+    """
+    table = np.asarray(scores, dtype=np.float64)
+    value = score_values(table, task)
+    width = (cells.high - cells.low) or 1.0
+    at = np.clip(((value - cells.low) / width * SCORE_CELLS).astype(np.int64), 0, SCORE_CELLS - 1)
+    labelled = ~np.isnan(targets)
+    y = targets[labelled]
+    group = np.full(len(value), UNLABELLED)
+    if task == "regression":
+        error = value[labelled] - y
+        group[labelled] = 0
+        squared = error**2
+        known = y != 0
+        share = np.abs(error[known] / y[known])
+        sums: tuple[Any, ...] = (
+            *(len(y), np.abs(error).sum(), squared.sum(), (squared**2).sum(), y.sum(), (y**2).sum()),
+            *(error.sum(), share.sum(), (share**2).sum(), known.sum()),
+        )
+    else:
+        if task == "binary":
+            p = value[labelled]
+            right = (p >= (0.5 if scale == PROBABILITY else 0.0)) == (y == 1)
+            likely = np.where(y == 1, p, 1 - p)
+            brier = (p - y) ** 2
+            group[labelled] = y.astype(np.int64)
+        else:
+            p = table[labelled]
+            position = y.astype(np.int64)
+            right = p.argmax(axis=1) == position
+            likely = p[np.arange(len(p)), position]
+            truth = np.zeros_like(p)
+            truth[np.arange(len(p)), position] = 1
+            brier = ((p - truth) ** 2).sum(axis=1)
+            group[labelled] = right.astype(np.int64)
+        if scale != PROBABILITY:
+            # A margin has a sign and an order, and no log loss.
+            likely, brier = np.ones(len(p)), np.zeros(len(p))
+        loss = -np.log(np.clip(likely, TINY, 1.0))
+        sums = (len(y), right.sum(), loss.sum(), (loss**2).sum(), brier.sum(), (brier**2).sum())
+    counts = np.bincount(group * SCORE_CELLS + at, minlength=3 * SCORE_CELLS)
+    return counts, tuple(float(total) for total in sums)
+
+
+def count_answers(scores: Any, targets: Vector, profile: Profile, layout: Layout) -> tuple[Vector, tuple[float, ...]]:
+    """All that scores and labels fill: score cells, label cells and the confusion, in the order of `Layout.answers`,
+    and the sums of the labelled rows' errors.
+
+    targets: as `encode_labels` gives them, shape (n,).
+    """
+    found, sums = count_scores(scores, targets, profile.score, profile.task, profile.scale)
+    if profile.label is None:
+        return found, sums
+    parts = [found, count_labels(targets, profile)]
+    if layout.confusion[1] > layout.confusion[0]:
+        parts.append(count_confusion(scores, targets, profile))
+    return np.concatenate(parts), sums
+
+
+def count_labels(targets: Vector, profile: Profile) -> Vector:
+    """Labels per cell of `profile.label`; rows without a label are in none."""
+    column = profile.label
+    known = targets[~np.isnan(targets)]
+    if isinstance(column, NumericColumn):
+        return count_numeric(known, column.edges)
+    assert isinstance(column, CategoricalColumn)  # noqa: S101
+    counts = np.zeros(len(column.counts), dtype=np.int64)
+    names = label_names(profile.task, profile.positive, profile.classes)
+    spots = [column.levels.index(name) for name in names]
+    np.add.at(counts, np.array(spots, dtype=np.int64)[known.astype(np.int64)], 1)
+    return counts
+
+
+def label_names(task: str, positive: str, classes: Sequence[str]) -> list[str]:
+    """What the numbers of `encode_labels` mean: for two classes 0 is the other one and 1 the positive."""
+    if task != "binary":
+        return list(classes)
+    other = next((name for name in classes if name != positive), f"not {positive}")
+    return [other, positive]
+
+
+def label_column(
+    labels: Any, *, task: str, positive: Any, classes: Sequence[Any]
+) -> NumericColumn | CategoricalColumn | None:
+    """The reference's labels as a column; None where no label can be read."""
+    targets = encode_labels(labels, task, _text(positive), [_text(value) for value in classes])
+    known = targets[~np.isnan(targets)]
+    if not len(known):
+        return None
+    if task == "regression":
+        return numeric_column(LABEL, known)
+    # Spelled as the profile spells its classes.
+    names = label_names(task, "" if positive is None else str(positive), [str(value) for value in classes])
+    counts = np.bincount(known.astype(np.int64), minlength=len(names))
+    ranked = sorted(zip(names, counts.tolist(), strict=True), key=lambda item: (-item[1], item[0]))
+    return CategoricalColumn(
+        name=LABEL,
+        levels=tuple(name for name, _ in ranked),
+        counts=(*(count for _, count in ranked), 0, 0, 0),
+        groups=tuple(range(len(names))),
+    )
+
+
+def count_confusion(scores: Any, targets: Vector, profile: Profile) -> Vector:
+    """Rows by predicted and true class in the order of `profile.classes`, unlabelled last, flat."""
+    spot = profile.classes.index(profile.positive) if profile.task == "binary" else 0
+    return confusion_of(scores, targets, len(profile.classes), profile.task, profile.scale, spot)
+
+
+def confusion_of(scores: Any, targets: Vector, classes: int, task: str, scale: str, spot: int) -> Vector:
+    """The same of any scores; spot: position of the positive class of two."""
+    table = np.asarray(scores, dtype=np.float64)
+    if task == "binary":
+        predicted = np.where(table >= (0.5 if scale == PROBABILITY else 0.0), spot, 1 - spot)
+        true = np.where(targets == 1, spot, 1 - spot)
+    else:
+        predicted = table.argmax(axis=1)
+        true = np.nan_to_num(targets).astype(np.int64)
+    wide = classes + 1
+    true = np.where(np.isnan(targets), classes, true)
+    counts: Vector = np.bincount(predicted * wide + true, minlength=classes * wide)
+    return counts
+
+
+def add_scores(counts: Counts, layout: Layout, found: Vector, sums: tuple[float, ...]) -> Counts:
+    """The counts with what `count_answers` found added."""
+    start, _ = layout.score
+    cells = np.array(counts.cells, dtype=np.int64)
+    cells[start : start + len(found)] += found
+    return Counts(
+        layout=counts.layout,
+        rows=counts.rows,
+        cells=array("q", cells.tobytes()),
+        sums=add_sums(counts.sums, sums),
+        new_levels=counts.new_levels,
+        groups=counts.groups,
+    )
+
+
+def score_cells(
+    scores: Any, labels: Any, *, task: str, positive: Any, classes: Sequence[Any], scale: str
+) -> ScoreCells:
+    """The reference's score cells: over [0, 1] for probabilities, else over the reference's own range."""
+    value = score_values(scores, task)
+    low, high = 0.0, 1.0
+    if task == "regression" or scale != PROBABILITY:
+        low, high = (float(value.min()), float(value.max())) if len(value) else (0.0, 1.0)
+    bare = ScoreCells(low=low, high=high, counts=(), groups=())
+    targets = encode_labels(labels, task, _text(positive), [_text(value) for value in classes])
+    counts, _ = count_scores(scores, targets, bare, task, scale)
+    whole = counts.reshape(3, SCORE_CELLS).sum(axis=0)
+    return ScoreCells(
+        low=low,
+        high=high,
+        counts=tuple(int(count) for count in counts),
+        groups=group_starts([int(count) for count in whole], 10),
+    )
+
+
+def losses_by_score(scores: Any, labels: Any, cells: ScoreCells) -> tuple[tuple[float, float, float, float], ...]:
+    """Held-out rows of a regression by group of its score cells: rows, sums of |error|, error² and error⁴."""
+    targets = encode_labels(labels, "regression", "", ())
+    value = np.asarray(scores, dtype=np.float64)
+    known = ~np.isnan(targets)
+    width = (cells.high - cells.low) or 1.0
+    at = np.clip(((value[known] - cells.low) / width * SCORE_CELLS).astype(np.int64), 0, SCORE_CELLS - 1)
+    group = np.searchsorted(np.array(cells.groups), at, side="right") - 1
+    error = np.abs(value[known] - targets[known])
+    sums = [np.bincount(group, error**power, minlength=len(cells.groups)) for power in (0, 1, 2, 4)]
+    return tuple((float(n), float(a), float(b), float(c)) for n, a, b, c in zip(*sums, strict=True))
+
+
+def reference_metrics(
+    scores: Any,
+    labels: Any,
+    cells: ScoreCells,
+    *,
+    task: str,
+    positive: Any,
+    classes: Sequence[Any],
+    scale: str,
+    times: pd.Series[Any] | None,
+) -> tuple[dict[str, float], dict[str, Spread]]:
+    """Metrics of the held-out rows, measured as windows are; and per metric what single days of them are like."""
+    targets = encode_labels(labels, task, _text(positive), [_text(value) for value in classes])
+    table = np.asarray(scores, dtype=np.float64)
+
+    names = [str(value) for value in classes]
+    size = len(names) if task != "regression" and 2 <= len(names) <= MOST_CLASSES else 0
+    spot = names.index(str(positive)) if task == "binary" and size else 0
+
+    def measured(rows: Any) -> tuple[dict[str, Estimate], list[list[int]]]:
+        counts, sums = count_scores(table[rows], targets[rows], cells, task, scale)
+        by_label = counts.reshape(3, SCORE_CELLS).tolist()
+        crossed = confusion_of(table[rows], targets[rows], size, task, scale, spot) if size else np.zeros(0)
+        pairs = crossed.reshape(size, size + 1).astype(int).tolist() if size else []
+        return performance.measure(by_label, sums, task, scale, table=pairs, positive=spot), by_label
+
+    whole, _ = measured(slice(None))
+    metrics = {name: estimate.value for name, estimate in whole.items()}
+    if times is None:
+        return metrics, {}
+    days = day_of(times)
+    each = [measured(days == day) for day in np.unique(days) if (days == day).sum() >= DAY_ROWS]
+    within: dict[str, Spread] = {}
+    for name, estimate in whole.items():
+        if name in BIASED:
+            continue
+        unit = 0.0 if name == "auc" else row_variance(estimate)
+        if name != "auc" and not unit:
+            continue
+        known = [(found[name], table_) for found, table_ in each if name in found]
+        if len(known) < FEWEST_DAYS:
+            continue
+        values = [found.value for found, _ in known]
+        if name == "auc":
+            typical = float(np.median(values))
+            variances = [area_variance(typical, sum(table_[1]), sum(table_[0])) for _, table_ in known]
+        else:
+            variances = [unit / found.n for found, _ in known]
+        within[name] = spread_of(values, variances, unit)
+    return metrics, within
+
+
+def day_of(times: pd.Series[Any]) -> Vector:
+    """The day (UTC) of each time, shape (n,), NaT where there is none."""
+    stamps = pd.to_datetime(pd.Series(times).reset_index(drop=True), utc=True, errors="coerce")
+    days: Vector = stamps.dt.tz_convert(None).dt.floor("D").to_numpy()
+    return days
+
+
+def _text(value: Any) -> str:
+    return "" if value is None else _level(value)

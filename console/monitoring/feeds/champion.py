@@ -1,0 +1,102 @@
+"""The version that a monitor scores with: its model, loaded after its digest and types were checked, and its reference.
+
+Only a worker process comes here: loading a model runs code. What was loaded stays until the alias moves.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from backends.contract import Backend, Invalid, NotFound
+from backends.entities import Column, ModelVersion, Monitor
+from console.monitoring.counted.counts import Layout, layout_of
+from console.monitoring.counted.profile import Profile, load_profile
+
+META = "model/meta.json"
+REFERENCE = "model/reference.json"
+
+
+class Meta(msgspec.Struct, frozen=True):
+    """The part of a trained model's `meta.json` that scoring needs."""
+
+    task: str
+    target: str
+    features: tuple[Column, ...]
+    score: str = "probability"
+    """`probability`, `decision` (a margin) or `prediction`."""
+    classes: tuple[str | int | float | bool, ...] = ()
+    positive: str | int | float | bool | None = None
+
+
+class Champion(msgspec.Struct, frozen=True):
+    """A loaded version."""
+
+    version: ModelVersion
+    model: Any
+    """None where only its reference was read."""
+    meta: Meta
+    profile: Profile
+    layout: Layout
+
+
+def load_champion(backend: Backend, monitor: Monitor, *, version: str = "") -> Champion:
+    """The version that the monitor's alias names (or the one asked for), verified and loaded.
+
+    Raises NotFound where the alias or a file is not there, Refused where the model file is not the registered one.
+    """
+    from console.training.model_file import load_model
+
+    read = read_champion(backend, monitor, version=version)
+    found = read.version
+    if found.file.path == "" or found.file.sha256 == "":
+        raise NotFound(f"{found.ref} has no model file on record, so nothing can be scored with it; register it again")
+    model = load_model(backend.need("artifacts").open(found.run, found.file.path), found.file.sha256)
+    return msgspec.structs.replace(read, model=model)
+
+
+def read_champion(backend: Backend, monitor: Monitor, *, version: str = "") -> Champion:
+    """A version with its reference, its model not loaded: for rows that were scored before."""
+    found: ModelVersion = backend.need("registry").version(monitor.model, version or f"@{monitor.alias}")
+    meta = _meta(backend.need("artifacts").open(found.run, META).read_bytes(), found)
+    profile = read_profile(backend, found)
+    return Champion(version=found, model=None, meta=meta, profile=profile, layout=layout_of(profile))
+
+
+def read_profile(backend: Backend, version: ModelVersion) -> Profile:
+    """The reference profile of a version, without loading its model."""
+    try:
+        path = backend.need("artifacts").open(version.run, REFERENCE)
+    except NotFound as error:
+        raise NotFound(
+            f"{version.ref} has no reference profile ({REFERENCE} of run {version.run[:8]}), so there is nothing to "
+            "hold windows against; train it again with this console"
+        ) from error
+    try:
+        return load_profile(path)
+    except ValueError as error:
+        raise Invalid(f"{version.ref}: {error}", "reference") from error
+
+
+def scores_of(champion: Champion, frame: Any) -> Any:
+    """The scores of the rows of a frame, as training scores them: probability (or margin) of the positive class (n,),
+    of every class (n, classes), or the prediction (n,)."""
+    import numpy as np
+
+    from console.training.scoring import scores_of as scores_of_model
+
+    model, task = champion.model, champion.profile.task
+    positive = None
+    if task == "binary":
+        # meta.json spells the class, the model has it in its own type
+        named = {str(value): value for value in model.classes_}
+        positive = named[str(champion.meta.positive)]
+    return np.asarray(scores_of_model(model, frame, task=task, positive=positive), dtype=np.float64)
+
+
+def _meta(data: bytes, version: ModelVersion) -> Meta:
+    try:
+        return msgspec.json.decode(data, type=Meta)
+    except msgspec.DecodeError as error:
+        raise Invalid(f"{META} of {version.ref} cannot be read: {error}; train the version again", "meta") from error

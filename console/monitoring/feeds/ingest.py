@@ -1,0 +1,290 @@
+"""A chunk of rows becomes counts: read, score with the version that answers, put rows into windows, add up, judge.
+
+Only a worker process comes here. A chunk counts once, by the sha256 of its content; a crash at any point leaves either
+nothing or something that the next try completes without counting a row twice. Of the rows themselves a bounded sample
+is kept, without the columns that the monitor redacts.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from backends.contract import Backend, BackendError, Invalid, Unreachable
+from backends.entities import Millis, Monitor, Window
+from console.monitoring.alarms import alerts
+from console.monitoring.alarms.ack import restate
+from console.monitoring.alarms.policy import read_policy
+from console.monitoring.counted.beside import add_segment_windows, carried, count_rows
+from console.monitoring.counted.counting import as_text
+from console.monitoring.counted.counts import add, unpack
+from console.monitoring.counted.windows import make_window
+from console.monitoring.feeds import sample, schema
+from console.monitoring.feeds.batch import SchemaEvent, read_rows
+from console.monitoring.feeds.champion import Champion
+from console.monitoring.feeds.chunk import Chunk, sha256_of, whole_file
+from console.monitoring.feeds.folder import BatchRecord, locked, log_batch, monitor_folder
+from console.monitoring.feeds.growing import remember
+from console.monitoring.feeds.in_hand import PLACE, InHand, in_hand, read_in_hand
+from console.monitoring.feeds.labels import apply_labels, drop_pending, is_label_file, take_pending
+from console.monitoring.feeds.rows import Rows, check_related, own_labels, parted, timed
+from console.monitoring.feeds.scored import segment_path, write_segment
+from console.monitoring.feeds.spots import Spot, find_spots, tumbling_starts
+from console.monitoring.feeds.versions import Versions
+from console.monitoring.rolled import roll_up
+
+Vector = np.ndarray[Any, Any]
+
+RECENT = 100
+"""Alerts that a rule's silence after one is looked up in."""
+
+
+def ingest_batch(
+    backend: Backend,
+    monitor: str,
+    file: Path,
+    *,
+    champion: Champion | None = None,
+    versions: Versions | None = None,
+) -> BatchRecord:
+    """Score and count one batch file (or take its labels, if it holds only ids and labels).
+
+    A file that cannot be used is recorded as failed with the reason and raises nothing; a version that cannot be loaded
+    or a store that is away raises, because the file is not to blame. champion: an already loaded version to use.
+    """
+    folder = monitor_folder(backend, monitor)
+    with locked(folder):
+        try:
+            chunk = whole_file(file)
+        except (BackendError, OSError) as error:
+            record = BatchRecord(at=_now(), file=file.name, sha256="", state="failed", reason=str(error))
+            log_batch(folder, record)
+            return record
+        return ingest_held(backend, monitor, chunk, champion=champion, versions=versions)
+
+
+def ingest_chunk(
+    backend: Backend, monitor: str, chunk: Chunk, *, champion: Champion | None = None, versions: Versions | None = None
+) -> BatchRecord:
+    """As `ingest_batch`, of any chunk. Raises Unreachable where the store is away or the disk full: try it again."""
+    with locked(monitor_folder(backend, monitor)):
+        return ingest_held(backend, monitor, chunk, champion=champion, versions=versions)
+
+
+def finish_begun(backend: Backend, monitor: str, *, versions: Versions | None = None) -> None:
+    """Count what a process that died had begun: how far its file is counted is known only then."""
+    folder = monitor_folder(backend, monitor)
+    if read_in_hand(folder) is None:
+        return
+    with locked(folder):
+        begun = read_in_hand(folder)
+        if begun is None:
+            return
+        path = Path(begun.chunk.path)
+        if path.is_file() and sha256_of(path) == begun.chunk.content:
+            ingest_held(backend, monitor, begun.chunk, versions=versions)
+        else:  # it is gone, or another file: nobody can finish it
+            (folder / PLACE).unlink(missing_ok=True)
+
+
+def ingest_held(
+    backend: Backend,
+    monitor: str,
+    chunk: Chunk,
+    *,
+    champion: Champion | None = None,
+    versions: Versions | None = None,
+) -> BatchRecord:
+    """As `ingest_chunk`, for whoever holds the lock of the monitor's folder."""
+    began = time.monotonic()
+    definition: Monitor = backend.need("monitors").get(monitor)
+    read_policy(definition.policy)
+    folder = monitor_folder(backend, definition.name)
+    versions = versions or Versions(backend, definition, champion)
+    scoring = versions.scoring_version
+
+    def finish(begun: InHand) -> None:
+        ingest_held(backend, monitor, begun.chunk, versions=versions)
+
+    try:
+        with in_hand(folder, chunk, scoring, finish) as version:
+            try:
+                record = _ingest(backend, definition, folder, chunk, versions, version)
+            except Unreachable:  # the store is away or full: the chunk is not to blame, and is to be tried again
+                raise
+            except BackendError as error:
+                record = _record(chunk, "failed", version=version, reason=str(error))
+            record = msgspec.structs.replace(record, seconds=round(time.monotonic() - began, 4))
+            if chunk.progress is not None:
+                remember(folder, chunk.progress, begin=chunk.begin, failed=record.state == "failed")
+    except OSError as error:
+        raise Unreachable(f"{chunk.name} was not counted: {error.strerror or error}; it is tried again") from error
+    log_batch(folder, record)
+    if chunk.spooled:
+        Path(chunk.path).unlink(missing_ok=True)
+    return record
+
+
+def _ingest(
+    backend: Backend, monitor: Monitor, folder: Path, chunk: Chunk, versions: Versions, version: str
+) -> BatchRecord:
+    counted = backend.need("monitors").batches(monitor.name)
+    if chunk.digest in counted or not counted.isdisjoint(chunk.also):
+        return _record(chunk, "duplicate", version=version, reason="counted before, by its content")
+    frame, left_out = read_rows(Path(chunk.path), title=chunk.name, salvage=chunk.salvage)
+    known = versions.reference(version)
+    if chunk.labels or is_label_file(frame, monitor, [column.name for column in known.meta.features]):
+        return apply_labels(backend, monitor, folder, frame, chunk, known)
+    check_related(frame, known, chunk.name)
+    frame, at, events = timed(frame, monitor, chunk)
+    parts = parted(frame, at, monitor, chunk, versions, version)
+    parts[0].events = [*events, *parts[0].events]
+    stored: list[Window] = []
+    for number, rows in enumerate(parts):
+        last = number == len(parts) - 1
+        stored += _count(backend, monitor, folder, chunk, rows, number if number else None, last=last)
+    if monitor.id_column and monitor.id_column in frame:
+        drop_pending(folder, as_text(frame[monitor.id_column]))
+    _tell_events(backend, monitor, parts, stored[-1])
+    restate(backend, monitor.name)
+    roll_up(backend, monitor, stored)
+    scored = [rows for rows in parts if rows.scores is not None]
+    reasons = [left_out, *(event.text for rows in parts for event in rows.events)]
+    reasons += [said for rows in parts for said in rows.untold]
+    return _record(
+        chunk,
+        "stored",
+        version=", ".join(dict.fromkeys(rows.reference.version.version for rows in parts)),
+        rows=len(frame),
+        scored=sum(len(rows.features) for rows in scored),
+        labelled=sum(int((~np.isnan(rows.targets)).sum()) for rows in scored),
+        windows=len({(window.start, window.model_version) for window in stored}),
+        reason=" ".join(reason for reason in reasons if reason),
+        first=min(window.start for window in stored),
+        last=max(window.start for window in stored),
+    )
+
+
+def _count(
+    backend: Backend, monitor: Monitor, folder: Path, chunk: Chunk, rows: Rows, part: int | None, *, last: bool
+) -> list[Window]:
+    """Count the rows that one version answers: keep their predictions for later labels, then add up the windows."""
+    version = rows.reference.version.version
+    waiting = None
+    if rows.ids is not None:
+        waiting = take_pending(folder, as_text(rows.frame[monitor.id_column]))
+    own_labels(rows, monitor, waiting)
+    starts = tumbling_starts(rows.at, monitor, chunk.name)
+    spots = find_spots(backend, monitor, version, starts, rows.at)
+    order, inverse = np.unique(starts, return_inverse=True)
+    places = np.array([spots[int(start)].start for start in order])[inverse]
+    if rows.scores is not None and monitor.id_column:
+        if rows.ids is None:
+            raise Invalid(
+                f"{chunk.name} has no column {monitor.id_column!r}, the monitor's id column; add it or clear it",
+                "id_column",
+            )
+        name = chunk.digest if part is None else f"{chunk.digest}-{part}"
+        path = segment_path(folder, name)
+        write_segment(path, rows.ids, rows.scores, rows.targets, places, version, at=rows.at, members=rows.members)
+    found = {spot.start: spot for spot in spots.values()}
+    # Two parts may answer with one version: rows with a score, and rows without.
+    mark = chunk.digest if part is None else f"{chunk.digest}-{part}"
+    return _store(backend, monitor, folder, chunk, rows, places, found, mark, last=last)
+
+
+def _store(
+    backend: Backend,
+    monitor: Monitor,
+    folder: Path,
+    chunk: Chunk,
+    rows: Rows,
+    places: Vector,
+    spots: dict[int, Spot],
+    mark: str,
+    *,
+    last: bool,
+) -> list[Window]:
+    """Add the rows to their windows, oldest first, and let the alerts look after each. places: shape (n,), the start of
+    each row's window. mark: what these rows are known by, so that they are counted once."""
+    store = backend.need("monitors")
+    reference = rows.reference
+    stored = []
+    order = sorted(spots)
+    for number, start in enumerate(order):
+        spot = spots[start]
+        mask = np.flatnonzero(places == start) if len(order) > 1 else np.arange(len(places))
+        counts = count_rows(rows, mask)
+        if spot.window is not None:
+            counts = add(unpack(spot.window.counts), counts)
+        window = make_window(
+            monitor.name,
+            reference.profile,
+            reference.layout,
+            counts,
+            start=spot.start,
+            end=spot.end,
+            version=reference.version.version,
+            gone=rows.gone,
+        )
+        window = carried(window, spot.window, monitor)
+        if number >= len(order) - sample.FILES:
+            _keep_sample(folder, monitor, rows, mask, spot)
+        add_segment_windows(backend, monitor, rows, mask, start=spot.start, end=spot.end, digest=mark)
+        # The chunk is done when its last window is in: only that one carries the bare digest.
+        bare = last and number == len(order) - 1
+        store.add_window(window, batch=chunk.digest if bare else f"{mark}@{spot.start}")
+        review(backend, monitor, reference)
+        stored.append(window)
+    return stored
+
+
+def _keep_sample(folder: Path, monitor: Monitor, rows: Rows, mask: Vector, spot: Spot) -> None:
+    sample.keep_sample(
+        folder,
+        rows.features.iloc[mask],
+        at=rows.at[mask],
+        start=spot.start,
+        version=rows.reference.version.version,
+        ids=None if rows.ids is None else rows.ids.iloc[mask],
+        scores=None if rows.scores is None else rows.scores[mask],
+        targets=rows.targets[mask],
+        redact=monitor.redact,
+    )
+
+
+def _tell_events(backend: Backend, monitor: Monitor, parts: Sequence[Rows], window: Window) -> None:
+    """What was odd about the columns becomes alerts, and what is as trained again ends them."""
+    events: list[SchemaEvent] = [event for rows in parts for event in rows.events]
+    columns = {column.name for rows in parts for column in rows.reference.meta.features}
+    schema.note_events(backend, monitor, events, window, sorted(columns))
+
+
+def review(backend: Backend, monitor: Monitor, champion: Champion) -> None:
+    """Let the newest windows open, change and resolve alerts; the newest one then says what the state is."""
+    store = backend.need("monitors")
+    windows = store.windows(monitor.name, limit=alerts.horizon(monitor))
+    if not windows or windows[-1].model_version != champion.version.version:
+        return
+    parts = {
+        segment.name: store.windows(monitor.name, segment=segment.name, limit=len(windows))
+        for segment in monitor.segments
+    }
+    known = {alert.id: alert for alert in store.alerts(monitor.name, limit=RECENT)}  # over lately: some rules wait then
+    known |= {alert.id: alert for alert in store.alerts(monitor.name, open_only=True)}
+    for alert in alerts.evaluate(monitor, champion.profile, windows, list(known.values()), segments=parts):
+        store.put_alert(alert)
+    restate(backend, monitor.name)
+
+
+def _record(chunk: Chunk, state: str, **known: Any) -> BatchRecord:
+    return BatchRecord(at=_now(), file=chunk.name, sha256=chunk.digest, state=state, **known)
+
+
+def _now() -> Millis:
+    return int(time.time() * 1000)

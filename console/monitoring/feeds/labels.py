@@ -1,0 +1,297 @@
+"""Labels that come after the prediction, in any order: found by id, and the window's counts put right."""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from backends.contract import Backend, Invalid
+from backends.entities import Millis, Monitor, Record, Window
+from console.monitoring.counted.beside import batch_key, segment_window
+from console.monitoring.counted.counting import Vector, add_scores, as_text, count_answers, encode_labels
+from console.monitoring.counted.counts import layout_of, unpack
+from console.monitoring.counted.members import SEGMENT, change_groups
+from console.monitoring.counted.profile import Profile
+from console.monitoring.counted.windows import relabelled
+from console.monitoring.feeds.batch import read_batch, times_of
+from console.monitoring.feeds.champion import Champion, read_profile
+from console.monitoring.feeds.chunk import Chunk, whole_file
+from console.monitoring.feeds.folder import BatchRecord, locked, monitor_folder
+from console.monitoring.feeds.lag import added, lags_of, with_lags
+from console.monitoring.feeds.sample import label_sample
+from console.monitoring.feeds.scored import PENDING, SEGMENTS, read_pending, scores_in, write_atomically
+from console.monitoring.feeds.spots import newest_of
+from console.monitoring.quality.bias import Groups, add_groups
+from console.monitoring.rolled import roll_up
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from console.monitoring.feeds.versions import Versions
+
+
+class Spot(Record, frozen=True):
+    """A window that labels reach."""
+
+    version: str
+    start: Millis
+    segment: str = ""
+
+    @property
+    def order(self) -> tuple[Millis, bool, str]:
+        """By time, the segments before the whole: it is the whole that says that a stretch is done."""
+        return self.start, not self.segment, self.segment
+
+
+_Change = tuple[Vector, Vector, Groups, dict[int, int]]
+"""What labels add to the cells of scores and labels, to the sums, to the groups and to the lags of a window."""
+
+
+def is_label_file(frame: pd.DataFrame, monitor: Monitor, features: Sequence[str]) -> bool:
+    """Whether a batch holds ids and labels and no column of the model."""
+    named = bool(monitor.id_column and monitor.label_column)
+    return (
+        named
+        and {monitor.id_column, monitor.label_column} <= set(frame.columns)
+        and not set(features) & set(frame.columns)
+    )
+
+
+def ingest_labels(
+    backend: Backend, monitor: str, file: Path, champion: Champion | None = None, *, versions: Versions | None = None
+) -> BatchRecord:
+    """Take a file of ids and labels, whatever else it holds. Raises Invalid when the monitor or the file has no such
+    columns."""
+    from console.monitoring.feeds.ingest import ingest_held
+
+    definition: Monitor = backend.need("monitors").get(monitor)
+    if not (definition.id_column and definition.label_column):
+        raise Invalid(
+            f"monitor {monitor} has no id column or no label column, so labels cannot be joined; set both", "id_column"
+        )
+    frame = read_batch(file)
+    absent = [name for name in (definition.id_column, definition.label_column) if name not in frame.columns]
+    if absent:
+        raise Invalid(f"{file.name} has no column {', '.join(absent)}; labels need the id and the label", "file")
+    with locked(monitor_folder(backend, definition.name)):
+        return ingest_held(backend, monitor, whole_file(file, labels=True), champion=champion, versions=versions)
+
+
+def apply_labels(
+    backend: Backend, monitor: Monitor, folder: Path, frame: pd.DataFrame, chunk: Chunk, champion: Champion
+) -> BatchRecord:
+    """Put labels to the predictions with their ids; a label that differs from an earlier one corrects it. They came
+    when the chunk did, or at the times of the monitor's time column where they have it.
+
+    Labels without a prediction wait for it. All windows (each segment's too) and the samples are written before any
+    kept prediction, so that a crash between them is completed by the next try: a window refuses the same file twice,
+    and a sampled row takes the same label twice.
+    """
+    store = backend.need("monitors")
+    ids = pd.Series(as_text(frame[monitor.id_column]).to_pandas()).astype("object")
+    text = pd.Series(as_text(frame[monitor.label_column]).to_pandas()).astype("object")
+    labels = pd.Series(text.to_numpy(), index=ids.to_numpy())
+    came = pd.Series(_came(frame, monitor, chunk), index=labels.index)
+    kept = (labels.index.notna() & labels.notna()).to_numpy()
+    labels, came = labels[kept], came[kept]
+    newest = ~labels.index.duplicated(keep="last")
+    labels, came = labels[newest], came[newest]
+    missing = set(labels.index)
+    profiles = {champion.version.version: champion.profile}
+    places = _Places(backend, monitor)
+    changes: dict[Spot, list[_Change]] = defaultdict(list)
+    sampled: list[tuple[list[Millis], pd.Series[Any]]] = []
+    rewritten: list[tuple[Path, pd.DataFrame]] = []
+    segments = sorted((folder / SEGMENTS).glob("*.parquet"), key=lambda path: -path.stat().st_mtime_ns)
+    matched = 0
+    for path in segments:
+        if not missing:
+            break
+        segment = pd.read_parquet(path)
+        hit = segment["id"].isin(labels.index)
+        if not hit.any():
+            continue
+        missing -= set(segment.loc[hit, "id"])
+        version = str(segment["version"].iloc[0])
+        if version not in profiles:
+            profiles[version] = read_profile(backend, backend.need("registry").version(monitor.model, version))
+        profile = profiles[version]
+        named = labels.reindex(segment.loc[hit, "id"]).reset_index(drop=True)
+        fresh = encode_labels(named, profile.task, profile.positive, profile.classes)
+        old = segment.loc[hit, "target"].to_numpy()
+        differs = ~np.isnan(fresh) & (np.isnan(old) | (fresh != old))
+        rows = segment.loc[hit][differs]
+        if len(rows) == 0:
+            continue
+        matched += len(rows)
+        waited = _waited(rows, came, old[differs])
+        for start in rows["start"].unique():
+            here = (rows["start"] == start).to_numpy()
+            for name, inside in _parts_of(rows[here]):
+                place = places.find(version, int(start), name)
+                if place is None:
+                    continue
+                at = np.flatnonzero(here)[inside]
+                changes[Spot(version, place, name)].append(
+                    _change(rows.iloc[at], old[differs][at], fresh[differs][at], waited[at], profile)
+                )
+        starts = [int(start) for start in rows["start"].unique()]
+        sampled.append((starts, pd.Series(fresh[differs], index=rows["id"].to_numpy())))
+        segment.loc[rows.index, "target"] = fresh[differs]
+        rewritten.append((path, segment))
+    reached = _write_windows(backend, monitor, changes, profiles, chunk.digest)
+    for starts, given in sampled:
+        label_sample(folder, starts, given[~given.index.duplicated(keep="last")])
+    for path, segment in rewritten:
+        write_atomically(segment, path)
+    if missing:
+        _keep_pending(folder, labels[labels.index.isin(missing)])
+    store.add_batch(monitor.name, chunk.digest)
+    if reached:
+        from console.monitoring.feeds.ingest import review
+
+        review(backend, monitor, champion)
+        roll_up(backend, monitor, reached)
+    waiting = f"{len(missing)} labels wait for their prediction" if missing else ""
+    return BatchRecord(
+        at=_now(),
+        file=chunk.name,
+        sha256=chunk.digest,
+        state="labels",
+        rows=len(frame),
+        labelled=matched,
+        windows=len(reached),
+        version=champion.version.version,
+        reason=waiting,
+        first=reached[0].start if reached else None,
+        last=reached[-1].start if reached else None,
+    )
+
+
+class _Places:
+    """Where the windows are that rows were counted in: merged into longer ones since then, or as they were."""
+
+    def __init__(self, backend: Backend, monitor: Monitor) -> None:
+        self._store = backend.need("monitors")
+        self._monitor = monitor.name
+        self._known: dict[tuple[str, Millis, str], Millis | None] = {}
+
+    def find(self, version: str, start: Millis, segment: str) -> Millis | None:
+        """Start of the window of this version (and segment) that covers the moment; None where it is gone."""
+        key = (version, start, segment)
+        if key not in self._known:
+            found = self._store.overlapping(self._monitor, since=start, until=start + 1, segment=segment)
+            own = newest_of(found, version)
+            self._known[key] = None if own is None else own.start
+        return self._known[key]
+
+
+def _came(frame: pd.DataFrame, monitor: Monitor, chunk: Chunk) -> Vector:
+    """When each label came, shape (n,), in ms."""
+    if monitor.time_column and monitor.time_column in frame:
+        times = times_of(frame[monitor.time_column])
+        told: Vector = times.fillna(chunk.at).to_numpy(dtype=np.int64)
+        return told
+    return np.full(len(frame), chunk.at)
+
+
+def _waited(rows: pd.DataFrame, came: pd.Series[Any], old: Vector) -> Vector:
+    """Seconds from each prediction to its first label; NaN for a correction, or where nobody knows."""
+    if "at" not in rows:
+        return np.full(len(rows), np.nan)
+    waited = (came.reindex(rows["id"]).to_numpy() - rows["at"].to_numpy()) / 1000
+    first: Vector = np.where(np.isnan(old), waited, np.nan)
+    return first
+
+
+def _parts_of(rows: pd.DataFrame) -> list[tuple[str, Vector]]:
+    """The whole and the segments that any of these rows is in, each with which rows."""
+    found: list[tuple[str, Vector]] = [("", np.ones(len(rows), dtype=bool))]
+    for name in rows.columns:
+        if str(name).startswith(SEGMENT):
+            inside = rows[name].fillna(False).to_numpy(dtype=bool)
+            if inside.any():
+                found.append((str(name).removeprefix(SEGMENT), inside))
+    return found
+
+
+def _change(rows: pd.DataFrame, old: Vector, fresh: Vector, waited: Vector, profile: Profile) -> _Change:
+    """What new labels of some kept predictions change in a window."""
+    layout, scores = layout_of(profile), scores_in(rows)
+    cells, sums = count_answers(scores, fresh, profile, layout)
+    before, sums_before = count_answers(scores, old, profile, layout)
+    groups = change_groups(rows, scores, old, fresh, profile)
+    return cells - before, np.array(sums) - np.array(sums_before), groups, lags_of(waited[~np.isnan(waited)])
+
+
+def _write_windows(
+    backend: Backend, monitor: Monitor, changes: dict[Spot, list[_Change]], profiles: dict[str, Profile], digest: str
+) -> list[Window]:
+    """Put the windows right, once each, and return those of the whole, oldest first."""
+    store = backend.need("monitors")
+    counted = store.batches(monitor.name)
+    reached = []
+    for spot, parts in sorted(changes.items(), key=lambda item: item[0].order):
+        if spot.segment:
+            window = segment_window(backend, monitor.name, spot.segment, spot.start)
+            key = batch_key(digest, spot.start, spot.version, spot.segment)
+        else:
+            window = store.windows(monitor.name, since=spot.start, until=spot.start + 1)[0]
+            key = f"{digest}@{spot.start}"
+        if window is None:
+            continue
+        if key not in counted:  # else by a try that was cut short: corrected twice, a cell would fall below zero
+            fresh = _corrected(window, parts, profiles[spot.version])
+            window = fresh if store.add_window(fresh, batch=key) else window
+        if not spot.segment:
+            reached.append(window)
+    return reached
+
+
+def _corrected(window: Window, parts: Sequence[_Change], profile: Profile) -> Window:
+    layout = layout_of(profile)
+    cells = sum((part[0] for part in parts), np.zeros(layout.answers[1] - layout.answers[0], dtype=np.int64))
+    sums = sum((part[1] for part in parts), np.zeros(len(parts[0][1])))
+    counts = add_scores(unpack(window.counts), layout, cells, tuple(float(value) for value in sums))
+    lags: dict[int, int] = {}
+    for _, _, groups, waited in parts:
+        counts.groups = add_groups(counts.groups, groups)
+        lags = added(lags, waited)
+    return with_lags(relabelled(window, profile, layout, counts), lags)
+
+
+def take_pending(folder: Path, ids: pa.Array) -> pd.Series[Any] | None:
+    """Labels that came before these predictions, in their order (missing where there is none); None if there are
+    none."""
+    pending = read_pending(folder)
+    if pending.empty:
+        return None
+    known = pd.Series(pending["label"].to_numpy(dtype=object), index=pending["id"].to_numpy(dtype=object))
+    found = known.reindex(pd.Series(ids.to_pandas()).astype("object")).reset_index(drop=True)
+    return found if bool(found.notna().any()) else None
+
+
+def drop_pending(folder: Path, ids: pa.Array) -> None:
+    """Forget waiting labels whose prediction has come."""
+    pending = read_pending(folder)
+    if pending.empty:
+        return
+    left = pending[~pending["id"].isin(ids.to_pylist())]
+    if len(left) < len(pending):
+        write_atomically(left, folder / PENDING)
+
+
+def _keep_pending(folder: Path, labels: pd.Series[Any]) -> None:
+    fresh = pd.DataFrame({"id": labels.index.astype("str"), "label": labels.astype("str").to_numpy()})
+    both = pd.concat([read_pending(folder), fresh], ignore_index=True)
+    write_atomically(both.drop_duplicates("id", keep="last"), folder / PENDING)
+
+
+def _now() -> Millis:
+    return int(time.time() * 1000)

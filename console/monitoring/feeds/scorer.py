@@ -1,0 +1,301 @@
+"""`python -m console.monitoring.feeds.scorer --workspace DIR --monitor NAME`: takes every batch that lands in a
+monitor's folder.
+
+Each file counts once, by content. It follows the alias: a new champion is loaded after verification; if that fails,
+the old one goes on and the log says so. Nothing is written to a terminal; the log is `monitors/NAME/scorer.log`.
+SIGTERM ends it after the file in hand.
+"""
+
+from __future__ import annotations
+
+import argparse
+import errno
+import logging
+import os
+import signal
+import sys
+import time
+from logging.handlers import RotatingFileHandler
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING
+
+from backends.contract import Backend, BackendError, Invalid, NotFound, Unreachable
+from backends.entities import Monitor
+from console.monitoring.feeds.folder import monitor_folder
+from console.monitoring.feeds.growing import CLOSED_S, KIND, Files
+from console.monitoring.feeds.handing import handed_over, let_go
+from console.monitoring.feeds.sources import folders_of, inbox_of, is_fed
+
+if TYPE_CHECKING:
+    from console.monitoring.feeds.champion import Champion
+    from console.monitoring.feeds.versions import Versions
+
+POLL_SECONDS = 0.1
+SETTLED_SECONDS = 0.3
+"""A file that was written to more lately may still grow."""
+GROWING_SECONDS = 1.0
+"""How often a file that is being written is read on."""
+DEFINITION_SECONDS = 1.0
+RETRY_SECONDS = 5.0
+TOGETHER_SECONDS = 3600.0
+LOG_BYTES = 1 << 20
+
+log = logging.getLogger("scorer")
+
+Seen = tuple[str, int, int, int]
+"""Name, inode, size and time of change: a file with another one is another file."""
+
+
+class Scorer:
+    """One monitor's folder, its loaded version, and which files are done."""
+
+    def __init__(self, backend: Backend, name: str) -> None:
+        self.backend = backend
+        self.name = name
+        self.champion: Champion | None = None
+        self.done: set[Seen] = set()
+        self.files = Files(monitor_folder(backend, name))
+        self.versions: Versions | None = None
+        self._taken_at: dict[str, float] = {}
+        self.stopping = False
+        self._monitor: Monitor | None = None
+        self._token: object = None
+        self._asked_at = 0.0
+        self._refused: tuple[str, float] = ("", 0.0)
+        self._together_at = 0.0
+
+    def run(self) -> None:
+        """Until told to stop, or the monitor is gone or paused."""
+        log.info("watching for monitor %s", self.name)
+        while not self.stopping:
+            try:
+                monitor = self.definition()
+                if monitor is None or monitor.paused or not is_fed(self.backend, monitor):
+                    what = "gone" if monitor is None else "paused" if monitor.paused else "fed by nothing"
+                    log.info("monitor %s is %s; ending", self.name, what)
+                    return
+                worked = self.step(monitor)
+            except BackendError as error:
+                log.error("%s", error)
+                self.pause(RETRY_SECONDS)
+                continue
+            if not worked:
+                self.pause(POLL_SECONDS)
+        log.info("ended")
+
+    def pause(self, seconds: float) -> None:
+        until = time.monotonic() + seconds
+        while not self.stopping and (left := until - time.monotonic()) > 0:
+            time.sleep(min(left, 0.1))
+
+    def definition(self) -> Monitor | None:
+        """The monitor as it is now; asked again only when the store changed, at most once a second."""
+        now = time.monotonic()
+        if self._monitor is None or now - self._asked_at > DEFINITION_SECONDS:
+            token = self.backend.changed()
+            if self._monitor is None or token != self._token:
+                try:
+                    self._monitor = self.backend.need("monitors").get(self.name)
+                except NotFound:
+                    return None
+                self._token = token
+            self._asked_at = now
+        return self._monitor
+
+    def step(self, monitor: Monitor) -> bool:
+        """Take everything that is ready; False when there was nothing."""
+        ready = [found for folder in folders_of(self.backend, monitor) for found in self.ready_files(folder)]
+        if monitor.deployment and not monitor.source:
+            # What a server logged was scored by it: no model is needed.
+            self.versions = self.versions or self._new_versions(monitor, None)
+        else:
+            if self.champion is None or ready:
+                self.follow(monitor)
+            if self.champion is None:
+                return False
+        worked = False
+        for path, seen in ready:
+            while not self.stopping and self.take(path, seen):
+                worked = True
+        if worked:
+            self.look_together()
+        return worked
+
+    def look_together(self) -> None:
+        """All columns at once, at most once in `TOGETHER_SECONDS`: it takes seconds, and drift of that kind is slow."""
+        if time.monotonic() < self._together_at:
+            return
+        self._together_at = time.monotonic() + TOGETHER_SECONDS
+        from console.monitoring.drift.multivariate_review import review_together
+
+        try:
+            found = review_together(self.backend, self.name)
+        except (NotFound, Invalid) as error:  # an older version kept no rows; or there are too few yet
+            log.info("columns were not looked at together: %s", error)
+            return
+        log.info("columns together: classifier %.3f, components %.2f", found.domain.value, found.reconstruction.value)
+
+    def _new_versions(self, monitor: Monitor, champion: Champion | None) -> Versions:
+        from console.monitoring.feeds.versions import Versions
+
+        return Versions(self.backend, monitor, champion)
+
+    def ready_files(self, folder: Path) -> list[tuple[Path, Seen]]:
+        """Files that may have rows which are not counted, oldest name first."""
+        found = []
+        try:
+            entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
+        except OSError as error:
+            log.error(
+                "the folder %s cannot be read: %s; looking again in %.0f s", folder, error.strerror, RETRY_SECONDS
+            )
+            self.pause(RETRY_SECONDS)
+            return []
+        now = time.time()
+        handed = folder == inbox_of(self.backend, self.name)  # whole, from the moment that they have their name
+        for entry in entries:
+            if entry.name.startswith(".") or entry.name.endswith((".tmp", ".part")):
+                continue
+            try:
+                if not entry.is_file(follow_symlinks=True):
+                    continue
+                status = entry.stat()
+            except OSError:
+                continue
+            seen = (entry.name, status.st_ino, status.st_size, status.st_mtime_ns)
+            if seen not in self.done and (handed or settled(now, status) or self._patient(entry)):
+                found.append((Path(entry.path), seen))
+        return found
+
+    def _patient(self, entry: os.DirEntry[str]) -> bool:
+        """Whether a file that is being written has rows enough, or waited long enough, to be looked at."""
+        if not KIND.search(entry.name) or entry.name.endswith(".gz"):
+            return False
+        last = self._taken_at.setdefault(entry.path, time.monotonic())
+        return time.monotonic() - last >= GROWING_SECONDS
+
+    def follow(self, monitor: Monitor) -> None:
+        """Load the version that the alias names, if it is another than the loaded one."""
+        from console.monitoring.feeds.champion import load_champion
+
+        registry = self.backend.need("registry")
+        try:
+            version = registry.version(monitor.model, f"@{monitor.alias}").version
+        except BackendError as error:
+            self._say_refused("alias", str(error))
+            return
+        if self.champion is not None and self.champion.version.version == version:
+            return
+        try:
+            fresh = load_champion(self.backend, monitor, version=version)
+        except Exception as error:  # a damaged model may raise anything; the loaded one goes on
+            kept = "" if self.champion is None else f"; v{self.champion.version.version} goes on scoring"
+            self._say_refused(version, f"{monitor.model} v{version} could not be loaded: {error}{kept}")
+            return
+        before = "" if self.champion is None else f" instead of v{self.champion.version.version}"
+        self.champion = fresh
+        self.versions = self._new_versions(monitor, fresh)
+        log.info("scoring with %s v%s%s", monitor.model, version, before)
+
+    def _say_refused(self, what: str, text: str) -> None:
+        """Say the same trouble once a minute, not at every file."""
+        said, at = self._refused
+        if said != what + text or time.monotonic() - at > 60:
+            log.error("%s", text)
+            self._refused = (what + text, time.monotonic())
+        if self.champion is None:
+            self.pause(min(RETRY_SECONDS, 1.0))
+
+    def take(self, path: Path, seen: Seen) -> bool:
+        """Count the next rows of a file; False where it has none, or cannot be read."""
+        from console.monitoring.feeds.ingest import finish_begun, ingest_chunk
+
+        self._taken_at[str(path)] = time.monotonic()
+        try:
+            finish_begun(self.backend, self.name, versions=self.versions)
+            status = path.stat()
+            handed = path.parent == inbox_of(self.backend, self.name)
+            chunk = handed_over(path) if handed else self.files.take(path, settled=settled(time.time(), status))
+            if chunk is None:
+                if time.time() - status.st_mtime > CLOSED_S + 1 or not KIND.search(path.name):
+                    self.done.add(seen)
+                    self._taken_at.pop(str(path), None)
+                return False
+            record = ingest_chunk(self.backend, self.name, chunk, versions=self.versions)
+        except FileNotFoundError:  # removed, or renamed: it is met again under its other name
+            return False
+        except BackendError:
+            raise
+        except OSError as error:
+            if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+                raise Unreachable(f"{path.name} was not counted: {error.strerror}; it is tried again") from error
+            log.error("%s cannot be read: %s", path.name, error.strerror)
+            self.done.add(seen)
+            return False
+        except Exception as error:  # one bad file must not stop the rest
+            log.exception("%s: %s", path.name, error)
+            self.done.add(seen)
+            return False
+        level = logging.WARNING if record.state == "failed" or record.reason else logging.INFO
+        log.log(
+            level,
+            "%s: %s, %d rows in %d windows by v%s, %.0f ms%s",
+            record.file,
+            record.state,
+            record.rows,
+            record.windows,
+            record.version,
+            record.seconds * 1000,
+            f"; {record.reason}" if record.reason else "",
+        )
+        if handed:
+            let_go(path, failed=record.state == "failed")
+            return False
+        return True
+
+
+def settled(now: float, status: os.stat_result) -> bool:
+    """Whether a file is whole: untouched for a while, or renamed in.
+
+    A write sets the times of content and of status alike; a rename sets only that of status, so a later status time
+    means that nobody wrote last.
+    """
+    renamed = status.st_size > 0 and status.st_ctime_ns - status.st_mtime_ns >= 1_000_000
+    return renamed or now - status.st_mtime >= SETTLED_SECONDS
+
+
+def open_log(folder: Path) -> None:
+    handler = RotatingFileHandler(folder / "scorer.log", maxBytes=LOG_BYTES, backupCount=1, encoding="utf-8")
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    log.addHandler(handler)
+    log.setLevel(logging.INFO)
+    log.propagate = False
+
+
+def main(argv: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m console.monitoring.feeds.scorer", description=__doc__)
+    parser.add_argument("--workspace", type=Path, required=True)
+    parser.add_argument("--monitor", required=True)
+    asked = parser.parse_args(argv)
+    from backends.connect import connect
+
+    backend = connect("scorer", f"workspace:{asked.workspace.absolute()}")
+    try:
+        open_log(monitor_folder(backend, asked.monitor))
+        scorer = Scorer(backend, asked.monitor)
+
+        def stop(_signal: int, _frame: FrameType | None) -> None:
+            scorer.stopping = True
+
+        signal.signal(signal.SIGTERM, stop)
+        signal.signal(signal.SIGINT, stop)
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        scorer.run()
+    finally:
+        backend.close()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
