@@ -1,10 +1,8 @@
 """What was asked and answered, written down beside the answering: a bounded queue, a thread, segments of JSON lines.
 
-A line is a row: the model's input columns under their own names, and `prediction.id`, `prediction.time` (milliseconds
-since 1970 UTC), `prediction.version`, `prediction.value` (a class as text, or a number) and `prediction.score` (of more
-than two classes `prediction.scores`, a list). A monitor that watches the folder, with `prediction.id` as id and
-`prediction.time` as time column, is fed by it. An answer never waits for it: what does not fit the queue, and what a
-full disk does not take, is dropped and counted.
+A line is a row (`log_line`). A monitor that watches the folder, with `prediction.id` as id and `prediction.time` as time
+column, is fed by it. An answer never waits for the disk: what does not fit the queue, and what a full disk does not
+take, is dropped and counted.
 """
 
 from __future__ import annotations
@@ -20,6 +18,7 @@ from typing import Any, Final
 import msgspec
 
 from console.serving.fetched import VersionFile
+from console.serving.log_line import Layout
 from console.serving.rows import Rows
 from console.serving.segments import ENDING, WRITING, forget_oldest
 from console.serving.spec import LogSpec
@@ -52,16 +51,15 @@ class PredictionLog:
         self._spec = spec
         self._writer = writer
         self._folder = Path(folder or spec.folder) if spec.folder else None
-        self._queue: deque[_Entry] = deque()
+        self._queue: deque[bytes | _Entry] = deque()
         self._taken = 0
         self._done = 0
         """Rows: the one is counted by the answering thread, the other by the writing one."""
         self._ending = False
         self._wake = threading.Event()
         self._redact = frozenset(spec.redact)
-        self._of: VersionFile | None = None
-        self._shown: list[tuple[str, int]] = []
-        """The columns of the version that was written of last, and where each stands in its rows."""
+        self._layout: Layout | None = None
+        """Of the version that was written of last."""
         self._segment: _Segment | None = None
         self._number = 0
         self._retry_at = 0.0
@@ -79,7 +77,12 @@ class PredictionLog:
             self.dropped += rows.count
             return
         self._taken += rows.count
-        self._queue.append(_Entry(file, rows, predictions, scores, ident, time.time_ns() // 1_000_000))
+        at = time.time_ns() // 1_000_000
+        if rows.count == 1:
+            # What it is made of is at hand now, and is let go at once: kept for the writer it costs three times that.
+            self._queue.append(self._lines(file, rows, predictions, scores, ident, at))
+        else:
+            self._queue.append(_Entry(file, rows, predictions, scores, ident, at))
         if not self._wake.is_set():
             self._wake.set()
 
@@ -93,7 +96,6 @@ class PredictionLog:
     # ------------------------------------------------------------ the thread
 
     def _run(self) -> None:
-        encoder = msgspec.json.Encoder()
         while True:
             self._wake.wait(_TICK_S if self._segment is not None else None)
             self._wake.clear()
@@ -101,8 +103,12 @@ class PredictionLog:
             lines, count = bytearray(), 0
             while self._queue and len(lines) < 1 << 20:
                 entry = self._queue.popleft()
-                self._lines(entry, encoder, lines)
-                count += entry.rows.count
+                if type(entry) is bytes:
+                    lines += entry
+                    count += 1
+                elif isinstance(entry, _Entry):
+                    lines += self._lines(entry.file, entry.rows, entry.predictions, entry.scores, entry.ident, entry.at)
+                    count += entry.rows.count
             if count:
                 self._write(lines, count)
                 self._done += count
@@ -118,31 +124,13 @@ class PredictionLog:
             if self._queue:
                 self._wake.set()
 
-    def _lines(self, entry: _Entry, encoder: msgspec.json.Encoder, out: bytearray) -> None:
-        if entry.file is not self._of:
-            names = [column.name for column in entry.file.features]
-            self._of = entry.file
-            self._shown = [(name, at) for at, name in enumerate(names) if name not in self._redact]
-        scores = entry.scores.tolist() if hasattr(entry.scores, "tolist") else entry.scores
-        # Of one kind in every line: a reader of columns takes no other.
-        values = [
-            None if value is None else value if type(value) is float else str(value)
-            for value in (entry.predictions or [None] * entry.rows.count)
-        ]
-        score = "prediction.scores" if scores and type(scores[0]) is list else "prediction.score"
-        columns = entry.rows.columns
-        for row in range(entry.rows.count):
-            line: dict[str, Any] = {
-                "prediction.id": entry.ident if entry.rows.count == 1 else f"{entry.ident}#{row}",
-                "prediction.time": entry.at,
-                "prediction.version": entry.file.version,
-                "prediction.value": values[row],
-                score: None if scores is None else scores[row],
-            }
-            for name, at in self._shown:
-                line[name] = columns[at][row]
-            encoder.encode_into(line, out, len(out))
-            out += b"\n"
+    def _lines(
+        self, file: VersionFile, rows: Rows, predictions: list[Any] | None, scores: Any, ident: str, at: int
+    ) -> bytes:
+        layout = self._layout
+        if layout is None or layout.file is not file:
+            layout = self._layout = Layout(file, self._redact)
+        return layout.lines(rows, predictions, scores, ident, at)
 
     def _write(self, lines: bytearray, count: int) -> None:
         if self.trouble and time.monotonic() < self._retry_at:
