@@ -1,8 +1,8 @@
 """What was asked and answered, written down beside the answering: a bounded queue, a thread, segments of JSON lines.
 
-A line is a row (`log_line`). A monitor that watches the folder, with `prediction.id` as id and `prediction.time` as time
-column, is fed by it. An answer never waits for the disk: what does not fit the queue, and what a full disk does not
-take, is dropped and counted.
+A line is a row (`log_line`). A monitor that watches the folder, with `prediction.id` as id and `prediction.time` as
+time column, is fed by it. An answer never waits for the disk: what does not fit the queue, and what a full disk does
+not take, is dropped and counted.
 """
 
 from __future__ import annotations
