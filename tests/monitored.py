@@ -147,6 +147,37 @@ def deliveries(home: Path, *, seed: int = 1) -> Backend:
     return backend
 
 
+def watched(home: Path, *, days: int = 7, rows: int = 150) -> Backend:
+    """`deliveries` with the monitor `live` of some days, in the last three of which hermes is answered wrongly; no
+    sample keeps the distance."""
+    from console.monitoring.create import create_monitor
+    from console.monitoring.feeds.champion import load_champion
+    from console.monitoring.feeds.ingest import ingest_batch
+
+    backend = deliveries(home)
+    monitor = create_monitor(
+        backend,
+        "live",
+        "deliveries",
+        mutation=WHO,
+        time_column="at",
+        label_column="late",
+        id_column="id",
+        redact=("distance",),
+    )
+    champion = load_champion(backend, monitor)
+    for day in range(1, days + 1):
+        frame = traffic(rows, day, day=f"2024-03-{day:02d}", shift=0.0 if day <= days - 3 else 1.5)
+        if day > days - 3:
+            hermes = frame["carrier"] == "hermes"
+            frame.loc[hermes, "late"] = frame.loc[hermes, "late"].map({"yes": "no", "no": "yes"})
+        file = home / f"day-{day}.csv"
+        frame.to_csv(file, index=False)
+        record = ingest_batch(backend, "live", file, champion=champion)
+        assert record.state == "stored", record.reason
+    return backend
+
+
 def until(check: Any, *, seconds: float = 20.0, what: str = "it") -> Any:
     """What `check` gives once it is truthy; fails after the deadline."""
     deadline = time.monotonic() + seconds

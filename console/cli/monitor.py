@@ -259,6 +259,7 @@ def delete(invocation: Invocation, name: str, confirm: str | None, reason: str, 
 
 
 # The other verbs of the noun; they hang themselves on the group above.
+from console.cli import monitor_chart as _chart  # noqa: E402, F401
 from console.cli import monitor_compare as _compare  # noqa: E402, F401
 from console.cli import monitor_policy as _policy  # noqa: E402, F401
 from console.cli import monitor_segment as _segment  # noqa: E402, F401

@@ -7,6 +7,7 @@ from typing import TypeVar
 
 import click
 
+from console.cli.follow import ProgressLine
 from console.cli.monitor import monitor
 from console.cli.output import Col, gap, narrate, print_lines, print_table
 from console.cli.verb import Invocation
@@ -69,7 +70,8 @@ def why_(invocation: Invocation, name: str, alert: str, quick: bool) -> None:
     else:
         from console.monitoring.reasons.why_offloaded import explain_offloaded
 
-        found = explain_offloaded(invocation.backend, name, alert=alert)
+        with ProgressLine() as line:
+            found = explain_offloaded(invocation.backend, name, alert=alert, on_progress=line.follow)
     invocation.show(found, lambda: _print(found))
 
 
@@ -105,7 +107,9 @@ def slices(invocation: Invocation, name: str, since: str, until: str) -> None:
     """The parts of the rows that are answered worst, found by themselves among the sampled rows."""
     from console.monitoring.reasons.why_offloaded import slices_offloaded
 
-    found = slices_offloaded(invocation.backend, name, since=_time(since, "--since"), until=_time(until, "--until"))
+    first, last = _time(since, "--since"), _time(until, "--until")
+    with ProgressLine() as line:
+        found = slices_offloaded(invocation.backend, name, since=first, until=last, on_progress=line.follow)
 
     def human() -> None:
         print_table(

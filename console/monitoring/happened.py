@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
-from backends.contract import Backend, BackendError
+from backends.contract import Backend, BackendError, NotFound
 from backends.entities import Alert, JournalEntry, Millis, Monitor, Outcome, ServiceWindow, Window, merge_services
 from backends.query import Compare, Key, Order, Query
 from console.monitoring.marks import Happened, Mark
 from console.monitoring.ranges import ALL, STRETCHES, bounds
+from console.monitoring.reasons.onset import Onset
 from console.monitoring.wording import label
 
 MOST = 40
@@ -63,6 +64,35 @@ def _move_text(entry: JournalEntry) -> str:
     if noun == "deploy" and verb in ("start", "change", "stop", "restart", "split", "scale"):
         return f"deployment {verb}"
     return ""
+
+
+def mark_of(onset: Onset | None) -> Mark | None:
+    """The mark of an onset; None where nothing stands out as one."""
+    if onset is None or not onset.certain:
+        return None
+    return Mark(at=onset.start, what=Happened.ONSET, text=f"onset, by {onset.what}")
+
+
+def onset_mark(backend: Backend, monitor: str) -> Mark | None:
+    """When a monitor's trouble began, by all that its newest version has counted; None where nothing stands out.
+
+    It unpacks up to `why.KEPT` windows, so a screen asks it once an alert and not at every change.
+    """
+    from console.monitoring.feeds.champion import read_profile
+    from console.monitoring.reasons.onset import onset_of
+    from console.monitoring.reasons.why import KEPT
+
+    store = backend.need("monitors")
+    found: Monitor = store.get(monitor)
+    windows = store.windows(monitor, limit=KEPT)
+    if not windows:
+        return None
+    try:
+        profile = read_profile(backend, backend.need("registry").version(found.model, windows[-1].model_version))
+    except NotFound:
+        return None  # without a reference nothing began
+    version = windows[-1].model_version
+    return mark_of(onset_of([window for window in windows if window.model_version == version], profile))
 
 
 def service_source(monitor: Monitor) -> str:

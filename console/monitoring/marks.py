@@ -12,6 +12,7 @@ class Happened(StrEnum):
     PROMOTION = "promotion"
     DEPLOY = "deploy"
     ALERT = "alert"
+    ONSET = "onset"
 
 
 class Mark(Record, frozen=True):

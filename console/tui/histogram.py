@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 from textual.strip import Strip  # noqa: TC002
 
@@ -12,6 +13,9 @@ from console.tui.columns import fitted
 from console.tui.drawing import Drawing
 from console.tui.glyphs import drawn
 from console.wording import number
+
+if TYPE_CHECKING:
+    from console.monitoring.drift.histograms import Histogram as Found
 
 EIGHTHS = " ▁▂▃▄▅▆▇█"
 
@@ -60,6 +64,13 @@ class Histogram(Drawing):
     ) -> None:
         """A category: counts or shares of shape (levels,) each."""
         self._set(title, names, tuple(labels), (), tuple(reference), tuple(current))
+
+    def show_found(self, found: Found, title: str, names: tuple[str, str]) -> None:
+        """What monitoring found of a column: a number by its edges, a category by its levels."""
+        if found.edges:
+            self.show_bins(found.edges, found.reference, found.current, title=title, names=names)
+        else:
+            self.show_levels(found.bars, found.reference, found.current, title=title, names=names)
 
     def _set(
         self,

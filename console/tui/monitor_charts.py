@@ -3,13 +3,15 @@ what happened marked across them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from math import nan
 
-from backends.entities import Estimate, MonitorState, ServiceWindow, Window
+from backends.entities import Window
 from console.axes import Across
+from console.monitoring.alarms.measures import unit_of
 from console.monitoring.alarms.policy import read_policy
-from console.monitoring.marks import Mark
+from console.monitoring.charted import CHARTS, QUALITY, Course, courses_of, keys_of_chart
+from console.monitoring.marks import Happened, Mark
 from console.monitoring.quality.performance import LARGER_IS_BETTER, coverage
 from console.monitoring.read import MonitorView
 from console.monitoring.wording import label, moment
@@ -23,75 +25,28 @@ from console.tui.picture import MARGIN, Level, Ribbon, Stroke
 from console.tui.sparkline import sparkline
 from console.wording import number
 
-QUALITY, DRIFT, BIAS = "quality", "drift", "bias"
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
-MOST_LINES = 6
-
-Read = Callable[[ServiceWindow], float | None]
-SERVICE: dict[str, tuple[str, tuple[tuple[str, Read], ...]]] = {
-    "rate": ("requests a second", (("rate", lambda w: w.rate),)),
-    "latency": (
-        "latency, ms",
-        (
-            ("p50", lambda w: _ms(w.p50)),
-            ("p95", lambda w: _ms(w.p95)),
-            ("p99", lambda w: _ms(w.p99)),
-        ),
-    ),
-    "errors": ("errors, %", (("errors", lambda w: _percent(w.error_share)),)),
-    "cpu": ("processors in use", (("cpu", lambda w: w.cpu),)),
-    "memory": (
-        "memory, MB",
-        (("memory", lambda w: None if w.memory_bytes is None else w.memory_bytes / 1e6),),
-    ),
-}
-"""Chart → its title and its lines."""
-
-
-def _ms(seconds: float | None) -> float | None:
-    return None if seconds is None else seconds * 1000
-
-
-def _percent(share: float | None) -> float | None:
-    return None if share is None else share * 100
-
-
-def chart_kinds(view: MonitorView) -> tuple[str, ...]:
-    """The charts that there is something for."""
-    found = [QUALITY, DRIFT]
-    if any(window.bias for window in view.windows):
-        found.append(BIAS)
-    found += [
-        kind
-        for kind, (_, lines) in SERVICE.items()
-        if any(read(each) is not None for each in view.services for _, read in lines)
-    ]
-    return tuple(found)
 
 
 def draw_chart(chart: Chart, view: MonitorView, kind: str) -> None:
-    """Plot one of `chart_kinds` for the windows of the view."""
-    if kind in SERVICE:
-        title, lines = SERVICE[kind]
-        series = [
-            Series(name, tuple((float(each.start), _or_nan(read(each))) for each in view.services))
-            for name, read in lines
-        ]
-        _plot(chart, view, series, f" {title}")
-    elif kind == DRIFT:
-        _plot(chart, view, [Series("drifted features, %", _drift_points(view.windows))], " features that drift, %")
-    elif kind == BIAS:
-        keys = list(dict.fromkeys(key for window in view.windows for key in window.bias))[:MOST_LINES]
-        series = [
-            Series(
-                safe_text(key, 40),
-                tuple((float(w.start), w.bias[key].value if key in w.bias else nan) for w in view.windows),
-            )
-            for key in keys
-        ]
-        _plot(chart, view, series, " bias by group")
-    else:
+    """Plot one of `charts_of`, or keys of measures, for the windows of the view."""
+    if kind == QUALITY:
         _draw_quality(chart, view)
+        return
+    keys = keys_of_chart(view, kind)
+    title = CHARTS[kind][0] if kind in CHARTS else _titled(keys)
+    _plot(chart, view, [_line(course) for course in courses_of(view, keys)], f" {title}")
+
+
+def _titled(keys: tuple[str, ...]) -> str:
+    """The unit that all of them are in, or what there is not."""
+    units = {unit_of(key) for key in keys} or {""}
+    return safe_text(", ".join(sorted(units - {""})) or "by window", 40) if keys else "nothing of that was measured"
+
+
+def _line(course: Course) -> Series:
+    points = tuple((float(at), nan if found is None else found.value) for at, found in course.points)
+    return Series(safe_text(course.key, 40), points)
 
 
 def _draw_quality(chart: Chart, view: MonitorView) -> None:
@@ -100,10 +55,8 @@ def _draw_quality(chart: Chart, view: MonitorView) -> None:
         text = " no labels yet: drop a labels file, or: mlops-console monitor labels NAME FILE"
         chart.plot([], title=(view.trouble and " no reference, so nothing to measure quality by") or text)
         return
-    measured = _points(view.windows, lambda window: window.performance.get(metric))
-    series = [Series(label(metric), measured)]
-    if any(metric in window.estimated for window in view.windows):
-        series.append(Series("estimated", _points(view.windows, lambda window: window.estimated.get(metric))))
+    series = [_line(course) for course in courses_of(view, keys_of_chart(view, QUALITY))]
+    measured = series[0].points
     levels = []
     reference = view.reference.get(metric)
     if reference is not None:
@@ -141,22 +94,6 @@ def _plot(
     )
 
 
-def _points(windows: Sequence[Window], read: Callable[[Window], Estimate | None]) -> tuple[tuple[float, float], ...]:
-    found = ((window.start, read(window)) for window in windows)
-    return tuple((float(at), nan if estimate is None else estimate.value) for at, estimate in found)
-
-
-def _drift_points(windows: Sequence[Window]) -> tuple[tuple[float, float], ...]:
-    odd = (MonitorState.WARN, MonitorState.FIRING)
-    return tuple(
-        (
-            float(window.start),
-            100 * sum(score.state in odd for score in window.columns) / len(window.columns) if window.columns else nan,
-        )
-        for window in windows
-    )
-
-
 def _band(windows: Sequence[Window], metric: str) -> Ribbon:
     found = []
     for window in windows:
@@ -172,7 +109,8 @@ def _or_nan(value: float | None) -> float:
 
 def lettered(view: MonitorView) -> list[tuple[str, Mark]]:
     """The newest marks, each with its letter, oldest first; what is looked at, where that is not the newest."""
-    return list(zip(LETTERS, view.marks[-8:], strict=False))
+    kept = {*view.marks[-8:], *(mark for mark in view.marks if mark.what is Happened.ONSET)}
+    return list(zip(LETTERS, (mark for mark in view.marks if mark in kept), strict=False))
 
 
 def below_chart(view: MonitorView, kind: str, kinds: Sequence[str], width: int) -> list[Line]:

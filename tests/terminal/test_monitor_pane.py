@@ -78,7 +78,13 @@ async def test_longer_stretches_hold_the_counts_of_shorter_ones(opened: Session)
 async def test_the_charts_below_go_round(opened: Session) -> None:
     async with on_stage(opened, size=(160, 45), pane="monitor") as (app, pilot):
         await until(app, pilot, "AUC by day", WAIT)
-        for title in ("features that drift, %", "bias by group", "requests a second", "errors, %", "AUC by day"):
+        for title in (
+            "share of features that drift",
+            "bias by group",
+            "requests a second",
+            "share of requests that fail",
+            "AUC by day",
+        ):
             await press(app, pilot, "c")
             await until(app, pilot, title, WAIT)
 
@@ -110,5 +116,6 @@ async def test_why_ranks_features_and_lays_the_histograms_over_each_other(opened
         await until(app, pilot, "training, ", WAIT)
         rows = [line for line in screen(app).splitlines() if "weight" in line and "%" in line]
         assert rows
+        await until(app, pilot, "0 labelled rows were sampled", WAIT)  # only windows were put here, and no rows
         await press(app, pilot, "escape")
         await until(app, pilot, "AUC by day", WAIT)

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 from backends.contract import Backend, NotFound
 from backends.entities import Alert, Estimate, Millis, Monitor, Record, Segment, Window
+from console.monitoring.alarms.measures import value_of
 from console.monitoring.alarms.severity import is_firing
 from console.monitoring.counted.cells import coarse
 from console.monitoring.counted.counts import Counts, layout_of, unpack
@@ -113,6 +114,10 @@ class Why(Record, frozen=True, kw_only=True):
     """What could not be told, and why."""
     sampled: int = 0
     """Labelled rows that the effect on error, slices and examples come from; 0 before they were looked at."""
+    redacted: tuple[str, ...] = ()
+    """Columns that the examples leave out, as the monitor says."""
+    course: tuple[tuple[Millis, float | None], ...] = ()
+    """The metric (without labels the share of drifted features) by window, oldest first; None is a gap."""
 
 
 def why(backend: Backend, monitor: str, *, alert: str = "") -> Why:
@@ -160,7 +165,15 @@ def why(backend: Backend, monitor: str, *, alert: str = "") -> Why:
         carriers=carriers,
         upstream=changes,
         notes=notes,
+        redacted=found.redact,
+        course=_course(own, metric),
     )
+
+
+def _course(windows: Sequence[Window], metric: str) -> tuple[tuple[Millis, float | None], ...]:
+    key = metric if any(metric in window.performance for window in windows) else "drift.share"
+    measured = ((window.start, value_of(window, key)) for window in windows)
+    return tuple((start, None if found is None else found.value) for start, found in measured)
 
 
 def _alert(alerts: Sequence[Alert], wanted: str, monitor: str) -> Alert | None:

@@ -8,7 +8,7 @@ import msgspec
 
 from backends.connect import place_of
 from backends.contract import Backend
-from backends.entities import Millis
+from backends.entities import Millis, Progress
 from console.monitoring.reasons.found_slices import Slices
 from console.monitoring.reasons.why import Why
 from console.offload import run_offloaded
@@ -17,12 +17,18 @@ MODULE = "console.monitoring.reasons.why_worker"
 
 
 def explain_offloaded(
-    backend: Backend, monitor: str, *, alert: str = "", cancel: Callable[[], bool] | None = None
+    backend: Backend,
+    monitor: str,
+    *,
+    alert: str = "",
+    on_progress: Callable[[Progress], None] | None = None,
+    cancel: Callable[[], bool] | None = None,
 ) -> Why:
     """As `why_rows.explain`: all that is known, with what the sampled rows add."""
     backend.need("monitors").get(monitor)  # a wrong name is told before a process is started
     more = [f"--alert={alert}"] if alert else []
-    return msgspec.convert(run_offloaded(MODULE, [place_of(backend), *more, "--", monitor, "why"], cancel=cancel), Why)
+    args = [place_of(backend), *more, "--", monitor, "why"]
+    return msgspec.convert(run_offloaded(MODULE, args, on_progress=on_progress, cancel=cancel), Why)
 
 
 def slices_offloaded(
@@ -31,10 +37,11 @@ def slices_offloaded(
     *,
     since: Millis | None = None,
     until: Millis | None = None,
+    on_progress: Callable[[Progress], None] | None = None,
     cancel: Callable[[], bool] | None = None,
 ) -> Slices:
     """As `why_rows.find_slices`."""
     backend.need("monitors").get(monitor)
     more = [f"--{name}={at}" for name, at in (("since", since), ("until", until)) if at is not None]
     args = [place_of(backend), *more, "--", monitor, "slices"]
-    return msgspec.convert(run_offloaded(MODULE, args, cancel=cancel), Slices)
+    return msgspec.convert(run_offloaded(MODULE, args, on_progress=on_progress, cancel=cancel), Slices)

@@ -21,6 +21,8 @@ from console.monitoring.reasons.found_slices import Slices
 from console.monitoring.reasons.onset import Loss
 from console.monitoring.reasons.slices import error_name, errors_of, worst_slices
 from console.monitoring.reasons.why import FEWEST, Carrier, Cause, Example, Why, carrier, why
+from console.telling import Told, tell
+from console.wording import thousands
 
 SAMPLED = 20_000
 """Rows at most."""
@@ -29,12 +31,14 @@ TRIED = 10
 """Features whose effect is looked at, those that drifted most where the model looks."""
 
 
-def explain(backend: Backend, monitor: str, *, alert: str = "") -> Why:
+def explain(backend: Backend, monitor: str, *, alert: str = "", told: Told = None) -> Why:
     """All that is known: `why.why`, with what the sampled rows add."""
+    tell(told, 0.05, "reading windows")
     light = why(backend, monitor, alert=alert)
     found: Monitor = backend.need("monitors").get(monitor)
     profile = read_profile(backend, backend.need("registry").version(found.model, light.version))
     folder = monitor_folder(backend, found.name)
+    tell(told, 0.2, "reading sampled rows")
     after = read_sample(folder, since=light.since, until=light.until, version=light.version, limit=SAMPLED)
     before = read_sample(folder, until=light.since, version=light.version, limit=SAMPLED)
     errors = errors_of(after, profile) if len(after) else np.empty(0)
@@ -50,6 +54,7 @@ def explain(backend: Backend, monitor: str, *, alert: str = "") -> Why:
     known = ~np.isnan(errors_before)
     before, errors_before = (before[known].reset_index(drop=True) if len(before) else before), errors_before[known]
     usual = float(errors_before.mean()) if len(errors_before) >= FEWEST else _reference_error(profile)
+    tell(told, 0.4, "effect of each drift on error")
     windows = backend.need("monitors").windows(found.name, since=light.since, until=light.until)
     stretch = merged([window for window in windows if window.model_version == light.version])
     causes = light.causes
@@ -63,6 +68,7 @@ def explain(backend: Backend, monitor: str, *, alert: str = "") -> Why:
             for place, cause in enumerate(causes)
         )  # fmt: skip
         causes = _ranked(causes)
+    tell(told, 0.6, "worst slices")
     slices, _ = worst_slices(_features(after), errors)
     carriers = [*light.carriers]
     if usual is not None:
@@ -70,6 +76,7 @@ def explain(backend: Backend, monitor: str, *, alert: str = "") -> Why:
         carriers += [
             _carried(each.where, each.rows, each.error, usual, len(errors), excess, profile) for each in slices[:5]
         ]
+    tell(told, 0.95, "examples")
     return msgspec.structs.replace(
         light,
         causes=causes,
@@ -79,7 +86,9 @@ def explain(backend: Backend, monitor: str, *, alert: str = "") -> Why:
     )
 
 
-def find_slices(backend: Backend, monitor: str, *, since: Millis | None = None, until: Millis | None = None) -> Slices:
+def find_slices(
+    backend: Backend, monitor: str, *, since: Millis | None = None, until: Millis | None = None, told: Told = None
+) -> Slices:
     """The worst slices of the newest version's sampled rows between two moments; by default of all that are kept."""
     store = backend.need("monitors")
     found: Monitor = store.get(monitor)
@@ -88,6 +97,7 @@ def find_slices(backend: Backend, monitor: str, *, since: Millis | None = None, 
         return Slices(monitor=found.name, what="", rows=0, tried=0, notes=("no window was counted in that time",))
     version = windows[-1].model_version
     profile = read_profile(backend, backend.need("registry").version(found.model, version))
+    tell(told, 0.1, "reading sampled rows")
     rows = read_sample(monitor_folder(backend, found.name), since=since, until=until, version=version, limit=SAMPLED)
     errors = errors_of(rows, profile) if len(rows) else np.empty(0)
     labelled = ~np.isnan(errors)
@@ -95,6 +105,7 @@ def find_slices(backend: Backend, monitor: str, *, since: Millis | None = None, 
     if labelled.sum() < 2 * FEWEST:
         note = f"{int(labelled.sum())} of {len(rows)} sampled rows have a label; {2 * FEWEST} are needed"
         return Slices(monitor=found.name, what=what, rows=int(labelled.sum()), tried=0, notes=(note,))
+    tell(told, 0.5, f"parts of {thousands(int(labelled.sum()))} labelled rows")
     slices, tried = worst_slices(_features(rows[labelled].reset_index(drop=True)), errors[labelled])
     return Slices(
         monitor=found.name,

@@ -25,12 +25,12 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--until", type=int)
     asked = parser.parse_args(argv)
 
-    def work(backend: Backend, _speaker: Speaker) -> Any:
+    def work(backend: Backend, speaker: Speaker) -> Any:
         from console.monitoring.reasons.why_rows import explain, find_slices
 
         if asked.deed == "why":
-            return explain(backend, asked.monitor, alert=asked.alert)
-        return find_slices(backend, asked.monitor, since=asked.since, until=asked.until)
+            return explain(backend, asked.monitor, alert=asked.alert, told=speaker.progress)
+        return find_slices(backend, asked.monitor, since=asked.since, until=asked.until, told=speaker.progress)
 
     return speak_of(asked.url, work)
 

@@ -5,15 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 from textual.containers import Container
 
 from backends.contract import BackendError, NotFound
 from backends.entities import Monitor
 from backends.query import MONITOR_FIELDS, Query
 from console.config import Session
-from console.monitoring.alarms.severity import by_urgency
+from console.monitoring.alarms.severity import by_urgency, is_firing
+from console.monitoring.charted import QUALITY, charts_of, keys_of_chart
 from console.monitoring.counted.counts import unpack
 from console.monitoring.drift.histograms import histogram
+from console.monitoring.happened import onset_mark
+from console.monitoring.marks import Mark
 from console.monitoring.read import Feature, Look, MonitorView, monitor_view
 from console.safe import safe_text
 from console.tui import ink
@@ -23,7 +27,7 @@ from console.tui.course import Series
 from console.tui.frame import OneLine
 from console.tui.histogram import Histogram
 from console.tui.lines import Line, LineList
-from console.tui.monitor_charts import QUALITY, below_chart, chart_kinds, draw_chart
+from console.tui.monitor_charts import below_chart, draw_chart
 from console.tui.monitor_columns import exported_features, feature_columns, monitor_columns
 from console.tui.monitor_head import headline_lines, status_spans
 from console.tui.monitor_lines import batch_lines, feature_lines, label_feature, monitor_lines, prediction_feature
@@ -83,6 +87,11 @@ class MonitorPane(TablePane):
         self.below.can_focus = False
         self.look = Look()
         self.chart_kind = QUALITY
+        self._onsets: dict[str, Mark | None] = {}
+        """Of an alert by its id, and of a monitor once somebody asked why."""
+        self._wants_onset = ""
+        self._named = False
+        """The chart was asked for by name or key, and stays whatever is there to show."""
         self.add_class("-list")
 
     def first_columns(self) -> Sequence[Column[Any]]:
@@ -100,7 +109,10 @@ class MonitorPane(TablePane):
 
     def fetch(self) -> MonitorView | tuple[Monitor, ...]:
         if self.inside:
-            return monitor_view(self.backend, self.inside, look=self.look)
+            view = monitor_view(self.backend, self.inside, look=self.look)
+            if self._wants_onset and self._wants_onset not in self._onsets:
+                self._onsets[self._wants_onset] = onset_mark(self.backend, self.inside)
+            return view
         return tuple(self.backend.need("monitors").page(self.filter, limit=MOST).items)
 
     def show(self, data: Any) -> None:
@@ -128,7 +140,24 @@ class MonitorPane(TablePane):
             self._wanted = ""
         self.draw_facts()
 
+    def mark_onset(self, monitor: str, mark: Mark | None) -> None:
+        """Draw it into the charts of this monitor from here on."""
+        self._onsets[monitor] = mark
+        self.refresh_data()
+
+    def _with_onset(self, view: MonitorView) -> MonitorView:
+        """With the mark of its onset. When an alert fires that is looked for once, behind what is drawn already."""
+        firing = next((alert.id for alert in view.alerts if is_firing(alert)), "")
+        self._wants_onset = firing
+        if firing and firing not in self._onsets:
+            self.refresh_data()
+        mark = self._onsets.get(firing) or self._onsets.get(view.monitor.name)
+        if mark is None or not view.windows or not view.windows[0].start <= mark.at <= view.windows[-1].end:
+            return view
+        return msgspec.structs.replace(view, marks=tuple(sorted((*view.marks, mark), key=lambda each: each.at)))
+
     def _show_one(self, view: MonitorView) -> None:
+        view = self._with_onset(view)
         self.view = view
         self.set_class(False, "-list")
         columns = feature_columns(self._span())
@@ -169,8 +198,8 @@ class MonitorPane(TablePane):
         view = self.view
         if view is None or not view.windows:
             return
-        kinds = chart_kinds(view)
-        kind = self.chart_kind if self.chart_kind in kinds else kinds[0]
+        kinds = charts_of(view)
+        kind = self.chart_kind if self.chart_kind in kinds or self._named else kinds[0]
         draw_chart(self.course, view, kind)
         self.below.set_lines(below_chart(view, kind, kinds, max(20, self.size.width)))
 
@@ -189,14 +218,7 @@ class MonitorPane(TablePane):
             before = "before" if view.against.endswith("before") else "training"
             now = "now" if view.last else "then"
             names = (f"{before}, {plural(found.reference_rows, 'row')}", f"{now}, {plural(found.current_rows, 'row')}")
-            if found.edges:
-                self.histogram.show_bins(
-                    found.edges, found.reference, found.current, title=f" {feature.column}", names=names
-                )
-            else:
-                self.histogram.show_levels(
-                    found.bars, found.reference, found.current, title=f" {feature.column}", names=names
-                )
+            self.histogram.show_found(found, f" {feature.column}", names)
         points = [
             (float(window.start), float("nan") if value is None else value)
             for window, value in zip(view.windows, feature.course, strict=False)  # it ends at what is looked at
@@ -288,16 +310,19 @@ class MonitorPane(TablePane):
             self.look = look
             self.refresh_data()
 
-    def next_chart(self, name: str = "") -> None:
-        """The chart of that name under the features, or the one after what is shown."""
+    def next_chart(self, wanted: str = "") -> None:
+        """The chart of that name, or of those measures, under the features; or the one after what is shown. Raises
+        Invalid for what is neither."""
         if self.view is None:
             return
-        kinds = chart_kinds(self.view)
-        at = kinds.index(self.chart_kind) if self.chart_kind in kinds else 0
+        kinds = charts_of(self.view)
         hidden = self.has_class("-low") and not self.has_class("-charted")
-        if name in kinds:
-            self.chart_kind = name
+        self._named = bool(wanted)
+        if wanted:
+            keys_of_chart(self.view, wanted)
+            self.chart_kind = wanted
         elif not hidden:
+            at = kinds.index(self.chart_kind) if self.chart_kind in kinds else -1
             self.chart_kind = kinds[(at + 1) % len(kinds)]
         self.set_class(self.has_class("-low"), "-charted")  # in place of the features, where both have no room
         self.call_after_refresh(self._draw_course)
