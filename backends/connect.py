@@ -14,7 +14,7 @@ from typing import Final
 
 import msgspec
 
-from backends.contract import Backend, Invalid
+from backends.contract import Backend, Invalid, MetricSource
 from backends.login import Login
 
 GROUP: Final = "mlops_console.backends"
@@ -26,6 +26,9 @@ _KEPT_BESIDE: Final = (
 )  # fmt: skip
 
 Adapter = Callable[[str, str, Backend, Login, Mapping[str, str]], Backend]
+
+METRICS_GROUP: Final = "mlops_console.metrics"
+"""Entry points of metrics stores: functions `(url, login, options) -> MetricSource`, named as their urls begin."""
 
 
 class Remote(msgspec.Struct, frozen=True, kw_only=True):
@@ -68,6 +71,25 @@ def connect(
 
         return reading(backend)
     return backend
+
+
+def connect_metrics(url: str, *, login: Login | None = None, options: Mapping[str, str] | None = None) -> MetricSource:
+    """Open a metrics store such as `prometheus+https://…`. Nothing is asked of it before somebody does; Invalid for a
+    wrong address."""
+    word = _word(url)
+    if word == "prometheus":  # it comes along: the packages need not be looked through
+        from backends.prometheus.source import open_prometheus
+
+        return open_prometheus(url, login or Login(), options or {})
+    from importlib.metadata import entry_points
+
+    names = entry_points(group=METRICS_GROUP)
+    for entry in names:
+        if entry.name == word:
+            opened: MetricSource = entry.load()(url, login or Login(), options or {})
+            return opened
+    known = ", ".join(f"{name}+https:" for name in sorted({"prometheus", *names.names}))
+    raise Invalid(f"no adapter is installed for metrics of {word[:40]!r}: urls; there are {known}", "url")
 
 
 def remote_of(directory: Path) -> Remote | None:

@@ -27,6 +27,9 @@ READING: Final[dict[str, frozenset[str]]] = {
     "requests": frozenset({"list"}),
     "launcher": frozenset({"log", "capacity", "queue"}),
     "retention": frozenset({"holdings", "room"}),
+    "metrics": frozenset(
+        {"where", "info", "length", "windows", "examine", "names", "scrapes", "alerts", "failures", "close"}
+    ),
 }
 CHANGING: Final[dict[str, frozenset[str]]] = {
     "datasets": frozenset({"add", "set_note", "set_column", "delete"}),
@@ -84,6 +87,7 @@ CHANGING: Final[dict[str, frozenset[str]]] = {
     "requests": frozenset({"add", "claim", "finish", "release", "cancel", "prioritise"}),
     "launcher": frozenset({"submit", "cancel", "prioritise", "pause", "resume"}),
     "retention": frozenset({"remove"}),
+    "metrics": frozenset(),
 }
 
 

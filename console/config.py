@@ -11,6 +11,9 @@ A context in `config.toml` names what the console works on, like a kubectl conte
     [contexts.team.retention]      # what is kept, for how long: console/retention/policy.py
     keep_deleted = "30 d"
 
+    [contexts.team.metrics]        # where services are measured: console/services/table.py
+    url = "prometheus+https://prometheus.example.org"
+
     [[notify]]                     # where alerts go: console/alerting/channels.py
     name = "oncall"
     kind = "webhook"
@@ -35,6 +38,7 @@ from backends.login import Login
 from console.alerting.channels import Channel, read_channels
 from console.capacity import CapacityTable
 from console.retention.policy import RetentionPolicy
+from console.services.table import MetricsTable
 
 T = TypeVar("T")
 
@@ -68,6 +72,8 @@ class Context(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     """What is kept, for how long; the agent applies it once a day. Without it nothing goes by itself."""
     capacity: CapacityTable = CapacityTable()
     """Read by the agent of the workspace when it starts."""
+    metrics: str | MetricsTable = ""
+    """Where figures of services are read: `prometheus+https://…`, or a table with that as its url."""
     options: dict[str, str] = {}
     """What the adapter wants to know besides: `flavor`, `workspace`, `ca_file`, …"""
 
@@ -75,6 +81,11 @@ class Context(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     def login(self) -> Login:
         """Where the secret is."""
         return Login(username=self.username, env=self.token_env, file=self.token_file, command=self.token_command)
+
+    @property
+    def metrics_table(self) -> MetricsTable | None:
+        found = MetricsTable(url=self.metrics) if isinstance(self.metrics, str) else self.metrics
+        return found if found.url else None
 
     @property
     def url(self) -> str:
@@ -311,6 +322,12 @@ def _context(name: str, table: object, source: Path) -> Context:
         dotted = f"{where}.approvals"
         raise Invalid(f"{source}: {dotted} = {context.approvals}: 0 to 20 people are wanted", dotted)
     _check_login(context, source, where)
+    if isinstance(context.metrics, MetricsTable):
+        try:
+            context.metrics.check()
+        except Invalid as error:
+            dotted = f"{where}.metrics{f'.{error.field}' if error.field else ''}"
+            raise Invalid(f"{source}: {dotted}: {error}", dotted) from error
     if context.retention is not None:
         try:
             context.retention.limits()
@@ -402,6 +419,10 @@ def open_session(context: str | None = None, workspace: Path | None = None, read
         options=chosen.options,
     )
     backend = guarded(msgspec.structs.replace(backend, approvals=chosen.approvals))
+    if chosen.metrics_table is not None:
+        from console.services.source import with_metrics
+
+        backend = with_metrics(backend, chosen.metrics_table)
     return Session(
         context=chosen, backend=backend, actor=current_actor(), workspace=backend.home or home, policies=config.policies
     )

@@ -381,6 +381,35 @@ def check_agent(patient: Patient) -> Iterator[Finding]:
         yield Finding(check="agent", health=Health.OK, said="does not run; it starts when there is work")
 
 
+def check_metrics(patient: Patient) -> Iterator[Finding]:
+    """The context's metrics store, and each service in it."""
+    session = patient.session
+    table = session.context.metrics_table if session is not None else None
+    if session is None or table is None:
+        return
+    from console.services.health import source_health
+    from console.services.source import with_metrics
+
+    backend = with_metrics(session.backend, table)
+    found = source_health(backend, table)
+    if backend.metrics is not None:
+        backend.metrics.close()
+    if found.trouble:
+        said, _, todo = found.trouble.partition("; ")
+        yield Finding(
+            check="metrics", health=Health.WARN, said=said, todo=todo or "see [contexts.NAME.metrics] of config.toml"
+        )
+        return
+    product = f"{found.info.product} {found.info.version}" if found.info is not None else ""
+    yield Finding(check="metrics", health=Health.OK, said=f"{found.where} answers, {product}".rstrip(", "))
+    for each in found.services:
+        said, _, todo = each.said.partition("; ")
+        if each.well:
+            yield Finding(check="metrics", health=Health.OK, said=f"{each.name}: {each.said}")
+        else:
+            yield Finding(check="metrics", health=Health.WARN, said=f"{each.name}: {said}", todo=todo)
+
+
 CHECKS: tuple[Check, ...] = (
     check_python,
     check_packages,
@@ -394,6 +423,7 @@ CHECKS: tuple[Check, ...] = (
     check_disk,
     check_store,
     check_agent,
+    check_metrics,
 )
 
 

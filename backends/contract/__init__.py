@@ -31,6 +31,7 @@ from backends.contract.errors import (
 )
 from backends.contract.features import Features
 from backends.contract.journal import Journal
+from backends.contract.metrics import MetricSource
 from backends.contract.models import ModelRegistry
 from backends.contract.monitoring import MonitorStore
 from backends.contract.mutation import Mutation
@@ -57,6 +58,7 @@ __all__ = [
     "Journal",
     "Launcher",
     "LoggedModelStore",
+    "MetricSource",
     "ModelRegistry",
     "MonitorStore",
     "Mutation",

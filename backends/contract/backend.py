@@ -13,6 +13,7 @@ from backends.contract.deployments import DeploymentStore
 from backends.contract.errors import Unsupported
 from backends.contract.features import Features
 from backends.contract.journal import Journal
+from backends.contract.metrics import MetricSource
 from backends.contract.models import ModelRegistry
 from backends.contract.monitoring import MonitorStore
 from backends.contract.retention import RetentionStore
@@ -42,6 +43,8 @@ class Backend(msgspec.Struct, frozen=True, kw_only=True):
     requests: RequestQueue | None = None
     launcher: Launcher | None = None
     retention: RetentionStore | None = None
+    metrics: MetricSource | None = None
+    """Where figures of services are read that the console does not count itself."""
     missing: dict[str, str] = {}
     """capability → why it is not there."""
     changed: Callable[[], object]

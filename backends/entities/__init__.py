@@ -25,6 +25,7 @@ from backends.entities.deployments import (
     Target,
 )
 from backends.entities.journal import JournalEntry, Outcome
+from backends.entities.metrics import QUANTITIES, Asked, Exemplar, Scrape, Service, SourceAlert, SourceInfo
 from backends.entities.models import AliasChange, AliasMove, Model, ModelFile, ModelVersion, Package, Signature
 from backends.entities.monitoring import (
     Alert,
@@ -78,6 +79,7 @@ from backends.entities.triggers import (
 
 __all__ = [
     "ANY",
+    "QUANTITIES",
     "SEVERITIES",
     "Alert",
     "AlertEvent",
@@ -85,6 +87,7 @@ __all__ = [
     "AliasChange",
     "AliasMove",
     "Artifact",
+    "Asked",
     "Capacity",
     "CheckResult",
     "Column",
@@ -101,6 +104,7 @@ __all__ = [
     "DeploymentStatus",
     "DeploymentWish",
     "Estimate",
+    "Exemplar",
     "Experiment",
     "Firing",
     "FiringState",
@@ -137,11 +141,15 @@ __all__ = [
     "Run",
     "RunQueue",
     "RunStatus",
+    "Scrape",
     "Segment",
     "Served",
+    "Service",
     "ServiceWindow",
     "Signature",
     "Source",
+    "SourceAlert",
+    "SourceInfo",
     "Target",
     "Trigger",
     "TriggerDo",

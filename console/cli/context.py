@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from console.cli.exit import Exit
 from console.cli.output import Col, narrate, print_json, print_record, print_table
 from console.cli.verb import Invocation, Noun, key_values
 from console.config import Context, choose_context, load_config, use_context
@@ -201,8 +202,8 @@ def _keeps(found: Context) -> str:
 @context.command("test")
 @click.argument("name", required=False)
 @click.pass_obj
-def test(invocation: Invocation, name: str | None) -> None:
-    """Open a context and say what its backend can do."""
+def test(invocation: Invocation, name: str | None) -> int:
+    """Open a context and say what its backend can do, and what its metrics store has; exit 1 where that is away."""
     if name:
         invocation.context = name
     begun = time.perf_counter()
@@ -214,9 +215,15 @@ def test(invocation: Invocation, name: str | None) -> None:
         capability: getattr(backend, capability) is not None
         for capability in (
             "datasets", "experiments", "runs", "logged_models", "artifacts", "registry", "journal", "monitors",
-            "requests", "launcher",
+            "requests", "launcher", "metrics",
         )
     }  # fmt: skip
+    table = invocation.session.context.metrics_table
+    health = None
+    if table is not None:
+        from console.services.health import health_lines, source_health
+
+        health = source_health(backend, table)
     document = {
         "context": invocation.session.context.name,
         "url": backend.url,
@@ -225,6 +232,7 @@ def test(invocation: Invocation, name: str | None) -> None:
         "capabilities": capabilities,
         "missing": backend.missing,
         "features": backend.features,
+        "metrics": health,
     }
 
     def human() -> None:
@@ -240,8 +248,12 @@ def test(invocation: Invocation, name: str | None) -> None:
         for what, why in backend.missing.items():
             if what not in capabilities:
                 narrate(f"without {what}: {why}")
+        if health is not None:
+            for line in health_lines(health):
+                narrate(line)
 
     invocation.show(document, human)
+    return Exit.DONE if health is None or not health.trouble else Exit.FAILED
 
 
 def _care(found: Context) -> str:

@@ -31,6 +31,7 @@ NOUNS: dict[str, str] = {
     "lineage": "Where a dataset, run or model comes from, and what was made from it.",
     "deploy": "Serve models: start, split traffic, scale, watch, stop.",
     "monitor": "Compare what a model sees with what it was trained on.",
+    "service": "How services do that a metrics store (Prometheus) measures, and what fires there.",
     "alert": "What monitors want a person to know.",
     "trigger": "What is done by itself: on an alert, a schedule, new data.",
     "journal": "Who changed what, when, and why.",

@@ -153,3 +153,43 @@ def test_a_context_that_would_not_read_is_not_written(config: Path, more: dict[s
     with pytest.raises(Invalid, match=sentence):
         add_context(Context(**fields))
     assert not config.exists()
+
+
+def test_metrics_are_an_address_or_a_table_with_services(config: Path) -> None:
+    config.write_text(
+        '[contexts.a]\nworkspace = "/x"\nmetrics = "prometheus+http://p:9090"\n'
+        '[contexts.b]\nworkspace = "/x"\n[contexts.b.metrics]\nurl = "prometheus+https://p"\ntenant = "ml"\n'
+        'username = "ann"\ntoken_env = "PW"\ntimeout = 3.5\n'
+        '[contexts.b.metrics.services.fraud]\nkind = "http"\nlabels = { job = "fraud" }\nstatus_label = "code"\n'
+    )
+    short, long = load_config().context("a").metrics_table, load_config().context("b").metrics_table
+    assert short is not None
+    assert long is not None
+    assert (short.url, short.options) == ("prometheus+http://p:9090", {})
+    assert long.options == {"tenant": "ml", "timeout": "3.5"}
+    assert long.login == Login(username="ann", env="PW")
+    service = long.services["fraud"].service("fraud")
+    assert (service.kind, service.labels, service.status_labels) == ("http", {"job": "fraud"}, ("code",))
+    assert load_config().context("local").metrics_table is None
+
+
+@pytest.mark.parametrize(
+    ("table", "names"),
+    [
+        ('tenant = "ml"', ["contexts.b.metrics.url", "url is wanted"]),
+        ('url = "p"\ntoken_env = "A"\ntoken_file = "/b"', ["contexts.b.metrics.token_file", "give one of them"]),
+        ('url = "p"\nusername = "ann"', ["contexts.b.metrics.username", "its password is wanted"]),
+        ('url = "p"\n[contexts.b.metrics.services.x]', ["contexts.b.metrics.services.x.labels", "labels are wanted"]),
+        (
+            'url = "p"\n[contexts.b.metrics.services.x]\nlabels = { a = "b" }\nqueries = { p75 = "q" }',
+            ["contexts.b.metrics.services.x.queries", "there is no quantity p75"],
+        ),
+        ('ur1 = "p"', ["contexts.b.metrics", "ur1"]),
+    ],
+)
+def test_a_wrong_metrics_table_is_refused_by_key(config: Path, table: str, names: list[str]) -> None:
+    config.write_text(f'[contexts.b]\nworkspace = "/x"\n[contexts.b.metrics]\n{table}\n')
+    with pytest.raises(Invalid) as caught:
+        load_config()
+    for name in names:
+        assert name in str(caught.value)

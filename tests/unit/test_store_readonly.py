@@ -28,6 +28,7 @@ PROTOCOLS = {
     "requests": contract.RequestQueue,
     "launcher": contract.Launcher,
     "retention": contract.RetentionStore,
+    "metrics": contract.MetricSource,
 }
 
 
