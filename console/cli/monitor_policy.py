@@ -118,10 +118,15 @@ def _text(file: Path) -> str:
 
 
 def _replayed(invocation: Invocation, name: str, rules: str | None) -> Replay:
+    from backends.contract import Invalid
     from console.cli.follow import ProgressLine
+    from console.monitoring.alarms.rule_lines import numbered
 
     with ProgressLine() as line:
-        return replay_offloaded(invocation.backend, name, rules, on_progress=line.follow)
+        try:
+            return replay_offloaded(invocation.backend, name, rules, on_progress=line.follow)
+        except Invalid as error:
+            raise numbered(rules or "", error) from None
 
 
 def _quiet(item: RuleReplay) -> str:

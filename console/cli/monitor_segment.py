@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import click
 
-from backends.entities import Estimate, Millis, Segment, Window
+from backends.entities import Estimate, Millis, Segment
 from console.cli.monitor import monitor
 from console.cli.output import Col, gap, narrate, print_table
 from console.cli.verb import Invocation, Noun, key_values, reason_option
+from console.monitoring.counted.segment_standing import SegmentStanding, segments_standing
 from console.monitoring.quality.bias import GroupRates
 from console.wording import local_time, number, plural, thousands
 
@@ -19,20 +20,7 @@ def segment() -> None:
     """Parts of the rows that are counted beside the whole."""
 
 
-class SegmentLine(Segment, frozen=True, kw_only=True):
-    """A segment and what was counted of it."""
-
-    counted: bool = True
-    """Whether it is counted on, or only its history is kept."""
-    windows: int = 0
-    rows: int = 0
-    labelled: int = 0
-    state: str = ""
-    performance: dict[str, Estimate] = {}  # noqa: RUF012
-    """Of its newest window."""
-
-
-SEGMENT_COLUMNS: list[Col[SegmentLine]] = [
+SEGMENT_COLUMNS: list[Col[SegmentStanding]] = [
     Col("segment", lambda item: item.name),
     Col("where", lambda item: item.where, widest=60),
     Col("state", lambda item: item.state, state=True),
@@ -80,21 +68,8 @@ def list_(invocation: Invocation, name: str, limit: int) -> None:
     """The segments of a monitor, and how each stands."""
     store = invocation.need("monitors")
     found = store.get(name)
-    lines = [_line(each, store.windows(found.name, limit=limit, segment=each.name)) for each in found.segments]
+    lines = segments_standing(invocation.backend, found, limit=limit)
     invocation.show_items(lines, SEGMENT_COLUMNS, empty=f"{found.name} has no segment yet; {COMMAND} makes one")
-
-
-def _line(found: Segment, windows: tuple[Window, ...]) -> SegmentLine:
-    newest = windows[-1] if windows else None
-    return SegmentLine(
-        name=found.name,
-        where=found.where,
-        windows=len(windows),
-        rows=sum(window.rows for window in windows),
-        labelled=sum(window.labelled for window in windows),
-        state="no data" if newest is None else newest.state,
-        performance={} if newest is None else newest.performance,
-    )
 
 
 @monitor.command("protect")

@@ -83,7 +83,7 @@ async def until(app: ConsoleApp, pilot: Pilot[int], text: str, timeout: float = 
     while text not in screen(app) and monotonic() < end:
         await asyncio.sleep(0.02)
         await pilot.pause()
-    assert text in screen(app)
+    assert text in screen(app), screen(app)
     return screen(app)
 
 

@@ -78,3 +78,17 @@ async def test_a_search_that_fails_says_so_in_words(opened: Session, monkeypatch
         await until(app, pilot, "could not be looked at", WAIT)
         assert "mend its mode" in screen(app)
         assert "FEATURES" in screen(app)  # what windows tell stays
+
+
+async def test_a_worst_slice_becomes_a_named_segment(opened: Session) -> None:
+    async with on_stage(opened, size=(120, 40), pane="monitor") as (app, pilot):
+        await until(app, pilot, "AUC by day", WAIT)
+        await press(app, pilot, "f")
+        await until(app, pilot, "carrier = hermes", WAIT)
+        assert "elsewhere" in screen(app)
+        await press(app, pilot, "enter")
+        await until(app, pilot, "Another segment of live", WAIT)
+        await press(app, pilot, "ctrl+s")
+        await until(app, pilot, "segment carrier hermes", WAIT)
+        (segment,) = opened.backend.need("monitors").get("live").segments
+        assert (segment.name, segment.where) == ("carrier hermes", "carrier = hermes")

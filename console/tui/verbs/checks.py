@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-import os
-import shlex
-import subprocess
-import tempfile
 import uuid
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from backends.contract import Invalid, NotFound, Refused
+from backends.contract import Invalid, NotFound
 from backends.entities import Dataset, DatasetVersion, Definition, Report
 from console.data.checks.standing import checks_of, standing_of
 from console.safe import safe_text
@@ -18,6 +13,7 @@ from console.tui.check_lines import report_lines
 from console.tui.dialogs import Confirm, sentences
 from console.tui.lines import text_lines
 from console.tui.reading import ReadingScreen
+from console.tui.verbs.editing import in_editor
 from console.wording import plural
 
 if TYPE_CHECKING:
@@ -150,33 +146,22 @@ def _first(version: DatasetVersion) -> str:
 
 
 async def _edit(here: Here, version: DatasetVersion, text: str) -> None:
-    editor = os.environ.get("VISUAL") or os.environ.get("EDITOR") or ""
-    if not editor:
-        raise Refused(
-            f"no editor is named: set EDITOR and start anew, or: mlops-console dataset check {version.dataset} --show "
-            "> checks.toml, edit that, then … --file checks.toml --keep"
-        )
-    with tempfile.TemporaryDirectory(prefix="checks-") as folder:
-        path = Path(folder) / "checks.toml"
-        path.write_text(text, encoding="utf-8")
-        while True:
-            try:
-                with here.app.suspend():
-                    subprocess.run([*shlex.split(editor), str(path)], check=True)
-            except (OSError, subprocess.CalledProcessError) as error:
-                raise Refused(f"the editor {editor} did not end well ({error}); nothing was kept") from error
-            edited = path.read_text(encoding="utf-8", errors="replace")
-            if edited == text:
-                here.app.tell("nothing was changed")
+    instead = (
+        f"mlops-console dataset check {version.dataset} --show > checks.toml, edit that, then "
+        "… --file checks.toml --keep"
+    )
+    edited = text
+    while True:
+        edited = in_editor(here, edited, "checks.toml", instead)
+        if edited == text:
+            here.app.tell("nothing was changed")
+            return
+        try:
+            await _keep(here, version, edited, "checks.toml")
+        except Invalid as error:
+            again = await here.app.ask(Confirm("The checks are not understood", sentences(str(error)), "edit again"))
+            if again is None:
+                here.app.tell("nothing was kept", severity="warning")
                 return
-            try:
-                await _keep(here, version, edited, "checks.toml")
-            except Invalid as error:
-                again = await here.app.ask(
-                    Confirm("The checks are not understood", sentences(str(error)), "edit again")
-                )
-                if again is None:
-                    here.app.tell("nothing was kept", severity="warning")
-                    return
-            else:
-                return
+        else:
+            return

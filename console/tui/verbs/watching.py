@@ -23,7 +23,8 @@ def _pane(here: Here) -> MonitorPane:
     return here.view
 
 
-def _turn(here: Here, **changes: object) -> None:
+def turn(here: Here, **changes: object) -> None:
+    """Look at the monitor with these fields of its look changed."""
     pane = _pane(here)
     look: Look = msgspec.structs.replace(pane.look, **changes)
     pane.look_at(look)
@@ -66,7 +67,7 @@ def _show_by(here: Here, view: MonitorView, kind: str) -> None:
     at = None
     if not view.last and view.newest is not None and kind != ALL:
         at = bounds(kind, view.newest.start)[0] if kind != view.monitor.window else view.newest.start
-    _turn(here, stretch="" if kind == view.monitor.window else kind, at=at)
+    turn(here, stretch="" if kind == view.monitor.window else kind, at=at)
 
 
 def earlier(here: Here) -> None:
@@ -87,21 +88,21 @@ def _move(here: Here, by_: int) -> None:
     at = starts.index(here_) if here_ in starts else len(starts) - 1
     wanted = at + by_
     if wanted < 0 and not view.first_read:
-        _turn(here, at=starts[0] - 1)
+        turn(here, at=starts[0] - 1)
     elif wanted < 0:
         here.app.tell(f"this is the first {view.kind}")
     elif wanted < len(starts):
-        _turn(here, at=None if wanted == len(starts) - 1 and view.last_read else starts[wanted])
+        turn(here, at=None if wanted == len(starts) - 1 and view.last_read else starts[wanted])
     elif not view.last_read:
-        _turn(here, at=view.windows[-1].end)
+        turn(here, at=view.windows[-1].end)
 
 
 def newest(here: Here) -> None:
-    _turn(here, at=None)
+    turn(here, at=None)
 
 
 def against(here: Here) -> None:
-    _turn(here, previous=not _pane(here).look.previous)
+    turn(here, previous=not _pane(here).look.previous)
 
 
 def chart(here: Here) -> None:
@@ -121,15 +122,14 @@ async def segment(here: Here) -> None:
     if not wanted:
         if not names:
             here.app.tell(
-                f"{view.monitor.name} has no segments yet; "
-                f"mlops-console monitor segment {view.monitor.name} NAME 'CONDITION' makes one",
+                f"{view.monitor.name} has no segments yet; Z makes one, f finds the worst parts",
                 severity="warning",
             )
             return
         wanted = await here.app.ask(_choice(view)) or ""
         if not wanted:
             return
-    _turn(here, segment="" if wanted == "all" else wanted, at=None)
+    turn(here, segment="" if wanted == "all" else wanted, at=None)
 
 
 def _choice(view: MonitorView) -> Choose:
