@@ -147,7 +147,8 @@ def gather(backend: Backend, wish: Wish, out: Path) -> int:
 
 def _read(monitor: Monitor, features: Iterable[Column], wish: Wish) -> tuple[list[pd.DataFrame], list[pd.DataFrame]]:
     """The files of rows, and those of labels alone. One that cannot be read is stepped over, as the monitor does."""
-    from console.monitoring.feeds.batch import SUFFIXES, fit_columns, read_batch
+    from console.monitoring.feeds.batch import fit_columns, read_batch
+    from console.monitoring.feeds.table_file import SUFFIXES
 
     wanted = tuple(features)
     rows: list[Any] = []

@@ -86,7 +86,7 @@ def test_a_replay_tells_when_each_rule_would_have_fired(backend: Backend) -> Non
 def test_what_a_replay_expects_is_what_quiet_days_bring(backend: Backend) -> None:
     """The expected rate of a rule against fresh quiet traffic that the replay has never seen."""
     from console.monitoring.alarms.alerts import evaluate
-    from console.monitoring.counted.counting import count_features
+    from console.monitoring.counted.columns import count_features
     from console.monitoring.counted.windows import make_window
     from console.monitoring.feeds.champion import load_champion
 

@@ -13,7 +13,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from console.monitoring.counted.counting import add_scores, count_features, count_scores
+from console.monitoring.counted.columns import count_features
+from console.monitoring.counted.counting import add_scores, count_scores
 from console.monitoring.counted.counts import Counts, add, layout_of, merge, pack, unpack
 from console.monitoring.counted.profile import Profile, build_profile, load_profile
 

@@ -12,13 +12,7 @@ from scipy.spatial.distance import jensenshannon
 
 from backends.entities import ColumnScore, MonitorState
 from console.monitoring.counted.cells import coarse, in_order
-from console.monitoring.counted.counting import (
-    as_text,
-    count_categorical,
-    count_features,
-    count_numeric,
-    numeric_values,
-)
+from console.monitoring.counted.columns import as_text, count_categorical, count_features, count_numeric, numeric_values
 from console.monitoring.counted.counts import layout_of
 from console.monitoring.counted.profile import (
     ALPHA,
@@ -324,3 +318,21 @@ def test_a_window_of_twenty_quiet_columns_calls_none_of_them_far(rows: int) -> N
         window = make_window("m", profile, layout, counts, start=0, end=3_600_000, version="1")
         warned += any("PSI" in each.reason and each.state is not MonitorState.OK for each in window.columns)
     assert warned / draws <= 0.05 + 0.015 + 2.5 * np.sqrt(0.05 * 0.95 / draws)
+
+
+@pytest.mark.parametrize("rows", [1, 4095, 100_000])
+def test_numbers_of_any_kind_are_counted_in_the_cell_that_holds_them(rows: int) -> None:
+    rng = np.random.default_rng(rows)
+    edges = tuple(np.quantile(rng.normal(size=5000), np.linspace(0, 1, 33)).tolist())
+    values = rng.normal(size=rows) * 1.5
+    for odd in (np.nan, np.inf, -np.inf, 1e300, -1e300, edges[0], edges[-1], edges[7]):
+        values[rng.random(rows) < 0.05] = odd
+    inside = values[(values >= edges[0]) & (values <= edges[-1])]
+    expected = [
+        *np.histogram(inside, edges)[0],
+        (np.isfinite(values) & (values < edges[0])).sum(),
+        (np.isfinite(values) & (values > edges[-1])).sum(),
+        np.isinf(values).sum(),
+        np.isnan(values).sum(),
+    ]
+    assert count_numeric(values, edges).tolist() == expected

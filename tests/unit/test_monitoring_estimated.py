@@ -14,10 +14,10 @@ from sklearn.isotonic import IsotonicRegression
 from backends.entities import Estimate, Window
 from console.monitoring.alarms import measures
 from console.monitoring.counted.cells import by_label
+from console.monitoring.counted.columns import count_features
 from console.monitoring.counted.counting import (
     add_scores,
     count_answers,
-    count_features,
     encode_labels,
     losses_by_score,
     reference_metrics,

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pandas as pd
 import pytest
@@ -15,7 +18,7 @@ from scipy import stats
 from backends.contract import Invalid
 from backends.entities import MonitorState
 from console.cli.main import main
-from console.monitoring.counted.counting import as_text, count_categorical, count_numeric, count_tallied, tally
+from console.monitoring.counted.columns import as_text, count_categorical, count_numeric, count_tallied, tally
 from console.monitoring.counted.profile import NUMERIC_CELLS, categorical_column, numeric_column
 from console.monitoring.drift import exact
 from console.monitoring.drift.compare import compare, compare_files
@@ -153,3 +156,60 @@ def test_the_command_compares_two_files(tmp_path: Path, capfd: pytest.CaptureFix
     assert said["columns"][0]["state"] == "firing"
     assert main(["monitor", "compare", files[0], str(tmp_path / "none.csv")]) != 0
     assert "there is no file" in capfd.readouterr().err
+
+
+def test_files_are_compared_without_loading_pandas(tmp_path: Path) -> None:
+    """It takes half a second to load, which is most of what a small comparison would cost."""
+    old, new = table(3000, 0), table(900, 1)
+    new["age"] += 12
+    old.to_parquet(tmp_path / "old.parquet")
+    new.to_csv(tmp_path / "new.csv", index=False)
+    script = (
+        "import sys; from pathlib import Path; from console.monitoring.drift.compare import compare_files as c; "
+        "found = c(Path(sys.argv[1]), Path(sys.argv[2])); print(found.columns[0].column, 'pandas' in sys.modules)"
+    )
+    files = [str(tmp_path / "old.parquet"), str(tmp_path / "new.csv")]
+    done = subprocess.run([sys.executable, "-c", script, *files], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["age", "False"]
+
+
+def test_arrow_and_pandas_rows_are_compared_alike(tmp_path: Path) -> None:
+    def mixed(rows: int, seed: int) -> pd.DataFrame:
+        rng = np.random.default_rng(seed)
+        frame = table(rows, seed).assign(
+            flag=rng.random(rows) < 0.3,
+            count=rng.integers(0, 9, rows),
+            when=pd.Timestamp("2024-01-01") + pd.to_timedelta(rng.integers(0, 10**6, rows), unit="s"),
+            kind=pd.Categorical(rng.choice(["x", "y"], rows)),
+            empty=None,
+        )
+        frame.loc[rng.random(rows) < 0.1, ["income", "city"]] = None
+        return frame
+
+    old, new = mixed(2000, 0), mixed(9000, 1)
+    files = [tmp_path / name for name in ("reference", "current")]
+    for frame, file in zip((old, new), files, strict=True):
+        frame.to_parquet(file.with_suffix(".parquet"))
+        frame.to_csv(file.with_suffix(".csv"), index=False)
+    by_frame = compare(old, new)
+    by_file = compare_files(*(file.with_suffix(".parquet") for file in files))
+    assert by_file.columns == by_frame.columns
+    text = {each.column: each for each in compare_files(*(file.with_suffix(".csv") for file in files)).columns}
+    for each in by_frame.columns:
+        if each.column in ("age", "income", "count", "city", "kind"):
+            # The correction looks at the other columns too, and as text these are compared otherwise.
+            assert msgspec.structs.replace(text[each.column], q_value=None) == msgspec.structs.replace(
+                each, q_value=None
+            )
+
+
+@pytest.mark.parametrize("spelled", ["oops", "+5", "1,000"])
+def test_single_values_that_are_no_numbers_are_said(tmp_path: Path, spelled: str) -> None:
+    old = pd.DataFrame({"x": np.arange(2000.0)}).astype("str")
+    new = old.copy()
+    new.loc[7, "x"] = spelled
+    old.to_csv(tmp_path / "old.csv", index=False)
+    new.to_csv(tmp_path / "new.csv", index=False)
+    found = compare_files(tmp_path / "old.csv", tmp_path / "new.csv").columns[0]
+    assert found.wasserstein is not None
+    assert ("1 of 2000 values are not" in found.reason) is (spelled != "+5")

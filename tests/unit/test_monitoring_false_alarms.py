@@ -16,7 +16,7 @@ from scipy import stats
 from backends.entities import MonitorState
 from console.monitoring.counted import thresholds
 from console.monitoring.counted.cells import coarse, gathered, in_order
-from console.monitoring.counted.counting import Vector, as_text, count_categorical
+from console.monitoring.counted.columns import Vector, as_text, count_categorical
 from console.monitoring.counted.counts import empty, layout_of
 from console.monitoring.counted.profile import (
     ALPHA,

@@ -11,7 +11,8 @@ from sklearn import metrics
 from sklearn.calibration import calibration_curve
 
 from backends.entities import Estimate
-from console.monitoring.counted.counting import add_scores, count_answers, count_features, encode_labels
+from console.monitoring.counted.columns import count_features
+from console.monitoring.counted.counting import add_scores, count_answers, encode_labels
 from console.monitoring.counted.counts import Counts, add, layout_of, pack, unpack
 from console.monitoring.counted.profile import Profile, build_profile
 from console.monitoring.counted.windows import make_window, measured

@@ -10,7 +10,8 @@ import pytest
 
 from backends.contract import Backend
 from backends.entities import Estimate, Monitor, Window
-from console.monitoring.counted.counting import add_scores, count_features, count_scores
+from console.monitoring.counted.columns import count_features
+from console.monitoring.counted.counting import add_scores, count_scores
 from console.monitoring.counted.counts import layout_of, unpack
 from console.monitoring.counted.profile import Profile, build_profile
 from console.monitoring.counted.windows import make_window

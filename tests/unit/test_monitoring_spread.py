@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from backends.entities import MonitorState
-from console.monitoring.counted.counting import count_features
+from console.monitoring.counted.columns import count_features
 from console.monitoring.counted.counts import layout_of
 from console.monitoring.counted.profile import Spread, build_profile
 from console.monitoring.counted.windows import score_column

@@ -10,7 +10,8 @@ import msgspec
 
 from backends.contract import Backend
 from backends.entities import Millis, Monitor, Window
-from console.monitoring.counted.counting import Vector, add_scores, count_answers, count_features
+from console.monitoring.counted.columns import Vector, count_features
+from console.monitoring.counted.counting import add_scores, count_answers
 from console.monitoring.counted.counts import Counts, add, unpack
 from console.monitoring.counted.members import SEGMENT, count_groups
 from console.monitoring.counted.windows import make_window, own_state

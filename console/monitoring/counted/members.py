@@ -16,7 +16,7 @@ from backends.contract import Invalid
 from backends.entities import Column, Monitor
 from backends.query import And, Compare, Has, In, Key, Node, Not, Or, matches
 from backends.query_match import Value
-from console.monitoring.counted.counting import Vector, as_text, is_numeric, numeric_values
+from console.monitoring.counted.columns import Vector, as_text, is_numeric, numeric_values
 from console.monitoring.counted.profile import PROBABILITY, CategoricalColumn, NumericColumn, Profile
 from console.monitoring.counted.segments import read_segment, row_fields
 from console.monitoring.quality.bias import MISSING, MOST_GROUPS, OTHER, Groups, add_groups

@@ -253,7 +253,7 @@ def build_profile(
 
 
 def _column(name: str, values: pd.Series[Any]) -> ReferenceColumn:
-    from console.monitoring.counted.counting import is_numeric, numeric_values
+    from console.monitoring.counted.columns import is_numeric, numeric_values
 
     if is_numeric(values):
         return numeric_column(name, numeric_values(values))
@@ -270,7 +270,7 @@ def numeric_column_in_order(name: str, ordered: np.ndarray[Any, Any]) -> Numeric
     """A column from values in the order of `np.sort`: NaN last."""
     import numpy as np
 
-    from console.monitoring.counted.counting import count_in_order
+    from console.monitoring.counted.columns import count_in_order
 
     finite = finite_part(ordered)
     fresh = np.concatenate([np.ones(min(1, len(finite)), dtype=bool), finite[1:] != finite[:-1]])
@@ -303,7 +303,7 @@ def finite_part(ordered: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
 
 
 def categorical_column(name: str, values: pd.Series[Any]) -> CategoricalColumn:
-    from console.monitoring.counted.counting import as_text, tally
+    from console.monitoring.counted.columns import as_text, tally
 
     text = as_text(values)
     return tallied_column(name, tally(text), int(text.null_count))

@@ -10,15 +10,8 @@ import numpy as np
 import pandas as pd
 
 from console.monitoring.counted.cells import coarse, in_order
-from console.monitoring.counted.counting import (
-    DAY_ROWS,
-    FEWEST_DAYS,
-    as_text,
-    count_categorical,
-    count_numeric,
-    day_of,
-    numeric_values,
-)
+from console.monitoring.counted.columns import as_text, count_categorical, count_numeric, numeric_values
+from console.monitoring.counted.counting import DAY_ROWS, FEWEST_DAYS, day_of
 from console.monitoring.counted.profile import (
     ALPHA,
     SCORE_CELLS,

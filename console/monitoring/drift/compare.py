@@ -10,20 +10,23 @@ import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import msgspec
 import numpy as np
-import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from backends.contract import Invalid
 from backends.entities import Column, ColumnScore, ColumnType, MonitorState
 from console.monitoring.counted import faults
-from console.monitoring.counted.counting import (
+from console.monitoring.counted.columns import (
     Vector,
     as_text,
     count_in_order,
     count_tallied,
+    floats_of,
+    is_numeric,
     numeric_values,
     tally,
 )
@@ -40,10 +43,14 @@ from console.monitoring.counted.windows import FALSE_DISCOVERIES, MIN_ROWS, scor
 from console.monitoring.drift import exact
 from console.monitoring.drift.comparing import Comparison
 from console.monitoring.drift.distances import benjamini_hochberg, two_sample_p
-from console.monitoring.feeds.batch import MISSING, fit_columns, read_batch
+from console.monitoring.feeds.table_file import MISSING, read_table
 
 if TYPE_CHECKING:
-    import pyarrow as pa
+    import pandas as pd
+
+    from console.monitoring.counted.columns import Values
+
+    Rows: TypeAlias = pd.DataFrame | pa.Table
 
 PROBED = 500
 """Rows that are looked at before a whole column is read as numbers."""
@@ -54,21 +61,21 @@ MIN_PSI, STRONG_PSI = 0.1, 0.25
 
 def compare_files(reference: Path, current: Path, wanted: Sequence[str] = ()) -> Comparison:
     """Every column that both have, or the wanted ones. Raises Invalid naming the file or the column."""
-    old, new = read_batch(reference), read_batch(current)
+    old, new = read_table(reference)[0], read_table(current)[0]
     return compare(old, new, wanted, (reference.name, current.name))
 
 
 def compare(
-    old: pd.DataFrame, new: pd.DataFrame, wanted: Sequence[str] = (), names: tuple[str, str] = ("reference", "current")
+    old: Rows, new: Rows, wanted: Sequence[str] = (), names: tuple[str, str] = ("reference", "current")
 ) -> Comparison:
-    """The columns worst first. old, new: rows of any two tables; columns that only one has are told."""
+    """The columns worst first. old, new: rows of any two tables, Arrow's or pandas'; columns that only one has are
+    told."""
+    before, after = _names(old), _names(new)
     for name in wanted:
-        for frame, of in ((old, names[0]), (new, names[1])):
-            if name not in frame.columns:
-                raise Invalid(
-                    f"{of} has no column {name!r}; it has {', '.join(map(str, frame.columns[:8]))}", "columns"
-                )
-    shared = [str(name) for name in old.columns if name in new.columns and (not wanted or name in wanted)]
+        for known, of in ((before, names[0]), (after, names[1])):
+            if name not in known:
+                raise Invalid(f"{of} has no column {name!r}; it has {', '.join(known[:8])}", "columns")
+    shared = [name for name in before if name in after and (not wanted or name in wanted)]
     if not shared:
         raise Invalid(f"{names[0]} and {names[1]} have no column in common", "columns")
     columns, counts, levels, found = [], {}, {}, []
@@ -86,9 +93,13 @@ def compare(
         reference_rows=len(old),
         current_rows=len(new),
         columns=tuple(sorted(told, key=lambda each: (rank[each.state], -(each.psi or 0.0), each.column))),
-        gone=() if wanted else tuple(str(name) for name in old.columns if name not in new.columns),
-        added=() if wanted else tuple(str(name) for name in new.columns if name not in old.columns),
+        gone=() if wanted else tuple(name for name in before if name not in after),
+        added=() if wanted else tuple(name for name in after if name not in before),
     )
+
+
+def _names(rows: Rows) -> list[str]:
+    return rows.column_names if isinstance(rows, pa.Table) else [str(name) for name in rows.columns]
 
 
 class _Pair(NamedTuple):
@@ -106,40 +117,109 @@ class _Pair(NamedTuple):
     """What did not fit the reference's type."""
 
 
-def _paired(name: str, old: pd.Series[Any], new: pd.Series[Any], names: tuple[str, str]) -> _Pair:
-    kind, odd = _kind(old), ""
-    if kind is ColumnType.FLOAT and all(map(pd.api.types.is_numeric_dtype, (old, new))):
-        return _numbers(name, np.sort(numeric_values(old)), np.sort(numeric_values(new)), odd)
+def _paired(name: str, old: Values, new: Values, names: tuple[str, str]) -> _Pair:
+    before = _numbers_in(old)
+    after = None if before is None else _numbers_in(new)
+    if before is not None and after is not None:
+        return _numbers(name, np.sort(before), np.sort(after), "")
+    if _is_text(old) and _is_text(new) and not _are_numbers(_few(old), 0.9):
+        return _levels(name, as_text(old), as_text(new), "")
+    return _fitted(name, old, new, names)
+
+
+def _is_text(values: Values) -> bool:
+    if isinstance(values, pa.ChunkedArray):
+        return bool(pa.types.is_string(values.type) or pa.types.is_large_string(values.type))
+    return bool(values.dtype == "str")
+
+
+def _few(values: Values) -> Values:
+    """Some rows from all over the column: they tell plain text apart without reading it all."""
+    step = max(1, len(values) // PROBED)
+    if isinstance(values, pa.ChunkedArray):
+        return values.take(_arrow_numbers(np.arange(0, len(values), step)))
+    return values.iloc[::step]
+
+
+def _numbers_in(values: Values) -> Vector | None:
+    """Of numbers, or of text that reads as numbers throughout; a CSV's fields are all text until somebody looks. None
+    of everything else, and where nothing tells."""
+    if not _is_text(values):
+        plain = is_numeric(values) and not _is_time(values)
+        return numeric_values(values) if plain else None
+    if not _are_numbers(_few(values), 0.9):
+        return None
+    text = pc.utf8_trim_whitespace(as_text(values))
+    unknown = pc.is_in(text, value_set=_arrow_texts(MISSING).cast(text.type))
+    try:
+        read = pc.if_else(unknown, pa.nulls(len(text), text.type), text).cast(pa.float64())
+    except pa.ArrowInvalid:
+        return None  # some are no numbers, or spelled as only pandas reads them
+    return floats_of(read)
+
+
+def _arrow_numbers(numbers: Vector) -> pa.Array:
+    """shape (n,), int64. `pa.array` would load pandas, only to ask it whether these are its own."""
+    return pa.Array.from_buffers(pa.int64(), len(numbers), [None, pa.py_buffer(numbers.astype("<i8"))])
+
+
+def _arrow_texts(texts: Sequence[str]) -> pa.Array:
+    """As `_arrow_numbers`."""
+    ends = np.cumsum([0, *(len(text.encode()) for text in texts)], dtype="<i4")
+    return pa.StringArray.from_buffers(len(texts), pa.py_buffer(ends), pa.py_buffer("".join(texts).encode()))
+
+
+def _is_time(values: Values) -> bool:
+    if isinstance(values, pa.ChunkedArray):
+        return bool(pa.types.is_timestamp(values.type))
+    return bool(values.dtype.kind == "M")
+
+
+def _are_numbers(values: Values, share: float) -> bool:
+    found = {level: rows for level, rows in tally(as_text(values)).items() if level.strip() not in MISSING}
+    total = sum(found.values())
+    # Nothing but missing values says nothing, and of few rows the whole column may still.
+    return total > 0 and sum(rows for level, rows in found.items() if _reads(level)) / total >= share
+
+
+def _reads(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return "_" not in text
+
+
+def _fitted(name: str, old: Values, new: Values, names: tuple[str, str]) -> _Pair:
+    """What is neither plain numbers nor plain text: brought to the reference's type, and what did not fit is said."""
+    import pandas as pd
+
+    from console.monitoring.feeds.batch import fit_columns
+
+    first, second = (values.to_pandas() if isinstance(values, pa.ChunkedArray) else values for values in (old, new))
+    kind, odd = _kind(first), ""
     if kind is not ColumnType.STRING:
         wanted = [Column(name=name, type=kind)]
-        old = fit_columns(old.to_frame(name), wanted, names[0])[0][name]
-        fitted, events = fit_columns(new.to_frame(name), wanted, names[1])
-        new = fitted[name]
+        first = fit_columns(pd.DataFrame({name: first}), wanted, names[0])[0][name]
+        fitted, events = fit_columns(pd.DataFrame({name: second}), wanted, names[1])
+        second = fitted[name]
         odd = "; ".join(event.text.split(" Rows were")[0].split(" These count")[0] for event in events)
     if kind in (ColumnType.FLOAT, ColumnType.DATETIME):
-        return _numbers(name, np.sort(numeric_values(old)), np.sort(numeric_values(new)), odd)
-    return _levels(name, as_text(old), as_text(new), odd)
+        return _numbers(name, np.sort(numeric_values(first)), np.sort(numeric_values(second)), odd)
+    return _levels(name, as_text(first), as_text(second), odd)
 
 
 def _kind(values: pd.Series[Any]) -> ColumnType:
-    """What a column of the reference holds; a CSV's fields are all text until somebody looks."""
+    """What a column of the reference holds."""
+    import pandas as pd
+
     if pd.api.types.is_bool_dtype(values):
         return ColumnType.BOOL
     if pd.api.types.is_datetime64_any_dtype(values):
         return ColumnType.DATETIME
     if pd.api.types.is_numeric_dtype(values):
         return ColumnType.FLOAT
-    # Some rows from all over the column tell plain text apart without reading it all.
-    few = values.iloc[:: max(1, len(values) // PROBED)]
-    return ColumnType.FLOAT if _are_numbers(few, 0.9) and _are_numbers(values, NUMBERS) else ColumnType.STRING
-
-
-def _are_numbers(values: pd.Series[Any], share: float) -> bool:
-    found = {level: rows for level, rows in tally(as_text(values)).items() if level.strip() not in MISSING}
-    total = sum(found.values())
-    read = pd.to_numeric(pd.Series(list(found), dtype="str"), errors="coerce").notna().to_numpy()
-    # Nothing but missing values says nothing, and of few rows the whole column may still.
-    return total > 0 and float(np.array(list(found.values()))[read].sum()) / total >= share
+    return ColumnType.FLOAT if _are_numbers(_few(values), 0.9) and _are_numbers(values, NUMBERS) else ColumnType.STRING
 
 
 def _numbers(name: str, old: Vector, new: Vector, odd: str) -> _Pair:

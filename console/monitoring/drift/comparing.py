@@ -34,4 +34,6 @@ def compare_offloaded(
         if not file.is_file():
             raise NotFound(f"there is no file {file}")
     args = ["--", str(reference.absolute()), str(current.absolute()), *columns]
-    return msgspec.convert(run_offloaded("console.monitoring.drift.compare", args, cancel=cancel), Comparison)
+    # Nothing in it is linear algebra, whose threads would cost more to start than everything else to import.
+    found = run_offloaded("console.monitoring.drift.compare", args, cancel=cancel, env={"OPENBLAS_NUM_THREADS": "1"})
+    return msgspec.convert(found, Comparison)

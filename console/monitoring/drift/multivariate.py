@@ -15,7 +15,7 @@ import pandas as pd
 
 from backends.contract import Invalid
 from backends.entities import Estimate, Record
-from console.monitoring.counted.counting import as_text, is_numeric, numeric_values
+from console.monitoring.counted.columns import as_text, is_numeric, numeric_values
 from console.monitoring.counted.profile import CategoricalColumn, NumericColumn, Profile
 from console.monitoring.quality.performance import Z95, auc
 

@@ -1,5 +1,4 @@
-"""A batch as it comes: a CSV, TSV, JSONL or Parquet file, read and brought to the model's column types; what does not
-fit is said."""
+"""A batch as it comes: the rows of a file brought to the model's column types; what does not fit is said."""
 
 from __future__ import annotations
 
@@ -8,23 +7,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import pandas as pd
-import pyarrow as pa
-import pyarrow.csv
-import pyarrow.json
-import pyarrow.parquet
 
-from backends.contract import Invalid, NotFound
 from backends.entities import Column, ColumnType, Record
-from console.monitoring.counted.counting import as_text
-from console.monitoring.feeds.chunk import open_content
+from console.monitoring.counted.columns import as_text
+from console.monitoring.feeds.table_file import MISSING, read_table
 
-LIMIT = 2 << 30
-"""Bytes of one batch file."""
-SUFFIXES = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet", ".csv.gz", ".tsv.gz", ".jsonl.gz", ".ndjson.gz")
-MISSING = ("", "NA", "N/A", "#N/A", "n/a", "NULL", "null", "NaN", "nan", "NAN", "-nan", "-NaN", "None", "none")
-"""Missing among numbers, booleans and times; in text only an empty field is."""
 TRUE, FALSE = ("true", "1", "yes", "t", "y"), ("false", "0", "no", "f", "n")
 
 
@@ -47,100 +35,8 @@ def read_batch(path: Path) -> pd.DataFrame:
 def read_rows(path: Path, *, title: str = "", salvage: bool = False) -> tuple[pd.DataFrame, str]:
     """As `read_batch`, and what was left out, in words. salvage: leave out single lines that cannot be read, where
     others can. title: what the file is called."""
-    called = title or path.name
-    name = path.name.lower()
-    if not path.is_file():
-        raise NotFound(f"there is no batch file {path}")
-    size = path.stat().st_size
-    if size == 0:
-        raise Invalid(f"{called} is empty: a batch needs a header and rows", "file")
-    if size > LIMIT:
-        raise Invalid(
-            f"{called} has {size / 1e9:.1f} GB; batches are read up to {LIMIT / 1e9:.1f} GB: split it", "file"
-        )
-    odd = ""
-    try:
-        if name.endswith(".parquet"):
-            table = pyarrow.parquet.read_table(path)
-        elif name.removesuffix(".gz").endswith((".jsonl", ".ndjson")):
-            table, odd = _lines(path, called, salvage)
-        elif name.removesuffix(".gz").endswith((".csv", ".tsv")):
-            table, odd = _delimited(path, "\t" if ".tsv" in name else ",", called, salvage)
-        else:
-            raise Invalid(f"{called}: a batch is one of {', '.join(SUFFIXES[:5])} (or .gz of the text ones)", "file")
-    except (pa.ArrowInvalid, pa.ArrowKeyError, pa.ArrowNotImplementedError, UnicodeDecodeError, OSError) as error:
-        first = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise Invalid(f"{called} cannot be read: {first}", "file") from error
-    frame = table if isinstance(table, pd.DataFrame) else table.to_pandas()
-    names = list(frame.columns) if table is frame else table.column_names
-    twice = sorted({column for column in names if names.count(column) > 1})
-    if twice:
-        raise Invalid(f"{called} has the column {', '.join(twice)} more than once; give each its own name", "file")
-    if not len(frame):
-        raise Invalid(f"{called} has a header and no rows", "file")
-    return frame, odd
-
-
-def _lines(path: Path, called: str, salvage: bool) -> tuple[pa.Table | pd.DataFrame, str]:
-    try:
-        with pa.input_stream(str(path), compression="detect") as stream:
-            return pyarrow.json.read_json(stream), ""
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
-        if not salvage:
-            raise
-    rows, lost, first = [], 0, 0
-    with open_content(path) as file:
-        for number, line in enumerate(file, 1):
-            if not line.strip():
-                continue
-            try:
-                row = msgspec.json.decode(line)
-            except (msgspec.DecodeError, UnicodeDecodeError):
-                row = None
-            if isinstance(row, dict):
-                rows.append(row)
-            else:
-                lost, first = lost + 1, first or number
-    if not rows:
-        raise Invalid(f"{called} cannot be read: no line of it is a JSON object", "file")
-    return pd.DataFrame(rows), _left_out(lost, called, "JSON objects", first)
-
-
-def _left_out(lost: int, called: str, wanted: str, first: int) -> str:
-    if not lost:
-        return ""
-    return f"{lost} lines of {called} are no {wanted} (the first: line {first} of what was read) and were left out."
-
-
-def _delimited(path: Path, delimiter: str, called: str, salvage: bool) -> tuple[pa.Table, str]:
-    with pa.input_stream(str(path), compression="detect") as stream:
-        head = stream.read(1 << 20)
-    line = head.split(b"\n", 1)[0].decode("utf-8-sig").rstrip("\r")
-    names = pa.csv.read_csv(
-        pa.BufferReader(line.encode() + b"\n"), parse_options=pa.csv.ParseOptions(delimiter=delimiter)
-    ).column_names
-    options = pa.csv.ConvertOptions(
-        column_types={name: pa.string() for name in names},
-        strings_can_be_null=True,
-        null_values=[""],
-        quoted_strings_can_be_null=False,
-    )
-    lost: list[int] = []
-
-    def leave_out(row: pa.csv.InvalidRow) -> str:
-        lost.append(row.number or 0)
-        return "skip"
-
-    with pa.input_stream(str(path), compression="detect") as stream:
-        table = pa.csv.read_csv(
-            stream,
-            read_options=pa.csv.ReadOptions(use_threads=not salvage),
-            parse_options=pa.csv.ParseOptions(
-                delimiter=delimiter, newlines_in_values=True, invalid_row_handler=leave_out if salvage else None
-            ),
-            convert_options=options,
-        )
-    return table, _left_out(len(lost), called, "rows with as many fields as the header", lost[0] if lost else 0)
+    table, odd = read_table(path, title=title, salvage=salvage)
+    return table if isinstance(table, pd.DataFrame) else table.to_pandas(), odd
 
 
 def fit_columns(

@@ -21,7 +21,7 @@ from console.monitoring.alarms import alerts
 from console.monitoring.alarms.ack import restate
 from console.monitoring.alarms.policy import read_policy
 from console.monitoring.counted.beside import add_segment_windows, carried, count_rows
-from console.monitoring.counted.counting import as_text
+from console.monitoring.counted.columns import as_text
 from console.monitoring.counted.counts import add, unpack
 from console.monitoring.counted.windows import make_window
 from console.monitoring.feeds import sample, schema

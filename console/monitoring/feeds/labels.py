@@ -14,7 +14,8 @@ import pandas as pd
 from backends.contract import Backend, Invalid
 from backends.entities import Millis, Monitor, Record, Window
 from console.monitoring.counted.beside import batch_key, segment_window
-from console.monitoring.counted.counting import Vector, add_scores, as_text, count_answers, encode_labels
+from console.monitoring.counted.columns import Vector, as_text
+from console.monitoring.counted.counting import add_scores, count_answers, encode_labels
 from console.monitoring.counted.counts import layout_of, unpack
 from console.monitoring.counted.members import SEGMENT, change_groups
 from console.monitoring.counted.profile import Profile

@@ -11,7 +11,8 @@ import pandas as pd
 
 from backends.contract import Invalid, NotFound
 from backends.entities import Monitor
-from console.monitoring.counted.counting import as_text, encode_labels
+from console.monitoring.counted.columns import as_text
+from console.monitoring.counted.counting import encode_labels
 from console.monitoring.counted.members import members_of
 from console.monitoring.feeds.batch import SchemaEvent, fit_columns, times_of
 from console.monitoring.feeds.champion import Champion, scores_of

@@ -10,7 +10,7 @@ import pandas as pd
 from backends.contract import Backend
 from backends.entities import Millis, Monitor, Segment
 from console.monitoring.counted.cells import coarse
-from console.monitoring.counted.counting import Vector, as_text, count_categorical, numeric_values
+from console.monitoring.counted.columns import Vector, as_text, count_categorical, numeric_values
 from console.monitoring.counted.counts import layout_of
 from console.monitoring.counted.profile import NumericColumn, Profile, ReferenceColumn
 from console.monitoring.feeds.champion import read_profile

@@ -6,7 +6,7 @@ import time
 from typing import Any
 
 began = time.process_time()
-from console.monitoring.counted.counting import count_features  # noqa: E402
+from console.monitoring.counted.columns import count_features  # noqa: E402
 from console.monitoring.counted.counts import layout_of  # noqa: E402
 from console.monitoring.counted.profile import Profile, build_profile  # noqa: E402
 from console.monitoring.counted.windows import make_window  # noqa: E402

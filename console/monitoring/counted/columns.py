@@ -1,0 +1,239 @@
+"""From the values of a column to counts: numpy and Arrow, so that only a worker process comes here. Values are those of
+a pandas frame or of an Arrow table; pandas is not loaded for Arrow's."""
+
+from __future__ import annotations
+
+import math
+import zlib
+from array import array
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from console.monitoring.counted.counts import Counts, Layout, most_frequent
+from console.monitoring.counted.profile import CategoricalColumn, NumericColumn, Profile
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    Values: TypeAlias = pd.Series[Any] | pa.ChunkedArray
+
+Vector = np.ndarray[Any, Any]
+
+GRID = 4096
+BLOCK = 1 << 15
+"""Rows at once: what they need stays in the processor's own memory."""
+PROBED, FEW_LEVELS = 4096, 256
+LARGEST = float(np.finfo(np.float64).max)
+
+
+def is_numeric(values: Values) -> bool:
+    """Whether the column is counted between edges; booleans and everything textual are counted by level."""
+    if isinstance(values, pa.ChunkedArray):
+        kind = values.type
+        return bool(pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_timestamp(kind))
+    import pandas as pd
+
+    return bool(
+        (pd.api.types.is_numeric_dtype(values) and not pd.api.types.is_bool_dtype(values))
+        or pd.api.types.is_datetime64_any_dtype(values)
+    )
+
+
+def numeric_values(values: Values) -> Vector:
+    """As float64 with NaN for missing. Times count by their second of the day: the date itself always moves on."""
+    if isinstance(values, pa.ChunkedArray):
+        if not pa.types.is_timestamp(values.type):
+            return floats_of(values.cast(pa.float64(), safe=False).combine_chunks())
+        values = values.to_pandas()
+    import pandas as pd
+
+    if pd.api.types.is_datetime64_any_dtype(values):
+        clock = values.dt.hour * 3600 + values.dt.minute * 60 + values.dt.second
+        return numeric_values(clock)
+    found: Vector = values.to_numpy(dtype=np.float64, na_value=np.nan)
+    return found
+
+
+def floats_of(numbers: pa.Array) -> Vector:
+    """Arrow's doubles with NaN for missing, shape (n,). Its own `to_numpy` would load pandas."""
+    valid, content = numbers.buffers()
+    stop = numbers.offset + len(numbers)
+    found: Vector = np.frombuffer(content or b"", dtype="<f8")[numbers.offset : stop]
+    if numbers.null_count:
+        bits = np.unpackbits(np.frombuffer(valid, dtype=np.uint8), count=stop, bitorder="little")
+        found = np.where(bits[numbers.offset :], found, np.nan)
+    return found
+
+
+def count_numeric(values: Vector, edges: Sequence[float] | Vector) -> Vector:
+    """Rows per cell: between the edges, then below, above, infinite, missing. shape (len(edges) - 1 + 4,).
+
+    An even grid over the range settles nearly every value by one multiplication, because most grid cells lie within one
+    cell; the rest (beside an edge, outside, not finite) is sorted and the edges are looked up in it. Exact: the grid
+    position never falls as the value rises, so only values in an edge's own grid cell are in doubt.
+    """
+    bounds = edges if isinstance(edges, tuple) else tuple(float(edge) for edge in edges)
+    grid = _grid(bounds)
+    if grid is None:
+        return _count_sorted(values, bounds)
+    scale, shift, doubtful, cells = grid
+    filled = np.zeros(GRID + 2, dtype=np.int64)
+    left = []
+    size = min(BLOCK, len(values))
+    place, spots, doubted = np.empty(size), np.empty(size, dtype=np.int64), np.empty(size, dtype=bool)
+    with np.errstate(invalid="ignore", over="ignore"):
+        for first in range(0, len(values), BLOCK):
+            part = values[first : first + BLOCK]
+            if len(part) < size:
+                place, spots, doubted = place[: len(part)], spots[: len(part)], doubted[: len(part)]
+            np.multiply(part, scale, out=place)
+            np.add(place, shift, out=place)
+            # NaN goes to 0, as what lies below.
+            np.fmin(np.fmax(place, 0, out=place), GRID + 1, out=place)
+            np.copyto(spots, place, casting="unsafe")
+            filled += np.bincount(spots, minlength=GRID + 2)
+            np.take(doubtful, spots, out=doubted, mode="clip")
+            left.append(part[doubted])
+    filled[doubtful] = 0
+    counts = np.bincount(cells, weights=filled, minlength=len(bounds) + 3).astype(np.int64)
+    if left:
+        counts += _count_sorted(np.concatenate(left), bounds)
+    return counts
+
+
+@lru_cache(maxsize=4096)
+def _grid(edges: tuple[float, ...]) -> tuple[float, float, Vector, Vector] | None:
+    """Scale and shift to a grid position (1 to GRID within the range), which positions are in doubt, and the cell of
+    each other one. None where the range is empty or too wide for a grid."""
+    width = edges[-1] - edges[0]
+    scale = GRID / width if width > 0 else 0.0
+    shift = 1.0 - edges[0] * scale
+    if not (0 < scale < np.inf and np.isfinite(shift) and np.isfinite(width)):
+        return None
+    doubtful = np.zeros(GRID + 2, dtype=bool)
+    doubtful[[0, GRID + 1]] = True
+    at = np.clip((np.array(edges) * scale + shift).astype(np.int64), 0, GRID + 1)
+    doubtful[at] = True
+    cells = np.clip(np.searchsorted(at, np.arange(GRID + 2), side="right") - 1, 0, len(edges) - 2)
+    return scale, shift, doubtful, cells
+
+
+def _count_sorted(values: Vector, edges: Sequence[float]) -> Vector:
+    """The same counts by sorting the values and looking up the few edges in them."""
+    return count_in_order(np.sort(values), edges)
+
+
+def count_in_order(ordered: Vector, edges: Sequence[float] | Vector) -> Vector:
+    """`count_numeric` of values that are already in the order of `np.sort`: NaN last."""
+    beyond = math.nextafter(edges[-1], math.inf)
+    bounds = np.array([-LARGEST, *edges[:-1], beyond, np.inf, np.nan])
+    at = ordered.searchsorted(bounds, side="left")
+    steps = np.diff(at)
+    # at: end of -inf, start of the first cell, …, end of the last cell, end of above, end of +inf.
+    below, cells, above, infinite = steps[0], steps[1:-2], steps[-2], at[0] + steps[-1]
+    return np.concatenate([cells, [below, above, infinite, len(ordered) - at[-1]]])
+
+
+def as_text(values: Values) -> pa.Array:
+    """The column as Arrow strings with nulls for missing: `True`, `3` and not `3.0`."""
+    if isinstance(values, pa.ChunkedArray):
+        if pa.types.is_string(values.type) or pa.types.is_large_string(values.type):
+            return values.combine_chunks()
+        values = values.to_pandas()
+    import pandas as pd
+
+    if isinstance(values.dtype, pd.CategoricalDtype):
+        return pa.array(values).dictionary_decode().cast(pa.string())
+    if pd.api.types.is_bool_dtype(values) or pd.api.types.is_datetime64_any_dtype(values):
+        text = values.astype("object").map(str, na_action="ignore")
+        return pa.array(text.where(values.notna(), None), type=pa.string(), from_pandas=True)
+    if pd.api.types.is_numeric_dtype(values):
+        numbers = values.to_numpy(dtype=np.float64, na_value=np.nan)
+        plain = [
+            None if n != n else (str(int(n)) if np.isfinite(n) and n == int(n) else repr(float(n))) for n in numbers
+        ]
+        return pa.array(plain, type=pa.string())
+    if values.dtype == object:
+        return pa.array(
+            [None if value is None or value is pd.NA or value != value else str(value) for value in values],
+            type=pa.string(),
+        )
+    found = pa.array(values, from_pandas=True)
+    if isinstance(found, pa.ChunkedArray):
+        found = found.combine_chunks()
+    return found.cast(pa.string()) if not pa.types.is_large_string(found.type) else found
+
+
+def tally(text: pa.Array) -> dict[str, int]:
+    """Count per level, missing left out."""
+    counted = pc.value_counts(text.drop_null() if text.null_count else text)
+    return dict(zip(counted.field("values").to_pylist(), counted.field("counts").to_pylist(), strict=True))
+
+
+def count_categorical(text: pa.Array, column: CategoricalColumn) -> tuple[Vector, dict[str, int]]:
+    """Rows per cell (levels, other, new, missing), and the new levels with their counts."""
+    missing = text.null_count
+    text = text.drop_null() if missing else text
+    if len(text) >= 2 * PROBED and len(pc.unique(text.slice(0, PROBED))) <= FEW_LEVELS:
+        # Counting the texts at once costs less than a code for each row, unless nearly each is another.
+        return count_tallied(tally(text), missing, column)
+    size = len(column.levels)
+    counts = np.zeros(size + 3, dtype=np.int64)
+    counts[size + 2] = missing
+    codes = pc.index_in(text, value_set=pa.array(column.levels, type=text.type))
+    found = codes.fill_null(size).to_numpy(zero_copy_only=False)
+    counts[: size + 1] = np.bincount(found, minlength=size + 1)
+    new: dict[str, int] = {}
+    if counts[size]:
+        new = _new_levels(tally(text.filter(pc.is_null(codes))), column)
+        unseen = sum(new.values())
+        counts[size] -= unseen
+        counts[size + 1] = unseen
+    return counts, new
+
+
+def count_tallied(found: Mapping[str, int], missing: int, column: CategoricalColumn) -> tuple[Vector, dict[str, int]]:
+    """`count_categorical` of rows that are already counted by level."""
+    counts = np.zeros(len(column.levels) + 3, dtype=np.int64)
+    counts[: len(column.levels)] = [found.get(level, 0) for level in column.levels]
+    known = set(column.levels)
+    new = _new_levels({level: count for level, count in found.items() if level not in known}, column)
+    unseen = sum(new.values())
+    counts[-3:] = sum(found.values()) - int(counts.sum()) - unseen, unseen, missing
+    return counts, new
+
+
+def _new_levels(strange: Mapping[str, int], column: CategoricalColumn) -> dict[str, int]:
+    """Those that the reference never had, of levels without a cell of their own."""
+    if column.open:
+        return {}
+    rare = set(np.frombuffer(column.others, dtype="<u4").tolist())
+    return {level: count for level, count in strange.items() if zlib.crc32(level.encode()) not in rare}
+
+
+def count_features(frame: pd.DataFrame, profile: Profile, layout: Layout) -> Counts:
+    """Counts of every profiled column over the rows of a batch, in O(rows). A column that is absent counts as missing
+    throughout.
+
+    The score's cells stay empty; `add_scores` fills them.
+    """
+    cells = np.zeros(layout.size, dtype=np.int64)
+    levels: dict[str, dict[str, int]] = {}
+    for column in profile.columns:
+        start, stop = layout.columns[column.name]
+        if column.name not in frame.columns:
+            cells[stop - 1] = len(frame)
+        elif isinstance(column, NumericColumn):
+            cells[start:stop] = count_numeric(numeric_values(frame[column.name]), column.edges)
+        else:
+            cells[start:stop], new = count_categorical(as_text(frame[column.name]), column)
+            if new:
+                levels[column.name] = most_frequent(new)
+    return Counts(
+        layout=layout.code, rows=len(frame), cells=array("q", cells.tobytes()), sums=(0.0,) * 6, new_levels=levels
+    )
