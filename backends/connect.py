@@ -15,6 +15,7 @@ from typing import Final
 import msgspec
 
 from backends.contract import Backend, Invalid, MetricSource
+from backends.entities import LauncherRef
 from backends.login import Login
 
 GROUP: Final = "mlops_console.backends"
@@ -48,8 +49,10 @@ def connect(
     read_only: bool = False,
     login: Login | None = None,
     options: Mapping[str, str] | None = None,
+    launcher: LauncherRef | None = None,
 ) -> Backend:
-    """Open a backend. `sidecar` is the directory of the embedded store beside a server."""
+    """Open a backend. `sidecar` is the directory of the embedded store beside a server; `launcher` the cluster that
+    runs are launched on, this machine by default."""
     scheme, colon, rest = url.partition(":")
     if not colon or not rest:
         raise Invalid(f"context {name}: a url like local:/path is wanted, not {url!r}.", "url")
@@ -66,6 +69,10 @@ def connect(
             raise Invalid(f"context {name}: {scheme}: needs a directory for what its server cannot keep.", "sidecar")
         remote = Remote(name=name, url=url, login=login or Login(), options=dict(options or {}))
         backend = _beside(remote, sidecar)
+    if launcher is not None:
+        from backends.launchers import launching
+
+        backend = launching(backend, launcher)
     if read_only:
         from backends.readonly import read_only as reading
 

@@ -7,6 +7,7 @@ A context in `config.toml` names what the console works on, like a kubectl conte
     registry   = "mlflow+https://mlflow.example.org"
     production = true              # badge, typed confirmation
     read_only  = false
+    launcher   = "ray+https://head:8265"   # where runs are carried out: backends/launchers.py; this machine by default
 
     [contexts.team.retention]      # what is kept, for how long: console/retention/policy.py
     keep_deleted = "30 d"
@@ -34,6 +35,7 @@ import msgspec
 import platformdirs
 
 from backends.contract import Backend, Invalid, Mutation, NotFound
+from backends.entities import LauncherRef
 from backends.login import Login
 from console.alerting.channels import Channel, read_channels
 from console.capacity import CapacityTable
@@ -76,6 +78,14 @@ class Context(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     """Where figures of services are read: `prometheus+https://…`, or a table with that as its url."""
     options: dict[str, str] = {}
     """What the adapter wants to know besides: `flavor`, `workspace`, `ca_file`, …"""
+    launcher: str = ""
+    """The cluster that runs are launched on: `ray+https://…`, `slurm:`; empty for this machine."""
+    launcher_token_env: str = ""
+    """As `token_env`, of the launcher."""
+    launcher_token_file: str = ""
+    launcher_token_command: str = ""
+    launcher_options: dict[str, str] = {}
+    """What the launcher wants to know besides: `agent`, `python`, `partition`, …"""
 
     @property
     def login(self) -> Login:
@@ -86,6 +96,16 @@ class Context(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     def metrics_table(self) -> MetricsTable | None:
         found = MetricsTable(url=self.metrics) if isinstance(self.metrics, str) else self.metrics
         return found if found.url else None
+
+    @property
+    def launcher_ref(self) -> LauncherRef | None:
+        """The cluster that runs are launched on; None for this machine."""
+        if not self.launcher:
+            return None
+        return LauncherRef(
+            url=self.launcher, token_env=self.launcher_token_env, token_file=self.launcher_token_file,
+            token_command=self.launcher_token_command, options=self.launcher_options,
+        )  # fmt: skip
 
     @property
     def url(self) -> str:
@@ -264,12 +284,13 @@ def _toml(context: Context) -> str:
     default = Context(name=context.name)
     for field in Context.__struct_fields__:
         value = getattr(context, field)
-        if field in ("name", "options") or value == getattr(default, field):
+        if field in ("name", "options", "launcher_options") or value == getattr(default, field):
             continue
         lines.append(f"{field} = {_toml_value(value)}")
-    if context.options:
-        pairs = ", ".join(f"{_toml_value(key)} = {_toml_value(value)}" for key, value in context.options.items())
-        lines.append(f"options = {{ {pairs} }}")
+    for field, options in (("options", context.options), ("launcher_options", context.launcher_options)):
+        if options:
+            pairs = ", ".join(f"{_toml_value(key)} = {_toml_value(value)}" for key, value in options.items())
+            lines.append(f"{field} = {{ {pairs} }}")
     return "\n".join(lines) + "\n"
 
 
@@ -350,6 +371,16 @@ def _check_login(context: Context, source: Path, where: str) -> None:
     given = [key for key in ("token_env", "token_file", "token_command") if getattr(context, key)]
     if len(given) > 1:
         raise Invalid(f"{source}: {where}: {' and '.join(given)} both name a secret; give one of them", where)
+    launcher = [key for key in ("token_env", "token_file", "token_command") if getattr(context, f"launcher_{key}")]
+    if len(launcher) > 1:
+        both = " and ".join(f"launcher_{key}" for key in launcher)
+        raise Invalid(f"{source}: {where}: {both} both name a secret; give one of them", where)
+    if (launcher or context.launcher_options) and not context.launcher:
+        raise Invalid(
+            f"{source}: {where}: launcher_{launcher[0] if launcher else 'options'} is for a launcher, and none is "
+            'named; add launcher = "…"',
+            where,
+        )
     if (given or context.username) and not context.registry:
         raise Invalid(f"{source}: {where}: a login is for a registry, and none is named", where)
     if context.username and not given:
@@ -417,6 +448,7 @@ def open_session(context: str | None = None, workspace: Path | None = None, read
         read_only=chosen.read_only,
         login=chosen.login,
         options=chosen.options,
+        launcher=chosen.launcher_ref,
     )
     backend = guarded(msgspec.structs.replace(backend, approvals=chosen.approvals))
     if chosen.metrics_table is not None:

@@ -39,7 +39,7 @@ from backends.contract.paging import END, START, Count, Page, T, all_pages
 from backends.contract.retention import RetentionStore
 from backends.contract.runs import ArtifactStore, ExperimentStore, LoggedModelStore, RunStore
 from backends.contract.triggers import TriggerStore
-from backends.contract.work import Launcher, RequestQueue
+from backends.contract.work import Engine, Launcher, RequestQueue
 
 __all__ = [
     "END",
@@ -52,6 +52,7 @@ __all__ = [
     "DatasetStore",
     "DefinitionStore",
     "DeploymentStore",
+    "Engine",
     "ExperimentStore",
     "Features",
     "Invalid",

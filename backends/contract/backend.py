@@ -20,6 +20,7 @@ from backends.contract.retention import RetentionStore
 from backends.contract.runs import ArtifactStore, ExperimentStore, LoggedModelStore, RunStore
 from backends.contract.triggers import TriggerStore
 from backends.contract.work import Launcher, RequestQueue
+from backends.entities import LauncherRef
 
 
 class Backend(msgspec.Struct, frozen=True, kw_only=True):
@@ -57,6 +58,8 @@ class Backend(msgspec.Struct, frozen=True, kw_only=True):
     tracking: Callable[[str], dict[str, str]] | None = None
     """The environment in which an MLflow client logs into this backend, under the run of this id where one is given.
     It may hold secrets: it is given to the process it is for, and kept nowhere."""
+    launches_on: LauncherRef | None = None
+    """The cluster that runs are launched on; None for this machine."""
 
     def need(self, capability: str) -> Any:
         """The capability, or Unsupported with the reason."""

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
+from backends.contract.errors import BackendError
 from backends.contract.mutation import Mutation
-from backends.entities import Capacity, LaunchSpec, LogChunk, Request, RunQueue
+from backends.entities import Capacity, ClusterRoom, Job, JobState, LaunchSpec, LogChunk, Request, RunQueue
 
 
 class RequestQueue(Protocol):
@@ -42,6 +43,9 @@ class RequestQueue(Protocol):
 class Launcher(Protocol):
     """Runs commands on an engine, each under a run's id."""
 
+    engine: str
+    """Its name: `local`, `ray`, …; the run keeps it."""
+
     def submit(self, spec: LaunchSpec, mutation: Mutation) -> None:
         """Accept the command. Repeating it for the same run does nothing."""
         ...
@@ -71,3 +75,48 @@ class Launcher(Protocol):
     def resume(self, mutation: Mutation) -> None:
         """Conflict when it is not paused."""
         ...
+
+
+class Engine(Protocol):
+    """A cluster that jobs are handed to: the part of a launcher that differs from one kind of cluster to the next.
+
+    The workspace's agent calls it, from one thread that may wait: it submits, looks, copies the log, and keeps how the
+    run ended; whatever the engine forgets later. Every verb may raise Unreachable, Unauthorized: then it is asked again
+    by itself. A package offers one as an entry point of the group `mlops_console.launchers`, a function
+    `(LauncherRef) -> Engine` that asks nothing yet.
+    """
+
+    name: str
+    """As `Launcher.engine`."""
+    place: str
+    """Which cluster, in words for people: no secret, no scheme."""
+    shared: bool
+    """Its machines see this machine's disks under the same paths: nothing has to be shipped."""
+    python: str
+    """The interpreter there."""
+    look_s: float
+    """How often it is asked after jobs while somebody waits, at most, in seconds."""
+
+    def probe(self) -> str:
+        """One question; what answered, with its version."""
+        ...
+
+    def submit(self, jobs: Sequence[Job]) -> Mapping[str, str | BackendError]:
+        """run → the engine's name for its job, or why it was not taken. A job that is there already is that one."""
+        ...
+
+    def look(self, jobs: Mapping[str, str]) -> Mapping[str, JobState]:
+        """run → its state, for run → the engine's name. A job that the engine does not know is left out."""
+        ...
+
+    def log(self, run: str, job: str, start: int) -> bytes:
+        """What the job printed from byte `start` on, as far as is there; empty for nothing further yet. At once."""
+        ...
+
+    def stop(self, jobs: Mapping[str, str]) -> None:
+        """Ask for their end; those that have ended, or are not known, are passed over."""
+        ...
+
+    def room(self) -> ClusterRoom: ...
+
+    def close(self) -> None: ...

@@ -24,6 +24,7 @@ from backends.entities.deployments import (
     Served,
     Target,
 )
+from backends.entities.jobs import Job, JobState, LauncherRef
 from backends.entities.journal import JournalEntry, Outcome
 from backends.entities.metrics import QUANTITIES, Asked, Exemplar, Scrape, Service, SourceAlert, SourceInfo
 from backends.entities.models import AliasChange, AliasMove, Model, ModelFile, ModelVersion, Package, Signature
@@ -41,6 +42,7 @@ from backends.entities.record import Millis, Record
 from backends.entities.reports import CheckResult, GateResult, GateStatus, Report
 from backends.entities.requests import (
     Capacity,
+    ClusterRoom,
     LaunchSpec,
     Needs,
     QueuePause,
@@ -90,6 +92,7 @@ __all__ = [
     "Asked",
     "Capacity",
     "CheckResult",
+    "ClusterRoom",
     "Column",
     "ColumnScore",
     "ColumnType",
@@ -113,8 +116,11 @@ __all__ = [
     "GateStatus",
     "Guard",
     "Happening",
+    "Job",
+    "JobState",
     "JournalEntry",
     "LaunchSpec",
+    "LauncherRef",
     "LogChunk",
     "LoggedMetric",
     "LoggedModel",

@@ -66,6 +66,18 @@ class Needs(Record, frozen=True, kw_only=True):
         return ""
 
 
+class ClusterRoom(Record, frozen=True, kw_only=True):
+    """What a cluster has, and how much of it is taken, as far as the engine says."""
+
+    nodes: int
+    total: Needs
+    taken: Needs = Needs()
+    others: dict[str, str] = {}
+    """Partitions, custom resources: name → `2 of 8`."""
+    note: str = ""
+    """What a person should know: nodes that are down, nobody admitted."""
+
+
 class Capacity(Record, frozen=True, kw_only=True):
     """What a launcher can take."""
 
@@ -74,6 +86,12 @@ class Capacity(Record, frozen=True, kw_only=True):
     queued: int
     most: Needs | None = None
     """All that it has to give out; None where it does not go by needs."""
+    place: str = ""
+    """Which cluster; empty for this machine."""
+    room: ClusterRoom | None = None
+    """What the cluster has, as it was last heard."""
+    note: str = ""
+    """Why nothing is known of it."""
 
 
 class QueuePause(Record, frozen=True, kw_only=True):
@@ -119,6 +137,11 @@ class LaunchSpec(Record, frozen=True, kw_only=True):
     env: dict[str, str] = {}
     """Added to the engine's own environment. Never secrets."""
     cwd: str = ""
+    inputs: dict[str, str] = {}
+    """Files of this machine that it reads: local path → name under `inputs/` of its folder where disks are not shared.
+    Arguments and variables that hold the path are told the other."""
+    options: dict[str, str] = {}
+    """What the recipe says to a cluster under [launch]: partition, time limit, custom resources."""
     files: dict[str, str] = {}
     """Small text files to lay into the run's folder before the start: name → content."""
     priority: int = 0

@@ -35,6 +35,8 @@ def launch_key(run: str) -> str:
 class LocalLauncher:
     """The launcher of a workspace. It starts nothing itself: the agent does, as far as its slots allow."""
 
+    engine = "local"
+
     def __init__(self, workspace: Path, runs: RunStore, requests: RequestQueue, journal: Journal | None = None) -> None:
         self._workspace = workspace
         self._runs = runs

@@ -28,7 +28,8 @@ _RUN_ID = re.compile(r"[0-9a-f]{32}")
 _RESERVED = frozenset(
     {
         "spec.json", "meta.json", "exit.json", "stop.json", "keeper.json", "ended.json", "granted.json", "out.log",
-        "artifacts", "supervisor.lock", "supervisor.log", "output.pipe", "progress.pipe", "bell.pipe",
+        "artifacts", "engine.json", "handed.json", "manifest.json", "jobside.py", "ticket.json", "inputs", "code",
+        "work", "bundles.json", "supervisor.lock", "supervisor.log", "output.pipe", "progress.pipe", "bell.pipe",
     }
 )  # fmt: skip
 

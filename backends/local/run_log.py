@@ -81,6 +81,11 @@ class LogWriter:
         said = [line.strip() for line in lines if line.strip()]
         return said[-1][:300] if said else ""
 
+    @property
+    def end(self) -> int:
+        """Bytes that were ever written."""
+        return self._base + self._size
+
     def close(self) -> None:
         with self._lock:
             self._tell_lost()

@@ -8,6 +8,7 @@ from enum import StrEnum
 
 from backends.contract import Backend, Conflict
 from backends.entities import Run, RunStatus
+from backends.local.handed import handed
 from backends.local.process_identity import current_boot, is_alive
 from backends.local.process_tree import kill_run_processes
 from backends.local.progress_intake import ProgressIntake
@@ -47,6 +48,8 @@ def standing(folder: RunFolder) -> Standing:
         return Standing.SUPERVISED
     if folder.exit() is not None:
         return Standing.ENDED
+    if meta is None and handed(folder) is not None:  # a cluster has it, or is about to
+        return Standing.SUPERVISED
     if meta is None:
         return Standing.UNSTARTED
     return Standing.ORPHANED if _goes_on(folder) else Standing.ABANDONED

@@ -6,11 +6,12 @@ import argparse
 import fcntl
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
 
-from backends.contract import BackendError
+from backends.contract import Backend, BackendError
 from backends.local.process_tree import AGENT_MARK
 from console.agent.diary import Diary
 from console.training.recipe_chain import CHAIN
@@ -36,7 +37,8 @@ def main() -> int:
     from console.promotion.protect import guarded
 
     try:
-        backend = guarded(msgspec.structs.replace(open_workspace(workspace), approvals=_approvals(workspace)))
+        opened = msgspec.structs.replace(open_workspace(workspace), approvals=_approvals(workspace))
+        backend = guarded(_launching(opened, workspace, diary.say))
     except BackendError as wrong:
         diary.say(f"agent {os.getpid()} cannot start: {wrong}")
         return 1
@@ -47,6 +49,18 @@ def main() -> int:
     Agent(backend, workspace, slots, diary.say).run()
     backend.close()
     return 0
+
+
+def _launching(backend: Backend, workspace: Path, say: Callable[[str], None]) -> Backend:
+    """What the agent itself starts, a trigger's training say, goes where the context's runs go."""
+    from backends.launchers import launching
+    from console.agent.jobs import launcher_ref
+
+    try:
+        return launching(backend, launcher_ref(workspace, say))
+    except BackendError as wrong:
+        say(f"runs that the agent starts are launched on this machine: {wrong}")
+        return backend
 
 
 def _approvals(workspace: Path) -> int:

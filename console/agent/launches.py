@@ -210,24 +210,26 @@ class Launches:
     def _conclude(self, run: str, watch: Watch) -> None:
         """What follows an end, then the end of the request: in this order, so that a crash between repeats it."""
         ended: Run = self._backend.need("runs").get(run)
-        request_registration(self._backend, ended)
-        self._attempt_again(ended)
+        follow_up(self._backend, ended, self._say)
         if watch.request:
             self._requests.finish(watch.request)
         del self._watches[run]
         self._say(f"run {run}: {ended.status.value}" + (f": {ended.reason}" if ended.reason else ""))
 
-    def _attempt_again(self, ended: Run) -> None:
-        """The recipe's retries. What cannot be started again is said, and keeps no end from being one."""
-        from console.training.command_run import attempt_again
 
-        try:
-            again = attempt_again(self._backend, ended)
-        except BackendError as error:
-            self._say(f"run {ended.id}: not tried again: {error}")
-            return
-        if again is not None:
-            self._say(f"run {ended.id}: tried again as {again.id}")
+def follow_up(backend: Backend, ended: Run, say: Callable[[str], None]) -> None:
+    """What a run's end brings about: its model registered, the recipe's retries. What cannot be started again is said,
+    and keeps no end from being one."""
+    from console.training.command_run import attempt_again
+
+    request_registration(backend, ended)
+    try:
+        again = attempt_again(backend, ended)
+    except BackendError as error:
+        say(f"run {ended.id}: not tried again: {error}")
+        return
+    if again is not None:
+        say(f"run {ended.id}: tried again as {again.id}")
 
 
 def _last_line(path: Path) -> str:

@@ -19,7 +19,9 @@ from backends.local.protocol_access import (
     write_presence,
 )
 from backends.local.run_folder import RunFolder
-from console.agent.intake import Intake
+from console.agent.intake import Intake, Receive, Scope, Send
+from console.agent.jobs import launcher_ref
+from console.agent.tickets import Tickets
 from console.config import current_actor
 
 AFTER_MS = 600_000
@@ -36,9 +38,12 @@ class Protocol:
         self._workspace = workspace
         self._say = say
         self._server: Any = None
+        self._wide: Any = None
         self._known: dict[str, tuple[float, Any]] = {}
-        # A remote context's clients speak to its own server.
-        self._wanted = remote_of(workspace) is None
+        self._ref = launcher_ref(workspace, say)
+        # A remote context's clients speak to its own server; its jobs on a cluster fetch their token here.
+        self._remote = remote_of(workspace) is not None
+        self._wanted = not self._remote or (self._ref is not None and "agent" in self._ref.options)
 
     def step(self) -> None:
         if not self._wanted or self._server is not None:
@@ -46,12 +51,13 @@ class Protocol:
         from backends.mlflow.server.app import make_app
         from backends.mlflow.server.serve import ProtocolServer
 
-        app = Intake(
-            self._backend,
-            self._workspace,
-            self._who,
-            make_app(self._backend, who=self._who, supervised=self._supervised),
-        )
+        app: Any = _nothing
+        if not self._remote:
+            protocol = make_app(self._backend, who=self._who, supervised=self._supervised)
+            app = Intake(self._backend, self._workspace, self._who, protocol)
+        if self._ref is not None:
+            app = Tickets(self._backend, self._workspace, app)
+        self._listen_wide(app)
         before = last_presence(self._workspace)
         server = ProtocolServer(app, port=before.port if before is not None else 0)
         try:
@@ -64,9 +70,24 @@ class Protocol:
         write_presence(self._workspace, ProtocolPresence(process=own_identity(), port=port))
         self._say(f"the MLflow protocol is served on 127.0.0.1:{port}")
 
+    def _listen_wide(self, app: Any) -> None:
+        """Where the launcher's jobs come from other machines: on the address that its option `listen` names."""
+        listen = self._ref.options.get("listen", "") if self._ref is not None else ""
+        if not listen or self._wide is not None:
+            return
+        from backends.mlflow.server.serve import ProtocolServer
+
+        host, _, port = listen.rpartition(":")
+        if not host or not port.isdigit():
+            raise Invalid(f'launcher_options: listen = "{listen}": wanted is ADDRESS:PORT', "listen")
+        self._wide = ProtocolServer(app, host=host, port=int(port))
+        self._wide.start()
+        self._say(f"the MLflow protocol is served on {listen} too, for jobs elsewhere")
+
     def stop(self) -> None:
-        if self._server is not None:
-            self._server.stop()
+        for server in (self._server, self._wide):
+            if server is not None:
+                server.stop()
 
     def forget(self) -> None:
         """The workspace is gone: so is the place that clients look for."""
@@ -107,3 +128,10 @@ class Protocol:
         except Invalid:  # no id that we give: no run of ours
             return False
         return folder.spec() is not None and folder.exit() is None
+
+
+async def _nothing(scope: Scope, _receive: Receive, send: Send) -> None:
+    """Beside a server of its own there is no protocol here."""
+    if scope["type"] == "http":
+        await send({"type": "http.response.start", "status": 404, "headers": [(b"content-length", b"0")]})
+        await send({"type": "http.response.body", "body": b""})

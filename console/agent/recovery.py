@@ -7,11 +7,14 @@ from pathlib import Path
 
 from backends.contract import Backend, all_pages
 from backends.entities import Run, RunStatus
+from backends.launchers import installed
+from backends.local.cluster_launcher import HAND_OVER, hand_over_key
+from backends.local.handed import notice_of
 from backends.local.launcher import LAUNCHES, kind_of, launch_key
 from backends.local.run_folder import RunFolder
 from backends.local.settle import Standing, now, standing
 from backends.local.slots import launch_payload
-from backends.query import And, Compare, In, Key, Query
+from backends.query import And, In, Key, Query
 from console.agent.launches import Launches
 from console.agent.registrations import REGISTER
 
@@ -48,7 +51,7 @@ def reconcile_runs(backend: Backend, workspace: Path, launches: Launches, say: C
 def _open_runs(backend: Backend) -> Iterator[Run]:
     states = tuple(status.value for status in RunStatus if not status.ended)
     open_here = And(
-        (In(Key("attribute", "status"), states), Compare(Key("attribute", "engine"), "=", "local")),
+        (In(Key("attribute", "status"), states), In(Key("attribute", "engine"), installed())),
     )
     runs = backend.need("runs")
     yield from list(all_pages(lambda at: runs.page(Query(where=open_here), at=at, limit=500, columns=())))
@@ -64,17 +67,20 @@ def _reconcile(backend: Backend, folder: RunFolder, run: Run, launches: Launches
             say(f"run {run.id}: {reason}")
         return
     if standing(folder) is not Standing.UNSTARTED:
-        launches.adopt(run.id)
-        return
+        if notice_of(folder) is None:
+            launches.adopt(run.id)
+        return  # of a cluster's run its request is claimed, and its follower has it
     stop = folder.stop()
     if stop is not None:
         backend.need("runs").end(run.id, RunStatus.STOPPED, reason=f"stopped by {stop.actor} before it began")
         say(f"run {run.id}: stopped before it began")
         return
+    ref = notice_of(folder)
+    payload = launch_payload(run.id, spec.needs)
     request = backend.need("requests").add(
-        kind_of(spec),
-        launch_payload(run.id, spec.needs),
-        key=launch_key(run.id),
+        kind_of(spec) if ref is None else HAND_OVER,
+        payload if ref is None else {**payload, "launcher": ref.url},
+        key=launch_key(run.id) if ref is None else hand_over_key(run.id),
         created_by=run.created_by or "agent",
         priority=spec.priority,
     )

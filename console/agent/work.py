@@ -19,7 +19,8 @@ from backends.local.slots import Slots, write_slots
 from console.agent.alarms import Alarms
 from console.agent.control import own_version
 from console.agent.deployments import Deployments
-from console.agent.launches import Launches
+from console.agent.jobs import Jobs
+from console.agent.launches import Launches, follow_up
 from console.agent.protocol import Protocol
 from console.agent.recovery import reconcile_runs, take_over_requests
 from console.agent.registrations import Registrations
@@ -52,6 +53,7 @@ class Agent:
         self._slots = slots
         me = f"agent {os.getpid()}"
         self._launches = Launches(backend, workspace, me, slots, say)
+        self._jobs = Jobs(backend, workspace, me, say, lambda there, ended: follow_up(there, ended, say))
         self._registrations = Registrations(backend, me, say)
         self._scorers = Scorers(backend, workspace, say)
         self._deployments = Deployments(backend, workspace, say)
@@ -65,6 +67,7 @@ class Agent:
             Part("take-over", self._take_over),
             Part("reconciliation", self._reconcile),
             Part("launches", self._launch),
+            Part("jobs", self._jobs.step),
             Part("registrations", self._registrations.step),
             Part("scorers", self._scorers.step),
             Part("deployments", self._deployments.step),
@@ -98,10 +101,11 @@ class Agent:
             woken = self._sleep()
         self._scorers.end_all()
         self._launches.end()
+        self._jobs.end()
         self._protocol.stop()
         presence_path(self._workspace).unlink(missing_ok=True)
         self._say(
-            f"agent {os.getpid()} ends: {self._ending}; {self._launches.running} runs"
+            f"agent {os.getpid()} ends: {self._ending}; {self._launches.running + self._jobs.following} runs"
             f"{f' and {self._deployments.serving} servers' if self._deployments.serving else ''} go on"
         )
 
@@ -169,7 +173,9 @@ class Agent:
         import msgspec
 
         queued = len(self._backend.need("requests").list(states=("waiting",), kind=LAUNCH, limit=10_000))
-        told = msgspec.structs.replace(self._presence, runs=self._launches.running, queued=queued)
+        told = msgspec.structs.replace(
+            self._presence, runs=self._launches.running + self._jobs.following, queued=queued
+        )
         if told != self._said:
             write_presence(self._workspace, told)
             self._said = told

@@ -44,6 +44,10 @@ class Command(msgspec.Struct, frozen=True, kw_only=True):
     sample_s: float | None = None
     """As `LaunchSpec.sample_s`."""
     needs: Needs = Needs()
+    inputs: dict[str, str] = {}
+    """As `LaunchSpec.inputs`."""
+    launch: dict[str, str] = {}
+    """As `LaunchSpec.options`."""
     retries: int = 0
     """How often it is started again when it failed."""
 
@@ -137,6 +141,7 @@ def start_command(
         inputs=list(inputs),
         source=source,
         parent=parent,
+        engine=launcher.engine,
     )
     if run.status is not RunStatus.QUEUED:
         return run  # the same key came again
@@ -151,7 +156,7 @@ def start_command(
             LaunchSpec(
                 run=run.id, argv=command.argv, cwd=command.cwd, env=command.env, tracking=True,
                 max_seconds=command.max_seconds, max_memory=command.max_memory, nice=command.nice, needs=command.needs,
-                sample_s=command.sample_s,
+                sample_s=command.sample_s, inputs=command.inputs, options=command.launch,
             ),
             mutation,
         )  # fmt: skip

@@ -98,6 +98,8 @@ class CommandRecipe(Record, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     limits: Limits = Limits()
     needs: NeedsTable = NeedsTable()
     """What a run waits for until it has it to itself."""
+    launch: dict[str, str | int | float] = msgspec.field(default_factory=dict)
+    """What a cluster is told besides: partition, time limit, `resource.NAME`. Elsewhere it is passed over."""
     env: dict[str, str] = msgspec.field(default_factory=dict)
     """Variables of the command; `{name}` is filled here too. Never secrets."""
     sweep: SweepPlan | None = None

@@ -136,6 +136,8 @@ def _command(recipe: CommandRecipe, dataset: str, environ: Mapping[str, str], so
         needs=recipe.needs.needs,
         sample_s=sample_s(recipe.system_metrics),
         retries=recipe.retries,
+        inputs={dataset: Path(dataset).name} if dataset else {},
+        launch={key: str(value) for key, value in recipe.launch.items()},
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Final
 
 from backends.entities import Record
@@ -17,7 +18,18 @@ class Job(Record, frozen=True, kw_only=True):
     version: str
     digest: str
     path: str
-    """The dataset version's Parquet file."""
+    """The dataset version's Parquet file, on the machine that it was started from."""
+
+    @property
+    def shipped(self) -> str:
+        """Its name under `inputs/` of the folder where a machine of a cluster has it."""
+        return f"{self.dataset}-{self.version}.parquet"
+
+    @property
+    def found(self) -> Path:
+        """The file: at its path, or where it was shipped."""
+        here = Path("inputs", self.shipped).absolute()
+        return here if here.is_file() else Path(self.path)
 
     @property
     def ref(self) -> str:

@@ -110,6 +110,8 @@ class Recipe(Record, frozen=True, kw_only=True, forbid_unknown_fields=True):
     audit: AuditRules = AuditRules()
     needs: NeedsTable = NeedsTable()
     """What a run waits for until it has it to itself."""
+    launch: dict[str, str | int | float] = msgspec.field(default_factory=dict)
+    """What a cluster is told besides: partition, time limit, `resource.NAME`. Elsewhere it is passed over."""
     sweep: SweepPlan | None = None
     """What is searched when the recipe is swept; a single run does not look at it."""
 

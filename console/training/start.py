@@ -87,6 +87,7 @@ def start_run(
         inputs=[DatasetInput(dataset=version.dataset, version=version.version, digest=version.digest)],
         source=code,
         parent=parent,
+        engine=launcher.engine,
         mutation=mutation,
     )
     if run.status is not RunStatus.QUEUED:
@@ -103,6 +104,8 @@ def start_run(
                 argv=(sys.executable, "-m", "console.training.worker"),
                 env=worker_environment(launcher.capacity().slots, recipe.seed, recipe.needs.threads),
                 files={RECIPE: text, "job.json": msgspec.json.encode(job).decode()},
+                inputs={job.path: job.shipped},
+                options={key: str(value) for key, value in recipe.launch.items()},
                 needs=recipe.needs.needs,
                 sample_s=sample_s(recipe.system_metrics),
             ),

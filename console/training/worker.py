@@ -27,6 +27,7 @@ def main() -> int:
         channel.progress(0.0, "starting")
         recipe_text = (folder / "recipe.toml").read_text(encoding="utf-8")
         job = msgspec.json.decode((folder / "job.json").read_bytes(), type=Job)
+        job = msgspec.structs.replace(job, path=str(job.found))
         if not Path(job.path).is_file():
             raise Invalid(
                 f"the file of {job.ref} is gone from the store; import the dataset again, then retry.", "dataset"

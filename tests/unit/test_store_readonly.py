@@ -37,7 +37,7 @@ def verbs(protocol: type) -> set[str]:
 
 
 def test_every_capability_of_a_backend_is_known() -> None:
-    plain = {"name", "url", "features", "missing", "changed", "close", "home", "tracking", "approvals"}
+    plain = {"name", "url", "features", "missing", "changed", "close", "home", "tracking", "approvals", "launches_on"}
     assert set(contract.Backend.__struct_fields__) - plain == set(PROTOCOLS) == set(READING) == set(CHANGING)
 
 

@@ -105,7 +105,7 @@ def start_sweep(
         keep_texts(backend, run.id, {RECIPE: text})
         job = SweepJob(
             place=place_of(backend), sweep=run.id, actor=mutation.actor, root=_first_of(backend, run),
-            environ=inherited(os.environ),
+            environ=inherited(os.environ), launcher=backend.launches_on,
         )  # fmt: skip
         launcher.submit(
             LaunchSpec(

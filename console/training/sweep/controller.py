@@ -16,7 +16,7 @@ import msgspec
 
 from backends.connect import connect
 from backends.contract import Backend, BackendError, Conflict, Mutation
-from backends.entities import Record, Run, RunStatus
+from backends.entities import LauncherRef, Record, Run, RunStatus
 from console.training.channel import Channel
 from console.training.job import RECIPE
 from console.training.start import start_run, stop_run
@@ -43,6 +43,8 @@ class SweepJob(Record, frozen=True, kw_only=True):
     actor: str
     root: str = ""
     """The sweep that this one goes on with, back to the first: by it a trial that was half begun is known again."""
+    launcher: LauncherRef | None = None
+    """The cluster that trials are launched on."""
     environ: dict[str, str] = msgspec.field(default_factory=dict)
     """Of a command: what whoever began the sweep had it inherit."""
 
@@ -227,7 +229,7 @@ def main() -> int:
     channel = Channel()
     folder = Path.cwd()
     job = msgspec.json.decode((folder / "sweep.json").read_bytes(), type=SweepJob)
-    backend = connect("sweep", job.place)
+    backend = connect("sweep", job.place, launcher=job.launcher)
     try:
         controller = Controller(backend, job, (folder / RECIPE).read_text(encoding="utf-8"), channel)
 
