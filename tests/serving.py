@@ -167,15 +167,16 @@ class Served:
 
 
 @contextmanager
-def serving(backend: Backend, folder: Path, **said: Any) -> Iterator[Served]:
-    """A server of model `parcels`; `said` are fields of its spec."""
+def serving(backend: Backend, folder: Path, *, hooks: Path | None = None, **said: Any) -> Iterator[Served]:
+    """A server of model `parcels`; `said` are fields of its spec. `hooks` is a folder that its processes import
+    from."""
     folder.mkdir(parents=True, exist_ok=True)
     targets = said.pop("targets", (Target(alias="champion"),))
     spec = ServingSpec(
         id="test", place=place_of(backend), model=said.pop("model", "parcels"), targets=targets,
         admin_socket=said.pop("admin_socket", str(folder / "a.sock")), **said,
     )  # fmt: skip
-    process, line, log = start(spec, folder)
+    process, line, log = start(spec, folder, hooks)
     assert line.get("ready") is True, (line, log.read_text())
     served = Served(process, spec, line["url"], log)
     try:
@@ -184,7 +185,9 @@ def serving(backend: Backend, folder: Path, **said: Any) -> Iterator[Served]:
         served.end()
 
 
-def start(spec: ServingSpec, folder: Path) -> tuple[subprocess.Popen[bytes], dict[str, Any], Path]:
+def start(
+    spec: ServingSpec, folder: Path, hooks: Path | None = None
+) -> tuple[subprocess.Popen[bytes], dict[str, Any], Path]:
     """The process, and the line that it printed when it was ready or could not be."""
     path, log = folder / "spec.json", folder / "server.log"
     path.write_bytes(msgspec.json.encode(spec))
@@ -192,7 +195,7 @@ def start(spec: ServingSpec, folder: Path) -> tuple[subprocess.Popen[bytes], dic
         process = subprocess.Popen(
             [sys.executable, "-m", "console.serving", str(path)],
             cwd=folder,
-            env={**os.environ, "PYTHONPATH": str(ROOT)},
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(str(each) for each in (ROOT, hooks) if each)},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=file,
