@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from backends.entities import JournalEntry
+from console.journal_words import watch_words
 
 
 def change(entry: JournalEntry) -> str:
     """`v2 → v3`, or the fields that differ."""
+    said = watch_words(entry)
+    if said:
+        return said
     before, after = entry.before, entry.after
     parts: list[str] = []
     along: list[str] = []

@@ -54,7 +54,7 @@ def opened(home: Path):
 async def test_a_segment_is_made_in_a_form_that_says_what_is_wrong(opened: Session) -> None:
     async with on_stage(opened, size=(110, 36), pane="monitor") as (app, pilot):
         await until(app, pilot, "AUC by day", WAIT)
-        await press(app, pilot, "Z")
+        await press(app, pilot, "B")
         await until(app, pilot, "none yet: n writes a condition", WAIT)
         await press(app, pilot, "n")
         await until(app, pilot, "Another segment of live", WAIT)
@@ -79,7 +79,7 @@ async def test_a_segment_is_made_in_a_form_that_says_what_is_wrong(opened: Sessi
 async def test_protected_columns_are_named_in_a_form(opened: Session) -> None:
     async with on_stage(opened, size=(110, 36), pane="monitor") as (app, pilot):
         await until(app, pilot, "AUC by day", WAIT)
-        await press(app, pilot, "Z")
+        await press(app, pilot, "B")
         await until(app, pilot, "p names columns", WAIT)
         await press(app, pilot, "p")
         await until(app, pilot, "Protected columns of live", WAIT)
@@ -96,7 +96,7 @@ async def test_enter_shows_the_rows_of_the_segment(opened: Session) -> None:
     add_segment(opened.backend, "live", Segment(name="far", where="distance > 400"), by())
     async with on_stage(opened, size=(110, 36), pane="monitor") as (app, pilot):
         await until(app, pilot, "AUC by day", WAIT)
-        await press(app, pilot, "Z")
+        await press(app, pilot, "B")
         await until(app, pilot, "distance > 400", WAIT)
         await press(app, pilot, "enter")
         await until(app, pilot, "No row of segment far", WAIT)
@@ -106,7 +106,7 @@ async def test_a_read_only_console_changes_nothing(home: Path) -> None:
     opened = session(home, read_only=True)
     async with on_stage(opened, size=(110, 36), pane="monitor") as (app, pilot):
         await until(app, pilot, "AUC by day", WAIT)
-        await press(app, pilot, "Z")
+        await press(app, pilot, "B")
         await until(app, pilot, "GROUPS THAT ARE COMPARED", WAIT)
         await press(app, pilot, "n")
         await until(app, pilot, "read-only", WAIT)

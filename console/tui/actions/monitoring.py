@@ -200,7 +200,7 @@ ACTIONS: tuple[Action, ...] = (
     ),
     Action(
         "monitor.segments",
-        "Z",
+        "B",
         "segments",
         "The parts counted beside the whole and the groups compared: look, make, remove, protect.",
         "segments:show",

@@ -122,7 +122,7 @@ async def segment(here: Here) -> None:
     if not wanted:
         if not names:
             here.app.tell(
-                f"{view.monitor.name} has no segments yet; Z makes one, f finds the worst parts",
+                f"{view.monitor.name} has no segments yet; B makes one, f finds the worst parts",
                 severity="warning",
             )
             return
