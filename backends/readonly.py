@@ -20,7 +20,22 @@ READING: Final[dict[str, frozenset[str]]] = {
     "registry": frozenset({"page", "get", "versions", "version", "holders", "search", "history"}),
     "journal": frozenset({"page", "get", "verify"}),
     "monitors": frozenset(
-        {"page", "get", "windows", "overlapping", "extent", "batches", "alerts", "services", "mutes", "deliveries"}
+        {
+            "page",
+            "get",
+            "windows",
+            "overlapping",
+            "extent",
+            "batches",
+            "crowded",
+            "kept_segments",
+            "holdings",
+            "alerts",
+            "services",
+            "service_sources",
+            "mutes",
+            "deliveries",
+        }
     ),
     "deployments": frozenset({"page", "get"}),
     "triggers": frozenset({"page", "get", "firing", "firings"}),
@@ -80,6 +95,11 @@ CHANGING: Final[dict[str, frozenset[str]]] = {
             "route_delivery",
             "put_delivery",
             "add_service",
+            "replace_windows",
+            "forget_windows",
+            "forget_batches",
+            "compact_services",
+            "forget_services",
         }
     ),
     "deployments": frozenset({"create", "change", "delete", "observe"}),

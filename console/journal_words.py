@@ -44,6 +44,16 @@ def _deleted(before: Mapping[str, Any], _: Mapping[str, Any], __: JournalEntry) 
     return f"{before.get('windows', 0)} windows, {before.get('rows', 0)} rows of {before.get('model', '')}"
 
 
+def _forgot(before: Mapping[str, Any], _: Mapping[str, Any], __: JournalEntry) -> str:
+    nouns = {"windows": "window", "scored": "scored file", "samples": "sampled file", "ids": "id"}
+    gone = [
+        plural(before[key], noun) for key, noun in nouns.items() if isinstance(before.get(key), int) and before[key]
+    ]
+    rows = before.get("rows")
+    counted = f" with {plural(rows, 'row')}" if isinstance(rows, int) else ""
+    return f"let go of {', '.join(gone)}{counted}: older than is kept" if gone else ""
+
+
 def _policy(before: Mapping[str, Any], after: Mapping[str, Any], _: JournalEntry) -> str:
     parts = []
     if "rules" in after:
@@ -141,6 +151,7 @@ def _ended(_: Mapping[str, Any], after: Mapping[str, Any], entry: JournalEntry) 
 _VERBS: dict[str, Words] = {
     "monitor.create": _created,
     "monitor.delete": _deleted,
+    "monitor.forget": _forgot,
     "monitor.policy": _policy,
     "monitor.segment": _segments,
     "monitor.protect": _protected,

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 from backends.contract.mutation import Mutation
 from backends.contract.paging import START, Page
-from backends.entities import Alert, Delivery, Millis, Monitor, Mute, ServiceWindow, Window
+from backends.entities import Alert, Delivery, Holding, Millis, Monitor, Mute, ServiceWindow, Window
 
 if TYPE_CHECKING:
     from backends.query import Query
@@ -38,8 +39,9 @@ class MonitorStore(Protocol):
         until: Millis | None = None,
         limit: int = 1000,
         segment: str = "",
+        shortest: Millis = 0,
     ) -> tuple[Window, ...]:
-        """Oldest first; the newest `limit` of them."""
+        """Oldest first; the newest `limit` of them that last `shortest` ms at least."""
         ...
 
     def overlapping(self, monitor: str, *, since: Millis, until: Millis, segment: str = "") -> tuple[Window, ...]:
@@ -55,8 +57,38 @@ class MonitorStore(Protocol):
         """Note down a batch that reached no window. False when it was added before."""
         ...
 
-    def batches(self, monitor: str) -> frozenset[str]:
-        """Which batches were added already."""
+    def batches(self, monitor: str, *, among: Collection[str] | None = None) -> frozenset[str]:
+        """Which batches were added already; of those named, without reading all."""
+        ...
+
+    def crowded(
+        self, monitor: str, *, length: Millis, until: Millis, limit: int = 100_000
+    ) -> tuple[tuple[Millis, int], ...]:
+        """The stretches of `length` ms (counted from 1970, UTC) that have ended by `until` and hold more than one
+        shorter window of the whole: the start of each, and how many it holds, oldest first."""
+        ...
+
+    def kept_segments(self, monitor: str) -> tuple[str, ...]:
+        """Of which segments there are windows, whether they are counted on or not."""
+        ...
+
+    def replace_windows(self, monitor: str, gone: Sequence[tuple[str, Millis]], made: Sequence[Window]) -> None:
+        """Put windows in place of others (segment, start), all or none. Conflict where one of them is not there;
+        Invalid where the whole or a segment would hold more or fewer rows than before. What begins with `~` is made
+        from others: it may be absent, or go without a successor."""
+        ...
+
+    def forget_windows(self, monitor: str, *, until: Millis, mutation: Mutation) -> int:
+        """Let go of windows that ended by then, of the whole and of segments, with an entry in the journal; how many of
+        the whole. The newest stays, and so do the rows that the monitor says to have counted."""
+        ...
+
+    def forget_batches(self, monitor: str, batches: Collection[str]) -> int:
+        """Batches that need not be known again; how many were known."""
+        ...
+
+    def holdings(self, monitor: str) -> tuple[Holding, ...]:
+        """What is stored of a monitor, by what it is."""
         ...
 
     def alerts(self, monitor: str = "", *, open_only: bool = False, limit: int = 200) -> tuple[Alert, ...]:
@@ -118,7 +150,8 @@ class MonitorStore(Protocol):
         ...
 
     def add_service(self, window: ServiceWindow) -> None:
-        """Keep how a service answered; a window with the same source and start is replaced."""
+        """Keep how a service answered; a window with the same source and start is replaced. Within a longer one, that
+        it would have been merged into, it is passed over."""
         ...
 
     def services(
@@ -126,4 +159,17 @@ class MonitorStore(Protocol):
     ) -> tuple[ServiceWindow, ...]:
         """Oldest first; the newest `limit` of those that start from `since` on and before `until`. Empty for a source
         that nothing is known of."""
+        ...
+
+    def service_sources(self) -> tuple[tuple[str, Millis], ...]:
+        """Whose service windows are kept, each with the start of its newest."""
+        ...
+
+    def compact_services(self, source: str, *, length: Millis, until: Millis, limit: int = 24) -> int:
+        """Merge the shorter windows of a source by stretches of `length` ms that ended by then, at most `limit`
+        stretches, the oldest; how many stretches."""
+        ...
+
+    def forget_services(self, source: str, *, until: Millis) -> int:
+        """Let go of the service windows that ended by then; how many."""
         ...

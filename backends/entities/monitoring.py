@@ -57,6 +57,9 @@ class Monitor(Record, frozen=True, kw_only=True):
     rules: str = ""
     """The alert policy as TOML (see `console.monitoring.alarms.rules`); empty for the default rules with the knobs of
     `policy`."""
+    keep: dict[str, str] = {}
+    """How long what is kept of it: `minutes`, `hours`, `days`, `scored`, `samples`, `ids` → a time such as `90 d`, or
+    `always`; what is not named stays as the store has it (see `console.retention.monitors`)."""
 
 
 class ColumnScore(Record, frozen=True, kw_only=True):
@@ -128,6 +131,19 @@ class Window(Record, frozen=True, kw_only=True):
     reference)."""
     bias: dict[str, Estimate] = {}
     """`COLUMN.metric` → how unlike the groups of a protected column are answered."""
+
+
+class Holding(Record, frozen=True, kw_only=True):
+    """How much of one kind a store holds of a monitor."""
+
+    what: str
+    """`minutes`, `hours` or `days` by the length of windows (batches count as what they last), `views` for those that
+    are made from others, `ids` for batches that are known again."""
+    segments: bool = False
+    """Windows of segments, not of the whole."""
+    count: int
+    bytes: int
+    """Without the store's own overhead."""
 
 
 class AlertState(StrEnum):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Collection
 
 import msgspec
 
@@ -12,6 +13,7 @@ from backends.listing import cut
 from backends.local import idempotency, journal, service_rows
 from backends.local.absent import absent
 from backends.local.alerts import LocalAlerts
+from backends.local.compaction import LocalCompaction, put_window
 from backends.local.database import Database, now
 from backends.local.limits import check_name, check_text
 from backends.local.outbox import LocalOutbox
@@ -24,7 +26,7 @@ _LONGEST = 86_400_000
 """No window that others are looked up in is longer."""
 
 
-class LocalMonitors(LocalAlerts, LocalOutbox):
+class LocalMonitors(LocalAlerts, LocalOutbox, LocalCompaction):
     """`MonitorStore` of a workspace."""
 
     def __init__(self, database: Database) -> None:
@@ -107,24 +109,9 @@ class LocalMonitors(LocalAlerts, LocalOutbox):
                 )
                 if added.rowcount == 0:
                     return False
-            same = (window.monitor, window.segment, window.start)
-            old = connection.execute(
-                "DELETE FROM windows WHERE monitor = ? AND segment = ? AND start = ? RETURNING rows", same
-            ).fetchall()
-            connection.execute(
-                'INSERT INTO windows (monitor, segment, start, "end", rows, state, record, counts) '
-                "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-                (
-                    *same,
-                    window.end,
-                    window.rows,
-                    window.state.value,
-                    msgspec.msgpack.encode(msgspec.structs.replace(window, counts=b"")),
-                    window.counts,
-                ),
-            )
+            old = put_window(connection, window)
             if not window.segment:
-                _tell(connection, window.monitor, windows=1 - len(old), rows=window.rows - sum(row[0] for row in old))
+                _tell(connection, window.monitor, windows=int(old is None), rows=window.rows - (old or 0))
             return True
 
     def windows(
@@ -135,14 +122,17 @@ class LocalMonitors(LocalAlerts, LocalOutbox):
         until: Millis | None = None,
         limit: int = 1000,
         segment: str = "",
+        shortest: Millis = 0,
     ) -> tuple[Window, ...]:
-        """Oldest first; the newest `limit` of those that start from `since` on and before `until`."""
+        """Oldest first; the newest `limit` of those that start from `since` on and before `until`, and last `shortest`
+        ms at least."""
+        span = (-(2**63) if since is None else since, 2**63 - 1 if until is None else until)
         with self._database.read() as connection:
             _monitor(connection, monitor)
             rows = connection.execute(
                 "SELECT record, counts FROM windows WHERE monitor = ? AND segment = ? AND start >= ? AND start < ? "
-                "ORDER BY start DESC LIMIT ?",
-                (monitor, segment, -(2**63) if since is None else since, 2**63 - 1 if until is None else until, limit),
+                'AND (? = 0 OR "end" - start >= ?) ORDER BY start DESC LIMIT ?',
+                (monitor, segment, *span, shortest, shortest, limit),
             ).fetchall()
         return tuple(_window(record, counts) for record, counts in reversed(rows))
 
@@ -175,8 +165,11 @@ class LocalMonitors(LocalAlerts, LocalOutbox):
             )
             return added.rowcount == 1
 
-    def batches(self, monitor: str) -> frozenset[str]:
+    def batches(self, monitor: str, *, among: Collection[str] | None = None) -> frozenset[str]:
         with self._database.read() as connection:
+            if among is not None:
+                known = "SELECT 1 FROM batches WHERE monitor = ? AND batch = ?"
+                return frozenset(each for each in among if connection.execute(known, (monitor, each)).fetchone())
             rows = connection.execute("SELECT batch FROM batches WHERE monitor = ?", (monitor,)).fetchall()
         return frozenset(batch for (batch,) in rows)
 

@@ -47,7 +47,9 @@ class Retention:
             return
         self._look_at = time.monotonic() + LOOK_S
         context = policy_context(self._workspace)
-        if context is None or context.retention is None or not self._due(context.retention):
+        if context is None or context.retention is None or not context.retention.cleans:
+            return
+        if not self._due(context.retention):
             return
         # Beside the agent's own course: to look through a large workspace takes its time, and runs must not wait.
         self._work = threading.Thread(target=self._apply, args=(context.retention,), name="retention", daemon=True)

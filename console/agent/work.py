@@ -21,6 +21,7 @@ from console.agent.control import own_version
 from console.agent.deployments import Deployments
 from console.agent.jobs import Jobs
 from console.agent.launches import Launches, follow_up
+from console.agent.monitor_retention import MonitorRetention
 from console.agent.protocol import Protocol
 from console.agent.recovery import reconcile_runs, take_over_requests
 from console.agent.registrations import Registrations
@@ -60,6 +61,7 @@ class Agent:
         self._triggers = Triggers(backend, say)
         self._protocol = Protocol(backend, workspace, say)
         self._alarms = Alarms(backend, workspace, say)
+        self._monitor_retention = MonitorRetention(backend, workspace, say)
         self._presence = AgentPresence(process=own_identity(), since=now(), version=own_version(), slots=slots.runs)
         self._said: AgentPresence | None = None
         self._seen: object = None
@@ -76,6 +78,7 @@ class Agent:
             Part("protocol server", self._protocol.step),
             Part("alarms", self._alarms.step),
             Part("retention", Retention(backend, workspace, say).step),
+            Part("monitor retention", self._monitor_retention.step),
         ]
         self._look_at = 0.0
         self._reconcile_at = 0.0
@@ -99,6 +102,7 @@ class Agent:
             if woken or self._due():
                 self._round()
             woken = self._sleep()
+        self._monitor_retention.end()
         self._scorers.end_all()
         self._launches.end()
         self._jobs.end()

@@ -110,7 +110,8 @@ def _limits(
     invocation: Invocation, older_than: str | None, max_size: str | None, keep: str | None, datasets: bool, bare: bool
 ) -> tuple[Limits, str]:
     """The rule of the command line, or the context's policy; and how the journal calls it."""
-    from console.retention.policy import Limits, RetentionPolicy, time_span
+    from console.retention.policy import Limits, RetentionPolicy
+    from console.retention.spans import time_span
 
     if bare:
         return Limits(), "clean --leftovers"

@@ -262,6 +262,7 @@ def delete(invocation: Invocation, name: str, confirm: str | None, reason: str, 
 from console.cli import monitor_chart as _chart  # noqa: E402, F401
 from console.cli import monitor_compare as _compare  # noqa: E402, F401
 from console.cli import monitor_policy as _policy  # noqa: E402, F401
+from console.cli import monitor_retention as _retention  # noqa: E402, F401
 from console.cli import monitor_segment as _segment  # noqa: E402, F401
 from console.cli import monitor_together as _together  # noqa: E402, F401
 from console.cli import monitor_why as _why  # noqa: E402, F401

@@ -151,6 +151,8 @@ def _document(invocation: Invocation, name: str, shown: int, look: Look) -> dict
     return {
         "monitor": view.monitor,
         "headline": view.headline,
+        "disk": _disk(invocation, view.monitor),
+        "resolution": _resolution(windows, view.monitor, view.kind),
         "quality": [text for text, _ in quality_parts(newest, view.metric)] if newest is not None else [],
         "gap": gap_of(newest, view.metric) if newest is not None else None,
         "by": view.kind,
@@ -162,6 +164,29 @@ def _document(invocation: Invocation, name: str, shown: int, look: Look) -> dict
         "marks": view.marks,
         "changes": changes([item for item in windows if item.model_version == windows[-1].model_version]),
     }
+
+
+def _disk(invocation: Invocation, monitor: Monitor) -> str:
+    """How much it takes, and how much it ever will; empty where the context has no folder for it."""
+    if invocation.backend.home is None:
+        return ""
+    from console.monitoring.compaction.passing import keep_of
+    from console.monitoring.compaction.room import room_of
+
+    said = invocation.session.context.retention
+    return room_of(invocation.backend, monitor, keep_of(monitor, said.monitors if said is not None else {})).words()
+
+
+def _resolution(windows: list[Window], monitor: Monitor, kind: str) -> str:
+    """What of the windows is no more to be seen as finely as it was counted."""
+    from console.monitoring.ranges import kind_of
+
+    if kind != monitor.window:
+        return ""
+    merged = [name for item in windows if (name := kind_of(item, monitor.window)) != monitor.window]
+    counted = {name: merged.count(name) for name in ("hour", "day") if name in merged}
+    said = " and ".join(plural(count, name) for name, count in counted.items())
+    return f"the oldest of these are {said}: older windows are merged" if said else ""
 
 
 def _without_counts(item: Window) -> Window:
@@ -223,6 +248,8 @@ def _print_monitor(document: dict[str, object], address: str = "") -> None:
             "policy": ", ".join(f"{key} = {number(value)}" for key, value in sorted(found.policy.items())),
             "seen": f"{thousands(found.rows)} rows in {plural(found.windows, 'window')}",
             "newest": local_time(found.last_at) if found.last_at else "",
+            "disk": str(document["disk"]),
+            "merged": str(document["resolution"]),
             "quality": "; ".join(quality),
             "against": str(document["against"]) if windows else "",
             "segment": str(document["segment"]),

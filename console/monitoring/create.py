@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import msgspec
@@ -16,6 +16,7 @@ from console.monitoring.alarms.rules import read_rules
 from console.monitoring.counted.segments import check_segments
 from console.monitoring.counted.windows import LENGTHS
 from console.monitoring.feeds.folder import check_name, monitor_folder
+from console.retention.monitors import read_keep
 
 TIME, IDENT = "prediction.time", "prediction.id"
 """Columns of a server's prediction log."""
@@ -107,6 +108,13 @@ def set_rules(backend: Backend, name: str, rules: str, mutation: Mutation) -> Mo
     if rules:
         read_rules(rules)
     return _change(backend, name, mutation.named("monitor.policy"), rules=rules)
+
+
+def set_keep(backend: Backend, name: str, keep: Mapping[str, str], mutation: Mutation) -> Monitor:
+    """Replace how long what is kept of it (words as in `console.retention.monitors`; none for what the store says).
+    Raises Invalid naming what is wrong."""
+    read_keep(keep)
+    return _change(backend, name, mutation.named("monitor.retention"), keep=dict(keep))
 
 
 def pause_monitor(backend: Backend, name: str, mutation: Mutation) -> Monitor:

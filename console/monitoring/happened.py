@@ -123,7 +123,9 @@ def merged_services(services: Sequence[ServiceWindow], stretch: str) -> tuple[Se
         grouped.setdefault(bounds(stretch, each.start)[0], []).append(each)
     found = []
     for start in sorted(grouped):
-        made = merge_services(grouped[start], start=start, end=start + STRETCHES[stretch])
+        # One that was merged into a longer one for good keeps its end.
+        end = max(start + STRETCHES[stretch], *(each.end for each in grouped[start]))
+        made = merge_services(grouped[start], start=start, end=end)
         if made is not None:
             found.append(made)
     return tuple(found)

@@ -12,6 +12,7 @@ from backends.entities import Estimate, Millis, Window
 from console.monitoring.counted.counts import Counts, Layout, layout_of, merge, unpack
 from console.monitoring.counted.profile import CategoricalColumn, NumericColumn, Profile, ReferenceColumn
 from console.monitoring.counted.windows import LENGTHS, make_window
+from console.monitoring.feeds.lag import added, median_lag
 from console.monitoring.quality.performance import measure
 
 ALL = "all"
@@ -25,6 +26,13 @@ def stretches(window: str) -> tuple[str, ...]:
     """What the windows of a monitor can be shown as, the shortest first: its own kind, and all that is longer."""
     own = STRETCHES.get(window, STRETCHES["hour"])  # batches come when they come: a day is what they are put into
     return (window, *(name for name, length in STRETCHES.items() if length > own), ALL)
+
+
+def kind_of(window: Window, own: str) -> str:
+    """What a window is: of the kind `own` that its monitor counts by, or the hour or day it was merged into since."""
+    length = window.end - window.start
+    longer = [name for name in ("hour", "day") if LENGTHS[name] > STRETCHES.get(own, LENGTHS["day"])]
+    return next((name for name in reversed(longer) if length >= LENGTHS[name]), own)
 
 
 def bounds(stretch: str, at: Millis) -> tuple[Millis, Millis]:
@@ -60,7 +68,8 @@ def merge_windows(
     """Windows as one. Where a version took over within the stretch, only the newest one's are counted: the cells of two
     references cannot be added. None where nothing was counted.
 
-    What is no count is averaged: multivariate figures and bias by rows, the labels' lag by labels.
+    What is no count is averaged: multivariate figures and bias by rows, the labels' lag by labels. segment: under which
+    name it is kept, `~day` and the like too.
     """
     if not windows:
         return None
@@ -72,16 +81,26 @@ def merge_windows(
     if counts is None:
         return None
     made = make_window(
-        newest.monitor, profile, layout, counts, start=start, end=end, version=newest.model_version, gone=_gone(newest)
-    )
+        newest.monitor, profile, layout, counts, start=start, end=end, version=newest.model_version, gone=_gone(newest),
+        segment=_part(newest.segment),
+    )  # fmt: skip
+    lags: dict[int, int] = {}
+    for each in own:
+        lags = added(lags, each.lags)
     return msgspec.structs.replace(
         made,
         segment=segment,
-        label_lag=_lag(own) if made.label_lag is None else made.label_lag,
+        lags=lags,
+        label_lag=median_lag(lags) if lags else _lag(own),
         multivariate=_averaged([each.multivariate for each in own], [each.rows for each in own]),
         bias=made.bias or _averaged([each.bias for each in own], [each.rows for each in own]),
         **({} if made.estimated else {"estimated": _averaged([e.estimated for e in own], [e.rows for e in own])}),
     )
+
+
+def _part(segment: str) -> str:
+    """Which part of the rows a window is about: `~day:jfk` is about `jfk`, `~day` about the whole."""
+    return segment.partition(":")[2] if segment.startswith("~") else segment
 
 
 def _gone(newest: Window) -> tuple[str, ...]:

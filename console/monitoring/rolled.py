@@ -3,7 +3,8 @@ and not from half a million.
 
 They are windows of segments of their own (`~day`; of a named segment `~day:NAME`), written by whoever writes windows:
 a stretch once a later one has begun, and again when late labels change what lies within. The stretch that is still
-filling is merged by whoever reads. What is kept can be made anew at any time; nothing depends on it. Plain Python.
+filling is merged by whoever reads. What is kept can be made anew at any time; nothing depends on it. Where the windows
+themselves were merged for good (`compaction`), they are read in its place. Plain Python.
 """
 
 from __future__ import annotations
@@ -52,6 +53,8 @@ def roll_up(
             for start in _due(store, monitor.name, stretch, name, segment, sorted(changed)):
                 end = start + STRETCHES[stretch]
                 parts = parts_of(store, monitor, stretch, start, end, segment)
+                if any(part.segment == segment and part.end - part.start >= STRETCHES[stretch] for part in parts):
+                    continue  # merged into a window of its own length: there is nothing to keep beside it
                 made = _merged(backend, monitor, parts, (start, end), name, profiles)
                 if made is not None:
                     store.add_window(made)
@@ -71,15 +74,15 @@ def _merged(
         return None
     version = parts[-1].model_version
     if version not in profiles:
-        profiles[version] = _profile(backend, monitor, version)
+        profiles[version] = profile_of_version(backend, monitor, version)
     profile = profiles[version]
     if profile is None:
         return None
     return merge_windows(parts, profile, start=ends[0], end=ends[1], segment=name)
 
 
-def _profile(backend: Backend, monitor: Monitor, version: str) -> Profile | None:
-    """None where the version or its profile has gone: its windows stay as they are."""
+def profile_of_version(backend: Backend, monitor: Monitor, version: str) -> Profile | None:
+    """The reference of a version; None where it or the version has gone: its windows stay as they are."""
     from console.monitoring.feeds.champion import read_profile
 
     try:
@@ -129,17 +132,17 @@ def read_stretches(
     segment: str = "",
     profile: Profile | None = None,
 ) -> tuple[Window, ...]:
-    """The stretches that are kept, oldest first, and behind them, merged with `profile`, those that are not yet.
-    Without a profile the parts of those are given as they are."""
+    """The stretches that are kept, or that windows were merged into for good, oldest first; and behind them, merged
+    with `profile`, those that are not yet. Without a profile the parts of those are given as they are."""
     kept: tuple[Window, ...] = store.windows(
         monitor.name, since=since, until=until, limit=limit, segment=level_name(stretch, segment)
     )
     extent = store.extent(monitor.name, segment=segment)
     if extent is None:
         return kept
-    behind = kept[-1].end if kept else max(extent[0], since or extent[0])
+    found = _with_settled(store, monitor, stretch, kept, since, until, limit, segment, profile)
+    behind = max(each.end for each in found) if found else max(extent[0], since or extent[0])
     last = extent[1] if until is None else min(extent[1], until - 1)
-    found = list(kept)
     for start, end in _stretches_between(stretch, behind, last, limit):
         parts = parts_of(store, monitor, stretch, start, end, segment)
         if profile is None:
@@ -147,6 +150,35 @@ def read_stretches(
         elif (made := merge_windows(parts, profile, start=start, end=end, segment=segment)) is not None:
             found.append(made)
     return tuple(found[-limit:])
+
+
+def _with_settled(
+    store: MonitorStore,
+    monitor: Monitor,
+    stretch: str,
+    kept: Sequence[Window],
+    since: Millis | None,
+    until: Millis | None,
+    limit: int,
+    segment: str,
+    profile: Profile | None,
+) -> list[Window]:
+    """What is kept of a stretch, and the windows that last as long or longer by themselves: compaction made them, and
+    let go of what was kept beside them. Oldest first."""
+    length = STRETCHES[stretch]
+    known = {each.start for each in kept}
+    long = [
+        each
+        for each in store.windows(monitor.name, since=since, until=until, limit=limit, segment=segment, shortest=length)
+        if bounds(stretch, each.start)[0] not in known
+    ]
+    # Where a version took over within it, the stretch has a shorter window, too.
+    starts = {bounds(stretch, each.start)[0] for each in long}
+    if long and profile is not None:
+        every = store.windows(monitor.name, since=long[0].start, until=long[-1].end, limit=4 * limit, segment=segment)
+        long = [each for each in every if bounds(stretch, each.start)[0] in starts]
+        long = list(merged_by(long, stretch, profile))
+    return sorted([*kept, *long], key=lambda each: each.start)
 
 
 def _stretches_between(stretch: str, first: Millis, last: Millis, limit: int) -> Iterator[tuple[Millis, Millis]]:
@@ -161,10 +193,15 @@ def _stretches_between(stretch: str, first: Millis, last: Millis, limit: int) ->
 
 
 def merged_by(windows: Sequence[Window], stretch: str, profile: Profile) -> tuple[Window, ...]:
-    """Windows merged by stretch, all at once: for those that are few. Oldest first."""
+    """Windows merged by stretch, all at once: for those that are few. One that is longer than the stretch stays as it
+    is. Oldest first."""
     found = []
     for parts in by_stretch(windows, stretch).values():
+        if len(parts) == 1 and stretch != ALL and parts[0].end - parts[0].start >= STRETCHES[stretch]:
+            found.append(parts[0])
+            continue
         start, end = (parts[0].start, parts[-1].end) if stretch == ALL else bounds(stretch, parts[0].start)
+        end = max(end, *(part.end for part in parts))
         made = merge_windows(parts, profile, start=start, end=end, segment=parts[-1].segment)
         if made is not None:
             found.append(made)

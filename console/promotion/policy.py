@@ -44,7 +44,8 @@ from backends.contract import Backend, Invalid
 from backends.entities import GateResult, GateStatus, Millis, Record
 from console.config import config_path
 from console.promotion.person import person
-from console.retention.policy import byte_count, time_span
+from console.retention.policy import byte_count
+from console.retention.spans import time_span
 from console.toml_form import Places, check_keys, convert, did_you_mean, parse_toml, read_toml
 
 FILE: Final = "policies.toml"

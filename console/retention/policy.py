@@ -7,6 +7,9 @@
     max_size       = "50 GB"    # of the whole workspace: over it, files of the oldest runs go
     keep           = "tagged, best 3 by auc"   # besides what is never touched
 
+    [contexts.team.retention.monitors]   # what monitors keep that say nothing else: console/retention/monitors.py
+    minutes = "2 d"
+
 A key that is not given sets no limit. Never touched are registered versions and what they stand on, runs with a note or
 a `keep` tag, runs that have not ended, the best run of a sweep, and the journal.
 """
@@ -20,8 +23,9 @@ import msgspec
 
 from backends.contract import Invalid
 from backends.entities import Millis
+from console.retention.monitors import read_keep
+from console.retention.spans import time_span
 
-_UNITS: Final = {"h": 3_600_000, "d": 86_400_000, "w": 604_800_000}
 _SIZES: Final = {
     "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12,
     "KIB": 2**10, "MIB": 2**20, "GIB": 2**30, "TIB": 2**40,
@@ -69,9 +73,20 @@ class RetentionPolicy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     keep_logs: str = ""
     max_size: str = ""
     keep: str = ""
+    monitors: dict[str, str] = {}
+    """As `Monitor.keep`, for monitors that do not say it themselves."""
+
+    @property
+    def cleans(self) -> bool:
+        """Whether it is about runs and their files, and not about monitors alone."""
+        return bool(self.words()) or not self.monitors
 
     def limits(self) -> Limits:
         """What it means; Invalid names the key that says nothing."""
+        try:
+            read_keep(self.monitors)
+        except Invalid as error:
+            raise Invalid(str(error), f"monitors.{error.field}") from error
         tagged, tags, best = _keep(self.keep)
         return Limits(
             deleted_ms=_span("keep_deleted", self.keep_deleted),
@@ -84,17 +99,9 @@ class RetentionPolicy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
         )
 
     def words(self) -> str:
-        """`keep_deleted = 30 d, max_size = 50 GB`: for the journal and the screen."""
-        said = ((name, getattr(self, name)) for name in self.__struct_fields__)
+        """`keep_deleted = 30 d, max_size = 50 GB`: for the journal and the screen; without what monitors keep."""
+        said = ((name, getattr(self, name)) for name in self.__struct_fields__ if name != "monitors")
         return ", ".join(f"{name} = {value}" for name, value in said if value)
-
-
-def time_span(text: str, field: str) -> Millis:
-    """`30 d`, `12h`, `2 w` in milliseconds."""
-    found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([hdw])\s*", text)
-    if found is None:
-        raise Invalid(f"{field} = {text[:60]!r}: a time such as 30 d, 12 h or 2 w is wanted", field)
-    return round(float(found[1]) * _UNITS[found[2]])
 
 
 def byte_count(text: str, field: str) -> int:

@@ -51,6 +51,8 @@ class Chunk(Record, frozen=True, kw_only=True):
     """sha256 of the file at `path`: `digest`, where that is all of it."""
     also: tuple[str, ...] = ()
     """Other identities of the same rows."""
+    supersedes: str = ""
+    """The identity of the content up to where these begin: nobody asks for it again once they are counted."""
     at: Millis
     """When they came: the time of rows without a time column."""
     begin: int = 0

@@ -165,7 +165,10 @@ class Files:
         chunk = _chunk(spool, fresh, digest, begin=begin, content=hashlib.sha256(whole).hexdigest())
         salvage = begin > 0 or bool(entry is not None and entry.refused)
         also = (sha256_of(path),) if path.name.lower().endswith(".gz") and final and not begin else ()
-        return msgspec.structs.replace(chunk, spooled=True, salvage=salvage, name=path.name, also=also)
+        before = entry.sha256 if entry is not None and begin else ""
+        return msgspec.structs.replace(
+            chunk, spooled=True, salvage=salvage, name=path.name, also=also, supersedes=before
+        )
 
     def _digest(self, path: Path, begin: int, data: bytes) -> str:
         """Of the content up to the end of data; that before `begin` is read again where it is not at hand."""

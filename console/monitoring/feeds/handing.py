@@ -88,6 +88,11 @@ def handed_over(path: Path) -> Chunk:
     )
 
 
+def is_keyed(path: Path) -> bool:
+    """Whether it was handed over under a key, by which it may come again."""
+    return len(path.name.partition(".")[0]) > len(uuid.uuid4().hex)
+
+
 def let_go(path: Path, *, failed: bool) -> None:
     """Remove what is counted; what could not be used is kept aside, the newest `REFUSED` of it."""
     if not failed:

@@ -122,6 +122,8 @@ def ingest_held(
             record = msgspec.structs.replace(record, seconds=round(time.monotonic() - began, 4))
             if chunk.progress is not None:
                 remember(folder, chunk.progress, begin=chunk.begin, failed=record.state == "failed")
+                if chunk.supersedes and record.state != "failed":
+                    backend.need("monitors").forget_batches(monitor, (chunk.supersedes,))
     except OSError as error:
         raise Unreachable(f"{chunk.name} was not counted: {error.strerror or error}; it is tried again") from error
     log_batch(folder, record)
@@ -133,8 +135,7 @@ def ingest_held(
 def _ingest(
     backend: Backend, monitor: Monitor, folder: Path, chunk: Chunk, versions: Versions, version: str
 ) -> BatchRecord:
-    counted = backend.need("monitors").batches(monitor.name)
-    if chunk.digest in counted or not counted.isdisjoint(chunk.also):
+    if backend.need("monitors").batches(monitor.name, among=(chunk.digest, *chunk.also)):
         return _record(chunk, "duplicate", version=version, reason="counted before, by its content")
     frame, left_out = read_rows(Path(chunk.path), title=chunk.name, salvage=chunk.salvage)
     known = versions.reference(version)

@@ -236,15 +236,14 @@ def _write_windows(
 ) -> list[Window]:
     """Put the windows right, once each, and return those of the whole, oldest first."""
     store = backend.need("monitors")
-    counted = store.batches(monitor.name)
+    counted = store.batches(monitor.name, among=[_key(spot, digest) for spot in changes])
     reached = []
     for spot, parts in sorted(changes.items(), key=lambda item: item[0].order):
+        key = _key(spot, digest)
         if spot.segment:
             window = segment_window(backend, monitor.name, spot.segment, spot.start)
-            key = batch_key(digest, spot.start, spot.version, spot.segment)
         else:
             window = store.windows(monitor.name, since=spot.start, until=spot.start + 1)[0]
-            key = f"{digest}@{spot.start}"
         if window is None:
             continue
         if key not in counted:  # else by a try that was cut short: corrected twice, a cell would fall below zero
@@ -253,6 +252,11 @@ def _write_windows(
         if not spot.segment:
             reached.append(window)
     return reached
+
+
+def _key(spot: Spot, digest: str) -> str:
+    """Under which a window remembers a file of labels."""
+    return batch_key(digest, spot.start, spot.version, spot.segment) if spot.segment else f"{digest}@{spot.start}"
 
 
 def _corrected(window: Window, parts: Sequence[_Change], profile: Profile) -> Window:

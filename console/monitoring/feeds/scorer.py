@@ -24,7 +24,7 @@ from backends.contract import Backend, BackendError, Invalid, NotFound, Unreacha
 from backends.entities import Monitor
 from console.monitoring.feeds.folder import monitor_folder
 from console.monitoring.feeds.growing import CLOSED_S, KIND, Files
-from console.monitoring.feeds.handing import handed_over, let_go
+from console.monitoring.feeds.handing import handed_over, is_keyed, let_go
 from console.monitoring.feeds.sources import folders_of, inbox_of, is_fed
 
 if TYPE_CHECKING:
@@ -251,6 +251,8 @@ class Scorer:
         )
         if handed:
             let_go(path, failed=record.state == "failed")
+            if not is_keyed(path):  # no other has its name: nobody asks for it again
+                self.backend.need("monitors").forget_batches(self.name, (chunk.digest,))
             return False
         return True
 

@@ -59,7 +59,8 @@ def find_spots(backend: Backend, monitor: Monitor, version: str, starts: Vector,
         end = ends[start]
         here = [window for window in stored if window.start < end and window.end > start]
         taken = max((window.start for window in here if window.start >= start), default=-1)
-        own = None if monitor.window == "batch" else newest_of(here, version)
+        # A batch is a window by itself, unless those of its day were merged.
+        own = newest_of([each for each in here if _is_day(each)] if monitor.window == "batch" else here, version)
         if own is not None:
             spots[start] = Spot(own.start, max(own.end, end), own)
         elif monitor.window == "batch":
@@ -67,6 +68,10 @@ def find_spots(backend: Backend, monitor: Monitor, version: str, starts: Vector,
         else:
             spots[start] = Spot(start if taken < start else max(int(at[starts == start].min()), taken + 1), end)
     return spots
+
+
+def _is_day(window: Window) -> bool:
+    return window.start % LENGTHS["day"] == 0 and window.end - window.start >= LENGTHS["day"]
 
 
 def newest_of(windows: Sequence[Window], version: str) -> Window | None:

@@ -54,12 +54,6 @@ def verdicts(windows: Sequence[Window], profile: Profile, policy: Policy) -> lis
     windows: of one model version, oldest first. Windows without labels are stepped over, so late labels make no hole.
     """
     metric = primary_metric(profile)
-    longest = max((window.end - window.start for window in windows), default=0)
-    reference = reference_for(profile, longest).get(metric)
-    if reference is None:
-        return []
-    spread = profile.within.get(metric) if is_day(longest) else None
-    effect = policy.min_effect * (abs(reference) if profile.task == "regression" else 1.0)
     first, last = layout_of(profile).score
     labelled = [window for window in windows if window.labelled]
     each: list[Totals] = []
@@ -69,6 +63,13 @@ def verdicts(windows: Sequence[Window], profile: Profile, policy: Policy) -> lis
     found = []
     for stop in range(policy.pool, len(labelled) + 1):
         parts = each[stop - policy.pool : stop]
+        # Older windows may have been merged into days: those are held against days, the others not.
+        longest = max(window.end - window.start for window in labelled[stop - policy.pool : stop])
+        reference = reference_for(profile, longest).get(metric)
+        if reference is None:
+            continue
+        spread = profile.within.get(metric) if is_day(longest) else None
+        effect = policy.min_effect * (abs(reference) if profile.task == "regression" else 1.0)
         estimate = within_days(parts, metric, profile, spread) if spread else pooled(parts, metric, profile)
         if estimate is None or estimate.n < policy.min_labels:
             continue

@@ -78,14 +78,14 @@ async def _ask(here: Here, policy: RetentionPolicy) -> RetentionPolicy | None:
 
     def check(values: dict[str, str]) -> str:
         try:
-            RetentionPolicy(**values).limits()
+            msgspec.structs.replace(policy, **values).limits()
         except Invalid as error:
             return str(error)
         return ""
 
     about = sentences("Nothing goes yet: a list shows what would. All empty: only files that nothing names.")
     values = await here.app.ask(Form("Clean up", fields, "show", lines=about, check=check))
-    return None if values is None else RetentionPolicy(**values)
+    return None if values is None else msgspec.structs.replace(policy, **values)
 
 
 async def _restore(here: Here, going: Going) -> None:
