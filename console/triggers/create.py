@@ -141,6 +141,10 @@ def check_parts(backend: Backend, trigger: Trigger) -> None:
     monitors = [each for each in (when.alert, when.monitor, do.rows_of) if each and not set(each) & set("*?[")]
     for monitor in monitors:
         backend.need("monitors").get(monitor)
+    if do.rows_of:
+        from console.triggers.gather import check_keeps_rows
+
+        check_keeps_rows(backend.need("monitors").get(do.rows_of))
     for dataset in (when.dataset, do.check):
         if dataset:
             backend.need("datasets").get(dataset)

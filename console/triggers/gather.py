@@ -1,4 +1,4 @@
-"""Fresh rows to train on: what a monitor's folder holds, with the labels that came later, as a version of a dataset.
+"""Fresh rows to train on: what a monitor's folders hold, with the labels that came later, as a version of a dataset.
 
 `python -m console.triggers.gather URL OUT` takes its wish from the environment and writes one CSV file: pandas and
 the folder's files stay out of the agent.
@@ -9,24 +9,18 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Final
 
 import msgspec
 
-from backends.contract import Backend, Invalid, Mutation, NotFound, Refused
-from backends.entities import Column, DatasetVersion, Monitor, Record, Trigger
+from backends.contract import Backend, Invalid, Mutation, Refused
+from backends.entities import DatasetVersion, Monitor, Record, Trigger
 from console.offload import run_offloaded
 from console.triggers.definition import data_of
 
-if TYPE_CHECKING:
-    import pandas as pd
-
 MODULE: Final = "console.triggers.gather"
 WISH: Final = "MLOPS_CONSOLE_GATHER"
-FEWEST: Final = 50
-"""Labelled rows: on fewer nothing is learned that a gate could tell from chance."""
 MOST: Final = 5_000_000
 
 
@@ -49,7 +43,7 @@ def gather_offloaded(backend: Backend, trigger: Trigger, firing: str, mutation: 
     from console.data.origin import Origin
 
     monitor: Monitor = backend.need("monitors").get(trigger.do.rows_of)
-    _watched(monitor)
+    check_keeps_rows(monitor)
     if backend.home is None:
         raise Refused(f"context {backend.name} has no workspace folder, where the rows could be put together.")
     folder = backend.home / "triggers" / firing
@@ -80,13 +74,19 @@ def _wish(trigger: Trigger) -> Wish:
     return Wish(monitor=trigger.do.rows_of, target=recipe.target, also=recipe.aside)
 
 
-def _watched(monitor: Monitor) -> None:
-    if not (monitor.source and monitor.id_column and monitor.label_column):
-        lacks = "watches no folder" if not monitor.source else "has no id column and label column"
-        raise Refused(
-            f"monitor {monitor.name} {lacks}, so its labelled rows cannot be put together. Train on a dataset instead "
-            "(data = …), or make a monitor with --source, --id and --label."
-        )
+def check_keeps_rows(monitor: Monitor) -> None:
+    """Refused where its rows are not kept, or no label can be put to them."""
+    if monitor.source or monitor.deployment:
+        if monitor.label_column:
+            return
+        lacks, wanted = "has no label column", "make a monitor that has one (--label)"
+    else:
+        lacks = "is handed its rows, which are counted and not kept"
+        wanted = "make a monitor that watches a folder or a deployment's log (--source, --deployment)"
+    raise Refused(
+        f"monitor {monitor.name} {lacks}, so there are no labelled rows of it to train on. Train on a dataset instead "
+        f"(data = …), or {wanted}."
+    )
 
 
 # ---------------------------------------------------------------- the other process
@@ -109,74 +109,21 @@ def main(argv: list[str]) -> int:
 
 def gather(backend: Backend, wish: Wish, out: Path) -> int:
     """Write the labelled rows to `out`, whole or not at all; how many they are."""
-    import pandas as pd
+    from console.triggers.labelled import labelled_rows
 
     monitor: Monitor = backend.need("monitors").get(wish.monitor)
     version = backend.need("registry").version(monitor.model, f"@{monitor.alias}")
     features = version.signature.inputs
-    rows, labels = _read(monitor, features, wish)
-    if not rows:
-        raise Invalid(f"{monitor.source} holds no rows with the columns of {version.ref}; nothing to train on.", "rows")
-    whole = pd.concat(rows, ignore_index=True)
-    if monitor.id_column in whole.columns:
-        whole = whole.drop_duplicates(monitor.id_column, keep="last")
+    rows = labelled_rows(backend, monitor, features, wish.also)
     target = wish.target or monitor.label_column
-    if labels:
-        late = pd.concat(labels, ignore_index=True).drop_duplicates(monitor.id_column, keep="last")
-        known = late.set_index(monitor.id_column)[monitor.label_column]
-        found = whole[monitor.id_column].map(known)
-        own = whole[monitor.label_column] if monitor.label_column in whole.columns else None
-        whole[monitor.label_column] = found if own is None else found.where(found.notna(), own)
-    named = monitor.label_column in whole.columns
-    whole = whole[whole[monitor.label_column].notna()] if named else whole.iloc[:0]
-    if len(whole) < FEWEST:
-        raise Invalid(
-            f"{len(whole)} rows of monitor {monitor.name} have a label, and {FEWEST} are wanted to train on; labels "
-            "may still come.",
-            "rows",
-        )
     if target != monitor.label_column:
-        whole = whole.rename(columns={monitor.label_column: target})
+        rows = rows.drop(columns=[target], errors="ignore").rename(columns={monitor.label_column: target})
     names = [column.name for column in features]
-    kept = list(dict.fromkeys([*names, *(each for each in wish.also if each in whole.columns), target]))
+    kept = list(dict.fromkeys([*names, *(each for each in wish.also if each in rows.columns), target]))
     fresh = out.with_suffix(".part")
-    whole[kept].tail(MOST).to_csv(fresh, index=False)
+    rows[kept].tail(MOST).to_csv(fresh, index=False)
     fresh.replace(out)
-    return len(whole)
-
-
-def _read(monitor: Monitor, features: Iterable[Column], wish: Wish) -> tuple[list[pd.DataFrame], list[pd.DataFrame]]:
-    """The files of rows, and those of labels alone. One that cannot be read is stepped over, as the monitor does."""
-    from console.monitoring.feeds.batch import fit_columns, read_batch
-    from console.monitoring.feeds.table_file import SUFFIXES
-
-    wanted = tuple(features)
-    rows: list[Any] = []
-    labels: list[Any] = []
-    also = (monitor.id_column, monitor.label_column, monitor.time_column, *wish.also)
-    for path in sorted(Path(monitor.source).rglob("*"), key=lambda path: str(path)):
-        if not path.name.lower().endswith(SUFFIXES) or path.name.startswith("."):
-            continue
-        try:
-            frame = read_batch(path)
-        except (Invalid, NotFound):
-            continue
-        if {monitor.id_column, monitor.label_column} <= set(frame.columns) and not (
-            {column.name for column in wanted} & set(frame.columns)
-        ):
-            part = frame[[monitor.id_column, monitor.label_column]].dropna()
-            labels.append(part.assign(**{monitor.id_column: part[monitor.id_column].astype("str")}))
-            continue
-        typed, events = fit_columns(frame, wanted, path.name, known=also)
-        if any(event.blocks for event in events):
-            continue
-        for name in also:
-            if name and name in frame.columns and name not in typed.columns:
-                typed[name] = frame[name].to_numpy()
-        if monitor.id_column in typed.columns:
-            typed[monitor.id_column] = typed[monitor.id_column].astype("str")
-        rows.append(typed)
-    return rows, labels
+    return len(rows)
 
 
 if __name__ == "__main__":

@@ -16,15 +16,21 @@ def inbox_of(backend: Backend, monitor: str) -> Path:
     return monitor_folder(backend, monitor) / INBOX
 
 
-def folders_of(backend: Backend, monitor: Monitor) -> list[Path]:
-    """The folders that a scorer watches, as far as they are there; the one that a person named always."""
+def keeping_folders_of(backend: Backend, monitor: Monitor) -> list[Path]:
+    """The folders whose files stay when they are counted: the one that a person named, and a deployment's prediction
+    log, as far as that is there."""
     found = [Path(monitor.source)] if monitor.source else []
     if monitor.deployment and backend.home is not None:
         from console.serving.deployment.place import folder_of
 
         found.append(folder_of(backend.home, monitor.deployment) / "log")
-    found.append(inbox_of(backend, monitor.name))
     return [folder for folder in found if folder.is_dir() or str(folder) == monitor.source]
+
+
+def folders_of(backend: Backend, monitor: Monitor) -> list[Path]:
+    """The folders that a scorer watches, as far as they are there; the one that a person named always."""
+    inbox = inbox_of(backend, monitor.name)
+    return [*keeping_folders_of(backend, monitor), *([inbox] if inbox.is_dir() else [])]
 
 
 def is_fed(backend: Backend, monitor: Monitor) -> bool:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from typing import Final
 
-from backends.contract import Invalid
 from backends.entities import AliasMove, FiringState, GateStatus, ModelVersion
 from console.triggers.deeds.runs import start, wait
 from console.triggers.deeds.step import Done, End, Step, Work
@@ -132,12 +131,12 @@ RETRAIN: tuple[tuple[str, Step], ...] = (
 def plan(work: Work) -> str:
     """What it would do, from what is there now."""
     from console.promotion.policy import policy_for
+    from console.triggers.gather import check_keeps_rows
 
     backend, do, model = work.backend, work.trigger.do, work.firing.model
     if do.rows_of:
         monitor = backend.need("monitors").get(do.rows_of)
-        if not monitor.source:
-            raise Invalid(f"monitor {monitor.name} watches no folder, so there are no rows to train on.", "do.rows_of")
+        check_keeps_rows(monitor)
         data = f"a new version of {data_of(do)} from the labelled rows of {monitor.name}"
     else:
         version = backend.need("datasets").version(data_of(do))
