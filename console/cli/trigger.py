@@ -120,7 +120,7 @@ def show(invocation: Invocation, name: str, toml: bool) -> None:
 @click.option("--retrain", metavar="RECIPE", help="Train this recipe's file on fresh data, judge, make a challenger.")
 @click.option("--model", metavar="MODEL", help="Whose version is trained; by default what the recipe registers.")
 @click.option("--data", metavar="DATASET", help="Train on its newest version; by default the recipe's.")
-@click.option("--rows-of", metavar="MONITOR", help="Train on the labelled rows of MONITOR's folder.")
+@click.option("--rows-of", metavar="MONITOR", help="Train on the labelled rows of MONITOR's folder or log.")
 @click.option("--promote", is_flag=True, default=None, help="Go on to promote, where the policy lets a trigger.")
 @click.option("--rollback", metavar="MODEL", help="Roll MODEL back.")
 @click.option("--alias", metavar="ALIAS", help="What goes back, or whom a retrained version is judged against.")

@@ -108,7 +108,9 @@ def _files(backend: Backend, monitor: Monitor, spool: Path) -> Iterator[tuple[Pa
         try:
             paths = sorted(folder.iterdir(), key=lambda path: path.name)
         except OSError as error:
-            raise Invalid(f"the folder {folder} cannot be read: {error.strerror}; nothing to train on.", "rows") from None
+            raise Invalid(
+                f"the folder {folder} cannot be read: {error.strerror}; nothing to train on.", "rows"
+            ) from None
         for at, path in enumerate(paths):
             if path.name.startswith(".") or not path.is_file():
                 continue

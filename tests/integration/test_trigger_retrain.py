@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 import shutil
 import signal
 import subprocess
@@ -38,9 +39,12 @@ params = {{ {params} }}
 GOOD = RECIPE.format(dataset="fresh", estimator="sklearn.linear_model.LogisticRegression", params="C = 1.0")
 USELESS = RECIPE.format(dataset="noise", estimator="sklearn.dummy.DummyClassifier", params='strategy = "uniform"')
 
-DEADLY = """\
-import os, pathlib, signal, sys
+NURSERY = """\
+import importlib, os, pathlib, signal, sys
 from backends.local.triggers import LocalTriggers
+for name in sys.argv.pop(1).split(","):
+    importlib.import_module(name)
+from console.agent.__main__ import main
 marks = pathlib.Path(os.environ["MARKS"])
 put, fire = LocalTriggers.put_firing, LocalTriggers.fire
 def once(point):
@@ -60,9 +64,61 @@ def deadly_fire(self, firing, status):
     once("fire-after")
     return fired
 LocalTriggers.put_firing, LocalTriggers.fire = deadly, deadly_fire
-from console.agent.__main__ import main
-sys.exit(main())
+for _ in sys.stdin:
+    child = os.fork()
+    if not child:
+        os.setsid()
+        os._exit(main())
+    os.write(1, b"%d\\n" % child)
+    os.write(1, b"%d\\n" % os.waitpid(child, 0)[1])
 """
+"""Bears an agent for each line that it is told: a process of its own, killed as any other, that need not import all of
+it again. A score of starts would take minutes otherwise."""
+ALL = (
+    "console.agent.work,console.agent.protocol,console.triggers.carry,console.triggers.round,console.triggers.gather,"
+    "console.data.offloaded,console.training.start,console.training.admit,console.promotion.promote,"
+    "console.promotion.register,uvicorn"
+)
+
+
+class Nursery:
+    """Agents of a workspace, one after the other, that are killed at every point at which nobody was killed yet."""
+
+    def __init__(self, home: Path, marks: Path) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, "-c", NURSERY, ALL, "--workspace", str(home)],
+            env={**os.environ, "MARKS": str(marks), "PYTHONPATH": os.pathsep.join(sys.path)},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            bufsize=0,  # what is not read yet has to be seen by select
+        )
+        self.pid = 0
+
+    def __enter__(self) -> Nursery:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._process.kill()
+        self._process.communicate()
+
+    def bear(self) -> None:
+        assert self._process.stdin is not None
+        self._process.stdin.write(b"one more\n")
+        self.pid = int(self._said())
+
+    def is_dead(self) -> bool:
+        assert self._process.stdout is not None
+        return bool(select.select([self._process.stdout], [], [], 0)[0])
+
+    def end(self) -> int:
+        """Which signal it ended by; one that lives is asked to."""
+        if not self.is_dead():
+            os.kill(self.pid, signal.SIGTERM)
+        return os.WTERMSIG(status) if os.WIFSIGNALED(status := int(self._said())) else 0
+
+    def _said(self) -> bytes:
+        assert self._process.stdout is not None
+        return self._process.stdout.readline()
 
 
 @pytest.fixture(scope="module")
@@ -142,27 +198,22 @@ def test_an_agent_that_is_killed_at_every_step_retrains_once(backend: Backend, t
     marks.mkdir()
     store = backend.need("triggers")
     deaths = 0
-    for _ in range(60):
-        agent = subprocess.Popen(
-            [sys.executable, "-c", DEADLY, "--workspace", str(home_of(backend))],
-            env={**os.environ, "MARKS": str(marks), "PYTHONPATH": os.pathsep.join(sys.path)},
-        )
+    with Nursery(home_of(backend), marks) as nursery:
 
-        def settled(process: subprocess.Popen[bytes] = agent) -> bool:
+        def settled() -> bool:
             """It was killed, or nothing is left to be killed at."""
             over = len(list(marks.glob("*-done-*"))) == 2 and any(e.state.ended for e in store.firings("again"))
-            return over or process.poll() is not None
+            return over or nursery.is_dead()
 
-        try:
-            until(settled, seconds=120)
-        finally:
-            killed = agent.poll() == -signal.SIGKILL
-            deaths += killed
-            if agent.poll() is None:
-                agent.terminate()
-            agent.wait(60)
-        if not killed:
-            break
+        for _ in range(60):
+            nursery.bear()
+            try:
+                until(settled, seconds=120)
+            finally:
+                killed = nursery.end() == signal.SIGKILL
+                deaths += killed
+            if not killed:
+                break
     done = ended(backend, "again")
     assert done.state is FiringState.DONE, done
     assert deaths >= 18, sorted(each.name for each in marks.iterdir())

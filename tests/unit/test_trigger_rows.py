@@ -1,4 +1,4 @@
-"""Which rows a retrain is given of a monitor: those that its folders keep, with the labels that came by whatever way."""
+"""Which rows a retrain is given of a monitor: those that its folders keep, with the labels that came however."""
 
 from __future__ import annotations
 
@@ -63,9 +63,7 @@ def served(backend: Backend, name: str, **more: Any) -> Monitor:
     backend.need("deployments").create(
         Deployment(name=name, model="deliveries", targets=(Target(version="1"),), desired="stopped"), WHO
     )
-    made: Monitor = create_monitor(
-        backend, name, "deliveries", mutation=WHO, deployment=name, **{**LOGGED, **more}
-    )
+    made: Monitor = create_monitor(backend, name, "deliveries", mutation=WHO, deployment=name, **{**LOGGED, **more})
     return made
 
 
@@ -163,5 +161,3 @@ def test_labels_in_the_rows_rotated_files_and_subfolders(backend: Backend, tmp_p
     (folder / "now.csv").unlink()
     with pytest.raises(Invalid, match=r"40 of 40 rows of monitor files have a label.* 1 files were left out"):
         gathered(backend, monitor.name, tmp_path / "few.csv")
-
-
