@@ -11,7 +11,7 @@ severity = "critical"
 [do]
 retrain = "flights.toml"        # a recipe's file, or its text
 model   = "flights"             # by default the one that the recipe registers
-rows_of = "live"                # train on the labelled rows of its folder or log; without it on the dataset's newest version
+rows_of = "live"                # train on the labelled rows of its folder or log; else on the newest version
 promote = true                  # where the policy lets a trigger do so
 # or   rollback = "flights" · scale = "live" with workers = "+1" · command = "…" · run = "recipe.toml"
 # or   check = "flights"

@@ -15,7 +15,7 @@ import pandas as pd
 
 from backends.contract import Backend, BackendError, Invalid, NotFound
 from backends.entities import Column, Monitor
-from console.monitoring.counted.counting import as_text
+from console.monitoring.counted.columns import as_text
 from console.monitoring.counted.profile import Profile
 from console.monitoring.feeds.batch import fit_columns, read_rows
 from console.monitoring.feeds.champion import read_profile
