@@ -23,7 +23,7 @@ WINDOW_COLUMNS: list[Col[Window]] = [
     Col("window", lambda item: local_time(item.start)),
     Col("state", lambda item: item.state, state=True),
     Col("rows", lambda item: thousands(item.rows), right=True),
-    Col("labels", lambda item: thousands(item.labelled), right=True),
+    Col("labels", lambda item: _labels(item), right=True),
     Col("performance", lambda item: "  ".join(_estimates(item)), widest=60),
     Col("worst drift", lambda item: _worst(item), widest=60),
     Col("version", lambda item: f"v{item.model_version}", right=True),
@@ -65,6 +65,12 @@ SERVICE_COLUMNS: list[Col[ServiceWindow]] = [
 
 def _ms(seconds: float | None) -> str:
     return number(None if seconds is None else seconds * 1000, 3)
+
+
+def _labels(item: Window) -> str:
+    from console.monitoring.quality.performance import provisional
+
+    return thousands(item.labelled) + (", provisional" if provisional(item.rows, item.labelled) else "")
 
 
 def _estimates(item: Window) -> list[str]:

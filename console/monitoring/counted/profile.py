@@ -111,6 +111,9 @@ class ScoreCells(Record, frozen=True):
     """shape (SCORE_CELLS * 3,): label 0 (or wrong, or labelled), label 1 (or right), unlabelled."""
     groups: tuple[int, ...]
     limits: Limits = Limits()
+    costs: tuple[tuple[float, float], ...] = ()
+    """Of a probability, by cell: the mean log loss that its held-out rows have if they are positive, and if they are
+    negative. Empty in profiles of before, and of other scores."""
 
 
 LABEL = "label"

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from backends.entities import Estimate, Record, Window
 from console.monitoring.counted.windows import percent
-from console.monitoring.quality.performance import LARGER_IS_BETTER, coverage
+from console.monitoring.quality.performance import LARGER_IS_BETTER, coverage, provisional
 from console.monitoring.wording import digits, interval, label
 from console.wording import duration
 
@@ -44,7 +44,8 @@ def gap_of(window: Window, metric: str) -> Gap | None:
 
 
 def quality_parts(window: Window, metric: str) -> list[Part]:
-    """Measured performance with its interval, how it stands to the reference, labels and their lag, what was expected
+    """Measured performance with its interval, how it stands to the reference, labels and their lag (provisional while
+    labels are still to come that could move it), what was expected
     without labels, and what lies between: `AUC 0.640 [0.612, 0.668]`, `0.109 worse than the reference 0.749`, …"""
     parts: list[Part] = []
     found = window.performance.get(metric) if metric else None
@@ -55,7 +56,10 @@ def quality_parts(window: Window, metric: str) -> list[Part]:
             parts.append(against(metric, found, reference))
     elif metric:
         parts.append((f"{label(metric)} not known: {'too few labels' if window.labelled else 'no labels yet'}", "dim"))
-    parts.append((f"labels {percent(coverage(window.rows, window.labelled))}", "dim"))
+    share = percent(coverage(window.rows, window.labelled))
+    parts.append(
+        (f"labels {share}, provisional" if provisional(window.rows, window.labelled) else f"labels {share}", "dim")
+    )
     if window.label_lag is not None:
         parts.append((f"{duration(window.label_lag)} late", "dim"))
     expected = window.estimated.get(metric)

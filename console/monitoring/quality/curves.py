@@ -11,6 +11,8 @@ from backends.entities import Estimate
 Z95 = 1.959963984540054
 BINS = 10
 """Of equal width over the score's range, as reliability diagrams have."""
+FEW = 20
+"""Rows of a bin without which its gap may be chance alone: it adds nothing to the lower end."""
 
 
 def average_precision(negatives: Sequence[int], positives: Sequence[int]) -> Estimate | None:
@@ -72,7 +74,7 @@ def calibration_error(negatives: Sequence[int], positives: Sequence[int]) -> Est
         folded = _folded_mean(gap, error)
         weight = rows / n
         value += weight * gap
-        excess += weight * min(gap, folded - gap)
+        excess += weight * (min(gap, folded - gap) if rows >= FEW else gap)
         variance += weight * weight * max(0.0, gap * gap + error * error - folded * folded)
     half = Z95 * math.sqrt(variance)
     return Estimate(value=value, low=max(0.0, value - excess - half), high=min(1.0, value + half), n=n)

@@ -78,9 +78,9 @@ def estimate(profile: Profile, score: Sequence[int], length: Millis = 0) -> dict
         variance += _calibration_variance(known, slopes, known.slopes[name])
         spread = profile.within.get(name) if is_day(length) else None
         half = Z95 * math.sqrt(variance + (spread.between**2 if spread else 0.0))
-        value = value + known.offset[name]
-        value = min(1.0, max(0.0, value))
-        found[name] = Estimate(value=value, low=max(0.0, value - half), high=min(1.0, value + half), n=sum(cells))
+        value, most = value + known.offset[name], math.inf if name == "log_loss" else 1.0
+        value = min(most, max(0.0, value))
+        found[name] = Estimate(value=value, low=max(0.0, value - half), high=min(most, value + half), n=sum(cells))
     return found
 
 
@@ -147,8 +147,10 @@ def metrics_of(score: ScoreCells, task: str, scale: str) -> dict[str, Metric]:
     said = [1.0 if value >= (0.5 if scale == PROBABILITY else 0.0) else 0.0 for value in middle]
     found: dict[str, Metric] = {"auc": area, "accuracy": linear(said, [1 - value for value in said])}
     if scale == PROBABILITY:
-        # No log loss: within the outermost cells it has no bound, and a shift into them cannot be told from counts.
         found["brier"] = linear([(1 - p) ** 2 for p in middle], [p * p for p in middle])
+        if score.costs:
+            # Within a cell, above all an outermost one, scores are taken to lie as those of the held-out rows did.
+            found["log_loss"] = linear([good for good, _ in score.costs], [bad for _, bad in score.costs])
     return found
 
 
