@@ -145,7 +145,7 @@ def _time(text: str) -> Millis:
 
 
 def _document(invocation: Invocation, name: str, shown: int, look: Look) -> dict[str, object]:
-    from console.monitoring.quality.adwin import changes
+    from console.monitoring.quality.adwin import changes, service_changes
     from console.monitoring.quality.answers import gap_of, quality_parts
     from console.monitoring.read import monitor_view
 
@@ -168,7 +168,10 @@ def _document(invocation: Invocation, name: str, shown: int, look: Look) -> dict
         "alerts": view.alerts,
         "services": view.services[-shown:],
         "marks": view.marks,
-        "changes": changes([item for item in windows if item.model_version == windows[-1].model_version]),
+        "changes": [
+            *changes([item for item in windows if item.model_version == windows[-1].model_version]),
+            *service_changes(view.services),
+        ],
     }
 
 

@@ -8,7 +8,9 @@ from itertools import pairwise
 from backends.contract import Backend, BackendError, NotFound
 from backends.entities import Alert, JournalEntry, Millis, Monitor, Outcome, ServiceWindow, Window, merge_services
 from backends.query import Compare, Key, Order, Query
+from console.monitoring.counted.windows import percent
 from console.monitoring.marks import Happened, Mark
+from console.monitoring.quality.adwin import service_changes
 from console.monitoring.ranges import ALL, STRETCHES, bounds
 from console.monitoring.reasons.onset import Onset
 from console.monitoring.wording import label
@@ -112,6 +114,19 @@ def services_of(backend: Backend, monitor: Monitor, windows: Sequence[Window], k
     if kind in (ALL, "week", "day") and found and found[-1].end - found[0].start < 3 * STRETCHES["day"]:
         stretch = "hour"  # a day of traffic would be one point
     return merged_services(found, stretch)
+
+
+def service_marks(services: Sequence[ServiceWindow]) -> tuple[Mark, ...]:
+    """When a service's times or errors changed, oldest first: `p95 80 → 310 ms`. services: oldest first."""
+    found = []
+    for change in service_changes(services)[-MOST:]:
+        name = change.metric.removeprefix("service.")
+        if name == "errors":
+            text = f"errors {percent(change.before)} → {percent(change.after)}"
+        else:
+            text = f"{name} {change.before:.3g} → {change.after:.3g} ms"
+        found.append(Mark(at=change.at, what=Happened.SERVICE, text=text))
+    return tuple(found)
 
 
 def merged_services(services: Sequence[ServiceWindow], stretch: str) -> tuple[ServiceWindow, ...]:

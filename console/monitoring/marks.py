@@ -1,4 +1,5 @@
-"""What happened along a stretch of time: versions that took over, promotions, deployments, alerts. Plain records."""
+"""What happened along a stretch of time: versions that took over, promotions, deployments, alerts, a service that
+changed. Plain records."""
 
 from __future__ import annotations
 
@@ -13,6 +14,7 @@ class Happened(StrEnum):
     DEPLOY = "deploy"
     ALERT = "alert"
     ONSET = "onset"
+    SERVICE = "service"
 
 
 class Mark(Record, frozen=True):

@@ -157,8 +157,9 @@ def monitor_view(
             shown, held = against_previous(newest, before, profile), profile_of(profile, unpack(before.counts))
             against = f"the {look.stretch or monitor.window} before"
     kind = look.stretch or monitor.window
-    from console.monitoring.happened import marks_of, services_of
+    from console.monitoring.happened import marks_of, service_marks, services_of
 
+    services = services_of(backend, monitor, found, kind)
     return MonitorView(
         monitor=monitor,
         headline=headline(monitor, shown, metric, recent, alerts, kind),
@@ -177,8 +178,8 @@ def monitor_view(
         recent=recent,
         features=features((*found[:at], shown), profile),
         alerts=alerts,
-        marks=marks_of(backend, monitor, found),
-        services=services_of(backend, monitor, found, kind),
+        marks=tuple(sorted((*marks_of(backend, monitor, found), *service_marks(services)), key=lambda mark: mark.at)),
+        services=services,
         batches=files,
         profile=held,
         trouble=trouble,

@@ -5,8 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from backends.entities import Estimate, Window
-from console.monitoring.quality.adwin import Adwin, changed, changes
+from backends.entities import Estimate, ServiceWindow, Window
+from backends.entities.service import TIME_EDGES
+from console.monitoring.happened import service_marks
+from console.monitoring.marks import Happened
+from console.monitoring.quality.adwin import Adwin, changed, changes, service_changes
 
 
 def errors(rng: np.random.Generator, rate: float, count: int) -> list[float]:
@@ -84,3 +87,45 @@ def test_quiet_windows_are_called_changed_no_oftener_than_asked() -> None:
     rng = np.random.default_rng(6)
     called = sum(bool(changed("auc", list(enumerate(rng.normal(0.8, 0.02, 150))))) for _ in range(60))
     assert called <= 3
+
+
+def service(minute: int, seconds: np.ndarray, errors: int) -> ServiceWindow:
+    at = np.searchsorted(TIME_EDGES, seconds)
+    times = np.bincount(at, minlength=len(TIME_EDGES) + 1)
+    return ServiceWindow(
+        source="churn", start=minute * 60_000, end=(minute + 1) * 60_000, requests=len(seconds), errors=errors,
+        times=tuple(int(count) for count in times),
+    )  # fmt: skip
+
+
+def served(minutes: int, seed: int, *, turn: int = 10**6, slower: float = 1.0, failing: float = 0.01) -> list:
+    rng = np.random.default_rng(seed)
+    found = []
+    for minute in range(minutes):
+        bad = minute >= turn
+        seconds = rng.lognormal(-3, 0.6, rng.poisson(200)) * (slower if bad else 1.0)
+        found.append(service(minute, seconds, int(rng.binomial(len(seconds), failing if bad else 0.01))))
+    return found
+
+
+def test_a_service_that_grows_slow_is_marked_where_it_turned_and_its_errors_are_not() -> None:
+    windows = served(240, 1, turn=150, slower=2.5)
+    windows[40] = service(40, np.full(200, 60.0), 2)  # one stall is no change
+    found = [change for change in service_changes(windows) if change.metric == "service.p95"]
+    assert len(found) == 1
+    assert abs(found[0].at / 60_000 - 150) <= 8
+    assert found[0].after / found[0].before == pytest.approx(2.5, rel=0.25)
+    assert found[0].before == pytest.approx(np.exp(-3 + 0.6 * 1.645) * 1000, rel=0.15)
+    assert not [change for change in service_changes(windows) if change.metric == "service.errors"]
+    marks = service_marks(windows)
+    assert {mark.what for mark in marks} == {Happened.SERVICE}
+    assert any(mark.text.startswith("p95 ") and mark.text.endswith(" ms") for mark in marks)
+
+
+def test_errors_that_rise_are_marked_and_a_quiet_service_is_left_alone() -> None:
+    found = service_marks(served(240, 2, turn=120, failing=0.12))
+    assert [mark.text.split()[0] for mark in found] == ["errors"]
+    assert abs(found[0].at / 60_000 - 120) <= 8
+    quiet = sum(bool(service_changes(served(120, 100 + seed))) for seed in range(40))
+    assert quiet <= 2
+    assert service_changes([ServiceWindow(source="churn", start=0, end=60_000)]) == []

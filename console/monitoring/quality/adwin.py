@@ -1,4 +1,4 @@
-"""When a series changed: ADWIN over error, score or latency, window by window. Plain Python.
+"""When a series changed: ADWIN over error, score, latency or errors of a service, window by window. Plain Python.
 
 It keeps the newest stretch whose mean is one mean, in buckets that double in size, and lets the older part go as soon
 as two neighbouring parts differ by more than chance allows at `delta`.
@@ -12,7 +12,7 @@ import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from backends.entities import Millis, Window
+from backends.entities import Millis, ServiceWindow, Window
 from console.monitoring.quality.performance import LARGER_IS_BETTER
 
 DELTA = 0.002
@@ -68,31 +68,38 @@ class Adwin:
 
     def _cut(self) -> int | None:
         """The cut whose parts differ most surely, if any do by more than chance allows."""
-        n, _, squares = _joined(self.buckets)
+        n, mean, squares = _joined(self.buckets)
         if n < 2 * LEAST:
             return None
         variance, log = squares / n, math.log(2 * math.log(n) / self.delta)
         best, surest = None, 1.0
+        # One pass: the older part grows by a bucket, the newer one is what is left of the whole.
+        old, total = 0, 0.0
         for cut in range(1, len(self.buckets)):
-            old, new = _joined(self.buckets[:cut]), _joined(self.buckets[cut:])
-            if old[0] < LEAST or new[0] < LEAST:
+            rows, own, _ = self.buckets[cut - 1]
+            old, total = old + rows, total + rows * own
+            new = n - old
+            if old < LEAST or new < LEAST:
                 continue
-            inverse = 1 / old[0] + 1 / new[0]
+            inverse = 1 / old + 1 / new
             bound = math.sqrt(2 * inverse * variance * log) + 2 / 3 * inverse * log
-            if abs(old[1] - new[1]) / bound > surest:
-                best, surest = cut, abs(old[1] - new[1]) / bound
+            apart = abs(total / old - (n * mean - total) / new)
+            if apart / bound > surest:
+                best, surest = cut, apart / bound
         return best
 
     def _compress(self) -> None:
         """At most `BUCKETS` of a size: of more, the two oldest become one of twice the size."""
-        size = 1
+        size, stop = 1, len(self.buckets)
         while True:
-            same = [at for at, bucket in enumerate(self.buckets) if bucket[0] == size]
-            if len(same) <= BUCKETS:
+            # Sizes fall from the oldest to the newest: those of a size stand together.
+            first = stop
+            while first and self.buckets[first - 1][0] == size:
+                first -= 1
+            if stop - first <= BUCKETS:
                 return
-            first = same[0]
             self.buckets[first : first + 2] = [_joined(self.buckets[first : first + 2])]
-            size *= 2
+            size, stop = 2 * size, first + 1
 
 
 def changes(windows: Sequence[Window], *, delta: float = DELTA) -> list[Change]:
@@ -114,6 +121,43 @@ def changes(windows: Sequence[Window], *, delta: float = DELTA) -> list[Change]:
     return sorted(
         [*found, *changed("prediction.psi", moved, delta=delta)], key=lambda change: (change.at, change.metric)
     )
+
+
+FEWEST_ANSWERS = 10
+"""Of a service window, without which its times and errors say nothing of the service."""
+SERIES = ("p50", "p95", "errors")
+
+
+def service_changes(services: Sequence[ServiceWindow], *, delta: float = DELTA) -> list[Change]:
+    """When a service's typical and slow answers (`service.p50`, `service.p95`, in ms) and its share of errors
+    (`service.errors`) changed, oldest first.
+
+    services: oldest first. Times are looked at by their logarithm, and a few stalls as if they had been no longer than
+    the rest, so that they do not make every other difference look small; a window with few answers is left out.
+    """
+    found: list[Change] = []
+    for name in SERIES:
+        series = []
+        for window in services:
+            value = window.error_share if name == "errors" else window.quantile(int(name[1:]) / 100)
+            if value is None or (window.requests is not None and window.requests < FEWEST_ANSWERS):
+                continue
+            series.append((window.start, value if name == "errors" else math.log(max(value, 1e-6))))
+        for change in changed(f"service.{name}", _trimmed(series), delta=delta):
+            ends = (change.before, change.after)
+            before, after = ends if name == "errors" else (math.exp(end) * 1000 for end in ends)
+            found.append(change._replace(before=before, after=after))
+    return sorted(found, key=lambda change: (change.at, change.metric))
+
+
+def _trimmed(series: Sequence[tuple[Millis, float]]) -> list[tuple[Millis, float]]:
+    """With the fiftieth part at either end brought to the nearest of the others."""
+    ordered = sorted(value for _, value in series)
+    spare = len(ordered) // 50
+    if not spare:
+        return list(series)
+    low, high = ordered[spare], ordered[-1 - spare]
+    return [(at, min(high, max(low, value))) for at, value in series]
 
 
 def changed(metric: str, series: Sequence[tuple[Millis, float]], *, delta: float = DELTA) -> list[Change]:
