@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import shutil
@@ -83,6 +84,54 @@ while True:
 """
 
 
+NURSERY = """
+import json, os, sys
+import backends.local, console.promotion.approve, console.promotion.promote, console.promotion.warming
+import sqlite3, traceback
+
+for line in sys.stdin:
+    script, words, out, err = json.loads(line)
+    child = os.fork()
+    if not child:
+        os.dup2(os.open(out, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), 1)
+        os.dup2(os.open(err, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), 2)
+        sys.argv = ["-c", *words]
+        try:
+            exec(script, {"__name__": "__main__"})
+        except BaseException:
+            traceback.print_exc()
+            os._exit(1)
+        sys.stdout.flush()
+        os._exit(0)
+    code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    print(code, flush=True)
+"""
+"""Bears a console for each line: a process of its own, that need not import everything again to be killed once."""
+
+
+class Nursery:
+    def __init__(self, folder):
+        self.out, self.err = folder / "out", folder / "err"
+        self.process = child(NURSERY, stdin=subprocess.PIPE, stderr=None)
+
+    def run(self, script, *words):
+        """(exit code, or minus the signal; what it printed; its complaint)."""
+        for path in (self.out, self.err):
+            path.write_text("")
+        order = [script, [str(word) for word in words], str(self.out), str(self.err)]
+        self.process.stdin.write(json.dumps(order) + "\n")
+        self.process.stdin.flush()
+        return int(self.process.stdout.readline()), self.out.read_text(), self.err.read_text()
+
+
+@pytest.fixture(scope="module")
+def nursery(tmp_path_factory):
+    made = Nursery(tmp_path_factory.mktemp("nursery"))
+    yield made
+    made.process.stdin.close()
+    assert made.process.wait(30) == 0
+
+
 @pytest.fixture(scope="module")
 def template(tmp_path_factory):
     """Two versions of churn, the first of them champion."""
@@ -95,11 +144,11 @@ def template(tmp_path_factory):
     return folder / "workspace"
 
 
-def child(script, *words):
+def child(script, *words, stdin=None, stderr=subprocess.PIPE):
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     return subprocess.Popen(
         [sys.executable, "-c", script, *map(str, words)],
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment, cwd=ROOT,
+        stdin=stdin, stdout=subprocess.PIPE, stderr=stderr, text=True, env=environment, cwd=ROOT,
     )  # fmt: skip
 
 
@@ -118,7 +167,7 @@ def state(backend):
 
 
 @pytest.mark.parametrize("rules", ["", TOGETHER], ids=["alone", "together"])
-def test_a_promotion_killed_at_any_statement_is_done_or_not_and_never_half(template, tmp_path, rules):
+def test_a_promotion_killed_at_any_statement_is_done_or_not_and_never_half(template, nursery, tmp_path, rules):
     moment, outcomes, finished = 1, [], False
     script = WRITING if rules else ONCE
     while not finished:
@@ -126,10 +175,9 @@ def test_a_promotion_killed_at_any_statement_is_done_or_not_and_never_half(templ
         shutil.copytree(template, home)
         (home / FILE).write_text(rules)
         verb = ("SIGKILL", "SIGHUP")[moment % 2]
-        process = child(script, home, verb, moment, KEY)
-        out, complaint = process.communicate(timeout=60)
-        finished = process.returncode == 0
-        assert finished or process.returncode == -getattr(signal, verb), complaint
+        code, out, complaint = nursery.run(script, home, verb, moment, KEY)
+        finished = code == 0
+        assert finished or code == -getattr(signal, verb), complaint
         assert finished == out.startswith("done")
 
         backend = open_local(home)
@@ -155,7 +203,7 @@ def test_a_promotion_killed_at_any_statement_is_done_or_not_and_never_half(templ
     assert rules or outcomes[-2] == "2", "one moment lies between the commit and the answer"
 
 
-def test_an_approval_killed_at_any_write_is_gone_on_with_and_moves_once(template, tmp_path):
+def test_an_approval_killed_at_any_write_is_gone_on_with_and_moves_once(template, nursery, tmp_path):
     """Killed at each statement that writes: whoever approved approves again, and one move with all names is there."""
     asked = tmp_path / "asked"
     shutil.copytree(template, asked)
@@ -167,10 +215,9 @@ def test_an_approval_killed_at_any_write_is_gone_on_with_and_moves_once(template
     while not finished:
         home = tmp_path / f"a{moment}"
         shutil.copytree(asked, home)
-        process = child(AGREED, home, "SIGKILL", moment, request.id)
-        out, complaint = process.communicate(timeout=60)
-        finished = process.returncode == 0
-        assert finished or process.returncode == -signal.SIGKILL, complaint
+        code, out, complaint = nursery.run(AGREED, home, "SIGKILL", moment, request.id)
+        finished = code == 0
+        assert finished or code == -signal.SIGKILL, complaint
         assert finished == out.startswith("done")
 
         backend = open_local(home)
