@@ -76,15 +76,16 @@ def grown(metric: str) -> str:
     Not `increase()`: that sees no growth between the windows and makes up for it by stretching what it sees, so that
     a burst counts for more than it was or for nothing, and counts are no whole numbers. Here everything that was
     counted lies in one window, late by a scrape at most. A counter that fell has begun anew; a series that appears
-    beside others of its instance counts from nothing; one whose instance nobody saw before is only known from here on.
+    where its instance was seen before counts from nothing; one whose instance nobody saw is only known from here on.
     """
     now = f"last_over_time({metric}{{$labels}}[$range])"
     before = f"last_over_time({metric}{{$labels}}[$range] offset $range)"
-    return f"((({now} - {before}) >= 0) or ({now} and on (job, instance) {before}))"
+    seen = f"({before} or max_over_time(up{{$place}}[$range] offset $range) == 1)"
+    return f"((({now} - {before}) >= 0) or ({now} and on (job, instance) {seen}))"
 
 
 def templates(service: Service) -> dict[str, str]:
-    """Quantity → query with `$labels`, `$range`, `$seconds`, `$by` in it; those of the service before its kind's."""
+    """Quantity → query with `$labels`, `$range` and the like in it; those of the service before its kind's."""
     kind = kind_of(service)
     found = {
         "requests": f"sum by ($by) {grown(kind.requests)}",
@@ -109,12 +110,13 @@ def filled(service: Service, length: Millis) -> dict[str, str]:
     """The queries as they are asked, for windows of this length."""
     words = {
         "labels": selector(service.labels),
+        "place": selector({name: service.labels[name] for name in ("job", "instance") if name in service.labels}),
         "range": f"{length}ms" if length % 1000 else f"{length // 1000}s",
         "seconds": f"{length / 1000:g}",
         "by": ", ".join((version_label(service), *status_labels(service))),
     }
     return {
-        quantity: re.sub(r"\$(labels|range|seconds|by)\b", lambda found: words[found.group(1)], query)
+        quantity: re.sub(r"\$(labels|place|range|seconds|by)\b", lambda found: words[found.group(1)], query)
         for quantity, query in templates(service).items()
     }
 

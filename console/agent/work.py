@@ -21,6 +21,7 @@ from console.agent.control import own_version
 from console.agent.deployments import Deployments
 from console.agent.jobs import Jobs
 from console.agent.launches import Launches, follow_up
+from console.agent.metric_windows import MetricWindows
 from console.agent.monitor_retention import MonitorRetention
 from console.agent.protocol import Protocol
 from console.agent.recovery import reconcile_runs, take_over_requests
@@ -61,6 +62,7 @@ class Agent:
         self._triggers = Triggers(backend, say)
         self._protocol = Protocol(backend, workspace, say)
         self._alarms = Alarms(backend, workspace, say)
+        self._metrics = MetricWindows(backend, workspace, say)
         self._monitor_retention = MonitorRetention(backend, workspace, say)
         self._presence = AgentPresence(process=own_identity(), since=now(), version=own_version(), slots=slots.runs)
         self._said: AgentPresence | None = None
@@ -77,6 +79,7 @@ class Agent:
             Part("agent.json", self._announce),
             Part("protocol server", self._protocol.step),
             Part("alarms", self._alarms.step),
+            Part("metrics", self._metrics.step),
             Part("retention", Retention(backend, workspace, say).step),
             Part("monitor retention", self._monitor_retention.step),
         ]
@@ -149,6 +152,8 @@ class Agent:
             waits.append(self._triggers.patience)
         if self._alarms.patience is not None:
             waits.append(self._alarms.patience)
+        if self._metrics.patience is not None:
+            waits.append(self._metrics.patience)
         if self._registrations.waiting or self._scorers.waiting:
             waits.append(1.0)
         return min(waits)
