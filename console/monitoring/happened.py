@@ -103,13 +103,11 @@ def service_source(monitor: Monitor) -> str:
 
 
 def services_of(backend: Backend, monitor: Monitor, windows: Sequence[Window], kind: str) -> tuple[ServiceWindow, ...]:
-    """How the service answered while the windows were counted, merged to their length; oldest first."""
-    if not windows:
-        return ()
+    """How the service answered while the windows were counted, merged to their length; oldest first. Without windows
+    what was seen of it last: it may be measured where no rows come in."""
     store = backend.need("monitors")
-    found: Sequence[ServiceWindow] = store.services(
-        service_source(monitor), since=windows[0].start, until=windows[-1].end, limit=SERVICES
-    )
+    since, until = (windows[0].start, windows[-1].end) if windows else (None, None)
+    found: Sequence[ServiceWindow] = store.services(service_source(monitor), since=since, until=until, limit=SERVICES)
     stretch = kind if kind in STRETCHES else "minute"
     if kind in (ALL, "week", "day") and found and found[-1].end - found[0].start < 3 * STRETCHES["day"]:
         stretch = "hour"  # a day of traffic would be one point

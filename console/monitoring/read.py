@@ -135,7 +135,10 @@ def monitor_view(
     newest_of_all = store.windows(name, limit=1, segment=look.segment)
     if not newest_of_all:
         text = _nothing_in(monitor, look.segment) if look.segment else _nothing_yet(monitor, files)
-        return MonitorView(monitor=monitor, headline=text, look=look, alerts=alerts, batches=files)
+        from console.monitoring.happened import services_of
+
+        services = services_of(backend, monitor, (), look.stretch or monitor.window)
+        return MonitorView(monitor=monitor, headline=text, look=look, alerts=alerts, batches=files, services=services)
     profile, trouble = _profile(backend, monitor, newest_of_all[-1].model_version)
     found = _windows(store, monitor, profile, look, windows)
     at = len(found) - 1

@@ -85,7 +85,7 @@ def test_a_monitor_gets_what_was_measured_while_nobody_asked_and_what_comes_afte
 ) -> None:
     backend = open_local(workspace)
     rules = '[[rule]]\nname = "errors"\nmetric = "service.errors"\nabove = 0.1\nmin_sample = 1\n'
-    backend.need("monitors").put(Monitor(name="fraud-live", model="fraud", rules=rules), WHO)
+    backend.need("monitors").put(Monitor(name="fraud-live", model="fraud", window="minute", rules=rules), WHO)
     port, said = free_port(), []
     part = MetricWindows(backend, workspace, said.append)
     try:
@@ -108,11 +108,11 @@ def test_a_monitor_gets_what_was_measured_while_nobody_asked_and_what_comes_afte
         assert kept(backend) == found, "what is known stays"
         assert main(["context", "test"]) == 1
         assert "nobody listens at" in " ".join(capsys.readouterr().err.split())
-        with prometheus(history=history(180), port=port):
+        with prometheus(history=history(170), port=port):
             again(part)
             stepped(part, lambda: len(kept(backend)) > len(found))
             assert {(each.requests, each.errors) for each in kept(backend)} == {(12, 2)}
-            assert len(kept(backend)) == 179
+            assert len(kept(backend)) == 169
             assert said.count("metrics of the store are read again") == 1
     finally:
         part.close()
@@ -122,7 +122,7 @@ def test_a_monitor_gets_what_was_measured_while_nobody_asked_and_what_comes_afte
 def test_of_an_own_deployment_only_what_nobody_saw_is_wanted(workspace: Path) -> None:
     backend = open_local(workspace)
     store = backend.need("monitors")
-    backend.need("deployments").create(Deployment(name="churn", model="churn", wanted=DeploymentWish.STOPPED), WHO)
+    backend.need("deployments").create(Deployment(name="churn", model="churn", desired=DeploymentWish.STOPPED), WHO)
     store.put(Monitor(name="churn-m", model="churn", deployment="churn"), WHO)
     (known,) = known_services(backend, MetricsTable(url="prometheus+http://x"))
     assert known == Known(
