@@ -7,6 +7,9 @@ from typing import Literal
 
 from backends.entities.record import Millis, Record
 
+ACTOR = "trigger:"
+"""What a trigger is called by begins with it, in the journal and among alerts."""
+
 
 class TriggerState(StrEnum):
     ACTIVE = "active"
@@ -148,7 +151,7 @@ class Trigger(Record, frozen=True, kw_only=True):
     @property
     def actor(self) -> str:
         """Who the journal names for what it does."""
-        return f"trigger:{self.name}"
+        return f"{ACTOR}{self.name}"
 
 
 class FiringState(StrEnum):

@@ -10,6 +10,7 @@ import msgspec
 
 from backends.contract import Conflict, Invalid, Mutation, NotFound
 from backends.entities import SEVERITIES, Alert, AlertEvent, AlertState, Millis, Mute
+from backends.entities.triggers import ACTOR
 from backends.local import idempotency, journal, outbox
 from backends.local.absent import absent
 from backends.local.database import Database, now
@@ -140,8 +141,10 @@ class LocalAlerts:
             what = "past" if mute.until <= at else "more than a year away"
             raise Invalid(f"a mute ends in the future, within a year, and this end is {what}; give another", "until")
         with self._database.write(durable=True) as connection:
-            if connection.execute("SELECT 1 FROM monitors WHERE name = ?", (mute.monitor,)).fetchone() is None:
-                raise absent(connection, "monitor", mute.monitor)
+            trigger = mute.monitor.removeprefix(ACTOR)
+            kind, table = ("monitor", "monitors") if trigger == mute.monitor else ("trigger", "triggers")
+            if connection.execute(f"SELECT 1 FROM {table} WHERE name = ?", (trigger,)).fetchone() is None:
+                raise absent(connection, kind, trigger)
             made = msgspec.structs.replace(mute, at=at, by=mutation.actor, reason=mutation.reason)
             if idempotency.made_before(connection, "alert.mute", mutation) is not None:
                 return made

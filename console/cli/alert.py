@@ -7,6 +7,7 @@ import time
 import click
 
 from backends.entities import Alert, Mute
+from backends.entities.triggers import ACTOR
 from console.cli.output import Col, narrate
 from console.cli.verb import Invocation, Noun, reason_option
 from console.monitoring.alarms.severity import alert_word
@@ -39,9 +40,11 @@ ALERT_COLUMNS: list[Col[Alert]] = [
 @click.option("--limit", default=50, show_default=True, type=click.IntRange(1, 10_000), help="Rows at most.")
 @click.pass_obj
 def list_(invocation: Invocation, monitor: str, everything: bool, limit: int) -> None:
-    """Open alerts, newest first; of one MONITOR if named."""
+    """Open alerts, newest first; of one MONITOR (or trigger:NAME) if named."""
     monitors = invocation.need("monitors")
-    if monitor:
+    if monitor.startswith(ACTOR):
+        invocation.need("triggers").get(monitor.removeprefix(ACTOR))
+    elif monitor:
         monitors.get(monitor)  # of a monitor that is not there it would say that all is well
     found = monitors.alerts(monitor, open_only=not everything, limit=limit)
     invocation.show_items(found, ALERT_COLUMNS, empty="no open alert")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from backends.entities import Firing, Trigger
+from backends.entities import Firing, Trigger, TriggerState
 from console.cli.agent_needed import wake_agent
 from console.cli.exit import Exit
 from console.cli.output import Col, narrate, print_lines, print_record
@@ -64,6 +64,9 @@ def list_(invocation: Invocation, limit: int, at: str) -> None:
         _columns(lasts),
         empty="no trigger yet; mlops-console trigger create NAME --on-alert MONITOR --rollback MODEL makes one",
     )
+    for each in page.items:
+        if each.status.state is TriggerState.STOPPED:
+            narrate(f"{each.name} stopped itself: {each.status.reason}; mlops-console trigger resume {each.name}")
 
 
 @trigger.command("show")

@@ -17,6 +17,7 @@ from console.triggers.clock import Clock, real_now
 from console.triggers.deeds import remedies, retrain, runs
 from console.triggers.deeds.step import Done, End, Step, Work
 from console.triggers.limits import in_the_way, in_vain, refusal
+from console.triggers.stopped import fall_silent, speak_up
 from console.wording import plural
 
 STEPS: Final[dict[str, tuple[tuple[str, Step], ...]]] = {
@@ -123,7 +124,7 @@ def end(backend: Backend, trigger: Trigger, firing: Firing, state: FiringState, 
 
 
 def settle(backend: Backend, name: str) -> None:
-    """Stop a trigger that has failed too often in a row, and say so. May be repeated."""
+    """Stop a trigger that has failed too often in a row, and raise an alert. May be repeated."""
     store = backend.need("triggers")
     trigger: Trigger = store.get(name)
     failures = in_vain(backend, trigger)
@@ -131,9 +132,11 @@ def settle(backend: Backend, name: str) -> None:
         store.observe(name, msgspec.structs.replace(trigger.status, failures=failures))
     most = trigger.limits.failures
     if not most or failures < most or trigger.status.state is not TriggerState.ACTIVE:
+        fall_silent(backend, name)  # who resumed it may have been killed before this
         return
     newest = next(each for each in store.firings(name) if each.state in (FiringState.FAILED, FiringState.REFUSED))
     reason = f"it failed {plural(failures, 'time')} in a row, the last one: {newest.reason}"[:1000]
+    speak_up(backend, trigger, newest.id, reason)  # first: of a stop that nobody hears of, nobody would look again
     store.turn(name, TriggerState.STOPPED, Mutation(trigger.actor, reason, f"trigger:{newest.id}:stop"))
 
 

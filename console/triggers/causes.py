@@ -17,6 +17,7 @@ import msgspec
 
 from backends.contract import Backend, NotFound
 from backends.entities import Alert, AlertState, Firing, Millis, Trigger, TriggerStatus
+from backends.entities.triggers import ACTOR
 from console.triggers import cron
 from console.triggers.clock import real_now
 from console.triggers.definition import model_of
@@ -84,6 +85,7 @@ def matching(backend: Backend, trigger: Trigger) -> list[Alert]:
         for alert in backend.need("monitors").alerts(monitor, open_only=True, limit=1000)
         if alert.state is AlertState.FIRING
         and alert.muted_until is None
+        and not alert.monitor.startswith(ACTOR)  # that another trigger stopped is for a person
         and fnmatchcase(alert.monitor, when.alert)
         and any(fnmatchcase(each, when.metric) for each in (alert.metric, str(getattr(alert, "rule", ""))) if each)
         and when.severity in ("", alert.severity)

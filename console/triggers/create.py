@@ -13,6 +13,7 @@ from backends.entities import Firing, FiringState, Trigger, TriggerLimits, Trigg
 from console.triggers.causes import baseline, firing_of
 from console.triggers.clock import Clock
 from console.triggers.definition import checked, data_of, known_key, model_of, parse_trigger, to_toml
+from console.triggers.stopped import fall_silent
 
 
 def create_trigger(backend: Backend, trigger: Trigger, mutation: Mutation) -> Trigger:
@@ -90,6 +91,7 @@ def set_keys(backend: Backend, name: str, given: Mapping[str, str], mutation: Mu
 def pause(backend: Backend, name: str, mutation: Mutation) -> Trigger:
     """Nothing further begins; what is under way goes on."""
     paused: Trigger = backend.need("triggers").turn(name, TriggerState.PAUSED, mutation)
+    fall_silent(backend, name)
     return paused
 
 
@@ -100,6 +102,7 @@ def resume(backend: Backend, name: str, mutation: Mutation) -> Trigger:
     if held.status.state is not TriggerState.ACTIVE:
         store.observe(name, baseline(backend, held, Clock()()))
     resumed: Trigger = store.turn(name, TriggerState.ACTIVE, mutation)
+    fall_silent(backend, name)
     return resumed
 
 
@@ -133,6 +136,7 @@ def told(backend: Backend, name: str) -> str:
 def delete_trigger(backend: Backend, name: str, mutation: Mutation) -> None:
     """With its firings; the journal keeps what it did."""
     backend.need("triggers").delete(name, mutation)
+    fall_silent(backend, name)
 
 
 def check_parts(backend: Backend, trigger: Trigger) -> None:

@@ -258,6 +258,8 @@ def test_a_run_that_burns_more_processor_time_than_allowed_is_stopped(backend: B
 
 def test_a_trigger_that_keeps_failing_stops_and_says_so_until_it_is_resumed(backend: Backend) -> None:
     watched(backend)
+    channel = f'command = ["sh", "-c", "cat >> {home_of(backend).parent}/told"]\nmonitors = ["trigger:*"]\n'
+    (home_of(backend).parent / "config.toml").write_text(f'[[notify]]\nname = "ops"\nkind = "command"\n{channel}')
     add(
         backend,
         'name = "bad"\n[when]\nalert = "live"\n[do]\ncommand = "false"\n[limits]\ncooldown = "0"\nper_day = 0\n'
@@ -271,11 +273,20 @@ def test_a_trigger_that_keeps_failing_stops_and_says_so_until_it_is_resumed(back
     until(lambda: store.get("bad").status.state is TriggerState.STOPPED, seconds=30)
     assert store.get("bad").status.reason.startswith("it failed 2 times in a row, the last one: run ")
     assert ("trigger.stop", "trigger:bad", "done") in actions(backend, "bad")
+    (calls,) = backend.need("monitors").alerts("trigger:bad", open_only=True)
+    assert (calls.severity, calls.state, calls.metric) == ("critical", AlertState.FIRING, "stopped")
+    assert calls.text.startswith("trigger bad stopped itself: it failed 2 times in a row, the last one: run ")
+    assert calls.text.endswith("mlops-console trigger resume bad")
+    told = home_of(backend).parent / "told"
+    until(told.exists, seconds=60, what="the channel's command")
+    until(lambda: "trigger:bad" in told.read_text(), what="its words")
     alert(backend, 3)
     time.sleep(1.5)
     assert len(firings(backend, "bad")) == 2
     resume(backend, "bad", ME)
     assert store.get("bad").status.failures == 0
+    (over,) = backend.need("monitors").alerts("trigger:bad")
+    assert (over.state, over.text.endswith("Resolved: it is active")) == (AlertState.RESOLVED, True)
     alert(backend, 4)
     assert [each.cause[:12] for each in ended(backend, "bad", 3)][-1] == "alert alert4"
 

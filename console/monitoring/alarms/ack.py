@@ -9,6 +9,7 @@ import msgspec
 
 from backends.contract import Backend, Invalid, Mutation
 from backends.entities import ANY, Alert, Millis, Mute
+from backends.entities.triggers import ACTOR
 from console.monitoring.alarms.alerts import monitor_state
 from console.monitoring.feeds.folder import locked, monitor_folder
 
@@ -67,7 +68,9 @@ def _followed(backend: Backend, alert: Alert) -> Alert:
 
 
 def follow(backend: Backend, monitor: str) -> None:
-    """`restate`, unless a scorer is at it."""
+    """`restate`, unless a scorer is at it. An alert of a trigger has no windows to bring up to date."""
+    if monitor.startswith(ACTOR):
+        return
     # A scorer that adds to the same window meanwhile must not be written over.
     with locked(monitor_folder(backend, monitor)) if backend.home is not None else nullcontext():
         restate(backend, monitor)

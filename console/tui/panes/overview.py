@@ -18,6 +18,7 @@ from backends.entities import (
     RunStatus,
     Trigger,
 )
+from backends.entities.triggers import ACTOR
 from console.monitoring.alarms.severity import alert_word
 from console.promotion.approvals import Waiting
 from console.safe import safe_text
@@ -98,6 +99,8 @@ class OverviewPane(Pane):
         """Where the thing lives, with the cursor on it."""
         chosen = self.selected()
         match chosen:
+            case Alert() if chosen.monitor.startswith(ACTOR):
+                self.app.perform_chosen("triggers")
             case Alert():
                 self.app.show_pane("monitor", chosen.monitor)
             case ModelVersion():

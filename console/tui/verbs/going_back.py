@@ -11,6 +11,7 @@ from textual.binding import Binding, BindingType
 
 from backends.contract import Refused
 from backends.entities import Alert, Deployment, Model, ModelVersion, Monitor
+from backends.entities.triggers import ACTOR
 from console.safe import safe_text
 from console.tui.dialogs import Choose, Confirm, Yes, sentences
 from console.tui.verbs.models import ALIAS, meant_alias, say_moved, session_of
@@ -158,7 +159,7 @@ def _model_of(backend: Backend, chosen: object) -> tuple[str, str]:
             return chosen.model, chosen.alias
         case Deployment():
             return chosen.model, chosen.targets[0].alias or ALIAS
-        case Alert():
+        case Alert() if not chosen.monitor.startswith(ACTOR):
             monitor = backend.need("monitors").get(chosen.monitor)
             return monitor.model, monitor.alias
     raise Refused("select a model, a version, a monitor or an alert first")
