@@ -13,7 +13,7 @@ name = "mail"
 kind = "email"
 to = ["team@example.org"]
 from = "console@example.org"
-smtp = "mail.example.org:587"         # without it sendmail; STARTTLS unless starttls = false
+smtp = "mail.example.org:587"         # without it sendmail; STARTTLS unless starttls = false, TLS at once on 465
 username = "console"
 secret_command = "pass show mail/console"
 
@@ -100,6 +100,14 @@ class Channel(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     @property
     def argv(self) -> tuple[str, ...]:
         return tuple(shlex.split(self.command)) if isinstance(self.command, str) else self.command
+
+    @property
+    def smtp_place(self) -> tuple[str, int]:
+        """Host and port of the mail server. ValueError where it is none."""
+        parts = urlsplit(f"//{self.smtp}")
+        if not parts.hostname or parts.path or parts.username:
+            raise ValueError(self.smtp)
+        return parts.hostname, parts.port or 587
 
     @property
     def target(self) -> str:
@@ -214,6 +222,12 @@ def _wanted(channel: Channel, table: dict[str, Any], where: str) -> None:
             raise Invalid(f'{where}: an email wants to = ["…"] and from = "…"', "to")
         if any(letter in text for text in (*channel.to, channel.sender) for letter in "\r\n"):
             raise Invalid(f"{where}: an address is one line", "to")
+        if channel.smtp:
+            try:
+                channel.smtp_place  # noqa: B018
+            except ValueError as error:
+                said = f"{where}: smtp {channel.smtp!r}: HOST or HOST:PORT is wanted, such as mail.example.org:587"
+                raise Invalid(said, "smtp") from error
         if channel.username and not channel.secret.there:
             raise Invalid(f"{where}: username wants its password, by {', '.join(_SECRET)}", "username")
         if channel.username and not channel.starttls:

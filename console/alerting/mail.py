@@ -16,6 +16,9 @@ from console.alerting.message import body, subject
 from console.alerting.undelivered import Undelivered
 from console.safe import safe_text
 
+TLS_PORT = 465
+"""There, and nowhere else, TLS is spoken from the first byte on."""
+
 
 def letter(channel: Channel, delivery: Delivery, workspace: str) -> EmailMessage:
     """Its Message-ID is the same at every try: mail stores drop the second of two with the same."""
@@ -37,15 +40,21 @@ def send_mail(channel: Channel, delivery: Delivery, workspace: str) -> str:
     return _by_server(channel, mail) if channel.smtp else _by_sendmail(channel, mail)
 
 
+def _connected(host: str, port: int, timeout: float) -> smtplib.SMTP:
+    if port == TLS_PORT:
+        return smtplib.SMTP_SSL(host, port, timeout=timeout, context=ssl.create_default_context())
+    return smtplib.SMTP(host, port, timeout=timeout)
+
+
 def _by_server(channel: Channel, mail: EmailMessage) -> str:
-    host, _, port = channel.smtp.rpartition(":") if ":" in channel.smtp else (channel.smtp, "", "587")
+    host, port = channel.smtp_place
     try:
         password = channel.secret.secret()
     except BackendError as error:
         raise Undelivered(f"{channel.name}: {error}; it is read where the agent runs") from error
     try:
-        with smtplib.SMTP(host, int(port), timeout=channel.timeout) as server:
-            if channel.starttls:
+        with _connected(host, port, channel.timeout) as server:
+            if channel.starttls and port != TLS_PORT:
                 server.starttls(context=ssl.create_default_context())
             if channel.username:
                 server.login(channel.username, password)
@@ -66,7 +75,14 @@ def _by_server(channel: Channel, mail: EmailMessage) -> str:
     except smtplib.SMTPResponseException as error:
         said = _words(error.smtp_code, error.smtp_error)
         raise Undelivered(f"{channel.smtp} answered {said}", final=error.smtp_code >= 500) from error
-    except (smtplib.SMTPException, OSError, ValueError) as error:
+    except ssl.SSLCertVerificationError as error:
+        raise Undelivered(
+            f"{channel.smtp}: its certificate is not trusted ({error.verify_message}); where it is your own, name the "
+            "file of its issuer in SSL_CERT_FILE, where the agent runs"
+        ) from error
+    except (smtplib.SMTPException, OSError) as error:
+        if isinstance(error, TimeoutError) or isinstance(error.__context__, TimeoutError):
+            raise Undelivered(f"{channel.smtp} did not answer within {channel.timeout:g} s") from error
         raise Undelivered(f"{channel.smtp} cannot be reached: {safe_text(str(error), 200)}") from error
     if refused:  # some of several: the others have it, and a second letter would reach them twice
         return f"taken by {channel.smtp}, but not for {safe_text(', '.join(refused), 200)}"

@@ -35,6 +35,8 @@ MAIL = {"name": "m", "kind": "email", "to": ["a@b.c"], "from": "d@e.f", "smtp": 
         ({"name": "c", "kind": "command"}, "a command is wanted"),
         ({"name": "c", "kind": "command", "command": "a 'b"}, "cannot be read"),
         ({**MAIL, "to": ["a@b.c\nBcc: x@y.z"]}, "one line"),
+        ({**MAIL, "smtp": "mail:many"}, "HOST or HOST:PORT is wanted"),
+        ({**MAIL, "smtp": "smtp://mail:25"}, "HOST or HOST:PORT is wanted"),
         ({**MAIL, "username": "u"}, "wants its password"),
         ({**MAIL, "username": "u", "secret_env": "X", "starttls": False}, "STARTTLS only"),
         ({**MAIL, "to": "a@b.c"}, "Expected `array`"),
