@@ -51,7 +51,9 @@ def mute_of(alert: Alert, until: Millis, *, whole: bool = False) -> Mute:
     """The mute of an alert's rule and segment, or of all that its monitor says."""
     if whole:
         return Mute(monitor=alert.monitor, until=until)
-    return Mute(monitor=alert.monitor, rule=alert.rule or alert.metric, segment=alert.segment or ANY, until=until)
+    # Of columns each by itself: a rule about them is about all.
+    rule = alert.metric if alert.metric.startswith("schema.") else alert.rule or alert.metric
+    return Mute(monitor=alert.monitor, rule=rule, segment=alert.segment or ANY, until=until)
 
 
 def mute_span(text: str) -> Millis:

@@ -17,11 +17,12 @@ import msgspec
 import numpy as np
 
 from backends.contract import Backend, NotFound
-from backends.entities import Alert, AlertState, Monitor, Progress, Window
+from backends.entities import Alert, AlertState, Millis, Monitor, Progress, Window
 from console.monitoring.alarms import alerts
 from console.monitoring.alarms.policy import read_policy
 from console.monitoring.alarms.replaying import Episode, Quiet, Replay, RuleReplay
 from console.monitoring.alarms.rules import PERFORMANCE, Rule, policy_of
+from console.monitoring.alarms.schema_rules import would_have_opened
 from console.monitoring.counted.counts import Counts, Layout, layout_of
 from console.monitoring.counted.profile import PROBABILITY, SCORE_CELLS, CategoricalColumn, Profile, Spread
 from console.monitoring.counted.windows import make_window
@@ -56,6 +57,12 @@ def replay(backend: Backend, monitor: Monitor, *, step: Step = lambda _fraction,
     services = list(store.services(monitor.deployment or f"monitor:{monitor.name}", limit=MOST_WINDOWS))
     step(0.1, "history")
     told = history(monitor, profile, windows, segments, services, step=lambda done: step(0.1 + 0.5 * done, "history"))
+    told += [
+        Episode(rule=rule.name, opened_at=each.opened_at, resolved_at=each.resolved_at, text=each.text)
+        for rule, each in would_have_opened(
+            alerts.rules_of(monitor), _about_columns(backend, monitor, windows[0].start)
+        )
+    ]
     step(0.6, "quiet windows")
     quiet = quiet_alarms(monitor, profile, windows, step=lambda done: step(0.6 + 0.4 * done, "quiet windows"))
     span = max(1, windows[-1].end - windows[0].start)
@@ -71,6 +78,12 @@ def replay(backend: Backend, monitor: Monitor, *, step: Step = lambda _fraction,
         monitor=monitor.name, windows=len(windows), first=windows[0].start, last=windows[-1].end,
         days=span / 86_400_000, rules=tuple(rules),
     )  # fmt: skip
+
+
+def _about_columns(backend: Backend, monitor: Monitor, since: Millis) -> list[Alert]:
+    """Windows do not hold which columns were odd; the alerts that were opened about them do."""
+    found = backend.need("monitors").alerts(monitor.name, limit=MOST_WINDOWS)
+    return [each for each in found if each.opened_at >= since]
 
 
 def history(
@@ -158,9 +171,8 @@ def quiet_alarms(
     for episode in history(msgspec.structs.replace(monitor, segments=()), profile, drawn, {}, ()):
         fired[episode.rule] = fired.get(episode.rule, 0) + 1
     for rule in alerts.rules_of(monitor):
-        if rule.metric.partition(".")[0] in ("service", "bias", "estimated", "gap", "multivariate") or (
-            rule.metric in ("coverage", "lag", "rows")
-        ):
+        kind = rule.metric.partition(".")[0]
+        if kind in ("schema", "service", "bias", "estimated", "gap", "multivariate", "coverage", "lag", "rows"):
             continue
         spread = profile.within.get(primary_metric(profile)) if is_day(length) else None
         if rule.metric == PERFORMANCE and (not labelled or (profile.task == "regression" and spread is None)):

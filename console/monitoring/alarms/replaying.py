@@ -79,6 +79,8 @@ def told(replay: RuleReplay, days: float) -> str:
     count = len(replay.episodes)
     fired = f"would have fired {plural(count, 'time')}" if count else "would never have fired"
     words = f"{fired} in {days:.0f} days"
+    if replay.rule.about_schema:
+        return f"{words}, as far as columns were looked at then; none changes by chance"
     if replay.quiet is None:
         return f"{words}; nobody can say how often it fires without a reason: its measure has no reference"
     quiet = replay.quiet

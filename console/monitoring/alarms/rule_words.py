@@ -9,6 +9,8 @@ from console.wording import number, plural
 
 def rule_words(rule: Rule) -> str:
     """`service.p95 above 250 ms in 3 of 5 windows, over when back under 200; silent for 6h after`"""
+    if rule.about_schema:
+        return _schema(rule)
     parts = [_condition(rule)]
     parts.append(f"in {rule.k} of {plural(rule.n, 'window')}" if rule.n > 1 else "in one window")
     said = [" ".join(parts)]
@@ -27,6 +29,14 @@ def rule_words(rule: Rule) -> str:
     if "*" in rule.metric:
         said.append(f"at most {rule.fdr * 100:.0f} % false among those found")
     return ", ".join(said)
+
+
+def _schema(rule: Rule) -> str:
+    kind = rule.metric.partition(".")[2]
+    what = f"a column that is {kind}" if kind else "a column that is not as in training"
+    if rule.off:
+        return f"{what}: nothing is told"
+    return f"{what}{f', silent for {rule.cooldown} after' if rule.cooldown else ''}"
 
 
 def _condition(rule: Rule) -> str:

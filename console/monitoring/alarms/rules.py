@@ -19,6 +19,12 @@ clear = 200                  # over again only when back under this …
 clear_k = 3                  # … for so many windows
 cooldown = "6h"              # after it is over
 runbook = "https://…"
+
+[[rule]]
+name = "columns"
+metric = "schema"            # a column gone, renamed, retyped; schema.renamed and so on for one kind
+severity = "critical"
+cooldown = "1h"              # or off = true: nothing is told of it
 ```
 """
 
@@ -37,8 +43,10 @@ from console.monitoring.alarms.policy import Policy
 from console.monitoring.alarms.severity import CRITICAL, INFO, WARN
 from console.monitoring.quality.performance import LARGER_IS_BETTER
 
-PERFORMANCE, DRIFT = "performance", "drift"
-"""Metrics that are rules of their own: the primary metric over pooled windows; strongly drifted features."""
+PERFORMANCE, DRIFT, SCHEMA = "performance", "drift", "schema"
+SCHEMA_KINDS = ("gone", "renamed", "retyped", "unreadable")
+"""Metrics that are rules of their own: the primary metric over pooled windows; strongly drifted features; columns that
+are not those of training."""
 SEVERITIES = (INFO, WARN, CRITICAL)
 MOST_RULES = 100
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(s|m|min|h|d|w)")
@@ -73,6 +81,12 @@ class Rule(Record, frozen=True, kw_only=True, forbid_unknown_fields=True):
     fdr: float = 0.05
     """With `*` in the metric: the share of false discoveries over columns and segments that is put up with."""
     runbook: str = ""
+    off: bool = False
+    """Nothing is told of it; `schema` only."""
+
+    @property
+    def about_schema(self) -> bool:
+        return self.metric.partition(".")[0] == SCHEMA
 
     @property
     def threshold(self) -> float:
@@ -174,6 +188,11 @@ def _check(rule: Rule) -> None:
         seconds_of(rule.cooldown)
     if not 0 < rule.fdr <= 1:
         raise Invalid(f"{where}: fdr is a share from 0 to 1, and is {rule.fdr}", "fdr")
+    if rule.about_schema:
+        _check_schema(rule, where)
+        return
+    if rule.off:
+        raise Invalid(f"{where}: off is for metric = {SCHEMA!r}; another rule is off where it is left out", "off")
     if rule.metric == DRIFT:
         return
     if rule.metric != PERFORMANCE:
@@ -195,6 +214,19 @@ def _check(rule: Rule) -> None:
         kinder = rule.clear <= rule.threshold if rule.above is not None else rule.clear >= rule.threshold
         if not kinder:
             raise Invalid(f"{where}: clear ({rule.clear:g}) lies beyond the threshold ({rule.threshold:g})", "clear")
+
+
+def _check_schema(rule: Rule, where: str) -> None:
+    """A change of a column is there or not: nothing about it is counted or compared."""
+    kind = rule.metric.partition(".")[2]
+    if rule.metric != SCHEMA and kind not in SCHEMA_KINDS:
+        raise Invalid(
+            f"{where}: {rule.metric} is none of {SCHEMA}, {SCHEMA}.{f', {SCHEMA}.'.join(SCHEMA_KINDS)}", "metric"
+        )
+    blank, taken = Rule(name="", metric=""), ("name", "metric", "severity", "cooldown", "runbook", "off")
+    odd = [key for key in Rule.__struct_fields__ if key not in taken and getattr(rule, key) != getattr(blank, key)]
+    if odd:
+        raise Invalid(f"{where}: {odd[0]} has no meaning for {rule.metric}; known are {', '.join(taken)}", odd[0])
 
 
 def has_reference(key: str) -> bool:

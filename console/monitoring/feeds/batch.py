@@ -65,7 +65,7 @@ def fit_columns(
 def _gone(column: Column, spare: Sequence[str], source: str) -> SchemaEvent:
     near = difflib.get_close_matches(column.name.lower(), [name.lower() for name in spare], 1, 0.7)
     twin = next((name for name in spare if near and name.lower() == near[0]), "")
-    hint = f"it has {twin!r}, which the model does not know: renamed?" if twin else "nothing in it has a similar name"
+    hint = f"it has {twin!r}, which the model does not know: renamed?" if twin else "nothing in it has a similar name."
     return SchemaEvent(
         column=column.name,
         kind="renamed" if twin else "gone",
