@@ -7,6 +7,8 @@ brings any time that was missed, so that it may be asked seldom, and nothing is 
 
 from __future__ import annotations
 
+import os
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
@@ -114,10 +116,9 @@ def pause_of(known: Known, monitors: Sequence[Monitor], *, looked: bool) -> floa
     return SOON_S if judged or looked else SELDOM_S
 
 
-def look(workspace: Path, now: Millis) -> None:
+def note_look(workspace: Path, now: Millis | None = None) -> None:
     """Note that somebody looks at services; written once a minute at most."""
-    import os
-
+    now = time.time_ns() // 1_000_000 if now is None else now
     path = workspace / LOOKED
     try:
         if now / 1000 - path.stat().st_mtime < LOOKED_S / 5:

@@ -17,7 +17,7 @@ from backends.login import Login
 from backends.prometheus.source import open_prometheus
 from console.agent.metric_windows import MetricWindows
 from console.cli.main import main
-from console.services.following import LOOKED_S, followed, look, looked, wanted
+from console.services.following import LOOKED_S, followed, looked, note_look, wanted
 from console.services.source import Known, known_services
 from console.services.table import MetricsTable, ServiceTable
 from tests.prometheus_server import free_port, needs_prometheus, prometheus
@@ -156,7 +156,7 @@ def test_a_service_without_a_monitor_is_not_followed_and_two_monitors_get_it_bot
 def test_a_look_is_remembered_for_a_while(tmp_path: Path) -> None:
     now = int(time.time() * 1000)
     assert not looked(tmp_path, now)
-    look(tmp_path, now)
+    note_look(tmp_path, now)
     assert looked(tmp_path, now + int(LOOKED_S * 900))
     assert not looked(tmp_path, now + int(LOOKED_S * 1100))
 

@@ -96,6 +96,16 @@ ACTIONS: tuple[Action, ...] = (
         needs="deployments",
     ),
     Action(
+        "services",
+        "",
+        "services",
+        "How services do that a metrics store (Prometheus) measures.",
+        "services:show",
+        command=("services", "service"),
+        cli="mlops-console service list",
+        needs="metrics",
+    ),
+    Action(
         "go.journal",
         "7",
         "Journal",

@@ -20,6 +20,7 @@ from console.monitoring.happened import onset_mark
 from console.monitoring.marks import Mark
 from console.monitoring.read import Feature, Look, MonitorView, monitor_view
 from console.safe import safe_text
+from console.services.following import note_look
 from console.tui import ink
 from console.tui.chart import Chart
 from console.tui.columns import Column
@@ -109,6 +110,8 @@ class MonitorPane(TablePane):
 
     def fetch(self) -> MonitorView | tuple[Monitor, ...]:
         if self.inside:
+            if self.backend.metrics is not None and self.session.workspace is not None:
+                note_look(self.session.workspace)  # the agent asks the metrics store more often meanwhile
             view = monitor_view(self.backend, self.inside, look=self.look)
             if self._wants_onset and self._wants_onset not in self._onsets:
                 self._onsets[self._wants_onset] = onset_mark(self.backend, self.inside)

@@ -16,6 +16,7 @@ from backends.entities import (
     RequestState,
     Run,
     RunStatus,
+    SourceAlert,
     Trigger,
 )
 from backends.entities.triggers import ACTOR
@@ -29,7 +30,9 @@ from console.tui.hints import hint_lines
 from console.tui.journal_change import change
 from console.tui.lines import Line, LineList
 from console.tui.overview_look import RECENT_MS, InProduction, Seen, look, now_ms
+from console.tui.overview_outside import Outside, OutsideAlerts, details, outside_lines
 from console.tui.pane import Pane
+from console.tui.reading import ReadingScreen
 from console.wording import age, ago, bar, clock, local_time, number
 
 if TYPE_CHECKING:
@@ -48,13 +51,25 @@ class OverviewPane(Pane):
     PANE = "overview"
     TITLE = "Overview"
     seen: Seen | None = None
+    _heard: Outside | None = None
+    """What is on the screen of alerts outside."""
 
     def compose(self) -> ComposeResult:
         yield LineList(id="overview")
 
     def on_mount(self) -> None:
+        self._outside = OutsideAlerts()
         super().on_mount()
         self.set_interval(BEAT_S, self._beat)
+        if self.backend.metrics is not None:
+            self.set_interval(1.0, self._hear)
+
+    def _hear(self) -> None:
+        """Ask the metrics store while somebody looks; draw what has come."""
+        if self.app.pane is self and self.app.app_focus:
+            self._outside.ask(self.backend.metrics)
+        if self._outside.heard is not self._heard:
+            self.draw()
 
     def _beat(self) -> None:
         running = self.seen is not None and any(view.whole is not None for view in self.seen.served)
@@ -75,7 +90,8 @@ class OverviewPane(Pane):
     def draw(self) -> None:
         if self.seen is None:
             return
-        self.lines.set_lines(overview_lines(self.seen, self.size.width, self.app.welcome))
+        self._heard = self._outside.heard
+        self.lines.set_lines(overview_lines(self.seen, self.size.width, self.app.welcome, self._heard))
 
     def on_resize(self) -> None:
         super().on_resize()
@@ -117,6 +133,10 @@ class OverviewPane(Pane):
                 self.app.show_pane("deployments", chosen.name)
             case Trigger():
                 self.app.perform_chosen("triggers")
+            case SourceAlert():
+                self.app.push_screen(
+                    ReadingScreen(f"Alert {safe_text(chosen.name, 60)}", details(chosen, self.size.width))
+                )
 
     def copies(self) -> list[tuple[str, str]]:
         match self.selected():
@@ -128,6 +148,8 @@ class OverviewPane(Pane):
                 return [("run id", run.id), ("name", run.name)]
             case Deployment() as deployment:
                 return [("name", deployment.name), ("url", deployment.status.url)]
+            case SourceAlert() as alert:
+                return [("alert", alert.name), ("id", alert.id), ("text", alert.text)]
             case Waiting() as waiting:
                 return [("request", waiting.id), ("model", waiting.asked.model)]
             case JournalEntry() as entry:
@@ -143,10 +165,10 @@ def since(at: int, when: int) -> str:
     return age(at, when) if when - at < LONG_AGO_MS else local_time(at)[:10]
 
 
-def overview_lines(seen: Seen, width: int, welcome: bool | None) -> list[Line]:
+def overview_lines(seen: Seen, width: int, welcome: bool | None, heard: Outside = Outside()) -> list[Line]:
     return [
         *hint_lines(seen, welcome),
-        *_needs(seen, width),
+        *_needs(seen, width, heard),
         *_production(seen, width),
         *_running(seen, width),
         *_lately(seen, width),
@@ -160,7 +182,7 @@ def _head(text: str, note: str = "") -> Line:
     return Line([(f" {text}", "head"), (f"  {note}", "dim")])
 
 
-def _needs(seen: Seen, width: int) -> list[Line]:
+def _needs(seen: Seen, width: int, heard: Outside) -> list[Line]:
     lines = [_head("NEEDS YOU")]
     for alert in seen.alerts:
         word = alert_word(alert)
@@ -177,6 +199,7 @@ def _needs(seen: Seen, width: int) -> list[Line]:
                 alert,
             )
         )
+    lines += outside_lines(heard, seen.at, width)
     for deployment, needs in seen.unwell:
         word = "failed" if deployment.health == "failed" else "warn"
         lines.append(

@@ -1,0 +1,119 @@
+"""What a metrics store says, on the screen: alerts of its own rules, services, and that it is away."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from backends.contract import Unreachable
+from backends.entities import Asked, Monitor, Service, ServiceWindow, SourceAlert, SourceInfo
+from console.config import Session
+from console.services.following import looked
+from console.services.table import MetricsTable, ServiceTable
+from tests.terminal.stage import by, on_stage, press, session, until, until_so
+
+
+class Store:
+    """A metrics store that knows one service well, and one not at all."""
+
+    def __init__(self) -> None:
+        self.away = False
+        self.asked = 0
+
+    def where(self) -> str:
+        return "http://prometheus.example.org"
+
+    def info(self) -> SourceInfo:
+        return SourceInfo(product="Prometheus")
+
+    def length(self, service: Service) -> int:
+        return 60_000
+
+    def windows(self, service: Service, *, since: int, until: int, length: int, source: str = "") -> Any:
+        if service.name != "fraud":
+            return ()
+        quantiles = {"p50": 0.012, "p95": 0.045, "p99": 0.25}
+        window = ServiceWindow(
+            source="fraud", start=until - length, end=until, requests=1200, errors=12, quantiles=quantiles
+        )
+        return (window,)
+
+    def examine(self, service: Service) -> tuple[Asked, ...]:
+        return (Asked(quantity="requests", query="q"),)
+
+    def names(self, service: Service) -> tuple[str, ...]:
+        return ()
+
+    def scrapes(self, service: Service) -> tuple[()]:
+        return ()
+
+    def failures(self, service: Service, **_: int) -> tuple[()]:
+        return ()
+
+    def alerts(self) -> tuple[SourceAlert, ...]:
+        self.asked += 1
+        if self.away:
+            raise Unreachable("nobody listens at http://prometheus.example.org; see that it is up")
+        at = int(time.time() * 1000) - 600_000
+        return (
+            SourceAlert(
+                name="FraudDown", state="firing", severity="critical", since=at, text="no answer \x1b[31mfor 10 m",
+                labels={"job": "fraud"},
+            ),
+            SourceAlert(name="Soon", state="pending", since=at),
+        )  # fmt: skip
+
+    def close(self) -> None:
+        pass
+
+
+def watched(tmp_path: Path, store: Store) -> Session:
+    opened = session(tmp_path)
+    table = MetricsTable(
+        url="prometheus+http://prometheus.example.org",
+        services={"fraud": ServiceTable(labels={"job": "fraud"}), "typo": ServiceTable(labels={"job": "x"})},
+    )
+    backend = msgspec.structs.replace(opened.backend, metrics=store)
+    return msgspec.structs.replace(
+        opened, backend=backend, context=msgspec.structs.replace(opened.context, metrics=table)
+    )
+
+
+async def test_what_fires_in_the_store_stands_in_the_overview_as_its_own(tmp_path: Path) -> None:
+    store = Store()
+    async with on_stage(watched(tmp_path, store)) as (app, pilot):
+        text = await until(app, pilot, "FraudDown", timeout=30)
+        assert "no answer" in text
+        assert "metrics store" in text
+        assert "Soon" not in text
+        assert "\x1b" not in text
+        assert store.asked == 1, "not at every look"
+
+
+async def test_a_store_that_is_away_is_told_in_the_overview(tmp_path: Path) -> None:
+    store = Store()
+    store.away = True
+    async with on_stage(watched(tmp_path, store)) as (app, pilot):
+        await until(app, pilot, "nobody listens at http://prometheus.example.org", timeout=30)
+
+
+async def test_services_are_shown_with_what_is_wrong(tmp_path: Path) -> None:
+    async with on_stage(watched(tmp_path, Store())) as (app, pilot):
+        await press(app, pilot, "colon", *"services", "enter")
+        text = await until(app, pilot, "no series of the last ten minutes", timeout=30)
+        fraud = next(line for line in text.splitlines() if " fraud " in line)
+        assert "20" in fraud
+        assert "45" in fraud
+        assert "250" in fraud
+        assert "2 alerts there" in text
+
+
+async def test_who_looks_at_a_monitor_makes_the_agent_ask_more_often(tmp_path: Path) -> None:
+    opened = watched(tmp_path, Store())
+    opened.backend.need("monitors").put(Monitor(name="fraud", model="fraud"), by())
+    async with on_stage(opened) as (app, pilot):
+        await press(app, pilot, "5")
+        await until_so(pilot, lambda: looked(tmp_path, int(time.time() * 1000)))
