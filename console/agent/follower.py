@@ -361,14 +361,17 @@ class Follower(threading.Thread):
         own = each.log.ended
         code = state.exit_code if own is None else int(own["end"])
         stopped = each.folder.stop() is not None
-        if own is not None and code == 0:
+        heard = stopped and own is not None and bool(own.get("stopped"))  # and maybe ended well for that
+        if own is not None and code == 0 and not heard:
             return RunStatus.FINISHED, "", 0
-        if stopped and (state.status is not RunStatus.FINISHED):
+        if heard or (stopped and state.status is not RunStatus.FINISHED):
             return RunStatus.STOPPED, _stopped(each.folder), code
         if own is None:
             return state.status, state.reason if state.status is not RunStatus.FINISHED else "", code
         if own.get("why"):
             return RunStatus.FAILED, str(own["why"]), code
+        if own.get("stopped") and state.status in (RunStatus.FAILED, RunStatus.LOST):
+            return state.status, state.reason, code  # ended from there for what it says: its time, its machine
         if own.get("stopped"):
             return RunStatus.STOPPED, f"stopped at {self._engine.place}: {state.reason}".rstrip(": "), code
         last = each.log.log.last_line()

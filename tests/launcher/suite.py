@@ -101,7 +101,7 @@ class LauncherSuite:
         until(lambda: "up" in bench.log(run), "the first line")
         stop_run(bench.backend, run, ME)
         ended = bench.wait(run)
-        assert ended.status is RunStatus.STOPPED
+        assert ended.status is RunStatus.STOPPED, (ended.status, ended.reason, bench.log(run))
         assert "someone@somewhere" in ended.reason
         bench.launcher.cancel(run, ME)
         with pytest.raises(Conflict):
