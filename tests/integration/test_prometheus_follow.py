@@ -96,6 +96,8 @@ def test_a_monitor_gets_what_was_measured_while_nobody_asked_and_what_comes_afte
             assert len(found) == 149, "the first minute has nothing before it"
             assert {(each.requests, each.errors) for each in found} == {(12, 2)}
             assert {tuple(each.versions.items()) for each in found} == {(("7", 12),)}
+            (alert,) = backend.need("monitors").alerts("fraud-live", open_only=True)
+            assert alert.metric == "service.errors", "judged while nobody looks"
             state = followed(workspace)
             assert state is not None
             assert (state.trouble, state.services) == ("", {"fraud": ""})
@@ -108,6 +110,10 @@ def test_a_monitor_gets_what_was_measured_while_nobody_asked_and_what_comes_afte
         assert kept(backend) == found, "what is known stays"
         assert main(["context", "test"]) == 1
         assert "nobody listens at" in " ".join(capsys.readouterr().err.split())
+        main(["doctor", "--json"])
+        found_wrong = [each for each in json.loads(capsys.readouterr().out)["items"] if each["check"] == "metrics"]
+        assert [each["health"] for each in found_wrong] == ["warn"]
+        assert found_wrong[0]["todo"].startswith("see that it is up")
         with prometheus(history=history(170), port=port):
             again(part)
             stepped(part, lambda: len(kept(backend)) > len(found))
