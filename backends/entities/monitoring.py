@@ -34,6 +34,8 @@ class Monitor(Record, frozen=True, kw_only=True):
     time_column: str = ""
     label_column: str = ""
     id_column: str = ""
+    group_column: str = ""
+    """Which query (session, list) a row answers: its rows are ranked against each other. Empty where nothing is."""
     window: str = "day"
     """`minute`, `hour`, `day`, or `batch`: how rows are put into windows."""
     policy: dict[str, float] = {}

@@ -59,6 +59,13 @@ def list_(invocation: Invocation, query: tuple[str, ...], where: str, sort: str,
 @click.option("--label", "label_column", default="", metavar="COLUMN", help="What truly happened, where it is known.")
 @click.option("--id", "id_column", default="", metavar="COLUMN", help="What later labels are joined by.")
 @click.option(
+    "--group",
+    "group_column",
+    default="",
+    metavar="COLUMN",
+    help="The query a row answers: NDCG, MAP, MRR are measured.",
+)
+@click.option(
     "--window",
     default="day",
     show_default=True,
@@ -84,6 +91,7 @@ def create(
     time_column: str,
     label_column: str,
     id_column: str,
+    group_column: str,
     window: str,
     policy: tuple[str, ...],
     segments: tuple[str, ...],
@@ -116,6 +124,7 @@ def create(
         protected=protect,
         redact=redact,
         deployment=deployment,
+        group_column=group_column,
     )
     _wake_agent(invocation, made)
     watched = f"mlops-console monitor ingest {made.name} FILE feeds it"

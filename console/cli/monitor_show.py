@@ -9,7 +9,7 @@ import click
 import msgspec
 
 from backends.contract import Invalid
-from backends.entities import ColumnScore, Millis, Monitor, ServiceWindow, Window
+from backends.entities import ColumnScore, Estimate, Millis, Monitor, ServiceWindow, Window
 from console.cli.output import Col, gap, print_record, print_table
 from console.cli.verb import Invocation, Verb
 from console.monitoring.wording import label
@@ -51,6 +51,14 @@ BIAS_COLUMNS: list[Col[tuple[str, float, float | None, float | None]]] = [
     Col("high", lambda item: number(item[3], 3), right=True),
 ]
 
+RANKING_COLUMNS: list[Col[tuple[str, Estimate]]] = [
+    Col("ranking", lambda item: label(item[0])),
+    Col("value", lambda item: number(item[1].value, 3), right=True),
+    Col("low", lambda item: number(item[1].low, 3), right=True),
+    Col("high", lambda item: number(item[1].high, 3), right=True),
+    Col("queries", lambda item: thousands(item[1].n), right=True),
+]
+
 SERVICE_COLUMNS: list[Col[ServiceWindow]] = [
     Col("service", lambda item: local_time(item.start)),
     Col("req/s", lambda item: number(item.rate, 3), right=True),
@@ -75,6 +83,12 @@ def _labels(item: Window) -> str:
 
 def _estimates(item: Window) -> list[str]:
     return [f"{key} {number(found.value)}" for key, found in sorted(item.performance.items())]
+
+
+def _ranking(item: Window) -> list[tuple[str, Estimate]]:
+    from console.monitoring.quality.ranking import METRICS
+
+    return [(name, item.performance[name]) for name in METRICS if name in item.performance]
 
 
 def _worst(item: Window) -> str:
@@ -244,7 +258,12 @@ def _print_monitor(document: dict[str, object], address: str = "") -> None:
     assert isinstance(alerts, tuple)  # noqa: S101
     assert isinstance(quality, list)  # noqa: S101
     assert isinstance(services, tuple)  # noqa: S101
-    roles = (("time", found.time_column), ("label", found.label_column), ("id", found.id_column))
+    roles = (
+        ("time", found.time_column),
+        ("label", found.label_column),
+        ("id", found.id_column),
+        ("group", found.group_column),
+    )
     print_record(
         {
             "monitor": found.name,
@@ -277,6 +296,9 @@ def _print_monitor(document: dict[str, object], address: str = "") -> None:
         if bias := windows[-1].bias:
             gap()
             print_table([(key, each.value, each.low, each.high) for key, each in bias.items()], BIAS_COLUMNS)
+        if ranked := _ranking(windows[-1]):
+            gap()
+            print_table(ranked, RANKING_COLUMNS)
     if services:
         gap()
         print_table(services, SERVICE_COLUMNS)

@@ -40,11 +40,13 @@ def create_monitor(
     segments: Sequence[Segment] = (),
     protected: Sequence[str] = (),
     deployment: str = "",
+    group_column: str = "",
 ) -> Monitor:
     """A new monitor of the version that `alias` of `model` names, now and whenever it moves.
 
     source: folder to watch, or empty to hand batches in. redact: columns whose values no sample keeps.
     segments: parts that are counted beside the whole. protected: columns between whose groups the answers are compared.
+    group_column: which query a row answers, for ranking metrics.
     deployment: whose prediction log feeds it; model, time and id are then those of the log.
     Raises Invalid naming the field, NotFound for the model, Conflict where the name is taken.
     """
@@ -57,6 +59,12 @@ def create_monitor(
         redact = tuple(dict.fromkeys((*redact, *served.redact)))
     if window not in (*LENGTHS, "batch"):
         raise Invalid(f"window {window!r} is not known: use minute, hour, day or batch", "window")
+    if group_column and group_column in (id_column, label_column, time_column):
+        raise Invalid(
+            f"group column {group_column!r} is the id, label or time column too; name the one that the rows of a query "
+            "have in common",
+            "group_column",
+        )
     read_policy(policy or {})
     registry = backend.need("registry")
     found = registry.get(model)
@@ -90,6 +98,7 @@ def create_monitor(
         segments=tuple(segments),
         protected=tuple(dict.fromkeys(protected)),
         deployment=deployment,
+        group_column=group_column,
     )
     check_segments(backend, wanted, wanted.segments, wanted.protected)
     monitor: Monitor = store.put(wanted, mutation.named("monitor.create"))

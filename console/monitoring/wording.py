@@ -11,6 +11,8 @@ def label(metric: str) -> str:
     """A metric's name as people write it."""
     named = {"auc": "AUC", "brier": "Brier", "rmse": "RMSE", "mae": "MAE", "mape": "MAPE", "r2": "R²"}
     named |= {"f1": "F1", "macro_f1": "macro F1"}
+    named |= {"ndcg": "NDCG@10", "map": "MAP@10", "mrr": "MRR", "hit_rate": "hit rate@10"}
+    named |= {"precision_at_k": "precision@10", "recall_at_k": "recall@10"}
     return named.get(metric, metric.replace("_", " "))
 
 

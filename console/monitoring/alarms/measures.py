@@ -2,7 +2,7 @@
 
 | key | what |
 |---|---|
-| `auc`, `accuracy`, `rmse` … | a performance metric, from labels |
+| `auc`, `accuracy`, `rmse`, `ndcg`, `map`, `mrr`, `hit_rate` … | a performance metric, from labels |
 | `estimated.METRIC`, `gap.METRIC` | the same expected without labels; estimated - realized |
 | `drift.COLUMN.psi` (`ks`, `js`, `wasserstein`, `p`, `q`) | how far a column is from the reference |
 | `drift.share`, `fault` | share of columns that are called odd; columns with a named fault |

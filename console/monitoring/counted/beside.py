@@ -14,6 +14,7 @@ from console.monitoring.counted.columns import Vector, count_features
 from console.monitoring.counted.counting import add_scores, count_answers
 from console.monitoring.counted.counts import Counts, add, unpack
 from console.monitoring.counted.members import SEGMENT, count_groups
+from console.monitoring.counted.ranked import QUERY, count_ranked
 from console.monitoring.counted.windows import make_window, own_state
 from console.monitoring.feeds.rows import Rows
 
@@ -35,6 +36,8 @@ def count_rows(rows: Rows, mask: Vector) -> Counts:
     counts = add_scores(counts, layout, *count_answers(scores, targets, profile, layout))
     if len(rows.members.columns):
         counts.groups = count_groups(rows.members.iloc[mask], scores, targets, profile)
+    if QUERY in rows.members:
+        counts.ranked = count_ranked(rows.members[QUERY].to_numpy(dtype=object)[mask], scores, targets)
     return counts
 
 

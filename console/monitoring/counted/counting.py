@@ -248,6 +248,7 @@ def add_scores(counts: Counts, layout: Layout, found: Vector, sums: tuple[float,
         sums=add_sums(counts.sums, sums),
         new_levels=counts.new_levels,
         groups=counts.groups,
+        ranked=counts.ranked,
     )
 
 

@@ -16,6 +16,7 @@ import msgspec
 
 from console.monitoring.counted.profile import MOST_CLASSES, SCORE_CELLS, Profile
 from console.monitoring.quality.bias import Groups, add_groups
+from console.monitoring.quality.ranking import add_ranked
 
 MAGIC = b"MC1"
 HEADER = struct.Struct("<IIIII")
@@ -62,6 +63,8 @@ class Counts(msgspec.Struct):
     new_levels: dict[str, dict[str, int]] = {}
     groups: Groups = {}
     """Rows by protected column and group; empty where the monitor compares none."""
+    ranked: tuple[float, ...] = ()
+    """Sums over queries as `quality.ranking.SUMS`; empty where nothing is ranked."""
 
     def column(self, layout: Layout, name: str) -> tuple[int, ...]:
         start, stop = layout.columns[name]
@@ -136,6 +139,7 @@ def add(first: Counts, second: Counts) -> Counts:
         sums=add_sums(first.sums, second.sums),
         new_levels={name: most_frequent(found) for name, found in levels.items()},
         groups=add_groups(first.groups, second.groups),
+        ranked=add_ranked(first.ranked, second.ranked),
     )
 
 
@@ -160,14 +164,15 @@ def most_frequent(levels: dict[str, int]) -> dict[str, int]:
 
 def pack(counts: Counts) -> bytes:
     """As bytes: zlib over a header, the cells in byte planes (most are small, so most planes are zero), sums and
-    names; behind them the groups, which a console that knows none does not read."""
+    names; behind them groups and ranking, which a console that knows none does not read."""
     names = json.dumps(counts.new_levels, separators=(",", ":")).encode() if counts.new_levels else b""
     wide = 8 if max(counts.cells, default=0) >= 1 << 32 else 4
     raw = _little_endian(counts.cells, wide)
     planes = b"".join(raw[plane::wide] for plane in range(wide))
     header = HEADER.pack(counts.layout, min(counts.rows, 0xFFFFFFFF), len(counts.cells), len(counts.sums), len(names))
     sums = struct.pack(f"<{len(counts.sums)}d", *counts.sums)
-    more = json.dumps({"groups": counts.groups}, separators=(",", ":")).encode() if counts.groups else b""
+    beside = ({"groups": counts.groups} if counts.groups else {}) | ({"ranked": counts.ranked} if counts.ranked else {})
+    more = json.dumps(beside, separators=(",", ":")).encode() if beside else b""
     return MAGIC + bytes([wide]) + zlib.compress(header + planes + sums + names + more, 6)
 
 
@@ -194,9 +199,18 @@ def unpack(packed: bytes) -> Counts:
             column: {name: tuple(cells) for name, cells in found.items()}
             for column, found in more.get("groups", {}).items()
         }
+        ranked = tuple(float(value) for value in more.get("ranked", ()))
     except (zlib.error, struct.error, ValueError, AttributeError, TypeError) as error:
         raise ValueError(f"the window's counts are damaged: {error}") from error
-    return Counts(layout=layout, rows=rows, cells=array("q", values), sums=totals, new_levels=levels, groups=groups)
+    return Counts(
+        layout=layout,
+        rows=rows,
+        cells=array("q", values),
+        sums=totals,
+        new_levels=levels,
+        groups=groups,
+        ranked=ranked,
+    )
 
 
 def _little_endian(cells: Sequence[int], wide: int) -> bytes:

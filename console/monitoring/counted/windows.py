@@ -27,6 +27,7 @@ from console.monitoring.drift.distances import (
 from console.monitoring.quality import performance
 from console.monitoring.quality.bias import bias_of
 from console.monitoring.quality.estimated import estimate
+from console.monitoring.quality.ranking import measure_ranked
 from console.monitoring.quality.spread import reference_for
 
 MIN_ROWS = 50
@@ -124,7 +125,7 @@ def relabelled(window: Window, profile: Profile, layout: Layout, counts: Counts)
 def measured(profile: Profile, layout: Layout, counts: Counts) -> dict[str, Estimate]:
     """Every metric that the labels of these counts allow."""
     classes = profile.classes
-    return performance.measure(
+    found = performance.measure(
         counts.score(layout),
         counts.sums,
         profile.task,
@@ -132,6 +133,7 @@ def measured(profile: Profile, layout: Layout, counts: Counts) -> dict[str, Esti
         table=counts.confusion(layout, len(classes)),
         positive=classes.index(profile.positive) if profile.positive in classes else 0,
     )
+    return found | measure_ranked(counts.ranked)
 
 
 def corrected(scores: Sequence[ColumnScore]) -> list[ColumnScore]:

@@ -19,6 +19,7 @@ from console.monitoring.counted.counting import add_scores, count_answers, encod
 from console.monitoring.counted.counts import layout_of, unpack
 from console.monitoring.counted.members import SEGMENT, change_groups
 from console.monitoring.counted.profile import Profile
+from console.monitoring.counted.ranked import QUERY, change_ranked
 from console.monitoring.counted.windows import relabelled
 from console.monitoring.feeds.batch import read_batch, times_of
 from console.monitoring.feeds.champion import Champion, read_profile
@@ -29,6 +30,7 @@ from console.monitoring.feeds.sample import label_sample
 from console.monitoring.feeds.scored import PENDING, SEGMENTS, read_pending, scores_in, write_atomically
 from console.monitoring.feeds.spots import newest_of
 from console.monitoring.quality.bias import Groups, add_groups
+from console.monitoring.quality.ranking import add_ranked
 from console.monitoring.rolled import roll_up
 
 if TYPE_CHECKING:
@@ -50,8 +52,9 @@ class Spot(Record, frozen=True):
         return self.start, not self.segment, self.segment
 
 
-_Change = tuple[Vector, Vector, Groups, dict[int, int]]
-"""What labels add to the cells of scores and labels, to the sums, to the groups and to the lags of a window."""
+_Change = tuple[Vector, Vector, Groups, dict[int, int], tuple[float, ...]]
+"""What labels add to the cells of scores and labels, to the sums, to the groups, to the lags and to the ranking of a
+window."""
 
 
 def is_label_file(frame: pd.DataFrame, monitor: Monitor, features: Sequence[str]) -> bool:
@@ -140,7 +143,10 @@ def apply_labels(
                     continue
                 at = np.flatnonzero(here)[inside]
                 changes[Spot(version, place, name)].append(
-                    _change(rows.iloc[at], old[differs][at], fresh[differs][at], waited[at], profile)
+                    (
+                        *_change(rows.iloc[at], old[differs][at], fresh[differs][at], waited[at], profile),
+                        _ranked(segment, int(start), name, rows.index, fresh[differs]),
+                    )
                 )
         starts = [int(start) for start in rows["start"].unique()]
         sampled.append((starts, pd.Series(fresh[differs], index=rows["id"].to_numpy())))
@@ -222,7 +228,24 @@ def _parts_of(rows: pd.DataFrame) -> list[tuple[str, Vector]]:
     return found
 
 
-def _change(rows: pd.DataFrame, old: Vector, fresh: Vector, waited: Vector, profile: Profile) -> _Change:
+def _ranked(segment: pd.DataFrame, start: int, name: str, index: pd.Index[Any], fresh: Vector) -> tuple[float, ...]:
+    """What new labels change in the ranking of a window: that of a query hangs on all of its rows. index, fresh: which
+    rows of the file have a new label, and theirs."""
+    if QUERY not in segment:
+        return ()
+    targets = segment["target"].copy()
+    targets.loc[index] = fresh
+    inside = (segment["start"] == start).to_numpy()
+    if name:
+        inside &= segment[SEGMENT + name].fillna(False).to_numpy(dtype=bool)
+    rows = segment[inside]
+    reached = rows.index.isin(index)
+    return change_ranked(rows, scores_in(rows), rows["target"].to_numpy(), targets[inside].to_numpy(), reached)
+
+
+def _change(
+    rows: pd.DataFrame, old: Vector, fresh: Vector, waited: Vector, profile: Profile
+) -> tuple[Vector, Vector, Groups, dict[int, int]]:
     """What new labels of some kept predictions change in a window."""
     layout, scores = layout_of(profile), scores_in(rows)
     cells, sums = count_answers(scores, fresh, profile, layout)
@@ -265,8 +288,9 @@ def _corrected(window: Window, parts: Sequence[_Change], profile: Profile) -> Wi
     sums = sum((part[1] for part in parts), np.zeros(len(parts[0][1])))
     counts = add_scores(unpack(window.counts), layout, cells, tuple(float(value) for value in sums))
     lags: dict[int, int] = {}
-    for _, _, groups, waited in parts:
+    for _, _, groups, waited, ranked in parts:
         counts.groups = add_groups(counts.groups, groups)
+        counts.ranked = add_ranked(counts.ranked, ranked)
         lags = added(lags, waited)
     return with_lags(relabelled(window, profile, layout, counts), lags)
 

@@ -14,6 +14,7 @@ from backends.entities import Monitor
 from console.monitoring.counted.columns import as_text
 from console.monitoring.counted.counting import encode_labels
 from console.monitoring.counted.members import members_of
+from console.monitoring.counted.ranked import QUERY, query_of
 from console.monitoring.feeds.batch import SchemaEvent, fit_columns, times_of
 from console.monitoring.feeds.champion import Champion, scores_of
 from console.monitoring.feeds.chunk import Chunk
@@ -170,7 +171,7 @@ def _fitted(
     frame: pd.DataFrame, at: Vector, monitor: Monitor, chunk: Chunk, reference: Champion, *, logged: bool = False
 ) -> Rows:
     columns = reference.meta.features
-    known = [monitor.time_column, monitor.id_column, monitor.label_column, reference.meta.target]
+    known = [monitor.time_column, monitor.id_column, monitor.label_column, monitor.group_column, reference.meta.target]
     known += [str(name) for name in frame.columns if logged and str(name).startswith(LOGGED)]
     check_related(frame, reference, chunk.name)
     features, events = fit_columns(frame, columns, chunk.name, known=known)
@@ -179,6 +180,11 @@ def _fitted(
     if monitor.id_column in frame and monitor.id_column:
         ids = pd.Series(as_text(frame[monitor.id_column]).to_pandas())
     members, untold = members_of(frame, features, monitor, columns, reference.profile)
+    if monitor.group_column and reference.profile.task != "multiclass":
+        if monitor.group_column in frame:
+            members[QUERY] = query_of(frame[monitor.group_column], ids)
+        else:
+            untold.append(f"group column {monitor.group_column!r} is not there; nothing was ranked.")
     return Rows(
         reference=reference,
         frame=frame,

@@ -25,6 +25,12 @@ LARGER_IS_BETTER = {
     "mape": False,
     "mean_error": False,
     "r2": True,
+    "ndcg": True,
+    "map": True,
+    "mrr": True,
+    "hit_rate": True,
+    "precision_at_k": True,
+    "recall_at_k": True,
 }
 """Which way each metric is good; `mean_error` is good at 0."""
 SETTLED = 0.9
