@@ -47,7 +47,9 @@ def keys_of_chart(view: MonitorView, wanted: str) -> tuple[str, ...]:
     found: list[str] = []
     for word in CHARTS[wanted][1] if wanted in CHARTS else wanted.replace(",", " ").split():
         if word == PERFORMANCE:
-            found += [view.metric, f"estimated.{view.metric}"] if view.metric else []
+            found += [view.metric] if view.metric else []
+            if any(view.metric in window.estimated for window in view.windows):
+                found.append(f"estimated.{view.metric}")
         elif word in CHARTS:
             found += keys_of_chart(view, word)
         else:
@@ -92,6 +94,7 @@ def charts_of(view: MonitorView) -> tuple[str, ...]:
     if any(window.bias for window in view.windows):
         found.append(BIAS)
     for name, (_, keys) in CHARTS.items():
-        if keys[0].startswith("service.") and any(course.known for course in courses_of(view, keys)):
+        known = (value_of(each, key) is not None for key in keys for each in view.services)
+        if keys[0].startswith("service.") and any(known):
             found.append(name)
     return tuple(found)

@@ -118,20 +118,19 @@ def _even(low: float, high: float, bars: int) -> tuple[float, ...]:
 
 def _spread(inner: Sequence[float], counts: Sequence[int], edges: Sequence[float]) -> list[float]:
     """Rows of uneven cells over even bars; what lies outside the bars goes into the outer ones."""
-    bars = len(edges) - 1
-    width = (edges[-1] - edges[0]) / bars
-    out = [0.0] * bars
-
-    def bar_of(value: float) -> int:
-        return min(bars - 1, max(0, int((value - edges[0]) / width)))
-
+    last_bar = len(edges) - 2
+    low, scale = edges[0], (last_bar + 1) / (edges[-1] - edges[0])
+    out = [0.0] * (last_bar + 1)
     for cell, count in enumerate(counts):
         if not count:
             continue
         left, right = inner[cell], inner[cell + 1]
-        first, last = bar_of(left), bar_of(right)
+        # Written out, for a screen asks for hundreds of cells at every change.
+        first, last = int((left - low) * scale), int((right - low) * scale)
+        first = 0 if first < 0 else last_bar if first > last_bar else first
+        last = 0 if last < 0 else last_bar if last > last_bar else last
         if right <= left or first == last:
-            out[bar_of((left + right) / 2)] += count
+            out[first if first == last else min(last_bar, max(0, int(((left + right) / 2 - low) * scale)))] += count
             continue
         for bar in range(first, last + 1):
             start = left if bar == first else edges[bar]

@@ -88,6 +88,8 @@ class MonitorPane(TablePane):
         self.below.can_focus = False
         self.look = Look()
         self.chart_kind = QUALITY
+        self._pictured: tuple[object, object] = (None, None)
+        """Feature and view that the pictures are of."""
         self._onsets: dict[str, Mark | None] = {}
         """Of an alert by its id, and of a monitor once somebody asked why."""
         self._wants_onset = ""
@@ -209,6 +211,9 @@ class MonitorPane(TablePane):
     def draw_facts(self) -> None:
         super().draw_facts()
         feature, view = self.table.cursor_row, self.view
+        if feature is self._pictured[0] and view is self._pictured[1]:
+            return  # the pictures of a feature, asked for by its rows and by the cursor
+        self._pictured = feature, view
         if not isinstance(feature, Feature) or view is None or view.profile is None or view.newest is None:
             self.histogram.show_levels((), (), (), title=" no reference to compare with")
             self.psi.plot([], title="")
