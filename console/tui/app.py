@@ -260,7 +260,7 @@ class ConsoleApp(App[int], inherit_bindings=False):
             for pane in self._panes.values():
                 pane.dirty = True
             if self.pane is not None and self.app_focus:
-                self.pane.refresh_data()
+                self.pane.noticed()
         self._tick_while_stale()
         self.refresh_frame()
 
@@ -366,6 +366,11 @@ class ConsoleApp(App[int], inherit_bindings=False):
         if pane.dirty:
             pane.refresh_data()
         self.refresh_frame()
+
+    @property
+    def untouched_s(self) -> float:
+        """Seconds since the person last did something."""
+        return monotonic() - self._last_input
 
     def asked(self, pane: Pane, generation: int) -> None:
         """A question went out: after a second the person sees that it is out, and for how long."""

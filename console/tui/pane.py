@@ -234,6 +234,10 @@ class Pane(Widget):
             name=f"fetch {self.PANE}",
         )
 
+    def noticed(self) -> None:
+        """Something changed in the backend: ask again. A pane that costs much may let a moment pass."""
+        self.refresh_data()
+
     def asks(self, generation: int) -> bool:
         """Whether this very question is still out."""
         return self._busy and generation == self._generation

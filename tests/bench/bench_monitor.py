@@ -36,7 +36,7 @@ MINUTE, DAY = 60_000, 86_400_000
 YEAR = 365 * DAY
 MONITORS = 5
 WHOLE = 2 * DAY
-TICK_S = 5.0
+TICK_S = 1.0
 """Between two writes of the minute that fills: what a scorer takes at once."""
 INSERT = 'INSERT INTO windows (monitor, segment, start, "end", rows, state, record, counts) VALUES (?,?,?,?,?,?,?,?)'
 

@@ -10,8 +10,9 @@ import pytest
 from backends.entities import Alert, AlertState, Estimate, Monitor, ServiceWindow
 from console.config import Session
 from console.monitoring.feeds.champion import read_profile
+from console.tui.panes.monitor import MonitorPane
 from tests.monitored import deliveries
-from tests.terminal.stage import by, on_stage, press, screen, session, until
+from tests.terminal.stage import by, on_stage, press, screen, session, until, until_so
 from tests.unit.test_monitoring_ranges import window_at
 
 DAY, HOUR, MINUTE = 86_400_000, 3_600_000, 60_000
@@ -119,3 +120,22 @@ async def test_why_ranks_features_and_lays_the_histograms_over_each_other(opened
         await until(app, pilot, "0 labelled rows were sampled", WAIT)  # only windows were put here, and no rows
         await press(app, pilot, "escape")
         await until(app, pilot, "AUC by day", WAIT)
+
+
+async def test_rows_that_pour_in_are_shown_once_in_a_while(opened: Session) -> None:
+    store = opened.backend.need("monitors")
+    async with on_stage(opened, size=(120, 40), pane="monitor") as (app, pilot):
+        await until(app, pilot, "AUC by day", WAIT)
+        pane = app.pane
+        app._last_input -= 60  # nobody is there
+        assert isinstance(pane, MonitorPane)
+        shown: list[object] = []
+        show = pane.show
+        pane.show = lambda data: (shown.append(data), show(data))[1]  # type: ignore[method-assign]
+        for count in range(8):
+            held = store.get("live")
+            store.put(msgspec.structs.replace(held, note=f"change {count}"), by())
+            pane.dirty = True
+            pane.noticed()
+        assert len(shown) <= 2
+        await until_so(pilot, lambda: pane.view is not None and pane.view.monitor.note == "change 7")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -37,7 +38,12 @@ from console.wording import plural
 
 if TYPE_CHECKING:
     from textual.app import ComposeResult
+    from textual.timer import Timer
 
+CALM_S = 6.0
+"""Between two looks at a monitor that changes all the time: reading and drawing it takes some 45 ms of CPU."""
+HERE_S = 3.0
+"""So long after a key what changes is probably what the person did."""
 LOW = 22
 """Rows under which the course of the quality gives way."""
 
@@ -78,6 +84,11 @@ class MonitorPane(TablePane):
         self.view: MonitorView | None = None
         self._wanted = ""
         self._shown = ""
+        self._looked = -CALM_S
+        """When a monitor was last shown (s, monotonic)."""
+        self._waits: Timer | None = None
+        self._headed = ""
+        """What stands above the courses."""
         self._came_by_itself = False
         self.headline = LineList(id="monitor-headline")
         self.headline.can_focus = False
@@ -145,6 +156,20 @@ class MonitorPane(TablePane):
             self._wanted = ""
         self.draw_facts()
 
+    def noticed(self) -> None:
+        """Rows may arrive many times a second: within a monitor it looks again once in a while. Alerts do not wait for
+        that, the frame tells of them; nor does a person who has just changed something."""
+        left = self._looked + CALM_S - monotonic()
+        if not self.inside or left <= 0 or self.app.untouched_s < HERE_S:
+            self.refresh_data()
+        elif self._waits is None:
+            self._waits = self.set_timer(left, self._look_again)
+
+    def _look_again(self) -> None:
+        self._waits = None
+        if self.dirty:  # or it was asked meanwhile
+            self.refresh_data()
+
     def mark_onset(self, monitor: str, mark: Mark | None) -> None:
         """Draw it into the charts of this monitor from here on."""
         self._onsets[monitor] = mark
@@ -162,15 +187,17 @@ class MonitorPane(TablePane):
         return msgspec.structs.replace(view, marks=tuple(sorted((*view.marks, mark), key=lambda each: each.at)))
 
     def _show_one(self, view: MonitorView) -> None:
+        self._looked = monotonic()
         view = self._with_onset(view)
         self.view = view
         self.set_class(False, "-list")
-        columns = feature_columns(self._span())
+        span = self._span()
         if self._shown != self.inside:
-            self.table.restart(columns)
-            self._shown = self.inside
-        else:
-            self.table.set_columns(columns)
+            self.table.restart(feature_columns(span))
+            self._shown, self._headed = self.inside, span
+        elif self._headed != span:
+            self.table.set_columns(feature_columns(span))
+            self._headed = span
         self.table.empty = view.headline if not view.windows else (view.trouble or "This window has no columns.")
         whole = [row for row in (prediction_feature(view), label_feature(view)) if row is not None]
         rows = [*whole, *view.features]
