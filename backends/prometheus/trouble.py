@@ -61,7 +61,9 @@ def of_failure(error: Exception, where: str) -> Unreachable:
 
     text = str(error)
     if isinstance(error, httpx.TimeoutException):
-        return Unreachable(f"{where} did not answer in time; see that it is up, and what is between")
+        return Unreachable(
+            f"{where} did not answer in time; see that it is up and what is between, or give it more with timeout"
+        )
     if "CERTIFICATE_VERIFY_FAILED" in text:
         return Unreachable(
             f"the certificate of {where} is not one that this machine trusts; name its issuer's file in ca_file"

@@ -148,6 +148,24 @@ def show(
         return
     document = _document(invocation, name, shown, look)
     invocation.show(document, lambda: _print_monitor(document, _address(invocation, name)))
+    if not invocation.json:
+        _measured(invocation, monitor)
+
+
+def _measured(invocation: Invocation, monitor: Monitor) -> None:
+    """Why the agent cannot read how its service does, where a metrics store tells that."""
+    from console.cli.output import narrate
+    from console.services.following import followed
+    from console.services.source import known_services
+
+    table, workspace = invocation.session.context.metrics_table, invocation.session.workspace
+    state = followed(workspace) if table is not None and workspace is not None else None
+    if table is None or state is None:
+        return
+    for known in known_services(invocation.backend, table):
+        trouble = state.trouble or state.services.get(known.service.name, "")
+        if monitor.name in known.monitors and trouble:
+            narrate(f"its service's figures are not read since {local_time(state.at)}: {trouble}")
 
 
 def _time(text: str) -> Millis:

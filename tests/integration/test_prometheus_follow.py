@@ -110,6 +110,8 @@ def test_a_monitor_gets_what_was_measured_while_nobody_asked_and_what_comes_afte
         assert kept(backend) == found, "what is known stays"
         assert main(["context", "test"]) == 1
         assert "nobody listens at" in " ".join(capsys.readouterr().err.split())
+        assert main(["monitor", "show", "fraud-live"]) == 0
+        assert "its service's figures are not read" in " ".join(capsys.readouterr().err.split())
         main(["doctor", "--json"])
         found_wrong = [each for each in json.loads(capsys.readouterr().out)["items"] if each["check"] == "metrics"]
         assert [each["health"] for each in found_wrong] == ["warn"]
