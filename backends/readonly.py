@@ -46,6 +46,8 @@ READING: Final[dict[str, frozenset[str]]] = {
         {"where", "info", "length", "windows", "examine", "names", "scrapes", "alerts", "failures", "close"}
     ),
 }
+FACTS: Final = frozenset({("launcher", "engine")})
+"""What is no verb."""
 CHANGING: Final[dict[str, frozenset[str]]] = {
     "datasets": frozenset({"add", "set_note", "set_column", "delete"}),
     "definitions": frozenset({"put", "delete"}),
@@ -120,7 +122,7 @@ class _Reading:
         self._context = context
 
     def __getattr__(self, verb: str) -> Callable[..., Any]:
-        if verb in READING[self._capability]:
+        if verb in READING[self._capability] or (self._capability, verb) in FACTS:
             found: Callable[..., Any] = getattr(self._whole, verb)
             return found
         if verb in CHANGING[self._capability]:

@@ -359,6 +359,26 @@ def check_store(patient: Patient) -> Iterator[Finding]:
             yield Finding(check="journal", health=Health.OK, said=f"the chain holds, {held} entries")
 
 
+def check_launcher(patient: Patient) -> Iterator[Finding]:
+    """The cluster that runs go to: whether it answers."""
+    context = patient.context
+    ref = context.launcher_ref if context is not None else None
+    if ref is None:
+        return
+    from console.cluster import cluster_line, look_at_cluster
+
+    seen = look_at_cluster(ref)
+    if seen.trouble:
+        yield Finding(
+            check="launcher",
+            health=Health.FAIL,
+            said=cluster_line(seen),
+            todo="runs wait until it answers; see launcher in config.toml",
+        )
+        return
+    yield Finding(check="launcher", health=Health.OK, said=cluster_line(seen))
+
+
 def check_agent(patient: Patient) -> Iterator[Finding]:
     session = patient.session
     if session is None or session.workspace is None or session.context.registry:
@@ -422,6 +442,7 @@ CHECKS: tuple[Check, ...] = (
     check_workspace,
     check_disk,
     check_store,
+    check_launcher,
     check_agent,
     check_metrics,
 )

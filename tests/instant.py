@@ -67,6 +67,8 @@ def loss(params: Mapping[str, object]) -> float:
 class Instant:
     """The launcher. `before` is called as a run is submitted, and may end this process."""
 
+    engine = "local"
+
     spent = 0.0
     """Seconds of CPU that trying took: what a supervisor does elsewhere."""
 

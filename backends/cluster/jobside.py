@@ -7,6 +7,7 @@ agent reads them out of the log, so that metrics need no way back of their own. 
 
 from __future__ import annotations
 
+import codecs
 import contextlib
 import json
 import os
@@ -53,6 +54,8 @@ class Side:
         self.child: Optional[subprocess.Popen[bytes]] = None
         self.line_open = False
         self.partial = b""
+        self.text = codecs.getincrementaldecoder("utf-8")("replace")
+        """Some engines read logs as UTF-8, and give up where one is not."""
         self.address: Dict[str, str] = {}
 
     # ------------------------------------------------------------ what it needs
@@ -151,9 +154,10 @@ class Side:
             out(b"\n")
 
     def on_output(self, data: bytes) -> None:
-        data = data.replace(b"\x1e", b"?")  # ours alone
-        self.line_open = not data.endswith(b"\n")
-        out(data)
+        data = self.text.decode(data).encode("utf-8").replace(b"\x1e", b"?")  # that one is ours alone
+        if data:
+            self.line_open = not data.endswith(b"\n")
+            out(data)
 
     def on_said(self, data: bytes) -> None:
         *lines, self.partial = (self.partial + data).split(b"\n")

@@ -27,6 +27,8 @@ HAND_OVER: Final = "run.submit"
 stays claimed for as long as the agent follows the run."""
 ROOM_S: Final = 10.0
 """How long what the cluster said of its room is repeated."""
+PATIENCE_S: Final = 3.0
+"""How long its first answer is waited for."""
 MOST: Final = 10_000
 
 
@@ -51,8 +53,9 @@ class ClusterLauncher:
         self._requests = requests
         self._journal = journal
         self._room: Capacity | None = None
-        self._room_at = 0.0
+        self._room_at = -ROOM_S
         self._asking = threading.Lock()
+        self._answered = threading.Event()
 
     def submit(self, spec: LaunchSpec, mutation: Mutation) -> None:
         """Accept the command. Repeating it for the same run does nothing."""
@@ -135,20 +138,28 @@ class ClusterLauncher:
         )  # fmt: skip
 
     def _heard(self) -> Capacity:
-        if self._room is not None and time.monotonic() - self._room_at < ROOM_S:
-            return self._room
-        with self._asking:
-            try:
-                room = self._cluster.room()
-                self._room = Capacity(slots=max(1, int(room.total.cpu)), running=0, queued=0, room=room)
-            except BackendError as away:
-                before = self._room
-                self._room = Capacity(
-                    slots=before.slots if before else 1, running=0, queued=0, room=before.room if before else None,
-                    note=str(away),
-                )  # fmt: skip
+        """As of some seconds ago; the cluster is asked in the background, and nobody waits long for it."""
+        if time.monotonic() - self._room_at >= ROOM_S and self._asking.acquire(blocking=False):
             self._room_at = time.monotonic()
-            return self._room
+            self._answered.clear()
+            threading.Thread(target=self._ask, name=f"room of {self._cluster.place}", daemon=True).start()
+        if self._room is None:
+            self._answered.wait(PATIENCE_S)
+        return self._room or Capacity(slots=1, running=0, queued=0, note=f"{self._cluster.place} has not answered yet")
+
+    def _ask(self) -> None:
+        before = self._room
+        try:
+            room = self._cluster.room()
+            self._room = Capacity(slots=max(1, int(room.total.cpu)), running=0, queued=0, room=room)
+        except BackendError as away:
+            self._room = Capacity(
+                slots=before.slots if before else 1, running=0, queued=0, room=before.room if before else None,
+                note=str(away),
+            )  # fmt: skip
+        finally:
+            self._asking.release()
+            self._answered.set()
 
     def _ours(self) -> list[Request]:
         found = self._requests.list(kind=HAND_OVER, limit=MOST)

@@ -198,6 +198,7 @@ class Follower(threading.Thread):
         if told is None:
             told = Handed()
             write_handed(folder, told)
+        told = msgspec.structs.replace(told, stop_sent=False)  # the engine may have been asked by another agent's
         self._jobs[run] = Followed(folder, request.id, JobLog(folder, self._backend, told))
 
     def _hand_over(self) -> None:
@@ -337,10 +338,10 @@ class Follower(threading.Thread):
             self._finish(each, each.state)
 
     def _drain_s(self, each: Followed) -> float:
-        """A job that never began, or whose machine is gone, says nothing more."""
-        return (
-            DRAIN_S if each.told.began and each.state is not None and each.state.status is not RunStatus.LOST else 1.0
-        )
+        """A job whose machine is gone says nothing more; one that never began, hardly."""
+        assert each.state is not None, "only what has ended is drained"  # noqa: S101
+        ran = each.told.began or each.state.status is RunStatus.FINISHED
+        return DRAIN_S if ran and each.state.status is not RunStatus.LOST else 1.0
 
     # ------------------------------------------------------------ their end
 

@@ -178,6 +178,7 @@ def show(invocation: Invocation, name: str | None) -> None:
                 "context": found.name,
                 "where": found.url,
                 "workspace": found.workspace,
+                "launcher": found.launcher or "this machine",
                 "care": _care(found),
                 "note": found.note,
                 "keeps": _keeps(found),
@@ -203,7 +204,7 @@ def _keeps(found: Context) -> str:
 @click.argument("name", required=False)
 @click.pass_obj
 def test(invocation: Invocation, name: str | None) -> int:
-    """Open a context and say what its backend can do, and what its metrics store has; exit 1 where that is away."""
+    """Open a context and say what its backend can do, what its metrics store and its cluster have; exit 1 if away."""
     if name:
         invocation.context = name
     begun = time.perf_counter()
@@ -224,6 +225,12 @@ def test(invocation: Invocation, name: str | None) -> int:
         from console.services.health import health_lines, source_health
 
         health = source_health(backend, table)
+    ref = invocation.session.context.launcher_ref
+    cluster = None
+    if ref is not None:
+        from console.cluster import cluster_line, look_at_cluster
+
+        cluster = look_at_cluster(ref)
     document = {
         "context": invocation.session.context.name,
         "url": backend.url,
@@ -233,6 +240,7 @@ def test(invocation: Invocation, name: str | None) -> int:
         "missing": backend.missing,
         "features": backend.features,
         "metrics": health,
+        "launcher": cluster,
     }
 
     def human() -> None:
@@ -251,9 +259,12 @@ def test(invocation: Invocation, name: str | None) -> int:
         if health is not None:
             for line in health_lines(health):
                 narrate(line)
+        if cluster is not None:
+            narrate(cluster_line(cluster))
 
     invocation.show(document, human)
-    return Exit.DONE if health is None or not health.trouble else Exit.FAILED
+    away = (health is not None and health.trouble) or (cluster is not None and cluster.trouble)
+    return Exit.FAILED if away else Exit.DONE
 
 
 def _care(found: Context) -> str:

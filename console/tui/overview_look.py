@@ -83,6 +83,8 @@ class Seen:
     """Nothing here is older than a day."""
     stopped: tuple[Trigger, ...] = ()
     """Triggers that failed too often, and wait for a person."""
+    cluster: str = ""
+    """The cluster that runs go to, in words; empty where they stay on this machine."""
     look: int = 0
     """The how manieth, from 0."""
 
@@ -135,6 +137,7 @@ def look(backend: Backend, before: Seen | None = None, early: Callable[[Seen], N
         )[:SHOWN]
         if backend.triggers
         else (),
+        cluster=_cluster(backend),
         look=turn,
     )
     if early is not None and champions and backend.features.page_limit:
@@ -178,6 +181,14 @@ def _runs(backend: Backend, before: Seen | None, turn: int) -> tuple[tuple[Run, 
     now = now_ms()
     broken = tuple(run for run in latest if now - (run.ended_at or run.created_at) < RECENT_MS)
     return running, broken, some
+
+
+def _cluster(backend: Backend) -> str:
+    if backend.launches_on is None or backend.launcher is None:
+        return ""
+    from console.cluster import capacity_words
+
+    return capacity_words(backend.launcher.capacity())
 
 
 def _served(backend: Backend, looks: Looks | None) -> tuple[Looks | None, tuple[View, ...]]:

@@ -31,6 +31,8 @@ class Bench:
     """More than is free, and not more than the launcher accepts."""
     waits = "gpu"
     """In the words in which the engine says why such a run waits."""
+    fragile: Mapping[str, str] = {}
+    """Options by which a run goes where `break_node` breaks."""
     ships = False
     """Files are uploaded: paths are others there."""
 

@@ -354,7 +354,7 @@ def quality(one: InProduction) -> tuple[str, list[float]]:
 
 
 def _running(seen: Seen, width: int) -> list[Line]:
-    lines = [_head("RUNNING")]
+    lines = [_head("RUNNING", ink.fit(seen.cluster, max(20, width - 14)).rstrip() if seen.cluster else "")]
     for request in seen.work:
         lines.append(Line(_work_spans(request, width), f"request:{request.id}", request))
     for run in seen.running:
