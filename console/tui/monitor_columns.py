@@ -60,6 +60,8 @@ def feature_columns(span: str) -> tuple[Column[Feature], ...]:
             "state",
             state_words,
             11,
+            grow=2,
+            most=13,
             order=lambda f: SEVERITY[f.score.state],
             tone=lambda f: _tone(f.score.state),
         ),
