@@ -13,7 +13,7 @@ from backends.contract import BackendError
 from backends.entities import Delivery
 from console.alerting.channels import Channel
 from console.alerting.message import body, subject
-from console.alerting.undelivered import Undelivered
+from console.alerting.undelivered import Undelivered, plainly
 from console.safe import safe_text
 
 TLS_PORT = 465
@@ -83,7 +83,7 @@ def _by_server(channel: Channel, mail: EmailMessage) -> str:
     except (smtplib.SMTPException, OSError) as error:
         if isinstance(error, TimeoutError) or isinstance(error.__context__, TimeoutError):
             raise Undelivered(f"{channel.smtp} did not answer within {channel.timeout:g} s") from error
-        raise Undelivered(f"{channel.smtp} cannot be reached: {safe_text(str(error), 200)}") from error
+        raise Undelivered(f"{channel.smtp} cannot be reached: {safe_text(plainly(error), 200)}") from error
     if refused:  # some of several: the others have it, and a second letter would reach them twice
         return f"taken by {channel.smtp}, but not for {safe_text(', '.join(refused), 200)}"
     return f"taken by {channel.smtp}"

@@ -2,6 +2,13 @@
 
 from __future__ import annotations
 
+import re
+
+
+def plainly(error: BaseException) -> str:
+    """What the system said, without the number that it has for it."""
+    return re.sub(r"\[Errno -?\d+\] ", "", str(error))
+
 
 class Undelivered(Exception):
     """Its text says what was wanted and what the other end said; it holds no secret."""

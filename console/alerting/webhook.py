@@ -12,7 +12,7 @@ from backends.contract import BackendError
 from backends.entities import Delivery
 from console.alerting.channels import Channel, redacted
 from console.alerting.message import payload
-from console.alerting.undelivered import Undelivered
+from console.alerting.undelivered import Undelivered, plainly
 from console.safe import safe_text
 
 ID = "X-Mlops-Console-Id"
@@ -50,7 +50,7 @@ def send_webhook(channel: Channel, delivery: Delivery, workspace: str) -> str:
         ) from error
     except httpx.HTTPError as error:
         # httpx puts no URL into these, only what the system said; a proxy's word could hold one
-        what = safe_text(str(error).replace(url, redacted(url)) or type(error).__name__, 200)
+        what = safe_text(plainly(error).replace(url, redacted(url)) or type(error).__name__, 200)
         raise Undelivered(f"{redacted(url)} cannot be reached: {what}") from error
     said = safe_text(" ".join(answer.text[:400].split()), 200)
     told = f"{answer.status_code} {answer.reason_phrase}{f': {said}' if said else ''}"

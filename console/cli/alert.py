@@ -42,10 +42,7 @@ ALERT_COLUMNS: list[Col[Alert]] = [
 def list_(invocation: Invocation, monitor: str, everything: bool, limit: int) -> None:
     """Open alerts, newest first; of one MONITOR (or trigger:NAME) if named."""
     monitors = invocation.need("monitors")
-    if monitor.startswith(ACTOR):
-        invocation.need("triggers").get(monitor.removeprefix(ACTOR))
-    elif monitor:
-        monitors.get(monitor)  # of a monitor that is not there it would say that all is well
+    _check_named(invocation, monitor)
     found = monitors.alerts(monitor, open_only=not everything, limit=limit)
     invocation.show_items(found, ALERT_COLUMNS, empty="no open alert")
 
@@ -187,7 +184,8 @@ def unmute(invocation: Invocation, alert_id: str, reason: str, key: str) -> None
 @click.argument("monitor", default="")
 @click.pass_obj
 def mutes(invocation: Invocation, monitor: str) -> None:
-    """Mutes in force, the first to end first."""
+    """Mutes in force, the first to end first; of one MONITOR (or trigger:NAME) if named."""
+    _check_named(invocation, monitor)
     invocation.show_items(invocation.need("monitors").mutes(monitor), MUTE_COLUMNS, empty="nothing is muted")
 
 
@@ -239,6 +237,14 @@ def test(invocation: Invocation, channel: str) -> None:
     invocation.show(done, lambda: narrate(f"channel {channel}: {done.said}"))
 
 
+def _check_named(invocation: Invocation, monitor: str) -> None:
+    """NotFound for what is not there: of it one would be told that all is well."""
+    if monitor.startswith(ACTOR):
+        invocation.need("triggers").get(monitor.removeprefix(ACTOR))
+    elif monitor:
+        invocation.need("monitors").get(monitor)
+
+
 def _alert(invocation: Invocation, given: str) -> Alert:
     whole = _whole_id(invocation, given)
     found: Alert = next(item for item in invocation.need("monitors").alerts(limit=10_000) if item.id == whole)
@@ -250,6 +256,10 @@ def _whole_id(invocation: Invocation, given: str) -> str:
     from backends.contract import Invalid, NotFound
 
     matching = [item.id for item in invocation.need("monitors").alerts(limit=10_000) if item.id.startswith(given)]
+    if not given:
+        raise Invalid(
+            "which alert? Give its id, or how it begins; mlops-console alert list shows the open ones", "alert"
+        )
     if not matching:
         raise NotFound(f"alert {given}: there is none; mlops-console alert list shows the open ones")
     if len(matching) > 1 and given not in matching:

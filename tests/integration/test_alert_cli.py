@@ -43,6 +43,8 @@ def run(workspace: Path, capsys: pytest.CaptureFixture[str], *words: str) -> tup
 
 def test_an_alert_is_taken_given_back_muted_and_ended(workspace: Path, capsys: pytest.CaptureFixture[str]) -> None:
     try:
+        assert "which alert?" in run(workspace, capsys, "ack", "")[2], "not the only one there is"
+        assert "there is no monitor nobody" in run(workspace, capsys, "mutes", "nobody")[2]
         assert run(workspace, capsys, "ack", "a1b2", "-m", "mine")[0] == 0
         assert "warn again" in run(workspace, capsys, "unack", "a1b2")[2]
         assert run(workspace, capsys, "mute", "a1b2", "--for", "two hours")[0] != 0

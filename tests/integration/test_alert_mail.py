@@ -203,7 +203,7 @@ def test_a_server_that_is_not_there_and_one_that_never_answers(monkeypatch: pyte
         port = silent.getsockname()[1]
         with pytest.raises(Undelivered, match=r"did not answer within 0.3 s"):
             send_mail(channel(f"127.0.0.1:{port}", timeout=0.3), delivery(), "w")
-    with pytest.raises(Undelivered, match=r"cannot be reached: .*refused"):
+    with pytest.raises(Undelivered, match=r"cannot be reached: Connection refused"):
         send_mail(channel(f"127.0.0.1:{port}"), delivery(), "w")
 
 
