@@ -27,6 +27,7 @@ READING: Final[dict[str, frozenset[str]]] = {
             "overlapping",
             "extent",
             "batches",
+            "begun",
             "crowded",
             "kept_segments",
             "holdings",

@@ -68,6 +68,13 @@ class MonitorStore(Protocol):
         shorter window of the whole: the start of each, and how many it holds, oldest first."""
         ...
 
+    def begun(
+        self, monitor: str, *, length: Millis, offset: Millis = 0, since: Millis, until: Millis, segment: str = ""
+    ) -> tuple[Millis, ...]:
+        """Starts of the stretches of `length` ms (counted from 1970, UTC, less `offset`) in which a window begins that
+        starts between two times, oldest first. Cheap however many there are."""
+        ...
+
     def kept_segments(self, monitor: str) -> tuple[str, ...]:
         """Of which segments there are windows, whether they are counted on or not."""
         ...

@@ -38,6 +38,19 @@ class LocalCompaction:
             ).fetchall()
         return tuple((start, count) for start, count in rows)
 
+    def begun(
+        self, monitor: str, *, length: Millis, offset: Millis = 0, since: Millis, until: Millis, segment: str = ""
+    ) -> tuple[Millis, ...]:
+        """Starts of the stretches of `length` ms in which a window begins, oldest first; from the index alone."""
+        stretch = "start - (((start + ?3) % ?2) + ?2) % ?2"
+        with self._database.read() as connection:
+            rows = connection.execute(
+                f"SELECT DISTINCT {stretch} AS stretch FROM windows WHERE monitor = ?1 AND segment = ?4 "
+                "AND start >= ?5 AND start < ?6 ORDER BY stretch",
+                (monitor, length, offset, segment, since, until),
+            ).fetchall()
+        return tuple(start for (start,) in rows)
+
     def kept_segments(self, monitor: str) -> tuple[str, ...]:
         """Of which segments there are windows, whether they are counted on or not; without the whole, and without what
         is made from others."""

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from backends.contract import Backend, NotFound
 from backends.entities import Millis, Monitor, Window
-from console.monitoring.ranges import ALL, STRETCHES, bounds, by_stretch, merge_windows, stretches
+from console.monitoring.ranges import ALL, MONDAY, STRETCHES, bounds, by_stretch, merge_windows, stretches
 
 if TYPE_CHECKING:
     from backends.contract.monitoring import MonitorStore
@@ -101,7 +101,11 @@ def _due(
     filling = bounds(stretch, extent[1])[0]
     kept = store.extent(monitor, segment=name)
     length = STRETCHES[stretch]
-    first = bounds(stretch, extent[0])[0] if kept is None else kept[1] + length
+    if kept is not None:
+        first = kept[1] + length
+    else:  # what was merged into windows as long needs nothing beside it
+        long = store.windows(monitor, limit=1, segment=segment, shortest=length)
+        first = bounds(stretch, long[-1].end if long else extent[0])[0]
     fresh = list(range(first, filling, length))[:AT_ONCE]
     again = {start for at in changed if (start := bounds(stretch, at)[0]) < min(first, filling)}
     return sorted({*fresh, *again})
@@ -143,13 +147,32 @@ def read_stretches(
     found = _with_settled(store, monitor, stretch, kept, since, until, limit, segment, profile)
     behind = max(each.end for each in found) if found else max(extent[0], since or extent[0])
     last = extent[1] if until is None else min(extent[1], until - 1)
-    for start, end in _stretches_between(stretch, behind, last, limit):
+    gaps = _between(store, monitor.name, stretch, found[-limit:], segment)
+    for start, end in (*gaps, *_stretches_between(stretch, behind, last, limit)):
         parts = parts_of(store, monitor, stretch, start, end, segment)
         if profile is None:
             found += parts
         elif (made := merge_windows(parts, profile, start=start, end=end, segment=segment)) is not None:
             found.append(made)
+    found.sort(key=lambda each: each.start)
     return tuple(found[-limit:])
+
+
+def _between(
+    store: MonitorStore, monitor: str, stretch: str, found: Sequence[Window], segment: str
+) -> list[tuple[Millis, Millis]]:
+    """The stretches between those that were found which have windows, but too few or too new to be merged, and are not
+    kept yet: few, unless much is to be caught up with."""
+    if not found:
+        return []
+    length, offset = STRETCHES[stretch], MONDAY if stretch == "week" else 0
+    begun = store.begun(
+        monitor, length=length, offset=offset, since=found[0].start, until=found[-1].start, segment=segment
+    )
+    known = {bounds(stretch, each.start)[0] for each in found}
+    longest = [(each.start, each.end) for each in found if each.end - each.start > length]
+    missing = [start for start in begun if start not in known]
+    return [(start, start + length) for start in missing if not any(begin <= start < end for begin, end in longest)]
 
 
 def _with_settled(

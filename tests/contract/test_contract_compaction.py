@@ -37,6 +37,15 @@ def test_crowded_stretches_are_those_with_more_than_one_shorter_window(monitors:
     assert monitors.crowded("live", length=DAY, until=DAY) == ((-DAY, 2), (0, 7))
 
 
+def test_stretches_in_which_windows_begin(monitors: MonitorStore) -> None:
+    for start in (-1, 0, MINUTE, HOUR + 5, 5 * HOUR, 9 * HOUR):
+        monitors.add_window(window(start))
+    monitors.add_window(window(7 * HOUR, segment="far"))
+    assert monitors.begun("live", length=HOUR, since=-DAY, until=9 * HOUR) == (-HOUR, 0, HOUR, 5 * HOUR)
+    assert monitors.begun("live", length=HOUR, since=0, until=DAY, segment="far") == (7 * HOUR,)
+    assert monitors.begun("live", length=HOUR, offset=MINUTE, since=0, until=HOUR) == (-MINUTE,)
+
+
 def test_windows_are_replaced_all_or_none_and_no_row_is_lost(monitors: MonitorStore) -> None:
     for start in range(3):
         monitors.add_window(window(start * MINUTE, rows=start + 1))
