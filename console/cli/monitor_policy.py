@@ -138,6 +138,8 @@ def _quiet(item: RuleReplay) -> str:
 def _print(found: Replay, after: str = "") -> None:
     for item in found.rules:
         narrate(f"{item.rule.name}: {told(item, found.days)}")
+    if found.note:
+        narrate(found.note)
     gap()
     print_table(found.rules, RULE_COLUMNS)
     episodes = sorted((each for item in found.rules for each in item.episodes), key=lambda each: each.opened_at)

@@ -220,13 +220,9 @@ def _disk(invocation: Invocation, monitor: Monitor) -> str:
 
 def _resolution(windows: list[Window], monitor: Monitor, kind: str) -> str:
     """What of the windows is no more to be seen as finely as it was counted."""
-    from console.monitoring.ranges import kind_of
+    from console.monitoring.ranges import merged_words
 
-    if kind != monitor.window:
-        return ""
-    merged = [name for item in windows if (name := kind_of(item, monitor.window)) != monitor.window]
-    counted = {name: merged.count(name) for name in ("hour", "day") if name in merged}
-    said = " and ".join(plural(count, name) for name, count in counted.items())
+    said = merged_words(windows, monitor.window) if kind == monitor.window else ""
     return f"the oldest of these are {said}: older windows are merged" if said else ""
 
 

@@ -14,6 +14,7 @@ from console.monitoring.counted.profile import CategoricalColumn, NumericColumn,
 from console.monitoring.counted.windows import LENGTHS, make_window
 from console.monitoring.feeds.lag import added, median_lag
 from console.monitoring.quality.performance import measure
+from console.wording import plural
 
 ALL = "all"
 STRETCHES: dict[str, Millis] = {**LENGTHS, "week": 7 * LENGTHS["day"]}
@@ -33,6 +34,12 @@ def kind_of(window: Window, own: str) -> str:
     length = window.end - window.start
     longer = [name for name in ("hour", "day") if LENGTHS[name] > STRETCHES.get(own, LENGTHS["day"])]
     return next((name for name in reversed(longer) if length >= LENGTHS[name]), own)
+
+
+def merged_words(windows: Sequence[Window], own: str) -> str:
+    """`90 hours and 2 days`: which of these windows were merged into longer ones since they were counted."""
+    kinds = [kind_of(window, own) for window in windows]
+    return " and ".join(plural(kinds.count(name), name) for name in ("hour", "day") if name != own and name in kinds)
 
 
 def bounds(stretch: str, at: Millis) -> tuple[Millis, Millis]:

@@ -26,7 +26,7 @@ from console.monitoring.create import create_monitor
 from console.monitoring.feeds.champion import Champion, load_champion
 from console.monitoring.feeds.folder import monitor_folder
 from console.monitoring.feeds.ingest import ingest_batch
-from console.monitoring.ranges import merged
+from console.monitoring.ranges import merged, merged_words
 from console.retention.monitors import Keep
 from tests.monitored import WHO, deliveries, traffic
 
@@ -134,6 +134,8 @@ def test_late_labels_are_counted_to_the_row_whether_they_come_before_or_after(
         compact(backend, name)
         lengths = {window.end - window.start for window in all_windows(backend, name)}
         assert lengths <= {60_000, HOUR, DAY}
+        assert merged_words(all_windows(backend, name), "minute") == "4 hours and 2 days"
+        assert merged_words(all_windows(backend, name), "hour") == "2 days"
         assert DAY in lengths
         first = all_windows(backend, name)[0]
         assert (first.rows, first.labelled, first.end - first.start) == (70, 70, DAY)
@@ -355,3 +357,38 @@ def test_what_is_kept_beside_minutes_is_read_as_before_once_they_are_merged(
         assert seen()[by] == before[by]
     assert sum(rows for _, rows, _ in seen()["hour"]) == 200
     assert len(store.windows("seen", segment=level_name("day"))) <= 2
+
+
+def test_a_kill_while_it_lets_go_is_followed_by_a_pass_that_does_the_rest(
+    backend: Backend, champion: Champion, tmp_path: Path
+) -> None:
+    watch(backend, "dies")
+    ingest_batch(backend, "dies", write(tmp_path, "dies.csv", days()), champion=champion)
+    store = backend.need("monitors")
+    folder = monitor_folder(backend, "dies")
+    keep = Keep(minutes=None, hours=None, days=None, scored=DAY, samples=DAY, ids=DAY)
+    carry_out(backend, store.get("dies"), keep, WHO)
+    aged(folder, days=2)
+    files = list(folder.glob("*/*.parquet"))
+    assert len(files) > 20
+    at, finished = 1, False
+    while not finished:
+        with pytest.MonkeyPatch.context() as patched:
+            moments = Moments(patched, at)
+            unlink = Path.unlink
+
+            def removed(path: Path, moments: Moments = moments, unlink: Any = unlink, **options: Any) -> None:
+                moments.pass_by()
+                unlink(path, **options)
+                moments.pass_by()
+
+            patched.setattr(Path, "unlink", removed)
+            try:
+                carry_out(backend, store.get("dies"), keep, WHO)
+                finished = True
+            except DiedError:
+                at += 1
+        assert sum(window.rows for window in all_windows(backend, "dies")) == 200
+    assert at > 6
+    assert list(folder.glob("*/*.parquet")) == []
+    assert store.batches("dies") == frozenset()

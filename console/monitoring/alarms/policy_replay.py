@@ -30,6 +30,7 @@ from console.monitoring.feeds.champion import read_profile
 from console.monitoring.quality import performance
 from console.monitoring.quality.spread import area_variance, critical, is_day, together
 from console.monitoring.quality.verdicts import primary_metric, verdicts
+from console.monitoring.ranges import merged_words
 
 MOST_WINDOWS = 20_000
 """Windows of history that are replayed, the newest."""
@@ -76,7 +77,7 @@ def replay(backend: Backend, monitor: Monitor, *, step: Step = lambda _fraction,
     ]
     return Replay(
         monitor=monitor.name, windows=len(windows), first=windows[0].start, last=windows[-1].end,
-        days=span / 86_400_000, rules=tuple(rules),
+        days=span / 86_400_000, rules=tuple(rules), note=_coarse(monitor, windows),
     )  # fmt: skip
 
 
@@ -84,6 +85,16 @@ def _about_columns(backend: Backend, monitor: Monitor, since: Millis) -> list[Al
     """Windows do not hold which columns were odd; the alerts that were opened about them do."""
     found = backend.need("monitors").alerts(monitor.name, limit=MOST_WINDOWS)
     return [each for each in found if each.opened_at >= since]
+
+
+def _coarse(monitor: Monitor, windows: Sequence[Window]) -> str:
+    said = merged_words(windows, monitor.window)
+    if not said:
+        return ""
+    return (
+        f"of {len(windows)} windows {said} were merged from shorter ones: there a rule waits for as many hours or "
+        "days, and what was over sooner does not show"
+    )
 
 
 def history(

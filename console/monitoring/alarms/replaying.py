@@ -53,6 +53,8 @@ class Replay(Record, frozen=True, kw_only=True):
     last: Millis
     days: float
     rules: tuple[RuleReplay, ...]
+    note: str = ""
+    """What of the history can no more be told as finely as it was counted."""
 
 
 def replay_offloaded(

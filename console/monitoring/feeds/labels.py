@@ -39,6 +39,10 @@ if TYPE_CHECKING:
     from console.monitoring.feeds.versions import Versions
 
 
+MOST_WAITING = 1_000_000
+"""Labels that wait for their prediction; of more, the oldest are let go."""
+
+
 class Spot(Record, frozen=True):
     """A window that labels reach."""
 
@@ -319,7 +323,7 @@ def drop_pending(folder: Path, ids: pa.Array) -> None:
 def _keep_pending(folder: Path, labels: pd.Series[Any]) -> None:
     fresh = pd.DataFrame({"id": labels.index.astype("str"), "label": labels.astype("str").to_numpy()})
     both = pd.concat([read_pending(folder), fresh], ignore_index=True)
-    write_atomically(both.drop_duplicates("id", keep="last"), folder / PENDING)
+    write_atomically(both.drop_duplicates("id", keep="last").tail(MOST_WAITING), folder / PENDING)
 
 
 def _now() -> Millis:
