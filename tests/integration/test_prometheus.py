@@ -240,7 +240,9 @@ def test_scraped_live_with_exemplars_until_its_target_breaks() -> None:
             failures = source.failures(service, since=int(began * 1000) - 5000, until=int(time.time() * 1000) + 5000)
             assert failures[0].labels["trace_id"].startswith("abc")
             assert failures[0].series["status"] == "500"
-            assert [scrape.up for scrape in source.scrapes(service)] == [True]
+            server.until('up{job="live"} == 1', lambda there: len(there) == 1)
+            (scrape,) = source.scrapes(service)
+            assert scrape.place.endswith(f"{exporter.place}/metrics")
             assert source.length(service) == MINUTE
             exporter.broken = True
             server.until('up{job="live"} == 0', lambda there: len(there) == 1)
