@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import select
 import sys
 import time
 
-from backends.contract import Backend, Invalid
+from backends.contract import Backend, Invalid, Unreachable
 from backends.entities import Monitor
 from console.cli.agent_needed import wake_agent
 from console.cli.follow import ProgressLine
@@ -20,6 +21,7 @@ from console.wording import plural, thousands
 ROWS, SECONDS = 10_000, 5.0
 """What is handed over at once: so many rows, or what came within so long."""
 BYTES = 8 << 20
+AGAIN_S = 0.5
 
 
 def pipe(invocation: Invocation, name: str, *, labels: bool, source: int | None = None) -> int:
@@ -93,12 +95,30 @@ class _Feed:
                 break
             lines = bytes(self._data[:end])
             whole = self._header + lines if self._header is not None else lines
-            hand_over(self._backend, self._monitor.name, whole, suffix=f".{self._kind}", labels=self._labels)
+            self._hand_over(whole)
             self.rows += lines.count(b"\n") + (not lines.endswith(b"\n"))
             del self._data[:end]
             if not final:
                 break
         self._since = time.monotonic()
+
+    def _hand_over(self, data: bytes) -> None:
+        """On disk when this returns. While the disk is full, or too much waits, the producer waits as well."""
+        told = False
+        while True:
+            try:
+                hand_over(self._backend, self._monitor.name, data, suffix=f".{self._kind}", labels=self._labels)
+                return
+            except Unreachable as error:
+                why = str(error)
+            except OSError as error:
+                if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+                    raise
+                why = f"no space left for {self._monitor.name}: rows from the pipe wait until there is some"
+            if not told:
+                narrate(why)
+                told = True
+            time.sleep(AGAIN_S)
 
     def _begin(self) -> bool:
         """Whether it is known what comes: by the first line."""

@@ -152,6 +152,8 @@ def as_text(values: Values) -> pa.Array:
     if pd.api.types.is_bool_dtype(values) or pd.api.types.is_datetime64_any_dtype(values):
         text = values.astype("object").map(str, na_action="ignore")
         return pa.array(text.where(values.notna(), None), type=pa.string(), from_pandas=True)
+    if pd.api.types.is_integer_dtype(values):  # not by a float, which holds no id of 19 digits
+        return pa.array([None if value is pd.NA else str(value) for value in values.tolist()], type=pa.string())
     if pd.api.types.is_numeric_dtype(values):
         numbers = values.to_numpy(dtype=np.float64, na_value=np.nan)
         plain = [

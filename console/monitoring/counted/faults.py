@@ -24,6 +24,8 @@ NEAR = 0.06
 """Distance within which a guess explains the window, beside what chance makes of it."""
 BETTER = 0.6
 """A guess must come this much nearer than the reference as it is."""
+FEWEST = 50
+"""Rows of which a distance is judged at all."""
 STUCK = 0.4
 """Share of rows in one cell, above the reference's, at which a column stands still."""
 BEYOND = 0.9
@@ -64,7 +66,9 @@ def named(
     far = [
         score.column
         for score in found
-        if score.state in (MonitorState.WARN, MonitorState.FIRING) and _distance(columns[score.column], counts) >= FAR
+        if score.state in (MonitorState.WARN, MonitorState.FIRING)
+        and sum(counts[score.column]) >= FEWEST
+        and _distance(columns[score.column], counts) >= FAR
     ]
     swapped = _swapped(far, columns, counts, new)
     told = []

@@ -7,12 +7,18 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from backends.entities import Column, ColumnType, Record
 from console.monitoring.counted.columns import as_text
 from console.monitoring.feeds.table_file import MISSING, read_table
 
+UNSCORED, AS_MISSING = "Rows were counted and not scored.", "These count as missing."
+MOST_EXACT = 1 << 53
+"""Integers up to it are exact as floats: beyond it ids would become each other."""
 TRUE, FALSE = ("true", "1", "yes", "t", "y"), ("false", "0", "no", "f", "n")
 
 
@@ -36,7 +42,14 @@ def read_rows(path: Path, *, title: str = "", salvage: bool = False) -> tuple[pd
     """As `read_batch`, and what was left out, in words. salvage: leave out single lines that cannot be read, where
     others can. title: what the file is called."""
     table, odd = read_table(path, title=title, salvage=salvage)
-    return table if isinstance(table, pd.DataFrame) else table.to_pandas(), odd
+    if isinstance(table, pd.DataFrame):
+        return table, odd
+    frame = table.to_pandas()
+    for name in frame.columns[frame.dtypes == np.float64]:
+        column = table.column(name)  # a name that comes twice was refused
+        if pa.types.is_integer(column.type) and bool(pc.any(pc.greater(pc.abs_checked(column), MOST_EXACT)).as_py()):
+            frame[name] = column.to_pandas(integer_object_nulls=True)
+    return frame, odd
 
 
 def fit_columns(
@@ -69,7 +82,7 @@ def _gone(column: Column, spare: Sequence[str], source: str) -> SchemaEvent:
     return SchemaEvent(
         column=column.name,
         kind="renamed" if twin else "gone",
-        text=f"column {column.name!r} is not in {source}; {hint} Rows were counted and not scored.",
+        text=f"column {column.name!r} is not in {source}; {hint} {UNSCORED}",
         blocks=True,
     )
 
@@ -83,7 +96,7 @@ def _retyped(column: Column, strange: Sequence[str], values: pd.Series[Any], sou
         text=(
             f"column {column.name!r} of {source} should hold {column.type}: "
             f"{'no value is' if everything else f'{len(strange)} of {len(values)} values are not'}, e.g. {sample}. "
-            + ("Rows were counted and not scored." if everything else "These count as missing.")
+            + (UNSCORED if everything else AS_MISSING)
         ),
         blocks=everything,
     )
@@ -129,7 +142,9 @@ def times_of(values: pd.Series[Any]) -> pd.Series[Any]:
         numbers = pd.to_numeric(values, errors="coerce")
         if bool(numbers.notna().any()):
             # Seconds until the year 5138 are smaller than milliseconds since March 1973.
-            return numbers.where(numbers.abs() >= 1e11, numbers * 1000).round().astype("Int64")
+            told = numbers.where(numbers.abs() >= 1e11, numbers * 1000).round().astype("Int64")
+            rest = numbers.isna() & values.notna()  # producers that spell it otherwise may share a file
+            return told.where(~rest, times_of(values[rest]).reindex(values.index)) if bool(rest.any()) else told
         values = pd.to_datetime(values.astype("str"), errors="coerce", utc=True, format="ISO8601")
     stamps = values.dt.tz_convert(None) if values.dt.tz is not None else values
     epoch = pd.Series(stamps.astype("datetime64[ms]").astype("int64"), index=values.index).astype("Int64")

@@ -61,6 +61,8 @@ class Chunk(Record, frozen=True, kw_only=True):
     """Lines that cannot be read are left out and said, because the rest of their file is counted already."""
     labels: bool = False
     """They are ids and labels, whatever else they hold."""
+    copied: bool = False
+    """All of it is the content of another file up to where that one is counted."""
     spooled: bool = False
     """The file at `path` is a copy of ours: removed once it is counted."""
     progress: Progress | None = None

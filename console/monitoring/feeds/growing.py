@@ -76,12 +76,12 @@ class Files:
             entry = None
         if entry is not None and entry.refused and entry.size == status.st_size:
             return None
-        if entry is None:
-            copied = self._same(path, known)
-            if copied is not None:
-                entry = _seen(copied, path, status)
-                if self._at_end(path, entry):
-                    return _chunk(path, entry, entry.sha256, begin=0, content="")
+        copied = self._same(path, known, 0 if entry is None else entry.offset, None if packed else status.st_size)
+        if copied is not None:
+            entry = _seen(copied, path, status)
+            if self._at_end(path, entry):
+                chunk = _chunk(path, entry, entry.sha256, begin=0, content="")
+                return msgspec.structs.replace(chunk, copied=True)
         begin = entry.offset if entry is not None else 0
         return self._read(path, status, found.group(1).lower(), begin, entry, settled)
 
@@ -100,11 +100,16 @@ class Files:
             file.seek(max(0, entry.offset - len(tail)))
             return file.read(len(tail)) == tail
 
-    def _same(self, path: Path, known: dict[str, Progress]) -> Progress | None:
-        """The file under another name whose counted content this one begins with; the longest of them."""
+    def _same(self, path: Path, known: dict[str, Progress], beyond: int, size: int | None) -> Progress | None:
+        """The file under another name whose counted content this one begins with, the longest of them; or, shorter,
+        is the beginning of. beyond: bytes of this one that are counted; size: those that it has, None where packed."""
         heads: dict[int, str] = {}
         for entry in sorted(known.values(), key=lambda each: -each.offset):
-            if not entry.offset or not entry.head_bytes:
+            if entry.offset <= beyond or not entry.head_bytes:
+                continue
+            if size is not None and entry.offset > size:
+                if size > beyond and (found := self._beginning(path, entry, size)) is not None:
+                    return found
                 continue
             if entry.head_bytes not in heads:
                 with open_content(path) as file:
@@ -112,6 +117,28 @@ class Files:
             if heads[entry.head_bytes] == entry.head and self._prefix(path, entry.offset) == entry.sha256:
                 return entry
         return None
+
+    def _beginning(self, path: Path, entry: Progress, size: int) -> Progress | None:
+        """What is counted of this file, where all of it is the beginning of another one that is counted further."""
+        other = Path(entry.path)
+        if other == path:
+            return None
+        try:
+            with path.open("rb") as file, open_content(other) as whole:
+                head = file.read(min(HEAD, size))
+                if whole.read(len(head)) != head:
+                    return None
+                file.seek(max(0, size - TAIL))
+                tail = file.read(TAIL)
+            digest = self._prefix(path, size)
+            if not digest or self._prefix(other, size) != digest:
+                return None
+        except (OSError, EOFError):  # the other one is gone, or being packed
+            return None
+        begins = hashlib.sha256(head).hexdigest()
+        return msgspec.structs.replace(
+            entry, offset=size, sha256=digest, head_bytes=len(head), head=begins, tail=tail.hex()
+        )
 
     def _prefix(self, path: Path, size: int) -> str:
         """sha256 of the first bytes, or empty where there are fewer."""
@@ -187,6 +214,13 @@ class Files:
             self._hashes.pop(next(iter(self._hashes)))
         digest: str = running.hexdigest()
         return digest
+
+
+def clear_spool(folder: Path, *, but: str = "") -> None:
+    """Remove copies that a process which died left behind. but: the one that is still to be counted."""
+    for copy in (folder / SPOOL).glob("*"):
+        if str(copy.absolute()) != but:
+            copy.unlink(missing_ok=True)
 
 
 def read_files(folder: Path) -> dict[str, Progress]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import numpy as np
@@ -33,10 +33,13 @@ from console.monitoring.feeds.growing import remember
 from console.monitoring.feeds.in_hand import PLACE, InHand, in_hand, read_in_hand
 from console.monitoring.feeds.labels import apply_labels, drop_pending, is_label_file, take_pending
 from console.monitoring.feeds.rows import Rows, check_related, own_labels, parted, timed
-from console.monitoring.feeds.scored import segment_path, write_segment
+from console.monitoring.feeds.scored import read_pending, segment_path, write_segment
 from console.monitoring.feeds.spots import Spot, find_spots, tumbling_starts
 from console.monitoring.feeds.versions import Versions
 from console.monitoring.rolled import roll_up
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Vector = np.ndarray[Any, Any]
 
@@ -135,7 +138,12 @@ def ingest_held(
 def _ingest(
     backend: Backend, monitor: Monitor, folder: Path, chunk: Chunk, versions: Versions, version: str
 ) -> BatchRecord:
-    if backend.need("monitors").batches(monitor.name, among=(chunk.digest, *chunk.also)):
+    if chunk.copied or backend.need("monitors").batches(monitor.name, among=(chunk.digest, *chunk.also)):
+        if monitor.id_column and not read_pending(folder).empty:  # whoever counted it may have died right after
+            frame = read_rows(Path(chunk.path), title=chunk.name, salvage=True)[0]
+            features = [column.name for column in versions.reference(version).meta.features]
+            if not chunk.labels and not is_label_file(frame, monitor, features):
+                _drop_waiting(monitor, folder, frame)
         return _record(chunk, "duplicate", version=version, reason="counted before, by its content")
     frame, left_out = read_rows(Path(chunk.path), title=chunk.name, salvage=chunk.salvage)
     known = versions.reference(version)
@@ -147,13 +155,12 @@ def _ingest(
     parts[0].events = [*events, *parts[0].events]
     stored: list[Window] = []
     for number, rows in enumerate(parts):
-        last = number == len(parts) - 1
-        stored += _count(backend, monitor, folder, chunk, rows, number if number else None, last=last)
-    if monitor.id_column and monitor.id_column in frame:
-        drop_pending(folder, as_text(frame[monitor.id_column]))
+        stored += _count(backend, monitor, folder, chunk, rows, number if number else None)
     _tell_events(backend, monitor, parts, stored[-1])
     restate(backend, monitor.name)
     roll_up(backend, monitor, stored)
+    backend.need("monitors").add_batch(monitor.name, chunk.digest)  # only now: then a try that died is made again
+    _drop_waiting(monitor, folder, frame)
     scored = [rows for rows in parts if rows.scores is not None]
     reasons = [left_out, *(event.text for rows in parts for event in rows.events)]
     reasons += [said for rows in parts for said in rows.untold]
@@ -171,8 +178,14 @@ def _ingest(
     )
 
 
+def _drop_waiting(monitor: Monitor, folder: Path, frame: pd.DataFrame) -> None:
+    """Labels that waited for these rows wait no longer."""
+    if monitor.id_column and monitor.id_column in frame:
+        drop_pending(folder, as_text(frame[monitor.id_column]))
+
+
 def _count(
-    backend: Backend, monitor: Monitor, folder: Path, chunk: Chunk, rows: Rows, part: int | None, *, last: bool
+    backend: Backend, monitor: Monitor, folder: Path, chunk: Chunk, rows: Rows, part: int | None
 ) -> list[Window]:
     """Count the rows that one version answers: keep their predictions for later labels, then add up the windows."""
     version = rows.reference.version.version
@@ -196,20 +209,17 @@ def _count(
     found = {spot.start: spot for spot in spots.values()}
     # Two parts may answer with one version: rows with a score, and rows without.
     mark = chunk.digest if part is None else f"{chunk.digest}-{part}"
-    return _store(backend, monitor, folder, chunk, rows, places, found, mark, last=last)
+    return _store(backend, monitor, folder, rows, places, found, mark)
 
 
 def _store(
     backend: Backend,
     monitor: Monitor,
     folder: Path,
-    chunk: Chunk,
     rows: Rows,
     places: Vector,
     spots: dict[int, Spot],
     mark: str,
-    *,
-    last: bool,
 ) -> list[Window]:
     """Add the rows to their windows, oldest first, and let the alerts look after each. places: shape (n,), the start of
     each row's window. mark: what these rows are known by, so that they are counted once."""
@@ -237,9 +247,7 @@ def _store(
         if number >= len(order) - sample.FILES:
             _keep_sample(folder, monitor, rows, mask, spot)
         add_segment_windows(backend, monitor, rows, mask, start=spot.start, end=spot.end, digest=mark)
-        # The chunk is done when its last window is in: only that one carries the bare digest.
-        bare = last and number == len(order) - 1
-        store.add_window(window, batch=chunk.digest if bare else f"{mark}@{spot.start}")
+        store.add_window(window, batch=f"{mark}@{spot.start}")
         review(backend, monitor, reference)
         stored.append(window)
     return stored

@@ -10,6 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet
 
 from backends.contract import Backend, Invalid
 from backends.entities import Millis, Monitor, Record, Window
@@ -34,8 +37,6 @@ from console.monitoring.quality.ranking import add_ranked
 from console.monitoring.rolled import roll_up
 
 if TYPE_CHECKING:
-    import pyarrow as pa
-
     from console.monitoring.feeds.versions import Versions
 
 
@@ -97,7 +98,8 @@ def apply_labels(
     """Put labels to the predictions with their ids; a label that differs from an earlier one corrects it. They came
     when the chunk did, or at the times of the monitor's time column where they have it.
 
-    Labels without a prediction wait for it. All windows (each segment's too) and the samples are written before any
+    Where more than one file has predictions with an id, the label is that of the newest. Labels without a prediction
+    wait for it. All windows (each segment's too), the stretches made of them and the samples are written before any
     kept prediction, so that a crash between them is completed by the next try: a window refuses the same file twice,
     and a sampled row takes the same label twice.
     """
@@ -121,10 +123,13 @@ def apply_labels(
     for path in segments:
         if not missing:
             break
+        with pyarrow.parquet.ParquetFile(path) as parquet:  # a tenth of what all columns cost; most have none
+            if not pc.any(
+                pc.is_in(parquet.read(columns=["id"]).column(0), value_set=pa.array(sorted(missing)))
+            ).as_py():
+                continue
         segment = pd.read_parquet(path)
-        hit = segment["id"].isin(labels.index)
-        if not hit.any():
-            continue
+        hit = segment["id"].isin(missing)
         missing -= set(segment.loc[hit, "id"])
         version = str(segment["version"].iloc[0])
         if version not in profiles:
@@ -159,16 +164,16 @@ def apply_labels(
     reached = _write_windows(backend, monitor, changes, profiles, chunk.digest)
     for starts, given in sampled:
         label_sample(folder, starts, given[~given.index.duplicated(keep="last")])
-    for path, segment in rewritten:
-        write_atomically(segment, path)
-    if missing:
-        _keep_pending(folder, labels[labels.index.isin(missing)])
-    store.add_batch(monitor.name, chunk.digest)
     if reached:
         from console.monitoring.feeds.ingest import review
 
         review(backend, monitor, champion)
         roll_up(backend, monitor, reached)
+    for path, segment in rewritten:
+        write_atomically(segment, path, keep_time=True)
+    if missing:
+        _keep_pending(folder, labels[labels.index.isin(missing)])
+    store.add_batch(monitor.name, chunk.digest)
     waiting = f"{len(missing)} labels wait for their prediction" if missing else ""
     return BatchRecord(
         at=_now(),

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import msgspec
 import numpy as np
 import pandas as pd
 
@@ -14,8 +15,10 @@ from backends.entities import Monitor
 from console.monitoring.counted.columns import as_text
 from console.monitoring.counted.counting import encode_labels
 from console.monitoring.counted.members import members_of
+from console.monitoring.counted.profile import CategoricalColumn
 from console.monitoring.counted.ranked import QUERY, query_of
-from console.monitoring.feeds.batch import SchemaEvent, fit_columns, times_of
+from console.monitoring.counted.windows import RARE
+from console.monitoring.feeds.batch import AS_MISSING, UNSCORED, SchemaEvent, fit_columns, times_of
 from console.monitoring.feeds.champion import Champion, scores_of
 from console.monitoring.feeds.chunk import Chunk
 from console.monitoring.feeds.versions import Versions
@@ -167,6 +170,32 @@ def _scores(frame: pd.DataFrame, reference: Champion) -> tuple[Vector, Vector]:
     return numbers, np.isfinite(numbers)
 
 
+def _each_for_itself(
+    features: pd.DataFrame, events: Sequence[SchemaEvent], reference: Champion, chunk: Chunk
+) -> list[SchemaEvent]:
+    """What still keeps the rows from being scored: that must not depend on which others came at once.
+
+    A value that cannot be read counts as missing. So does a key that a JSON object leaves out; that none of them has it
+    is an event where chance makes it unlikely. A column that a table's header does not have blocks all of its rows.
+    """
+    kept = []
+    for event in events:
+        text = event.text.replace(UNSCORED, AS_MISSING)
+        if event.kind == "retyped":
+            event = msgspec.structs.replace(event, blocks=False, text=text)
+        elif event.blocks and chunk.path.lower().removesuffix(".gz").endswith((".jsonl", ".ndjson")):
+            column = reference.profile.column(event.column)
+            features[event.column] = np.nan
+            if isinstance(column, CategoricalColumn):
+                features[event.column] = features[event.column].astype("str")
+            missing = 0.0 if column is None else (column.counts[-1] + 1) / (sum(column.counts) + 2)
+            if event.kind == "gone" and missing ** len(features) > RARE:
+                continue
+            event = msgspec.structs.replace(event, blocks=False, text=text)
+        kept.append(event)
+    return kept
+
+
 def _fitted(
     frame: pd.DataFrame, at: Vector, monitor: Monitor, chunk: Chunk, reference: Champion, *, logged: bool = False
 ) -> Rows:
@@ -176,6 +205,8 @@ def _fitted(
     check_related(frame, reference, chunk.name)
     features, events = fit_columns(frame, columns, chunk.name, known=known)
     events = [event for event in events if not (event.kind == "gone" and event.column in monitor.redact)]
+    if not logged:
+        events = _each_for_itself(features, events, reference, chunk)
     ids = None
     if monitor.id_column in frame and monitor.id_column:
         ids = pd.Series(as_text(frame[monitor.id_column]).to_pandas())
@@ -202,10 +233,9 @@ def _fitted(
 def own_labels(rows: Rows, monitor: Monitor, waiting: Sequence[Any] | None) -> None:
     """Labels that came with the rows, else those that came before them (`waiting`, in the order of the rows)."""
     profile = rows.reference.profile
-    labels: Any = None
     if monitor.label_column and monitor.label_column in rows.frame:
         labels = rows.frame[monitor.label_column]
-    elif waiting is not None:
-        labels = waiting
-    if labels is not None:
         rows.targets = encode_labels(labels, profile.task, profile.positive, profile.classes)
+    if waiting is not None:
+        before = encode_labels(waiting, profile.task, profile.positive, profile.classes)
+        rows.targets = np.where(np.isnan(rows.targets), before, rows.targets)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -48,11 +49,13 @@ def scores_in(frame: pd.DataFrame) -> np.ndarray[Any, Any]:
     return table[:, 0] if len(names) == 1 else table
 
 
-def write_atomically(frame: pd.DataFrame, path: Path) -> None:
-    """All of it or the old one: a temporary name beside it, then a rename."""
+def write_atomically(frame: pd.DataFrame, path: Path, *, keep_time: bool = False) -> None:
+    """All of it or the old one: a temporary name beside it, then a rename. keep_time: the time of the one before."""
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     fresh = path.with_name(f".{path.name}.tmp")
     frame.to_parquet(fresh, index=False)
+    if keep_time and path.exists():
+        shutil.copystat(path, fresh)
     fresh.replace(path)
 
 

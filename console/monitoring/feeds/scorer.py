@@ -23,8 +23,9 @@ from typing import TYPE_CHECKING
 from backends.contract import Backend, BackendError, Invalid, NotFound, Unreachable
 from backends.entities import Monitor
 from console.monitoring.feeds.folder import monitor_folder
-from console.monitoring.feeds.growing import CLOSED_S, KIND, Files
+from console.monitoring.feeds.growing import CLOSED_S, KIND, Files, clear_spool
 from console.monitoring.feeds.handing import handed_over, is_keyed, let_go
+from console.monitoring.feeds.in_hand import read_in_hand
 from console.monitoring.feeds.sources import folders_of, inbox_of, is_fed
 
 if TYPE_CHECKING:
@@ -68,6 +69,9 @@ class Scorer:
     def run(self) -> None:
         """Until told to stop, or the monitor is gone or paused."""
         log.info("watching for monitor %s", self.name)
+        folder = monitor_folder(self.backend, self.name)
+        begun = read_in_hand(folder)
+        clear_spool(folder, but="" if begun is None else begun.chunk.path)
         while not self.stopping:
             try:
                 monitor = self.definition()
@@ -142,7 +146,7 @@ class Scorer:
         return Versions(self.backend, monitor, champion)
 
     def ready_files(self, folder: Path) -> list[tuple[Path, Seen]]:
-        """Files that may have rows which are not counted, oldest name first."""
+        """Files that may have rows which are not counted, as they were written: later labels correct earlier ones."""
         found = []
         try:
             entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
@@ -166,7 +170,7 @@ class Scorer:
             seen = (entry.name, status.st_ino, status.st_size, status.st_mtime_ns)
             if seen not in self.done and (handed or settled(now, status) or self._patient(entry)):
                 found.append((Path(entry.path), seen))
-        return found
+        return sorted(found, key=lambda each: (each[1][3], each[1][0]))
 
     def _patient(self, entry: os.DirEntry[str]) -> bool:
         """Whether a file that is being written has rows enough, or waited long enough, to be looked at."""

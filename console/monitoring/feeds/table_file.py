@@ -26,8 +26,8 @@ MISSING = ("", "NA", "N/A", "#N/A", "n/a", "NULL", "null", "NaN", "nan", "NAN", 
 
 def read_table(path: Path, *, title: str = "", salvage: bool = False) -> tuple[pa.Table | pd.DataFrame, str]:
     """The rows, every field of a CSV or TSV still as text, and what was left out, in words. salvage: leave out single
-    lines that cannot be read, where others can; what is left is a pandas frame then. title: what the file is called.
-    Raises Invalid with what is wrong and where."""
+    lines that cannot be read, where others can. A pandas frame where lines were left out or types are
+    mixed. title: what the file is called. Raises Invalid with what is wrong and where."""
     called = title or path.name
     name = path.name.lower()
     if not path.is_file():
@@ -66,9 +66,8 @@ def _lines(path: Path, called: str, salvage: bool) -> tuple[pa.Table | pd.DataFr
     try:
         with pa.input_stream(str(path), compression="detect") as stream:
             return pyarrow.json.read_json(stream), ""
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
-        if not salvage:
-            raise
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:  # most often: a number here, a text there
+        refused = error
     rows, lost, first = [], 0, 0
     with open_content(path) as file:
         for number, line in enumerate(file, 1):
@@ -82,11 +81,13 @@ def _lines(path: Path, called: str, salvage: bool) -> tuple[pa.Table | pd.DataFr
                 rows.append(row)
             else:
                 lost, first = lost + 1, first or number
+    if lost and not salvage:
+        raise refused
     if not rows:
         raise Invalid(f"{called} cannot be read: no line of it is a JSON object", "file")
-    import pandas as pd  # 0.4 s: only where lines are left out
+    import pandas as pd  # 0.4 s: only where lines are left out, or their types are mixed
 
-    return pd.DataFrame(rows), _left_out(lost, called, "JSON objects", first)
+    return pd.DataFrame(rows, dtype="object"), _left_out(lost, called, "JSON objects", first)
 
 
 def _left_out(lost: int, called: str, wanted: str, first: int) -> str:
