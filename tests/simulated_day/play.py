@@ -26,7 +26,7 @@ from console.monitoring.ranges import STRETCHES
 from console.monitoring.rolled import kept_stretches, level_name
 from tests.monitored import WHO, deliveries
 from tests.simulated_day.faults import Faults
-from tests.simulated_day.ledger import HOUR, NOON, Chance, Ledger
+from tests.simulated_day.ledger import HOUR, NOON, Chance, Ledger, Row
 from tests.simulated_day.producers import Batches, Labels, Log, Pipe, Table, Web
 from tests.simulated_day.recount import SEGMENTS, Recount, expected, frame_of, reference
 
@@ -104,7 +104,7 @@ class Day:
                 table.begin(hour, rename="distances" if 17 <= hour < 19 else "")
                 if hour % 3 == 2:
                     log.turn()
-            ours = {
+            ours: dict[Any, list[Row]] = {
                 log: chance.rows(plan.rows, now), table: chance.rows(plan.rows, now - back),
                 web: chance.rows(plan.rows, now + ahead), pipe: chance.rows(plan.rows, now),
             }  # fmt: skip

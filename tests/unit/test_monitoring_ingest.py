@@ -267,3 +267,46 @@ def test_a_monitor_that_could_never_work_is_not_made(backend: Backend, tmp_path:
     with pytest.raises(Conflict):
         make()
     delete_monitor(backend, "new", WHO)
+
+
+def test_a_row_without_a_time_is_left_out_and_no_other_takes_its_values(
+    backend: Backend, monitor: str, tmp_path: Path
+) -> None:
+    frame = traffic(40, 3)
+    frame.loc[20:, "weight"] = 9.5
+    frame.loc[20:, "carrier"] = "drone"
+    send(backend, monitor, tmp_path / "rows.csv", frame.assign(at=frame["at"].mask(frame.index == 3, "soon")))
+    (window,) = windows(backend, monitor)
+    columns = {column.column: column for column in window.columns}
+    assert window.rows == 39
+    assert (columns["weight"].missing, columns["carrier"].missing) == (0, 0)
+    assert columns["carrier"].new == pytest.approx(20 / 39)
+
+
+def test_integer_ids_of_nineteen_digits_stay_apart(backend: Backend, monitor: str, tmp_path: Path) -> None:
+    first = 1_733_000_000_000_000_001
+    frame = traffic(30, 4).assign(id=range(first, first + 30))
+    lines = frame.drop(columns="late").to_dict("records")
+    del lines[0]["id"]  # a column with a gap is made of floats
+    (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in lines))
+    assert ingest_batch(backend, monitor, tmp_path / "rows.jsonl").state == "stored"
+    record = send(backend, monitor, tmp_path / "labels.csv", frame[["id", "late"]].iloc[10:12])
+    assert record.labelled == 2
+
+
+def test_a_waiting_label_fills_what_rows_with_a_label_column_leave_out(
+    backend: Backend, monitor: str, tmp_path: Path
+) -> None:
+    frame = traffic(30, 6)
+    send(backend, monitor, tmp_path / "early.csv", frame[["id", "late"]].iloc[:10])
+    send(backend, monitor, tmp_path / "rows.csv", frame.assign(late=frame["late"].where(frame.index >= 5)))
+    assert [window.labelled for window in windows(backend, monitor)] == [30]
+
+
+def test_times_spelled_in_two_ways_share_a_file(backend: Backend, monitor: str, tmp_path: Path) -> None:
+    frame = traffic(20, 7)
+    seconds = pd.to_datetime(frame["at"]).map(lambda at: str(int(at.timestamp())))
+    record = send(
+        backend, monitor, tmp_path / "rows.csv", frame.assign(at=frame["at"].where(frame.index % 2 == 1, seconds))
+    )
+    assert (record.rows, record.windows) == (20, 1)

@@ -117,11 +117,11 @@ def _typed(values: pd.Series[Any], wanted: ColumnType) -> tuple[pd.Series[Any], 
             return values, []
         return _converted(values, lambda text: pd.to_datetime(text, errors="coerce", utc=True, format="ISO8601"))
     text = as_text(values)
-    return pd.Series(text.to_pandas(), index=values.index).astype("str"), []
+    return pd.Series(text.to_pandas().array, index=values.index).astype("str"), []
 
 
 def _converted(values: pd.Series[Any], convert: Any) -> tuple[pd.Series[Any], list[str]]:
-    text = pd.Series(as_text(values).to_pandas(), index=values.index).astype("str").str.strip()
+    text = pd.Series(as_text(values).to_pandas().array, index=values.index).astype("str").str.strip()
     text = text.mask(text.isin(MISSING))
     found = convert(text)
     strange = text[text.notna() & found.isna()]

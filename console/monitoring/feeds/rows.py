@@ -125,7 +125,7 @@ def score(champion: Champion, rows: pd.DataFrame, name: str) -> Vector:
 
 def _logged(frame: pd.DataFrame, at: Vector, monitor: Monitor, chunk: Chunk, versions: Versions) -> list[Rows]:
     """By version and by whether there is a score; rows of a version that has no reference are said and left out."""
-    named = pd.Series(as_text(frame[VERSION]).to_pandas(), index=frame.index).astype("object")
+    named = pd.Series(as_text(frame[VERSION]).to_pandas().array, index=frame.index).astype("object")
     found: list[Rows] = []
     lost: list[str] = []
     for version in sorted(named.dropna().unique(), key=str):
