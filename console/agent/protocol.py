@@ -38,6 +38,8 @@ class Protocol:
         self._workspace = workspace
         self._say = say
         self._server: Any = None
+        self._untold = 0
+        """The port that it listens on while nobody has been told."""
         self._wide: Any = None
         self._known: dict[str, tuple[float, Any]] = {}
         self._ref = launcher_ref(workspace, say)
@@ -46,7 +48,10 @@ class Protocol:
         self._wanted = not self._remote or (self._ref is not None and "agent" in self._ref.options)
 
     def step(self) -> None:
-        if not self._wanted or self._server is not None:
+        if not self._wanted:
+            return
+        if self._server is not None:
+            self._tell()
             return
         from backends.mlflow.server.app import make_app
         from backends.mlflow.server.serve import ProtocolServer
@@ -66,9 +71,15 @@ class Protocol:
             server = ProtocolServer(app)
             port = server.start()
             self._say(f"{taken}; it listens on port {port} instead: running scripts of before cannot reach it")
-        self._server = server
-        write_presence(self._workspace, ProtocolPresence(process=own_identity(), port=port))
-        self._say(f"the MLflow protocol is served on 127.0.0.1:{port}")
+        self._server, self._untold = server, port
+        self._tell()
+
+    def _tell(self) -> None:
+        """Where it listens, for those who look; on a full disk at the next step."""
+        if self._untold:
+            write_presence(self._workspace, ProtocolPresence(process=own_identity(), port=self._untold))
+            self._say(f"the MLflow protocol is served on 127.0.0.1:{self._untold}")
+            self._untold = 0
 
     def _listen_wide(self, app: Any) -> None:
         """Where the launcher's jobs come from other machines: on the address that its option `listen` names."""
