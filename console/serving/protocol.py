@@ -28,6 +28,10 @@ WAITING: Final = 16
 """Requests of one connection that may wait for the answer to an earlier one."""
 SWEEP_S: Final = 0.1
 """How often it is looked who is too slow."""
+FIRST_S: Final = 1.0
+"""How long a connection that was opened just before the end has for its first request."""
+SETTLE_S: Final = 0.02
+"""What was accepted as the listening ended is a connection by then."""
 _FOREVER: Final = float("inf")
 _CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 
@@ -115,7 +119,9 @@ class Exchange(asyncio.Protocol):
     def sweep(self, now: float) -> None:
         if now < self.until:
             return
-        if self.midst or self._new:
+        if self._new and self._handler.draining:
+            self._cut(b"")
+        elif self.midst or self._new:
             self._cut(LATE)
         elif self._transport.get_write_buffer_size():
             self._transport.abort()
@@ -133,8 +139,10 @@ class Exchange(asyncio.Protocol):
         self._transport.abort()
 
     def drain(self) -> None:
-        """Close once nothing is asked any more."""
-        if not self.midst and self._answering is None and not self._waiting:
+        """Close once nothing is asked any more. Who has just come is about to ask: that one is answered."""
+        if self._new:
+            self.until = min(self.until, self._loop.time() + FIRST_S)
+        elif not self.midst and self._answering is None and not self._waiting:
             self._cut(b"")
 
     # ------------------------------------------------------------ what comes
@@ -284,6 +292,7 @@ class HttpServer:
         await self._stopping.wait()
         for each in made:
             each.close()
+        await asyncio.sleep(SETTLE_S)
         for connection in list(self.connections):
             connection.drain()
         self._empty.clear()

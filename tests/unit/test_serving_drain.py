@@ -1,0 +1,93 @@
+"""A server that takes no further connections answers those who came before, also where they had not asked yet."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from typing import TYPE_CHECKING
+
+from console.serving import protocol
+from console.serving.http import Request, Response
+from console.serving.protocol import HttpServer
+from console.serving.spec import Limits
+
+if TYPE_CHECKING:
+    import pytest
+
+REQUEST = b"GET /ping HTTP/1.1\r\nhost: here\r\n\r\n"
+
+
+class Plain:
+    """Answers everything at once."""
+
+    draining = False
+
+    def admits(self, path: str, headers: dict[bytes, bytes]) -> bool:
+        return True
+
+    def handle(self, request: Request) -> Response:
+        return Response(200, b"pong")
+
+    def lost(self) -> None:
+        pass
+
+
+class Listening:
+    """A server on a port of its own."""
+
+    async def __aenter__(self) -> Listening:
+        self.handler = Plain()
+        self.server = HttpServer(self.handler, Limits())
+        listener = socket.create_server(("127.0.0.1", 0))
+        self.port = listener.getsockname()[1]
+        self.serving = asyncio.create_task(self.server.serve([listener]))
+        while not self.server.started:
+            await asyncio.sleep(0.001)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self.stop()
+        await asyncio.wait_for(self.serving, 30)
+
+    def stop(self) -> None:
+        self.handler.draining = True
+        self.server.stop()
+
+    async def connected(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        before = len(self.server.connections)
+        ends = await asyncio.open_connection("127.0.0.1", self.port)
+        while len(self.server.connections) == before:
+            await asyncio.sleep(0.001)
+        return ends
+
+
+async def test_who_came_before_the_end_and_asks_after_it_is_answered() -> None:
+    async with Listening() as it:
+        reader, writer = await it.connected()
+        it.stop()
+        await asyncio.sleep(0.1)  # it has begun to drain
+        writer.write(REQUEST)
+        answer = await asyncio.wait_for(reader.read(), 30)
+        assert answer.startswith(b"HTTP/1.1 200")
+        assert b"connection: close" in answer
+        writer.close()
+
+
+async def test_who_never_asks_does_not_hold_up_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(protocol, "FIRST_S", 0.05)
+    async with Listening() as it:
+        reader, writer = await it.connected()
+        it.stop()
+        await asyncio.wait_for(it.serving, 20)  # the patience for a first request is ten seconds and more otherwise
+        assert await reader.read() == b""
+        writer.close()
+
+
+async def test_who_asked_before_and_asks_nothing_now_is_let_go_at_once() -> None:
+    async with Listening() as it:
+        reader, writer = await it.connected()
+        writer.write(REQUEST)
+        assert (await reader.readuntil(b"pong")).startswith(b"HTTP/1.1 200")
+        it.stop()
+        assert await asyncio.wait_for(reader.read(), 30) == b""
+        writer.close()
