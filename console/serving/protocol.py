@@ -290,9 +290,13 @@ class HttpServer:
         sweeping = asyncio.create_task(self._sweep())
         self.started = True
         await self._stopping.wait()
+        # Not closed at once: asyncio drops who was accepted in the same turn and is no connection yet.
+        for each in made:
+            for listening in each.sockets:
+                loop.remove_reader(listening.fileno())
+        await asyncio.sleep(SETTLE_S)
         for each in made:
             each.close()
-        await asyncio.sleep(SETTLE_S)
         for connection in list(self.connections):
             connection.drain()
         self._empty.clear()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import http.client
+import json
 import os
 import signal
 import socket
@@ -289,6 +291,38 @@ def test_the_number_of_workers_changes_while_it_serves(rig: Rig) -> None:
         assert len(rig.served.state().workers) == wanted
         assert rig.answers("1")
     assert rig.served.admin.post("/workers", content="0").status_code == 400
+
+
+def test_workers_that_leave_turn_nobody_away(rig: Rig) -> None:
+    """Each asks on a connection of its own, which may be accepted in the very moment in which its worker leaves."""
+    stop, troubles, answered = threading.Event(), [], [0]
+    place = rig.served.url.removeprefix("http://")
+    headers = {"authorization": f"Bearer {TOKEN}", "connection": "close", "content-type": "application/json"}
+    body = json.dumps(BODY)
+
+    def load() -> None:
+        while not stop.is_set():
+            asked = http.client.HTTPConnection(place, timeout=60)
+            try:
+                asked.request("POST", "/invocations", body, headers)
+                answered[0] += asked.getresponse().status == 200
+            except (OSError, http.client.HTTPException) as error:
+                troubles.append(repr(error))
+            finally:
+                asked.close()
+
+    threads = [threading.Thread(target=load, daemon=True) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    try:
+        for wanted in (1, 2, 1, 2):
+            rig.served.admin.post("/workers", content=str(wanted)).raise_for_status()
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join()
+    assert troubles == []
+    assert answered[0] > 50
 
 
 def test_what_cannot_be_served_is_said_at_the_start(rig: Rig, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import threading
 from typing import TYPE_CHECKING
 
 from console.serving import protocol
@@ -91,3 +92,50 @@ async def test_who_asked_before_and_asks_nothing_now_is_let_go_at_once() -> None
         it.stop()
         assert await asyncio.wait_for(reader.read(), 30) == b""
         writer.close()
+
+
+async def test_while_servers_come_and_go_on_one_socket_nobody_is_turned_away() -> None:
+    """Who was accepted in the very turn in which the listening ended is answered too."""
+    listener = socket.create_server(("127.0.0.1", 0), backlog=128)
+    listener.setblocking(False)  # of all that share it: `dup` would make each block again
+    place, over, failed, answered = listener.getsockname(), threading.Event(), [], [0]
+
+    def ask() -> None:
+        while not over.is_set():
+            try:
+                with socket.create_connection(place, timeout=30) as client:
+                    client.sendall(REQUEST)
+                    assert client.recv(1000).startswith(b"HTTP/1.1 200")
+                    answered[0] += 1
+            except (OSError, AssertionError) as error:
+                failed.append(repr(error))
+
+    async def listening() -> tuple[Plain, HttpServer, asyncio.Task[None]]:
+        handler = Plain()
+        server = HttpServer(handler, Limits())
+        task = asyncio.create_task(server.serve([listener.dup()]))
+        while not server.started:
+            await asyncio.sleep(0.001)
+        return handler, server, task
+
+    current = await listening()
+    asking = [threading.Thread(target=ask, daemon=True) for _ in range(4)]
+    for thread in asking:
+        thread.start()
+    try:
+        for _ in range(60):
+            following = await listening()
+            handler, server, task = current
+            await asyncio.sleep(0)  # as a signal does, it ends before what is accepted in this turn of the loop
+            handler.draining = True
+            server.stop()
+            await asyncio.wait_for(task, 30)
+            current = following
+    finally:
+        over.set()
+    await asyncio.to_thread(lambda: [thread.join() for thread in asking])
+    current[1].stop()
+    await current[2]
+    listener.close()
+    assert failed == []
+    assert answered[0] > 60
