@@ -63,6 +63,11 @@ class Monitor(Record, frozen=True, kw_only=True):
     """How long what is kept of it: `minutes`, `hours`, `days`, `scored`, `samples`, `ids` → a time such as `90 d`, or
     `always`; what is not named stays as the store has it (see `console.retention.monitors`)."""
 
+    @property
+    def service_source(self) -> str:
+        """Whose service windows belong to it: its deployment's, else those of its own metric source."""
+        return self.deployment or f"monitor:{self.name}"
+
 
 class ColumnScore(Record, frozen=True, kw_only=True):
     """How far one column of one window is from the reference."""

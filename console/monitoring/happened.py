@@ -97,17 +97,12 @@ def onset_mark(backend: Backend, monitor: str) -> Mark | None:
     return mark_of(onset_of([window for window in windows if window.model_version == version], profile))
 
 
-def service_source(monitor: Monitor) -> str:
-    """Whose service windows belong to a monitor: its deployment's, else those of its own metric source."""
-    return monitor.deployment or f"monitor:{monitor.name}"
-
-
 def services_of(backend: Backend, monitor: Monitor, windows: Sequence[Window], kind: str) -> tuple[ServiceWindow, ...]:
     """How the service answered while the windows were counted, merged to their length; oldest first. Without windows
     what was seen of it last: it may be measured where no rows come in."""
     store = backend.need("monitors")
     since, until = (windows[0].start, windows[-1].end) if windows else (None, None)
-    found: Sequence[ServiceWindow] = store.services(service_source(monitor), since=since, until=until, limit=SERVICES)
+    found: Sequence[ServiceWindow] = store.services(monitor.service_source, since=since, until=until, limit=SERVICES)
     stretch = kind if kind in STRETCHES else "minute"
     if kind in (ALL, "week", "day") and found and found[-1].end - found[0].start < 3 * STRETCHES["day"]:
         stretch = "hour"  # a day of traffic would be one point

@@ -6,7 +6,6 @@ import msgspec
 
 from backends.contract import Backend, Invalid, MetricSource, NotFound, Unsupported, all_pages
 from backends.entities import Record, Service
-from console.monitoring.happened import service_source
 from console.services.table import MetricsTable
 
 HINT = (
@@ -76,7 +75,7 @@ def known_services(backend: Backend, table: MetricsTable) -> tuple[Known, ...]:
         if not name:
             continue
         before = found.get(name) or Known(service=default_service(name))
-        source = service_source(monitor)
+        source = monitor.service_source
         found[name] = msgspec.structs.replace(
             before,
             sources=tuple(dict.fromkeys((*before.sources, source))),

@@ -12,7 +12,6 @@ from backends.entities import Millis, Monitor, Record
 from console.monitoring.compaction.letting_go import LetGo, let_go, would_go
 from console.monitoring.compaction.merging import DAY, HOUR, Merged, merge, would_merge
 from console.monitoring.feeds.folder import monitor_folder
-from console.monitoring.happened import service_source
 from console.retention.monitors import Keep, read_keep
 from console.wording import plural, size, thousands
 
@@ -87,7 +86,7 @@ def carry_out(
     """Merge what has come of age, then let go of what is older than is kept (only with `forget`). `rest` is called
     between small steps and may take its time; it may raise to end the pass, and the next one goes on from there."""
     merged = merge(backend, monitor, keep, rest=rest)
-    services = compact_services(backend, service_source(monitor), keep, rest=rest)
+    services = compact_services(backend, monitor.service_source, keep, rest=rest)
     gone = let_go(backend, monitor, keep, mutation, rest=rest) if forget else LetGo()
     done = Pass(monitor=monitor.name, at=_now(), keep=keep.words(), merged=merged, gone=gone, services=services)
     before = last_pass(backend, monitor.name)
