@@ -7,7 +7,7 @@ import shlex
 import stat
 import subprocess
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
 
 import msgspec
 
@@ -15,6 +15,31 @@ from backends.contract import Invalid, Unauthorized
 
 COMMAND_S: Final = 30.0
 """How long a command may take to print a secret: it may ask a key ring or a cloud."""
+
+
+class Caller(Protocol):
+    """Who asks, as far as a header needs to know."""
+
+    @property
+    def username(self) -> str: ...
+
+    @property
+    def named(self) -> str: ...
+
+
+def authorization(caller: Caller, secret: str) -> str:
+    """What the header Authorization says with this secret. Unauthorized for a token that no header can hold; no
+    message holds it."""
+    if caller.username:
+        import base64
+
+        return f"Basic {base64.b64encode(f'{caller.username}:{secret}'.encode()).decode()}"
+    if not secret.isascii():
+        raise Unauthorized(
+            f"the {caller.named} gave a token with letters that no token has (beyond ASCII); see what is there, or "
+            "give a username if it is a password"
+        )
+    return f"Bearer {secret}"
 
 
 class Login(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from urllib.parse import quote, urlsplit
 
 from backends.contract import BackendError, Invalid, Unauthorized, Unreachable
-from backends.login import Login
+from backends.login import Login, authorization
 from backends.mlflow import trouble
 from backends.mlflow.address import check_workspace, patience_of
 from backends.mlflow.breaker import Breaker
@@ -223,18 +223,8 @@ class Sender:
         if workspace := self.options.get("workspace"):
             headers["X-MLFLOW-WORKSPACE"] = workspace
         secret = self._known_secret()
-        if secret and self.login.username:
-            import base64
-
-            pair = base64.b64encode(f"{self.login.username}:{secret}".encode()).decode()
-            headers["Authorization"] = f"Basic {pair}"
-        elif secret:
-            if not secret.isascii():
-                raise Unauthorized(
-                    f"the {self.login.named} gave a token with letters that no token has (beyond ASCII); see what is "
-                    "there, or give a username if it is a password"
-                )
-            headers["Authorization"] = f"Bearer {secret}"
+        if secret:
+            headers["Authorization"] = authorization(self.login, secret)
         return headers
 
     def _known_secret(self) -> str:

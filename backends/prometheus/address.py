@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Final
-from urllib.parse import urlsplit
 
 from backends.contract import Invalid
+from backends.server_address import plain_address
 
 ANSWER_S: Final = 10.0
 """How long one whole answer may take: figures that come later are of no use to who waits for them."""
@@ -15,31 +15,12 @@ OPTIONS: Final = ("tenant", "ca_file", "timeout")
 
 def checked_address(url: str) -> str:
     """`prometheus+https://host/path` → `https://host/path`; credentials in it are refused."""
-    plain = url.removeprefix("prometheus+")
-    wrong = Invalid(
-        "a metrics store's address is like prometheus+https://prometheus.example.org (or …/prometheus for Mimir, "
-        "…/select/0/prometheus for a VictoriaMetrics cluster), and this is none",
-        "url",
-    )
-    try:
-        parts = urlsplit(plain)
-        if parts.scheme not in ("http", "https") or not parts.hostname or parts.port == 0:
-            raise wrong
-    except ValueError:  # a port that is no number, half a bracket
-        raise wrong from None
-    if parts.query or parts.fragment or not plain.isprintable() or " " in plain:
-        raise Invalid(
-            "the metrics address holds a question mark, a # or a space, which no such address does; a token in it "
-            "would be seen by everybody. Give the address alone, and name the place of the secret (token_env, …)",
-            "url",
-        )
-    if parts.username or parts.password:
-        raise Invalid(
-            "the metrics address holds a user or a password; name the place of the secret instead (token_env, "
-            "token_file or token_command, with username)",
-            "url",
-        )
-    return plain.rstrip("/").removesuffix("/api/v1")
+    plain = plain_address(
+        url, "prometheus", what="the metrics address",
+        like="a metrics store's address is like prometheus+https://prometheus.example.org (or …/prometheus for Mimir, "
+        "…/select/0/prometheus for a VictoriaMetrics cluster)",
+    )  # fmt: skip
+    return plain.removesuffix("/api/v1")
 
 
 def checked_options(options: Mapping[str, str]) -> float:

@@ -11,7 +11,7 @@ from urllib.parse import quote
 import msgspec
 
 from backends.contract import BackendError, Invalid, Unauthorized, Unreachable
-from backends.login import Login
+from backends.login import Login, authorization
 from backends.prometheus import trouble
 from backends.prometheus.address import checked_address, checked_options
 from backends.prometheus.pause import Pause
@@ -121,18 +121,8 @@ class Sender:
             if self._secret is None:
                 self._secret = self._login.secret() if self._login.there else ""
             secret = self._secret
-        if secret and self._login.username:
-            import base64
-
-            pair = base64.b64encode(f"{self._login.username}:{secret}".encode()).decode()
-            headers["Authorization"] = f"Basic {pair}"
-        elif secret:
-            if not secret.isascii():
-                raise Unauthorized(
-                    f"the {self._login.named} gave a token with letters that no token has (beyond ASCII); see what is "
-                    "there, or give a username if it is a password"
-                )
-            headers["Authorization"] = f"Bearer {secret}"
+        if secret:
+            headers["Authorization"] = authorization(self._login, secret)
         return headers
 
     def _http(self) -> httpx.Client:

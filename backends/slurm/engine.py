@@ -179,8 +179,8 @@ class SlurmEngine:
             f"{here}/command": command_line(job.entry, self.python),
         }
         if not self.shared:
-            texts |= {f"{here}/work/{name}": text for name, text in job.files.items()}
-            texts.setdefault(f"{here}/work/.job", "")
+            texts |= {f"{here}/{folder}/{name}": text for name, text in job.files.items()}
+            texts.setdefault(f"{here}/{folder}/.job", "")
         return texts
 
     # ------------------------------------------------------------ following
