@@ -7,11 +7,11 @@ from urllib.parse import urlsplit
 from backends.contract import Invalid
 
 
-def plain_address(url: str, word: str, *, what: str, like: str) -> str:
+def plain_address(url: str, word: str, *, what: str, like: str, field: str = "url") -> str:
     """`word+https://host/path` → `https://host/path`, without a slash at its end. Invalid for another form, and for
     one that holds credentials. `what` names it in errors ("the address"), `like` shows one."""
     plain = url.removeprefix(f"{word}+")
-    wrong = Invalid(f"{like}, and this is none", "url")
+    wrong = Invalid(f"{like}, and this is none", field)
     try:
         parts = urlsplit(plain)
         if parts.scheme not in ("http", "https") or not parts.hostname or parts.port == 0:
@@ -22,12 +22,12 @@ def plain_address(url: str, word: str, *, what: str, like: str) -> str:
         raise Invalid(
             f"{what} holds a question mark, a # or a space, which no such address does; a token in it would be seen "
             "by everybody. Give the address alone, and name the place of the secret (token_env, …)",
-            "url",
+            field,
         )
     if parts.username or parts.password:
         raise Invalid(
             f"{what} holds a user or a password; name the place of the secret instead (token_env, token_file or "
             "token_command, with username)",
-            "url",
+            field,
         )
     return plain.rstrip("/")

@@ -10,13 +10,14 @@ from enum import Enum
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 from urllib.parse import quote, urlsplit
 
-from backends.contract import BackendError, Invalid, Unauthorized, Unreachable
+from backends.contract import BackendError, Unauthorized, Unreachable
 from backends.login import Login, authorization
 from backends.mlflow import trouble
 from backends.mlflow.address import check_workspace, patience_of
 from backends.mlflow.breaker import Breaker
 from backends.mlflow.flavours import Flavour, Place, place
 from backends.mlflow.names import API
+from backends.server_options import trusted
 
 if TYPE_CHECKING:
     import httpx
@@ -249,7 +250,7 @@ class Sender:
                 from backends.mlflow.deadline import Deadline, keep
 
                 client = httpx.Client(
-                    verify=self._verify(),
+                    verify=trusted(self.options, field="options.ca_file"),
                     follow_redirects=False,
                     headers={"User-Agent": f"mlops-console/{_version()}"},
                     limits=httpx.Limits(
@@ -259,21 +260,6 @@ class Sender:
                 self._client = client, Deadline()
                 keep(*self._client)
             return self._client
-
-    def _verify(self) -> Any:
-        ca_file = self.options.get("ca_file")
-        if not ca_file:
-            return True
-        import ssl
-
-        try:
-            return ssl.create_default_context(cafile=ca_file)
-        except (OSError, ValueError) as error:  # an SSLError is an OSError
-            why = "it holds no certificates" if isinstance(error, ssl.SSLError) else getattr(error, "strerror", error)
-            raise Invalid(
-                f"the certificates of {ca_file} cannot be read: {why}; see option ca_file of the context",
-                "options.ca_file",
-            ) from None
 
 
 @contextmanager

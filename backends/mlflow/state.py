@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import sqlite3
 import threading
 import time
@@ -15,6 +14,7 @@ import msgspec
 
 from backends.contract import Conflict, Mutation
 from backends.entities import AliasMove, Millis
+from backends.one_at_a_time import one_at_a_time
 
 KEYS: Final = 100_000
 """Results that are remembered; the oldest go first."""
@@ -59,19 +59,11 @@ class State:
         """One at a time, of all processes of this machine that share the sidecar. Others may read and write meanwhile:
         who holds it asks a server, and that may take long. Conflict where somebody else is still at it after `wait`
         seconds."""
-        until = time.monotonic() + (ALONE_S if wait is None else wait)
-        with self._alone.open("ab") as file:
-            while True:
-                try:
-                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    break
-                except BlockingIOError:
-                    if time.monotonic() >= until:
-                        raise Conflict(
-                            "another console of this machine is moving an alias and waits for the server; nothing was "
-                            "changed. Look again in a moment, and repeat."
-                        ) from None
-                    time.sleep(0.02)
+        refusal = (
+            "another console of this machine is moving an alias and waits for the server; nothing was changed. Look "
+            "again in a moment, and repeat."
+        )
+        with one_at_a_time(self._alone, wait=ALONE_S if wait is None else wait, refusal=refusal):
             yield
 
     # ------------------------------------------------------------ results by key

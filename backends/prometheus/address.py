@@ -7,6 +7,7 @@ from typing import Final
 
 from backends.contract import Invalid
 from backends.server_address import plain_address
+from backends.server_options import seconds_option, word_option
 
 ANSWER_S: Final = 10.0
 """How long one whole answer may take: figures that come later are of no use to who waits for them."""
@@ -28,14 +29,5 @@ def checked_options(options: Mapping[str, str]) -> float:
     for name in options:
         if name not in OPTIONS:
             raise Invalid(f"a metrics store has no option {name[:40]!r}; it has {', '.join(OPTIONS)}", name)
-    tenant = options.get("tenant", "")
-    if not (tenant.isascii() and tenant.isprintable()):
-        raise Invalid(f"option tenant is a name in plain letters, and {tenant[:40]!r} is none", "tenant")
-    said = options.get("timeout", "")
-    try:
-        found = float(said) if said else ANSWER_S
-    except ValueError:
-        found = 0.0
-    if not 0 < found <= 600:
-        raise Invalid(f"option timeout is a number of seconds up to 600, and {said[:40]!r} is none", "timeout")
-    return found
+    word_option(options, "tenant", field="tenant")
+    return seconds_option(options, "timeout", ANSWER_S, most=600, field="timeout")

@@ -10,11 +10,12 @@ from urllib.parse import quote
 
 import msgspec
 
-from backends.contract import BackendError, Invalid, Unauthorized, Unreachable
+from backends.contract import BackendError, Unauthorized, Unreachable
 from backends.login import Login, authorization
 from backends.prometheus import trouble
 from backends.prometheus.address import checked_address, checked_options
 from backends.prometheus.pause import Pause
+from backends.server_options import trusted
 
 if TYPE_CHECKING:
     import httpx
@@ -131,22 +132,10 @@ class Sender:
                 import httpx
 
                 self._client = httpx.Client(
-                    verify=self._verify(),
+                    verify=trusted(self._options, field="ca_file"),
                     follow_redirects=False,
                     headers={"User-Agent": "mlops-console"},
                     timeout=httpx.Timeout(self._patience, connect=min(CONNECT_S, self._patience)),
                     limits=httpx.Limits(max_connections=PARALLEL, max_keepalive_connections=PARALLEL),
                 )
             return self._client
-
-    def _verify(self) -> Any:
-        ca_file = self._options.get("ca_file")
-        if not ca_file:
-            return True
-        import ssl
-
-        try:
-            return ssl.create_default_context(cafile=ca_file)
-        except (OSError, ValueError) as error:  # an SSLError is an OSError
-            why = "it holds no certificates" if isinstance(error, ssl.SSLError) else getattr(error, "strerror", error)
-            raise Invalid(f"the certificates of {ca_file} cannot be read: {why}; see ca_file", "ca_file") from None

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import ssl
-from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
 
 import httpx
 
-from backends.contract import BackendError, Invalid, NotFound, Unauthorized, Unreachable
+from backends.contract import BackendError, NotFound, Unauthorized, Unreachable
 from backends.entities import LauncherRef
 from backends.login import Login
+from backends.server_address import plain_address
+from backends.server_options import trusted
 
 AGENT: Final = "mlops-console"
 """Our name. One that looks like a browser's is refused what changes anything (its guard against forged requests)."""
@@ -22,26 +22,15 @@ class Head:
     """The head's dashboard, where the Jobs API is."""
 
     def __init__(self, ref: LauncherRef) -> None:
-        kind, plus, url = ref.url.partition("+")
-        parts = urlsplit(url)
-        if kind != "ray" or not plus or parts.scheme not in ("http", "https") or not parts.hostname:
-            raise Invalid(f"launcher = {ref.url!r}: wanted is ray+http://HOST:8265 or ray+https://HOST", "launcher")
-        if parts.username or parts.password:
-            raise Invalid(
-                "launcher: a password in the url would be shown: name the token by launcher_token_env, _file or "
-                "_command",
-                "launcher",
-            )
-        self.url = url.rstrip("/")
+        self.url = plain_address(
+            ref.url, "ray", what="launcher", like="a launcher on Ray is like ray+https://head.example.org:8265",
+            field="launcher",
+        )  # fmt: skip
+        parts = urlsplit(self.url)
         self.place = f"ray at {parts.hostname}" + (f":{parts.port}" if parts.port else "")
         self._login = Login(env=ref.token_env, file=ref.token_file, command=ref.token_command)
         self._token: str | None = None
-        self.verify: ssl.SSLContext | bool = True
-        ca_file = ref.options.get("ca_file", "")
-        if ca_file:
-            if not Path(ca_file).is_file():
-                raise Invalid(f"launcher_options: ca_file: there is no file {ca_file}", "ca_file")
-            self.verify = ssl.create_default_context(cafile=ca_file)
+        self.verify = trusted(ref.options, field="launcher_options.ca_file")
         self._client = httpx.Client(
             base_url=self.url,
             timeout=httpx.Timeout(TIMEOUT_S, connect=5.0, write=120.0),

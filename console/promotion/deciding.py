@@ -5,14 +5,13 @@ A request lies in one store and what it becomes in another, so that no transacti
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
-from backends.contract import Backend, Conflict
+from backends.contract import Backend
+from backends.one_at_a_time import one_at_a_time
 
 FOLDER: Final = "deciding"
 WAIT_S: Final = 20.0
@@ -30,17 +29,9 @@ def alone(backend: Backend, model: str, *, wait: float = WAIT_S) -> Iterator[Non
     folder = backend.home / FOLDER
     folder.mkdir(mode=0o700, exist_ok=True)
     bucket = hashlib.sha256(model.encode("utf-8", "surrogatepass")).digest()[0] % _LOCKS
-    until = time.monotonic() + wait
-    with (folder / f"{bucket}.lock").open("ab") as file:
-        while True:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if time.monotonic() >= until:
-                    raise Conflict(
-                        f"somebody is deciding about a promotion of {model} just now, and a server may be loading it; "
-                        "nothing was changed. Look again in a moment, and repeat."
-                    ) from None
-                time.sleep(0.02)
+    refusal = (
+        f"somebody is deciding about a promotion of {model} just now, and a server may be loading it; nothing was "
+        "changed. Look again in a moment, and repeat."
+    )
+    with one_at_a_time(folder / f"{bucket}.lock", wait=wait, refusal=refusal):
         yield

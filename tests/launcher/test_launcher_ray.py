@@ -143,7 +143,7 @@ class TestRay(LauncherSuite):
             bare.probe()
         with pytest.raises(Invalid, match="pyhton"):
             open_engine(LauncherRef(url="ray+http://x", options={"pyhton": "3"}))
-        with pytest.raises(Invalid, match="wanted is ray"):
+        with pytest.raises(Invalid, match="like ray"):
             open_engine(LauncherRef(url="ray:x"))
 
     def test_a_ticket_is_no_good_a_second_time(self, bench: Bench) -> None:
