@@ -11,8 +11,9 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from backends.contract import Backend, BackendError, NotFound
+from backends.contract import Backend, BackendError, Invalid, NotFound
 from backends.entities import AliasMove, DatasetVersion, GateStatus, Model, ModelVersion, Report, Run
+from console.model_meta import ModelMeta, read_meta
 from console.promotion.card import (
     Card,
     CardData,
@@ -33,7 +34,6 @@ from console.training.audit.read import read_audit
 from console.training.held_out_report import KIND as HELD_OUT
 from console.training.held_out_report import HeldOutFigures
 from console.training.measured import SIDE, in_order
-from console.training.model_file import ModelMeta
 from console.training.recipe import Recipe, parse_recipe
 
 T = TypeVar("T")
@@ -45,8 +45,6 @@ OWNERS = ("owner", "owners", "team", "contact")
 USES = ("intended_use", "use", "uses", "purpose")
 LIMITS = ("limits", "limitations", "caveats", "out_of_scope")
 """Tags of a version or its model from which the card takes these."""
-
-META = "model/meta.json"
 
 
 def card_of(backend: Backend, model: str, version: str, *, alias: str = "champion") -> Card:
@@ -167,13 +165,14 @@ class _Gathering:
         return (self._bytes(path) or b"").decode("utf-8", "replace")[:MOST_TEXT]
 
     def _read_meta(self) -> ModelMeta | None:
-        data = self._bytes(META)
-        if data is None:
+        if self._run is None or self._backend.artifacts is None:
             return None
         try:
-            return msgspec.json.decode(data, type=ModelMeta)
-        except msgspec.DecodeError as error:
-            self._unknown.append(f"what the training said of the model: {META} cannot be read ({error})")
+            return read_meta(self._backend, self._run.id, self._version.ref)
+        except NotFound:
+            return None
+        except Invalid as error:
+            self._unknown.append(f"what the training said of the model: {error}")
             return None
 
     def _parse_recipe(self) -> Recipe | None:

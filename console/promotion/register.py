@@ -4,36 +4,15 @@ from __future__ import annotations
 
 import msgspec
 
-from backends.contract import Backend, Invalid, Mutation, NotFound, Refused, all_pages
-from backends.entities import Artifact, DatasetInput, ModelFile, ModelVersion, Run, RunStatus, Signature
+from backends.contract import Backend, Mutation, NotFound, Refused, all_pages
+from backends.entities import Artifact, DatasetInput, ModelFile, ModelVersion, Run, RunStatus
 from backends.mlmodel import Described, describe
 from backends.system_metrics import own
+from console.model_meta import META, ModelMeta, read_meta
 from console.promotion.measures import TEST_COUNT_TAG, TEST_ROWS_TAG
 from console.training.measured import PRIMARY_TAG
 
-META = "model/meta.json"
-_LIMIT = 16_000_000
-"""A description of a model is some kilobytes; a file of this size is not one."""
 _FORMATS = {"skops": "skops", "onnx": "onnx", "pkl": "pickle", "pickle": "pickle", "joblib": "pickle"}
-
-
-class _Test(msgspec.Struct, frozen=True):
-    dataset: str
-    version: str
-    digest: str
-    rows: int = 0
-    rows_sha256: str = ""
-    metrics: dict[str, float] = {}
-
-
-class _Meta(msgspec.Struct, frozen=True):
-    """The part of `model/meta.json` that a version carries."""
-
-    task: str
-    target: str
-    signature: Signature
-    file: ModelFile
-    test: _Test
 
 
 def register_run(backend: Backend, run_id: str, model: str, mutation: Mutation) -> ModelVersion:
@@ -51,7 +30,7 @@ def register_run(backend: Backend, run_id: str, model: str, mutation: Mutation) 
             + ("Train again." if run.status.ended else "Wait for its end.")
         )
     artifacts = {found.path: found for found in backend.need("artifacts").list(run.id, prefix="model/")}
-    meta = _meta(backend, run) if META in artifacts else None
+    meta = read_meta(backend, run.id, f"run {run.name} ({run.id[:8]})") if META in artifacts else None
     logged = "" if meta is not None else _logged(backend, run)
     described = describe(backend, logged, "", run.id) if logged else Described()
     file = described.file if logged else _file(run, artifacts, meta)
@@ -101,19 +80,7 @@ def _registered(backend: Backend, run: str, model: str) -> ModelVersion | None:
         return None
 
 
-def _meta(backend: Backend, run: Run) -> _Meta:
-    path = backend.need("artifacts").open(run.id, META)
-    try:
-        if path.stat().st_size > _LIMIT:
-            raise msgspec.DecodeError(f"it has {path.stat().st_size} bytes")
-        return msgspec.json.decode(path.read_bytes(), type=_Meta)
-    except msgspec.DecodeError as error:
-        raise Invalid(
-            f"{META} of run {run.name} ({run.id[:8]}) cannot be read: {error}. Train again.", "meta"
-        ) from error
-
-
-def _file(run: Run, artifacts: dict[str, Artifact], meta: _Meta | None) -> ModelFile:
+def _file(run: Run, artifacts: dict[str, Artifact], meta: ModelMeta | None) -> ModelFile:
     """The model file as the store keeps it; what the run said about it must agree."""
     if meta is not None:
         kept = artifacts.get(meta.file.path)

@@ -5,18 +5,15 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import Final
 
 import msgspec
 
-from backends.contract import Backend, Invalid, NotFound, Refused
+from backends.contract import Backend, NotFound, Refused
 from backends.entities import Column, ModelVersion, Record
 from backends.mlmodel import with_package
+from console.model_meta import read_meta
 from console.serving.isolated_rule import Isolation, ServingRule, place, serving_rule
 from console.serving.spec import Target
-
-META: Final = "model/meta.json"
-_MOST: Final = 16_000_000
 
 
 class OnnxFile(Record, frozen=True, kw_only=True):
@@ -58,17 +55,6 @@ class VersionFile(Record, frozen=True, kw_only=True):
         return f"{self.model} v{self.version}"
 
 
-class _Meta(msgspec.Struct, frozen=True):
-    """The part of `model/meta.json` that serving needs."""
-
-    task: str
-    target: str
-    features: tuple[Column, ...]
-    score: str = "probability"
-    classes: tuple[str | int | float | bool, ...] = ()
-    positive: str | int | float | bool | None = None
-
-
 def held_version(backend: Backend, model: str, target: Target) -> str:
     """The version that a target means now. NotFound where the alias or the version is not there."""
     version: ModelVersion = backend.need("registry").version(
@@ -99,15 +85,11 @@ def fetch_version(backend: Backend, model: str, version: str) -> VersionFile:
     if not file.sha256:
         _hold_to_first(backend, found, path)
     try:
-        said = artifacts.open(found.run, META).read_bytes() if found.run else b""
+        meta = read_meta(backend, found.run, name) if found.run else None
     except NotFound:
-        said = b""
-    if not said:
+        meta = None
+    if meta is None:
         return _foreign(found, str(path))
-    try:
-        meta = msgspec.json.decode(said[:_MOST], type=_Meta)
-    except msgspec.DecodeError as error:
-        raise Invalid(f"{META} of {name} cannot be read: {error}; train the version again.", "meta") from error
     return VersionFile(
         model=model, version=version, path=str(path), sha256=file.sha256, features=meta.features, task=meta.task,
         target=meta.target, score=meta.score, classes=meta.classes, positive=meta.positive, run=found.run,

@@ -10,16 +10,15 @@ import time
 from collections.abc import Iterator
 from typing import Any, Final
 
-import msgspec
-
 from backends.contract import Backend, Invalid, Mutation, NotFound
 from backends.entities import Column, ColumnType, DatasetVersion, ModelVersion, Record, Report, Run
 from console.data.bias.groups import Asked, Reading, count_groups
 from console.data.bias.measures import LEAST, measure_bias
 from console.data.bias.report import Limits, bias_report
 from console.data.stored import stored_file
+from console.model_meta import META, ModelMeta, TestData, read_meta
 from console.telling import Told, tell
-from console.training.held_out import META, HeldOut, read_held_out
+from console.training.held_out import HeldOut, read_held_out
 
 TARGET: Final = "held-out target"
 SCORE: Final = "held-out score"
@@ -35,22 +34,6 @@ class ModelBiasJob(Record, frozen=True, kw_only=True):
     threshold: float = 0.5
     least: int = LEAST
     limits: Limits = Limits()
-
-
-class _Meta(msgspec.Struct, frozen=True):
-    """The part of `meta.json` that is read."""
-
-    task: str
-    test: _Test
-    score: str = ""
-    classes: tuple[str | int | float | bool, ...] = ()
-    positive: str | int | float | bool | None = None
-
-
-class _Test(msgspec.Struct, frozen=True):
-    dataset: str
-    version: str
-    digest: str
 
 
 def examine_model(backend: Backend, job: ModelBiasJob, mutation: Mutation, *, progress: Told = None) -> Report:
@@ -79,16 +62,14 @@ def examine_model(backend: Backend, job: ModelBiasJob, mutation: Mutation, *, pr
     return backend.reports.add(report) if backend.reports is not None and not backend.features.read_only else report
 
 
-def _meta(backend: Backend, run: Run, version: ModelVersion) -> _Meta:
+def _meta(backend: Backend, run: Run, version: ModelVersion) -> ModelMeta:
     try:
-        return msgspec.json.decode(backend.need("artifacts").open(run.id, META).read_bytes(), type=_Meta)
+        return read_meta(backend, run.id, version.ref)
     except NotFound as error:
         raise NotFound(f"{version.ref} was not trained by this console ({META} is not there)") from error
-    except msgspec.DecodeError as error:
-        raise Invalid(f"{META} of {version.ref} cannot be read: {error}; train it again.") from error
 
 
-def _dataset(backend: Backend, test: _Test) -> DatasetVersion:
+def _dataset(backend: Backend, test: TestData) -> DatasetVersion:
     """The very content that was held out from, also where its version was renamed or imported again."""
     found: DatasetVersion = backend.need("datasets").version(test.digest)
     return found
@@ -99,7 +80,7 @@ def _batches(
     data: DatasetVersion,
     reading: Reading,
     held: HeldOut,
-    meta: _Meta,
+    meta: ModelMeta,
     progress: Told,
 ) -> Iterator[Any]:
     """The held-out rows with the protected columns, what was true and what was said."""

@@ -21,7 +21,6 @@ from backends.contract import Backend, Invalid, NotFound
 from backends.entities import Run
 
 FILE: Final = "held_out.parquet"
-META: Final = "model/meta.json"
 
 
 class HeldOut(msgspec.Struct, frozen=True, kw_only=True):

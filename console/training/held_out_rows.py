@@ -10,9 +10,9 @@ import pyarrow as pa
 from backends.contract import Backend, Invalid, NotFound
 from backends.entities import DatasetVersion, ModelVersion, Run
 from console.data.stored import stored_file
+from console.model_meta import META, ModelMeta, read_meta
 from console.training.frame import frame_of
-from console.training.held_out import META, HeldOut, read_held_out
-from console.training.model_file import ModelMeta
+from console.training.held_out import HeldOut, read_held_out
 from console.training.recipe import Recipe, parse_recipe
 
 
@@ -34,11 +34,9 @@ def judged(backend: Backend, model: str, version: str) -> Judged:
     run: Run = backend.need("runs").get(found.run)
     store = backend.need("artifacts")
     try:
-        meta = msgspec.json.decode(store.open(run.id, META).read_bytes(), type=ModelMeta)
+        meta = read_meta(backend, run.id, found.ref)
     except NotFound as error:
         raise NotFound(f"{found.ref} was not trained by a recipe of this console ({META} is not there).") from error
-    except msgspec.DecodeError as error:
-        raise Invalid(f"{META} of {found.ref} cannot be read: {error}; train it again.") from error
     try:
         recipe = parse_recipe(store.open(run.id, "recipe.toml").read_text("utf-8"), "recipe.toml")
     except NotFound:

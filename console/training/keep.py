@@ -13,13 +13,14 @@ import numpy as np
 import pandas as pd
 
 from backends.entities import Column, ColumnType, Signature
+from console.model_meta import META, ModelMeta, TestData
 from console.monitoring.counted.profile import REFERENCE_ROWS, REFERENCE_SAMPLE, build_profile
 from console.training.channel import Channel
 from console.training.frame import Rows
 from console.training.held_out import FILE as HELD_OUT
 from console.training.held_out import write_held_out
 from console.training.mlflow_model import write_mlflow_model
-from console.training.model_file import ModelMeta, TestData, library_versions, load_model, save_model
+from console.training.model_file import library_versions, load_model, save_model
 from console.training.recipe import Recipe
 
 
@@ -84,7 +85,7 @@ def keep_model(
     )
     names = [
         "model/model.skops",
-        "model/meta.json",
+        META,
         "model/importance.json",
         "model/reference.json",
         REFERENCE_SAMPLE,

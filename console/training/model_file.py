@@ -14,10 +14,8 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
 from backends.contract import NotFound, Refused
-from backends.entities import Column, ModelFile, Record, Signature
+from backends.entities import ModelFile
 
 FORMAT = "skops"
 
@@ -42,42 +40,6 @@ ALLOWED = frozenset({
     "sklearn.gaussian_process.kernels.RBF",
 })  # fmt: skip
 """Beyond what skops trusts by itself (public scikit-learn estimators, plain values, numpy arrays)."""
-
-
-class TestData(Record, frozen=True, kw_only=True):
-    """The rows a model was held against."""
-
-    dataset: str
-    version: str
-    digest: str
-    rows: int
-    rows_sha256: str
-    """sha256 of the held-out rows' numbers in the dataset (int64, little-endian, ascending): two models with the
-    same were held against the same rows."""
-    metrics: dict[str, float] = msgspec.field(default_factory=dict)
-
-
-class ModelMeta(Record, frozen=True, kw_only=True):
-    """What `model/meta.json` says about a trained model."""
-
-    task: str
-    target: str
-    features: tuple[Column, ...]
-    signature: Signature
-    file: ModelFile
-    classes: tuple[str | int | float | bool, ...] = ()
-    positive: str | int | float | bool | None = None
-    score: str = ""
-    """What the score is: `probability`, `decision` (a margin, no probability) or `prediction`."""
-    libraries: dict[str, str] = msgspec.field(default_factory=dict)
-    seed: int = 0
-    recipe: str = ""
-    dropped: dict[str, str] = msgspec.field(default_factory=dict)
-    """column → why it is not a feature."""
-    importance: dict[str, float] = msgspec.field(default_factory=dict)
-    """column → fall of the primary metric when its values are shuffled."""
-    train_rows: int = 0
-    test: TestData
 
 
 def save_model(model: Any, path: Path) -> ModelFile:

@@ -14,6 +14,7 @@ from sklearn.dummy import DummyClassifier, DummyRegressor
 
 from backends.contract import Invalid
 from backends.entities import GateStatus
+from console.model_meta import TestData
 from console.training.audit.audit import Evidence, audit_model, write_audit
 from console.training.audit.read import FILE as AUDIT
 from console.training.channel import Channel
@@ -22,7 +23,6 @@ from console.training.fitting import fit_in_stages, later_course, permutation_im
 from console.training.frame import Rows, load_rows
 from console.training.job import EstimatorFailed, Job
 from console.training.keep import keep_model
-from console.training.model_file import TestData
 from console.training.pipeline import make_pipeline
 from console.training.recipe import LOWER_IS_BETTER, Recipe
 from console.training.scoring import measure, score_kind, scores_of

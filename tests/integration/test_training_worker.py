@@ -17,8 +17,9 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from backends.system_metrics import own
+from console.model_meta import ModelMeta
 from console.monitoring.counted.profile import load_profile
-from console.training.model_file import ModelMeta, load_model
+from console.training.model_file import load_model
 
 ROOT = Path(__file__).parents[2]
 RNG = np.random.default_rng(3)

@@ -12,9 +12,10 @@ from sklearn.metrics import roc_auc_score
 from sklearn.svm import LinearSVC
 
 from backends.entities import ModelVersion
+from console.model_meta import ModelMeta
 from console.monitoring.counted.counts import layout_of
 from console.monitoring.counted.profile import build_profile
-from console.monitoring.feeds.champion import Champion, Meta, scores_of
+from console.monitoring.feeds.champion import Champion, scores_of
 
 
 def champion(estimator: Any, labels: np.ndarray, positive: Any, score: str) -> tuple[Champion, pd.DataFrame]:
@@ -24,7 +25,7 @@ def champion(estimator: Any, labels: np.ndarray, positive: Any, score: str) -> t
     profile = build_profile(
         rows, np.linspace(0, 1, len(rows)), labels, task="classification", positive=positive, classes=classes
     )
-    meta = Meta(task="classification", target="y", features=(), score=score, positive=positive)
+    meta = ModelMeta(task="classification", target="y", features=(), score=score, positive=positive)
     version = ModelVersion(model="m", version="1", created_at=0)
     return Champion(version=version, model=model, meta=meta, profile=profile, layout=layout_of(profile)), rows
 

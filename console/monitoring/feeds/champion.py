@@ -10,24 +10,12 @@ from typing import Any
 import msgspec
 
 from backends.contract import Backend, Invalid, NotFound
-from backends.entities import Column, ModelVersion, Monitor
+from backends.entities import ModelVersion, Monitor
+from console.model_meta import ModelMeta, read_meta
 from console.monitoring.counted.counts import Layout, layout_of
 from console.monitoring.counted.profile import Profile, load_profile
 
-META = "model/meta.json"
 REFERENCE = "model/reference.json"
-
-
-class Meta(msgspec.Struct, frozen=True):
-    """The part of a trained model's `meta.json` that scoring needs."""
-
-    task: str
-    target: str
-    features: tuple[Column, ...]
-    score: str = "probability"
-    """`probability`, `decision` (a margin) or `prediction`."""
-    classes: tuple[str | int | float | bool, ...] = ()
-    positive: str | int | float | bool | None = None
 
 
 class Champion(msgspec.Struct, frozen=True):
@@ -36,7 +24,7 @@ class Champion(msgspec.Struct, frozen=True):
     version: ModelVersion
     model: Any
     """None where only its reference was read."""
-    meta: Meta
+    meta: ModelMeta
     profile: Profile
     layout: Layout
 
@@ -59,7 +47,7 @@ def load_champion(backend: Backend, monitor: Monitor, *, version: str = "") -> C
 def read_champion(backend: Backend, monitor: Monitor, *, version: str = "") -> Champion:
     """A version with its reference, its model not loaded: for rows that were scored before."""
     found: ModelVersion = backend.need("registry").version(monitor.model, version or f"@{monitor.alias}")
-    meta = _meta(backend.need("artifacts").open(found.run, META).read_bytes(), found)
+    meta = read_meta(backend, found.run, found.ref)
     profile = read_profile(backend, found)
     return Champion(version=found, model=None, meta=meta, profile=profile, layout=layout_of(profile))
 
@@ -93,10 +81,3 @@ def scores_of(champion: Champion, frame: Any) -> Any:
         named = {str(value): value for value in model.classes_}
         positive = named[str(champion.meta.positive)]
     return np.asarray(scores_of_model(model, frame, task=task, positive=positive), dtype=np.float64)
-
-
-def _meta(data: bytes, version: ModelVersion) -> Meta:
-    try:
-        return msgspec.json.decode(data, type=Meta)
-    except msgspec.DecodeError as error:
-        raise Invalid(f"{META} of {version.ref} cannot be read: {error}; train the version again", "meta") from error

@@ -19,6 +19,7 @@ import msgspec
 from backends.contract import Backend, Invalid, Mutation, NotFound, Refused
 from backends.entities import ModelVersion, Record, Report, RunStatus
 from backends.mlmodel import with_package
+from console.model_meta import META
 from console.serving.deployment.program import inside, modules
 from console.serving.deployment.texts import DOCKERFILE, DOCKERIGNORE, MANIFEST, START
 from console.serving.onnx.facts import FILE as ONNX_FILE
@@ -182,9 +183,9 @@ def _with_store(backend: Backend, version: ModelVersion, home: Path, onnx: Repor
         made.need("runs").start(run.id)
         path = artifacts.open(version.file.owner or version.run, version.file.path)
         made.need("artifacts").put(run.id, version.file.path, path)
-        if version.file.path != "model/meta.json":
+        if version.file.path != META:
             try:
-                made.need("artifacts").put(run.id, "model/meta.json", artifacts.open(version.run, "model/meta.json"))
+                made.need("artifacts").put(run.id, META, artifacts.open(version.run, META))
             except NotFound:
                 pass  # a model that another program logged: its signature says what it takes
         if onnx is not None:
