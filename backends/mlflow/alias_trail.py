@@ -7,14 +7,13 @@ from typing import Any, Final
 
 import msgspec
 
-from backends.contract import BackendError, Unreachable
 from backends.entities import AliasMove
 from backends.mlflow import decode, names
 from backends.mlflow.client_room import Room
+from backends.remote.alias_history import known_moves, tell_owed
 
 _MOVES: Final = 20
 """Moves that a version keeps as tags; older ones are in the journal of whoever made them."""
-_LATELY_MS: Final = 3_600_000
 _TAG: Final = 5_000
 
 
@@ -32,15 +31,8 @@ class Trail:
         self._told = told
 
     def tell(self, model: str) -> None:
-        """Leave our moves as tags of the versions that they are about. What cannot be told is told after the next."""
-        for move in self._room.state.owed(model):
-            try:
-                self._leave_trail(move)
-            except Unreachable:
-                return
-            except BackendError:
-                pass  # the version is gone, or tags are not for us to set: it stays with this console
-            self._room.state.told(move)
+        """Leave our moves as tags of the versions that they are about."""
+        tell_owed(self._room.state, model, self._leave_trail)
 
     def _leave_trail(self, move: AliasMove) -> None:
         version = move.version or move.previous
@@ -57,27 +49,10 @@ class Trail:
 
     def moves(self, model: str, alias: str = "", among: Iterable[dict[str, Any]] | None = None) -> list[AliasMove]:
         """Newest first: our own, those that others left as tags, those that we noticed and nobody explains."""
-        found = {(each.alias, each.at, each.version): each for each in self._room.state.moves(model)}
+        told: list[AliasMove] = []
         for raw in self._told(model) if among is None else among:
             for key, text in decode.pairs(raw.get("tags", ())).items():
                 move = decode.json_tag(text, AliasMove) if key.startswith(names.MOVE) else None
                 if move is not None:
-                    told = msgspec.structs.replace(move, model=model, entry="")
-                    found.setdefault((told.alias, told.at, told.version), told)
-        explained = _explained(list(found.values()))
-        return sorted((each for each in explained if alias in ("", each.alias)), key=lambda move: move.at, reverse=True)
-
-
-def _explained(moves: list[AliasMove]) -> list[AliasMove]:
-    """Without what we noticed of moves that whoever made them tells better: where the alias came to this version by
-    what they tell, not long before that look, and did not leave it since."""
-    found: list[AliasMove] = []
-    last: dict[str, AliasMove] = {}
-    for each in sorted(moves, key=lambda move: (move.at, move.action == "elsewhere")):
-        before = last.get(each.alias)
-        told = before is not None and before.action != "elsewhere" and before.version == each.version
-        if each.action == "elsewhere" and told and before is not None and each.at - before.at < _LATELY_MS:
-            continue
-        found.append(each)
-        last[each.alias] = each
-    return found
+                    told.append(move)
+        return known_moves(self._room.state, model, told, alias)

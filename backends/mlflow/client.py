@@ -25,8 +25,8 @@ def open_mlflow(name: str, url: str, sidecar: Backend, login: Login, options: Ma
     from backends.mlflow.client_registry import MlflowRegistry
     from backends.mlflow.client_room import Room
     from backends.mlflow.client_runs import MlflowRuns
-    from backends.mlflow.state import State
     from backends.mlflow.transport import Transport
+    from backends.remote.state import State
 
     home = sidecar.home
     if home is None:

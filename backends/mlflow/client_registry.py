@@ -27,9 +27,9 @@ from backends.mlflow.client_pages import RunPages
 from backends.mlflow.client_room import Room, check_name, check_unicode, check_value
 from backends.mlflow.client_versions import Versions
 from backends.mlflow.sending import PARALLEL
-from backends.mlflow.state import now
 from backends.mlflow.words import quoted
 from backends.query import Query, select
+from backends.remote.state import now
 from backends.together import Same, both
 
 _MOST: Final = 10_000
@@ -138,7 +138,7 @@ class MlflowRegistry:
             self._kinds[model.name] = model.kind
             if not self._flavour.whole_lists:
                 continue
-            self.aliases.notice(model, answer, changes)
+            self.aliases.notice_answer(model, answer, changes)
             self._lately[model.name] = (time.monotonic(), changes, model)
         return found, str(answer.get("next_page_token", ""))
 
@@ -162,7 +162,7 @@ class MlflowRegistry:
             raise NotFound(f"there is no model {name}{self._near(name)}") from None
         found = decode.model(answer["registered_model"])
         self._kinds[name] = found.kind
-        self.aliases.notice(found, answer, changes)
+        self.aliases.notice_answer(found, answer, changes)
         return found
 
     def _near(self, name: str) -> str:

@@ -8,8 +8,8 @@ from collections import deque
 from typing import Any, Final
 
 from backends.contract import Backend, Invalid, Journal, Mutation, Unsupported
-from backends.mlflow.state import State
 from backends.mlflow.transport import ServerInfo, Transport
+from backends.remote.state import State
 
 POLL_S: Final = 5.0
 """How often a watched list may be asked for anew."""

@@ -28,8 +28,8 @@ from backends.mlflow import decode, names
 from backends.mlflow.client_experiments import MlflowExperiments
 from backends.mlflow.client_pages import RunPages
 from backends.mlflow.client_room import Room, check_name, check_unicode, check_value
-from backends.mlflow.state import now
 from backends.query import Query
+from backends.remote.state import now
 
 _POINTS: Final = 1_000
 _PAIRS: Final = 100

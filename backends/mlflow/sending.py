@@ -14,15 +14,16 @@ from backends.contract import BackendError, Unauthorized, Unreachable
 from backends.login import Login, authorization
 from backends.mlflow import trouble
 from backends.mlflow.address import check_workspace, patience_of
-from backends.mlflow.breaker import Breaker
 from backends.mlflow.flavours import Flavour, Place, place
 from backends.mlflow.names import API
+from backends.remote import doubt
+from backends.remote.breaker import Breaker
 from backends.server_options import trusted
 
 if TYPE_CHECKING:
     import httpx
 
-    from backends.mlflow.deadline import Deadline
+    from backends.remote.deadline import Deadline
 
 CONNECT_S: Final = 5.0
 PARALLEL: Final = 4
@@ -46,7 +47,7 @@ class _Slow(Unreachable):
     """It took longer than we wait. Asked again, it would only be asked twice."""
 
 
-_NOT_WORTH = trouble.TurnedAway | trouble.Crowded | _Slow
+_NOT_WORTH = doubt.TurnedAway | doubt.Crowded | _Slow
 """Failures that asking the same once more at once does not mend: whoever waited would wait as long again."""
 
 
@@ -132,8 +133,8 @@ class Sender:
             return once_more()
         except _Expired as still:
             raise Unauthorized(str(still)) from None
-        except trouble.NotDone as unsent:
-            if first is None or isinstance(first, trouble.NotDone):
+        except doubt.NotDone as unsent:
+            if first is None or isinstance(first, doubt.NotDone):
                 raise
             # The first try may have been carried out, whatever became of the second.
             raise Unreachable(str(unsent), unsent.retry_at, unsent.since) from None
@@ -142,8 +143,8 @@ class Sender:
         """Seconds until it makes sense to ask the same once more; None where it makes none."""
         worth = {
             Again.NEVER: False,
-            Again.BROKEN: isinstance(failed, trouble.Broken),
-            Again.UNSENT: isinstance(failed, trouble.NotDone) and not isinstance(failed, _NOT_WORTH),
+            Again.BROKEN: isinstance(failed, doubt.Broken),
+            Again.UNSENT: isinstance(failed, doubt.NotDone) and not isinstance(failed, _NOT_WORTH),
             Again.FAILED: not isinstance(failed, _NOT_WORTH),
         }[again]
         left = self.breaker.pause()
@@ -167,7 +168,7 @@ class Sender:
         headers = self._headers(body, length)
         client, deadline = self._http()
         if not self._slots.acquire(timeout=patience):
-            raise trouble.Crowded(f"mlflow at {self.where} is still at {PARALLEL} earlier questions; try again later")
+            raise doubt.Crowded(f"mlflow at {self.where} is still at {PARALLEL} earlier questions; try again later")
         try:
             away = self.breaker.trouble()  # also for who waited here while it went away
             if away is not None:
@@ -190,7 +191,7 @@ class Sender:
             self.breaker.worked()
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
             found = trouble.of_failure(error, self.where)
-            kind = type(found) if isinstance(found, trouble.NotDone) else trouble.NotDone
+            kind = type(found) if isinstance(found, doubt.NotDone) else doubt.NotDone
             raise self.breaker.failed(kind(str(found))) from None
         except httpx.TimeoutException as error:
             if getattr(self._hurried, "on", False):
@@ -247,7 +248,7 @@ class Sender:
             if self._client is None:
                 import httpx
 
-                from backends.mlflow.deadline import Deadline, keep
+                from backends.remote.deadline import Deadline, keep
 
                 client = httpx.Client(
                     verify=trusted(self.options, field="options.ca_file"),
@@ -267,12 +268,12 @@ def told_of_a_change() -> Iterator[None]:
     """Whether what is inside was carried out, in the error that it ends with."""
     try:
         yield
-    except trouble.Uncertain:
+    except doubt.Uncertain:
         raise
-    except trouble.NotDone as unsent:
-        raise trouble.nothing_done(unsent) from None
+    except doubt.NotDone as unsent:
+        raise doubt.nothing_done(unsent) from None
     except Unreachable as away:
-        raise trouble.perhaps_done(away) from None
+        raise doubt.perhaps_done(away) from None
 
 
 def beginning(answer: httpx.Response) -> bytes:

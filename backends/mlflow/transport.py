@@ -14,9 +14,9 @@ import msgspec
 from backends.contract import BackendError, Invalid, Unauthorized, Unreachable
 from backends.login import Login
 from backends.mlflow import trouble
-from backends.mlflow.cache import Cache
 from backends.mlflow.names import API_3
 from backends.mlflow.sending import CONNECT_S, Again, GaveUp, Sender, beginning, told_of_a_change
+from backends.remote.cache import Cache
 
 if TYPE_CHECKING:
     import httpx
@@ -161,7 +161,7 @@ class Transport(Sender):
     def change(self, method: str, path: str, body: dict[str, Any], *, repeatable: bool = False) -> dict[str, Any]:
         """A change. Asked again only where it never reached the server, or where asking twice does the same.
 
-        Raises `trouble.NotDone` where it was surely not made, `trouble.Uncertain` where nobody can tell.
+        Raises `doubt.NotDone` where it was surely not made, `doubt.Uncertain` where nobody can tell.
         """
 
         def take(answer: httpx.Response) -> dict[str, Any]:

@@ -22,30 +22,10 @@ from backends.contract import (
     Unreachable,
     Unsupported,
 )
+from backends.remote.doubt import AGAIN, Broken, NotDone, TurnedAway
 
 _MOST: Final = 600
-_AGAIN: Final = "; try again later"
 _LONGEST_AFTER_S: Final = 300
-
-
-class NotDone(Unreachable):
-    """What was asked for was not carried out: it never reached the server."""
-
-
-class TurnedAway(NotDone):
-    """Not carried out: something before the server, or its door, said no; the message says what to change."""
-
-
-class Crowded(NotDone):
-    """Not carried out: earlier questions were not answered in time, so that this one never went out."""
-
-
-class Broken(Unreachable):
-    """The connection ended before the answer did."""
-
-
-class Uncertain(Unreachable):
-    """A change was asked for, and no answer tells whether it was made."""
 
 
 _KINDS: Final[dict[str, type[BackendError]]] = {
@@ -125,10 +105,10 @@ def of_answer(status: int, headers: Any, body: bytes, where: str, asked: str) ->
             "limit of the proxy before it"
         )
     if status == 429:
-        return NotDone(f"mlflow at {where} is asked too often (429){_AGAIN}", retry_at=_after(headers))
+        return NotDone(f"mlflow at {where} is asked too often (429){AGAIN}", retry_at=_after(headers))
     if status == 408 or status >= 500:
         return Unreachable(
-            f"mlflow at {where} is in trouble ({status}){_quoted(text)}{_AGAIN}", retry_at=_after(headers)
+            f"mlflow at {where} is in trouble ({status}){_quoted(text)}{AGAIN}", retry_at=_after(headers)
         )
     return BackendError(
         f"mlflow at {where} answered {status} to {asked}{_quoted(text)}; see the address in the context, or the "
@@ -153,9 +133,9 @@ def _told(status: int, said: dict[str, Any], headers: Any, where: str, asked: st
     if "UNIQUE constraint" in message or "duplicate key" in message:  # a store's own words, with its SQL
         return Conflict(f"mlflow at {where} has it under that name already; look again, or take another name")
     if kind is NotDone:
-        return NotDone(f"mlflow at {where} is asked too often ({code}): {message}{_AGAIN}", retry_at=_after(headers))
+        return NotDone(f"mlflow at {where} is asked too often ({code}): {message}{AGAIN}", retry_at=_after(headers))
     if kind is Unreachable or (kind is None and status >= 500):
-        return Unreachable(f"mlflow at {where} cannot just now ({code}): {message}{_AGAIN}", retry_at=_after(headers))
+        return Unreachable(f"mlflow at {where} cannot just now ({code}): {message}{AGAIN}", retry_at=_after(headers))
     if kind is Unauthorized:
         return Unauthorized(f"mlflow at {where} forbids it: {message or asked}; see the context's login and its rights")
     if kind is Unsupported:
@@ -171,7 +151,7 @@ def no_json(body: bytes, where: str, asked: str) -> Unreachable:
             f"{where} answers {asked} with a web page: a login page or a proxy is in between, or the address is "
             "that of something else; see the address in the context"
         )
-    return Unreachable(f"mlflow at {where} gave half an answer to {asked} (no whole JSON){_AGAIN}")
+    return Unreachable(f"mlflow at {where} gave half an answer to {asked} (no whole JSON){AGAIN}")
 
 
 def odd_shape(where: str, asked: str, missing: str) -> BackendError:
@@ -208,7 +188,7 @@ def of_failure(error: Exception, where: str) -> Unreachable:
     """The error that a request without an answer is. The cause is left out: it holds the request and its headers."""
     kind, words = type(error).__name__, f"{type(error).__name__} {error}".lower()
     if "timeout" in words or "timed out" in words:
-        return Unreachable(f"mlflow at {where} does not answer in time{_AGAIN}")
+        return Unreachable(f"mlflow at {where} does not answer in time{AGAIN}")
     if "wrong_version_number" in words or "record layer failure" in words or "http_request" in words:
         return TurnedAway(f"{where} speaks no TLS; if it shall be so, name it with mlflow+http:// instead")
     if "certificate" in words or "ssl" in words or "tls" in words:
@@ -225,31 +205,13 @@ def of_failure(error: Exception, where: str) -> Unreachable:
     if kind == "ProxyError":
         return NotDone(f"the proxy on the way to {where} did not let us through; see HTTPS_PROXY and NO_PROXY")
     if any(word in words for word in ("disconnected", "reset", "closed", "incomplete", "broken pipe")):
-        return Broken(f"the connection to mlflow at {where} broke off{_AGAIN}")
+        return Broken(f"the connection to mlflow at {where} broke off{AGAIN}")
     if kind in ("RemoteProtocolError", "DecodingError"):
         return Unreachable(
             f"what answers at {where} does not speak HTTP: another program has that port, or it wants "
             "mlflow+https://; see the address in the context"
         )
-    return Unreachable(f"mlflow at {where} cannot be reached ({kind}){_AGAIN}")
-
-
-def nothing_done(away: Unreachable) -> NotDone:
-    """Of a change that was not made."""
-    more = "" if isinstance(away, TurnedAway) else ". Try again later"
-    return type(away if isinstance(away, NotDone) else NotDone(""))(
-        f"{str(away).removesuffix(_AGAIN)}; nothing was changed{more}", away.retry_at, away.since
-    )
-
-
-def perhaps_done(away: Unreachable) -> Uncertain:
-    """Of a change of which nobody can say whether it was made."""
-    return Uncertain(
-        f"{str(away).removesuffix(_AGAIN)}; whether the change was made cannot be told. Look again when it is back, "
-        "before you repeat it",
-        away.retry_at,
-        away.since,
-    )
+    return Unreachable(f"mlflow at {where} cannot be reached ({kind}){AGAIN}")
 
 
 def _json(body: bytes) -> dict[str, Any] | None:

@@ -625,7 +625,7 @@ def test_an_old_answer_is_no_news_of_an_alias(world: World) -> None:
 def test_while_one_console_waits_for_the_server_another_reads_and_is_told(world: World, monkeypatch: Any) -> None:
     from concurrent.futures import ThreadPoolExecutor
 
-    from backends.mlflow import state
+    from backends.remote import state
 
     monkeypatch.setattr(state, "ALONE_S", 0.2)
     model = world.new_model()

@@ -328,11 +328,11 @@ def test_of_two_people_of_one_workspace_exactly_one_wins_each_of_twenty_rounds(o
 
 
 def test_a_clock_that_is_set_back_confuses_no_order(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    from backends.mlflow import client_aliases, state
+    from backends.remote import alias_steps, state
 
     model = world.model("promote")
     began = int(time.time() * 1000)
-    for module in (client_aliases, state):
+    for module in (alias_steps, state):
         monkeypatch.setattr(module, "now", lambda: began - 3_600_000)
     promote(world.backend, model, "2", "champion", ANN, expected="1")
     assert world.story(world.backend, model) == ("2", 2)

@@ -10,8 +10,8 @@ import pytest
 
 from backends.mlflow.client_sorting import Sorting
 from backends.mlflow.compile_filter import compile_filter
-from backends.mlflow.state import State
 from backends.query import RUN_FIELDS, parse
+from backends.remote.state import State
 
 
 def sorting(folder: Path, *, own: bool = False, seconds: float = 0.1) -> Sorting:

@@ -29,6 +29,7 @@ from backends.mlflow import decode, trouble
 from backends.mlflow.address import check_workspace, checked_address, patience_of
 from backends.mlflow.sending import Sender
 from backends.mlflow.transport import Answer
+from backends.remote import doubt
 
 WHERE = "http://mlflow.example.org:5000"
 ASKED = "POST runs/search"
@@ -260,15 +261,15 @@ def test_a_run_of_another_shape_is_told(found: dict[str, object]) -> None:
 
 
 def test_a_change_that_was_not_made_says_so_and_when_to_repeat_it() -> None:
-    made = trouble.nothing_done(trouble.of_failure(httpx.ConnectError("Connection refused"), WHERE))
+    made = doubt.nothing_done(trouble.of_failure(httpx.ConnectError("Connection refused"), WHERE))
     assert isinstance(made, trouble.NotDone)
     assert str(made).endswith("nothing was changed. Try again later")
-    turned = trouble.nothing_done(trouble.TurnedAway("do this first"))
+    turned = doubt.nothing_done(trouble.TurnedAway("do this first"))
     assert (type(turned), str(turned)) == (trouble.TurnedAway, "do this first; nothing was changed")
 
 
 def test_a_change_that_perhaps_was_made_says_to_look_first() -> None:
-    found = trouble.perhaps_done(Unreachable("it hangs; try again later", 5, 3))
+    found = doubt.perhaps_done(Unreachable("it hangs; try again later", 5, 3))
     assert (found.retry_at, found.since) == (5, 3)
     assert str(found).startswith("it hangs; whether the change was made cannot be told. Look again")
 

@@ -24,7 +24,7 @@ _TRIED_MS: Final = 30 * 86_400_000
 
 
 class State:
-    """`mlflow.db` of a sidecar."""
+    """One database of a sidecar."""
 
     def __init__(self, path: Path) -> None:
         path.touch(mode=0o600)

@@ -9,7 +9,7 @@ from typing import Final
 
 from backends.contract import Unreachable
 from backends.entities import Millis
-from backends.mlflow.trouble import NotDone
+from backends.remote.doubt import NotDone
 
 LONGEST_PAUSE_S: Final = 60.0
 
