@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from console.monitoring.counted.counts import Counts, Layout, most_frequent
+from console.monitoring.counted.levels import count_known
 from console.monitoring.counted.profile import CategoricalColumn, NumericColumn, Profile
 
 if TYPE_CHECKING:
@@ -24,7 +25,8 @@ if TYPE_CHECKING:
 
 Vector = np.ndarray[Any, Any]
 
-GRID = 4096
+GRID, FINE_GRID = 4096, 8192
+"""Cells of the even grid over a column's range; the finer one leaves fewer values in doubt and pays for many rows."""
 BLOCK = 1 << 15
 """Rows at once: what they need stays in the processor's own memory."""
 PROBED, FEW_LEVELS = 4096, 256
@@ -78,27 +80,30 @@ def count_numeric(values: Vector, edges: Sequence[float] | Vector) -> Vector:
     position never falls as the value rises, so only values in an edge's own grid cell are in doubt.
     """
     bounds = edges if isinstance(edges, tuple) else tuple(float(edge) for edge in edges)
-    grid = _grid(bounds)
+    steps = FINE_GRID if len(values) > BLOCK else GRID
+    grid = _grid(bounds, steps)
     if grid is None:
         return _count_sorted(values, bounds)
     scale, shift, doubtful, cells = grid
-    filled = np.zeros(GRID + 2, dtype=np.int64)
+    filled = np.zeros(steps + 2, dtype=np.int64)
     left = []
     size = min(BLOCK, len(values))
-    place, spots, doubted = np.empty(size), np.empty(size, dtype=np.int64), np.empty(size, dtype=bool)
+    place, spots = np.empty(size), np.empty(size, dtype=np.int32)
+    # Below the range a position is negative; NaN and what is beyond every integer become the least or the largest one,
+    # whichever the processor has it: read without a sign all of them are beyond the grid.
+    plain = spots.view(np.uint32)
     with np.errstate(invalid="ignore", over="ignore"):
         for first in range(0, len(values), BLOCK):
             part = values[first : first + BLOCK]
             if len(part) < size:
-                place, spots, doubted = place[: len(part)], spots[: len(part)], doubted[: len(part)]
+                place, spots, plain = place[: len(part)], spots[: len(part)], plain[: len(part)]
             np.multiply(part, scale, out=place)
             np.add(place, shift, out=place)
-            # NaN goes to 0, as what lies below.
-            np.fmin(np.fmax(place, 0, out=place), GRID + 1, out=place)
             np.copyto(spots, place, casting="unsafe")
-            filled += np.bincount(spots, minlength=GRID + 2)
-            np.take(doubtful, spots, out=doubted, mode="clip")
-            left.append(part[doubted])
+            np.minimum(plain, steps + 1, out=plain)
+            wide = spots.astype(np.int64)
+            filled += np.bincount(wide, minlength=steps + 2)
+            left.append(part.take(np.flatnonzero(doubtful.take(wide))))
     filled[doubtful] = 0
     counts = np.bincount(cells, weights=filled, minlength=len(bounds) + 3).astype(np.int64)
     if left:
@@ -107,19 +112,19 @@ def count_numeric(values: Vector, edges: Sequence[float] | Vector) -> Vector:
 
 
 @lru_cache(maxsize=4096)
-def _grid(edges: tuple[float, ...]) -> tuple[float, float, Vector, Vector] | None:
-    """Scale and shift to a grid position (1 to GRID within the range), which positions are in doubt, and the cell of
+def _grid(edges: tuple[float, ...], steps: int) -> tuple[float, float, Vector, Vector] | None:
+    """Scale and shift to a grid position (1 to `steps` within the range), which positions are in doubt, and the cell of
     each other one. None where the range is empty or too wide for a grid."""
     width = edges[-1] - edges[0]
-    scale = GRID / width if width > 0 else 0.0
+    scale = steps / width if width > 0 else 0.0
     shift = 1.0 - edges[0] * scale
     if not (0 < scale < np.inf and np.isfinite(shift) and np.isfinite(width)):
         return None
-    doubtful = np.zeros(GRID + 2, dtype=bool)
-    doubtful[[0, GRID + 1]] = True
-    at = np.clip((np.array(edges) * scale + shift).astype(np.int64), 0, GRID + 1)
+    doubtful = np.zeros(steps + 2, dtype=bool)
+    doubtful[[0, steps + 1]] = True
+    at = np.clip((np.array(edges) * scale + shift).astype(np.int64), 0, steps + 1)
     doubtful[at] = True
-    cells = np.clip(np.searchsorted(at, np.arange(GRID + 2), side="right") - 1, 0, len(edges) - 2)
+    cells = np.clip(np.searchsorted(at, np.arange(steps + 2), side="right") - 1, 0, len(edges) - 2)
     return scale, shift, doubtful, cells
 
 
@@ -181,6 +186,12 @@ def count_categorical(text: pa.Array, column: CategoricalColumn) -> tuple[Vector
     """Rows per cell (levels, other, new, missing), and the new levels with their counts."""
     missing = text.null_count
     text = text.drop_null() if missing else text
+    known = count_known(text, column.levels)
+    if known is not None:
+        found, rest = known
+        told, strange = count_tallied(tally(rest), missing, column)
+        told[: len(found)] += found
+        return told, strange
     if len(text) >= 2 * PROBED and len(pc.unique(text.slice(0, PROBED))) <= FEW_LEVELS:
         # Counting the texts at once costs less than a code for each row, unless nearly each is another.
         return count_tallied(tally(text), missing, column)
