@@ -5,11 +5,35 @@ from __future__ import annotations
 import asyncio
 import socket
 import threading
+from contextlib import suppress
 from typing import Any
 
 import uvicorn
 
 from backends.contract import Unreachable
+
+
+class _Sleeper(uvicorn.Server):
+    """Asleep until a client comes or it is to end. Uvicorn's own looks ten times a second whether it should, which is
+    most of what an agent without work would cost."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._ended = asyncio.Event()
+
+    async def main_loop(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        # One tick sets the headers of every answer, and sees an end that was asked for before the loop was known.
+        if not await self.on_tick(0):
+            await self._ended.wait()
+
+    def end(self) -> None:
+        """From any thread."""
+        self.should_exit = True
+        if self._loop is not None:
+            with suppress(RuntimeError):  # it has ended
+                self._loop.call_soon_threadsafe(self._ended.set)
 
 
 class ProtocolServer:
@@ -30,7 +54,7 @@ class ProtocolServer:
             h11_max_incomplete_event_size=64 * 1024,
             ws="none",
         )
-        self._server = uvicorn.Server(config)
+        self._server = _Sleeper(config)
         self._thread: threading.Thread | None = None
 
     def start(self) -> int:
@@ -56,6 +80,6 @@ class ProtocolServer:
             asyncio.run(self._server.serve(sockets=[listener]))
 
     def stop(self) -> None:
-        self._server.should_exit = True
+        self._server.end()
         if self._thread is not None:
             self._thread.join(5)
