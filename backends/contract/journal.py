@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from backends.contract.mutation import Mutation
 from backends.contract.paging import START, Page
-from backends.entities import JournalEntry
+from backends.entities import JournalEntry, Millis
 
 if TYPE_CHECKING:
     from backends.query import Query
@@ -31,8 +31,13 @@ class Journal(Protocol):
         after: dict[str, Any] | None = None,
         outcome: str = "done",
         detail: str = "",
+        at: Millis | None = None,
     ) -> JournalEntry:
-        """Write what no other verb journals by itself (a failed promotion, a refused one, an acknowledged alert)."""
+        """Write what no other verb journals by itself (a failed promotion, a refused one, an acknowledged alert).
+
+        `at` is when it happened, where that was not just now: somebody did it elsewhere, and it is written down once
+        seen.
+        """
         ...
 
     def verify(self) -> tuple[int, str]:

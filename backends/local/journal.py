@@ -187,6 +187,7 @@ class LocalJournal:
         after: dict[str, Any] | None = None,
         outcome: str = "done",
         detail: str = "",
+        at: Millis | None = None,
     ) -> JournalEntry:
         """Write what no other verb journals by itself."""
         try:
@@ -202,7 +203,7 @@ class LocalJournal:
                 if done is not None:
                     return _entry(done)
             return append(
-                connection, action, target, mutation, before=before, after=after, outcome=outcome, detail=detail
+                connection, action, target, mutation, before=before, after=after, outcome=outcome, detail=detail, at=at
             )
 
     def verify(self) -> tuple[int, str]:

@@ -7,6 +7,7 @@ own server.
 
 from __future__ import annotations
 
+import subprocess
 import urllib.request
 import uuid
 from collections.abc import Callable, Iterator
@@ -38,6 +39,13 @@ def _mlflow(request: pytest.FixtureRequest, folder: Path) -> Backend:
     return connect("remote", f"mlflow+{server.url}", sidecar=folder / "sidecar", options={"workspace": name})
 
 
+def _gto(request: pytest.FixtureRequest, folder: Path) -> Backend:
+    """Models in a repository that everybody pushes to; each version is a major one, so that they are 1, 2, 3."""
+    subprocess.run(["git", "init", "--quiet", "--bare", folder / "models.git"], check=True)
+    url = f"gto+file://{folder / 'models.git'}"
+    return connect("git", url, sidecar=folder / "sidecar", options={"bump": "major"})
+
+
 def _own(request: pytest.FixtureRequest, folder: Path) -> Backend:
     """Our client on our own server, over an embedded store."""
     server = start_own(folder / "served")
@@ -49,6 +57,7 @@ def _own(request: pytest.FixtureRequest, folder: Path) -> Backend:
 
 
 ADAPTERS: dict[str, Callable[[pytest.FixtureRequest, Path], Backend]] = {
+    "gto": _gto,
     "local": _local,
     "mlflow": _mlflow,
     "own": _own,
