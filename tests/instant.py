@@ -72,9 +72,13 @@ class Instant:
     spent = 0.0
     """Seconds of CPU that trying took: what a supervisor does elsewhere."""
 
-    def __init__(self, backend: Backend, before: Callable[[str], None] = lambda _: None) -> None:
+    def __init__(
+        self, backend: Backend, before: Callable[[str], None] = lambda _: None,
+        loses: Callable[[Run], bool] = lambda _: False,
+    ) -> None:  # fmt: skip
         self.runs = backend.need("runs")
         self.before = before
+        self.loses = loses
 
     def submit(self, spec: LaunchSpec, mutation: Mutation) -> None:
         began = time.process_time()
@@ -83,6 +87,8 @@ class Instant:
         if run.status is RunStatus.QUEUED:
             self.runs.start(run.id)
         self.before("started")
+        if self.loses(run):
+            self.runs.end(run.id, RunStatus.LOST, reason="its machine went down")
         if not self.runs.get(spec.run).status.ended:
             self.runs.log_points(run.id, [MetricPoint(key="loss", value=loss(run.params), step=1)])
             self.runs.end(run.id, RunStatus.FINISHED)
@@ -110,10 +116,13 @@ def begun(home: Path, text: str, resumes: Run | None = None) -> Run:
     return run
 
 
-def work(home: Path, sweep: Run, text: str, *, root: str = "", before: Callable[[str], None] = lambda _: None) -> str:
-    """A controller until the sweep's end, in this process."""
+def work(
+    home: Path, sweep: Run, text: str, *, root: str = "", before: Callable[[str], None] = lambda _: None,
+    loses: Callable[[Run], bool] = lambda _: False,
+) -> str:  # fmt: skip
+    """A controller until the sweep's end, in this process. Where `loses` is true of a run, its machine is."""
     backend = open_local(home)
-    stand_in = msgspec.structs.replace(backend, launcher=Instant(backend, before))
+    stand_in = msgspec.structs.replace(backend, launcher=Instant(backend, before, loses))
     channel = Channel()
     with Path(os.devnull).open("w") as nowhere:
         channel._fd = nowhere.fileno()

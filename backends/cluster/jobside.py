@@ -26,6 +26,8 @@ MARK = b"\x1emlops "
 HERE = "@mlops-job@"
 PYTHON = "@mlops-python@"
 LINGER_S = 2.0
+STRAGGLES_S = 0.2
+"""How long after the command's own a signal to all of a job may reach us: Slurm kills one process after the other."""
 TRIES = 6
 
 
@@ -150,6 +152,8 @@ class Side:
         child.wait()
         with contextlib.suppress(OSError):
             os.killpg(child.pid, signal.SIGKILL)
+        if not self.stopping:
+            time.sleep(STRAGGLES_S)
         if self.line_open:
             out(b"\n")
 

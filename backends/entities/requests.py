@@ -123,10 +123,12 @@ class RunQueue(Record, frozen=True, kw_only=True):
     paused: QueuePause | None = None
     taken: str = ""
     """How much of what there is has been given out, in words."""
+    unheard: dict[str, str] = {}
+    """Of those that run the ones that nothing is heard of at present, each with why: they may have ended meanwhile."""
 
     def why(self, run: str) -> str:
-        """What a run waits for, or empty."""
-        return next((each.why for each in self.waiting if each.run == run), "")
+        """What a run waits for, or why nothing is heard of it; else empty."""
+        return next((each.why for each in self.waiting if each.run == run), self.unheard.get(run, ""))
 
 
 class LaunchSpec(Record, frozen=True, kw_only=True):

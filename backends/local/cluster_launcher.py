@@ -172,11 +172,14 @@ class ClusterLauncher:
         paused = run_queue.pause_of(self._workspace)
         running: list[str] = []
         waiting: list[WaitingRun] = []
+        unheard: dict[str, str] = {}
         for request in self._ours():
             run = str(request.payload.get("run", ""))
             told = handed(RunFolder.of(self._workspace, run))
             if told is not None and told.status is not RunStatus.QUEUED:
                 running.append(run)
+                if told.trouble:
+                    unheard[run] = told.trouble
                 continue
             if told is not None and told.trouble:
                 why = told.trouble
@@ -194,7 +197,7 @@ class ClusterLauncher:
         held = self._local.queue()
         return RunQueue(
             slots=max(1, len(running)), running=(*running, *held.running), waiting=(*waiting, *held.waiting),
-            paused=paused, taken=held.taken if held.running or held.waiting else "",
+            paused=paused, unheard=unheard, taken=held.taken if held.running or held.waiting else "",
         )  # fmt: skip
 
     def prioritise(self, run: str, priority: int, mutation: Mutation) -> None:

@@ -44,6 +44,9 @@ def _print(invocation: Invocation, found: RunQueue) -> None:
     narrate(f"{len(found.running)} of {found.slots} slots taken, {len(found.waiting)} waiting")
     if found.taken:
         narrate(found.taken)
+    for why in sorted(set(found.unheard.values())):
+        count = sum(each == why for each in found.unheard.values())
+        narrate(f"nothing is heard of {count} of those that run, which stand as they were: {why}")
     columns: list[Col[WaitingRun]] = [
         Col("id", lambda item: item.run[:8]),
         Col("name", name),

@@ -43,6 +43,8 @@ def run_lines(
     lines += [Line(spans) for spans in progress_spans(run, width)]
     if waits and run.status is RunStatus.QUEUED:
         lines += wrapped(safe_text(f"waits: {waits}", 500), width, "dim")
+    elif waits and not run.status.ended:
+        lines += wrapped(safe_text(f"not heard of at present: {waits}", 500), width, "warn")
     for each in flags(run, now):
         lines += [Line(spans) for spans in flag_spans(each, width)]
     if run.reason:

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from backends.contract import Mutation
+from backends.contract import BackendError, Mutation
 from backends.entities import Run, RunStatus
 from backends.local import open_local
+from console.training.sweep.trials import NUMBER
 from tests.instant import ME, begun, found, killed_after, loss, process, recipe, work
 
 TRIALS = 12
@@ -63,6 +64,44 @@ def test_killed_between_making_a_trial_and_submitting_it_the_trial_is_still_trie
     resumed = begun(tmp_path, text, resumes=sweep)
     work(tmp_path, resumed, text, root=sweep.id)
     assert tried(tmp_path, resumed) == unbroken
+
+
+def test_a_trial_that_its_machine_lost_is_tried_again_by_the_same_controller(
+    tmp_path: Path, unbroken: list[tuple[int, dict[str, object], float | None]]
+) -> None:
+    text, lost = recipe(TRIALS), list[str]()
+    sweep = begun(tmp_path, text)
+
+    def loses(run: Run) -> bool:
+        number = run.tags[NUMBER]
+        if number in ("3", "7", "11") and lost.count(number) < 2:
+            lost.append(number)
+            return True
+        return False
+
+    assert work(tmp_path, sweep, text, loses=loses) == f"{TRIALS} trials were tried"
+    assert tried(tmp_path, sweep) == unbroken
+    assert lost == ["3", "3", "7", "7", "11", "11"]
+    assert [trial.losses for trial in found(tmp_path, sweep)] == [2 if n in (3, 7, 11) else 0 for n in range(TRIALS)]
+
+
+def test_a_trial_that_every_machine_loses_is_given_up_until_somebody_goes_on_with_the_sweep(tmp_path: Path) -> None:
+    text, begins = recipe(4, sampler="random"), list[str]()
+    sweep = begun(tmp_path, text)
+
+    def loses(run: Run) -> bool:
+        begins.append(run.tags[NUMBER])
+        return run.tags[NUMBER] == "1"
+
+    assert work(tmp_path, sweep, text, loses=loses) == "4 trials were tried"
+    assert begins == ["0", "1", "1", "1", "1", "2", "3"]
+    given_up = found(tmp_path, sweep)[1]
+    assert (given_up.status, given_up.losses) == (RunStatus.LOST, 3)
+    work(tmp_path, sweep, text)
+    assert [trial.status for trial in found(tmp_path, sweep)] == [RunStatus.FINISHED] * 4
+    always = begun(tmp_path, recipe(9))
+    with pytest.raises(BackendError, match=r"first 5 trials failed.*went down"):
+        work(tmp_path, always, recipe(9), loses=lambda _: True)
 
 
 def test_a_deleted_trial_is_tried_again_and_the_sweep_ends(

@@ -22,7 +22,17 @@ from console.training.job import RECIPE
 from console.training.start import start_run, stop_run
 from console.training.sweep.goal import any_recipe
 from console.training.sweep.space import SweepPlan
-from console.training.sweep.trials import NUMBER, PARAMS, PAUSED, PRUNED, Trial, best_of, since_best, trials_of
+from console.training.sweep.trials import (
+    LOSSES,
+    NUMBER,
+    PARAMS,
+    PAUSED,
+    PRUNED,
+    Trial,
+    best_of,
+    since_best,
+    trials_of,
+)
 
 LOOK_S: Final = 0.02
 """Between two looks whether the store changed: some microseconds each."""
@@ -31,6 +41,8 @@ LOOK_REMOTE_S: Final = 0.25
 RETRY_S: Final = 3.0
 FAILURES: Final = 5
 """So many trials may fail before any finished: then the recipe is at fault, not the parameters."""
+TRIED_AGAIN: Final = 3
+"""So often a trial is begun once more because its machine went down under it; then it counts as failed."""
 
 
 class SweepJob(Record, frozen=True, kw_only=True):
@@ -69,6 +81,7 @@ class Controller:
         self._said = -1
         self._token: object = None
         self._exhausted = False
+        self._forgiven: set[str] = set()
         self._lingered = False
         self._look_s = LOOK_REMOTE_S if backend.features.page_limit else LOOK_S
 
@@ -86,14 +99,22 @@ class Controller:
                     self._stop(trial, "the sweep was stopped", "")
                 return "stopped"
             self._tell(trials)
+            lost = [trial for trial in trials if self._lets_again(trial)]
             why = self._spent(trials)
-            if why and not running:
+            if (lost or not why) and (over := self._over(trials)):
+                lost, why = [], over
+            if why and not running and not lost:
                 if not self._lets_retry():
                     return why
                 continue
             if self.plan.pruner != "none":
                 self._read_courses(trials)
-            if not why and not self._paused():
+            paused = (bool(lost) or not why) and self._paused()
+            for trial in [] if paused else lost[: max(0, self.plan.parallel - len(running))]:
+                again = self._again(trial)
+                trials[trials.index(trial)] = again
+                running.append(again)
+            if not why and not paused:
                 for number in self._next(trials, self.plan.parallel - len(running)):
                     params = adviser.ask(trials, number, self.courses)
                     if params is None:
@@ -108,12 +129,13 @@ class Controller:
             self._wait()
 
     def _take_up(self) -> None:
-        """What another controller, killed in the middle, had only half begun; and what the machine lost since."""
+        """What another controller, killed in the middle, had only half begun; and what was lost up to now, however
+        often, has its chances again: whoever goes on with a sweep has mended the cluster, perhaps."""
         for trial in trials_of(self.backend, self.job.sweep, self.primary):
             if trial.status is RunStatus.QUEUED:
                 self._start(trial.number, trial.params)
             elif trial.status is RunStatus.LOST:
-                self._start(trial.number, trial.params, instead=trial.run)
+                self._forgiven.add(trial.run)
 
     def _next(self, trials: list[Trial], most: int) -> list[int]:
         """Up to `most` numbers that nothing was tried under: one whose run was deleted is tried again."""
@@ -129,12 +151,16 @@ class Controller:
         return True
 
     def _spent(self, trials: list[Trial]) -> str:
-        """Why no further trial is begun, or empty."""
-        plan = self.plan
-        if len(trials) >= plan.trials:
-            return f"{plan.trials} trials were tried"
+        """Why there is no further trial to begin, or empty."""
+        if len(trials) >= self.plan.trials:
+            return f"{self.plan.trials} trials were tried"
         if self._exhausted:
             return f"all {len(trials)} combinations were tried"
+        return ""
+
+    def _over(self, trials: list[Trial]) -> str:
+        """Why no trial is begun any more, a lost one neither; or empty."""
+        plan = self.plan
         if plan.max_minutes and time.monotonic() - self.began > plan.max_minutes * 60:
             return f"{plan.max_minutes:g} minutes are over"
         if (
@@ -143,35 +169,54 @@ class Controller:
             and since_best(trials, self.primary, self.plan) >= plan.patience
         ):
             return f"{plan.patience} trials brought nothing better"
-        failed = [trial for trial in trials if trial.status is RunStatus.FAILED]
+        failed = [trial for trial in trials if self._failed(trial)]
         if len(failed) >= FAILURES and best_of(trials, self.primary, self.plan) is None:
             reason = self.runs.get(failed[-1].run).reason
             raise BackendError(f"the first {len(failed)} trials failed, so no more were begun; the last one: {reason}")
         return ""
 
-    def _start(self, number: int, params: dict[str, str | int | float | bool], *, instead: str = "") -> Trial:
+    def _failed(self, trial: Trial) -> bool:
+        return trial.status is RunStatus.FAILED or (trial.status is RunStatus.LOST and not self._lets_again(trial))
+
+    def _lets_again(self, trial: Trial) -> bool:
+        """Whether it was lost, not too often, and so is tried again."""
+        lost = trial.status is RunStatus.LOST
+        return lost and (trial.losses < TRIED_AGAIN or trial.run in self._forgiven)
+
+    def _again(self, trial: Trial) -> Trial:
+        """The trial once more, its run having been lost."""
+        self.channel.note(f"trial {trial.number}: run {trial.run[:8]} was lost with its machine; it is tried again")
+        return self._start(trial.number, trial.params, instead=trial)
+
+    def _start(
+        self, number: int, params: dict[str, str | int | float | bool], *, instead: Trial | None = None
+    ) -> Trial:
         """Begin a trial. Begun before, by us or who was before us, it is the same run, and launched if it was not.
 
-        `instead` is the run that was lost with its machine.
+        The run of `instead` was lost with its machine.
         """
         key = f"sweep:{self.job.root or self.job.sweep}:{number}"
-        run = self._begin(number, params, f"{key}:{instead}" if instead else key)
+        losses = 0
+        if instead is not None:
+            losses = 1 if instead.run in self._forgiven else instead.losses + 1
+        run = self._begin(number, params, f"{key}:{instead.run}" if instead else key, losses)
         while run.deleted_at is not None or run.parent != self.job.sweep:
-            run = self._begin(number, params, f"{key}:{run.id}")
+            run = self._begin(number, params, f"{key}:{run.id}", losses)
         said = ", ".join(f"{name} {_short(value)}" for name, value in params.items())
         self.channel.note(f"trial {number}: run {run.id[:8]}, {said}")
-        return Trial(number=number, run=run.id, name=run.name, status=run.status, params=params)
+        return Trial(number=number, run=run.id, name=run.name, status=run.status, params=params, losses=losses)
 
-    def _begin(self, number: int, params: dict[str, str | int | float | bool], key: str) -> Run:
+    def _begin(self, number: int, params: dict[str, str | int | float | bool], key: str, losses: int) -> Run:
         mutation = Mutation(
             actor=self.job.actor, reason=f"trial {number} of sweep {self.job.sweep[:8]}", key=key
         )  # fmt: skip
         # Encoded as JSON text, so that a text such as "1" stays one.
+        tags = {LOSSES: str(losses)} if losses else {}
         overrides = {name: msgspec.json.encode(value).decode() for name, value in params.items()}
         return start_run(
             self.backend, self.text, mutation, name=f"{self.recipe.name or 'trial'} {number}", overrides=overrides,
             source=RECIPE, parent=self.job.sweep, environ=self.job.environ,
-            tags={NUMBER: str(number), PARAMS: msgspec.json.encode(params).decode(), "console.register": ""},
+            tags={NUMBER: str(number), PARAMS: msgspec.json.encode(params).decode(), "console.register": "", **tags},
         )  # fmt: skip
 
     def _stop(self, trial: Trial, why: str, tag: str) -> None:

@@ -16,6 +16,8 @@ from console.training.sweep.space import SweepPlan, Value
 NUMBER: Final = "console.trial"
 PARAMS: Final = "console.trial.params"
 PRUNED: Final = "console.pruned"
+LOSSES: Final = "console.trial.losses"
+"""How many runs of this trial were lost with their machine before this one."""
 PAUSED: Final = "console.sweep.paused"
 SWEEP: Final = "console.sweep"
 """Tag of the sweep's own run."""
@@ -32,6 +34,8 @@ class Trial(Record, frozen=True, kw_only=True):
     value: float | None = None
     pruned: bool = False
     seconds: float | None = None
+    losses: int = 0
+    """Runs of it that were lost with their machine before this one."""
 
     @property
     def complete(self) -> bool:
@@ -39,10 +43,11 @@ class Trial(Record, frozen=True, kw_only=True):
 
 
 def trials_of(backend: Backend, sweep: str, primary: str) -> list[Trial]:
-    """By number. A run that was deleted was not tried; of a trial that failed and was tried again, the last counts."""
+    """By number. A run that was deleted was not tried; of a trial that failed or was lost, and tried again, the last
+    counts."""
     runs = backend.need("runs")
     children = Query(where=Compare(Key("attribute", "parent"), "=", sweep))
-    columns = [f"metrics.{primary}", f"tags.{NUMBER}", f"tags.{PARAMS}", f"tags.{PRUNED}"]
+    columns = [f"metrics.{primary}", f"tags.{NUMBER}", f"tags.{PARAMS}", f"tags.{PRUNED}", f"tags.{LOSSES}"]
     found = all_pages(lambda at: runs.page(children, at=at, limit=1_000, columns=columns))
     last = {run.tags[NUMBER]: run for run in sorted(found, key=lambda run: run.created_at) if NUMBER in run.tags}
     return sorted((_trial(run, primary) for run in last.values()), key=lambda trial: trial.number)
@@ -61,6 +66,7 @@ def _trial(run: Run, primary: str) -> Trial:
         value=value if run.status is RunStatus.FINISHED and value is not None and math.isfinite(value) else None,
         pruned=PRUNED in run.tags,
         seconds=took,
+        losses=int(run.tags.get(LOSSES, "0")),
     )
 
 

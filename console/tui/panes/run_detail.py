@@ -359,7 +359,8 @@ def read_run(
                 backend.runs.series(fresh.id, one.key, buckets=buckets, first_step=first, last_step=last),
             )
     listed = backend.artifacts.list(fresh.id) if full and backend.artifacts is not None else ()
-    launcher = backend.launcher if fresh.status is RunStatus.QUEUED else None
+    elsewhere = fresh.engine != "local" and not fresh.status.ended
+    launcher = backend.launcher if fresh.status is RunStatus.QUEUED or elsewhere else None
     waits = launcher.queue().why(fresh.id) if launcher is not None else ""
     room = backend.retention.room(fresh.id) if full and backend.retention is not None else None
     return Look(fresh, found, listed, closer=closer, waits=waits, room=room)

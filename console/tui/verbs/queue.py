@@ -31,6 +31,9 @@ async def show(here: Here) -> None:
     lines = [Line([(f"{len(queue.running)} of {queue.slots} slots taken, {len(queue.waiting)} waiting", "head")])]
     if queue.taken:
         lines.append(Line([(safe_text(queue.taken, 100), "dim")]))
+    if queue.unheard:
+        why = next(iter(queue.unheard.values()))
+        lines += sentences(f"Nothing is heard of {len(queue.unheard)} that ran: {safe_text(why, 200)}")
     for each in queue.waiting[:SHOWN]:
         name = ink.fit(safe_text(f"{names[each.run]} {each.run[:4]}", 28), 30)
         lines.append(Line([(name, ""), (f"{each.priority:>5}  ", "dim"), (safe_text(each.why, 120), "dim")]))
