@@ -2,7 +2,7 @@
 
 Another adapter joins with one row in `ADAPTERS`. A test that needs what an adapter says it lacks is skipped, with the
 reason. `mlflow` is our client on a real MLflow server, each test in a workspace of its own; `own` is our client on our
-own server.
+own server; `oci` is a container registry.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from backends.contract import Backend, Mutation
 from backends.local import open_local
 from backends.login import Login
 from tests.mlflow_server import MlflowServer, start_mlflow
+from tests.oci_server import NO_REGISTRY, REGISTRY, OciServer, start_registry
 from tests.protocol_server import TOKEN, start_own
 
 
@@ -56,12 +57,22 @@ def _own(request: pytest.FixtureRequest, folder: Path) -> Backend:
     return connect("own", f"mlflow+{server.url}", sidecar=folder / "sidecar", login=Login(file=str(token)))
 
 
+def _oci(request: pytest.FixtureRequest, folder: Path) -> Backend:
+    """A real container registry, each test under a prefix of its own."""
+    server: OciServer = request.getfixturevalue("container_registry")
+    return connect("oci", f"oci+{server.url}/t{uuid.uuid4().hex[:20]}", sidecar=folder / "sidecar")
+
+
 ADAPTERS: dict[str, Callable[[pytest.FixtureRequest, Path], Backend]] = {
     "gto": _gto,
     "local": _local,
     "mlflow": _mlflow,
+    "oci": _oci,
     "own": _own,
 }
+
+
+MODELS_ALONE = ("oci",)
 
 
 @pytest.fixture(scope="session")
@@ -72,11 +83,22 @@ def workspaces_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mlfl
     server.stop()
 
 
+@pytest.fixture(scope="session")
+def container_registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OciServer]:
+    if REGISTRY is None:
+        pytest.skip(NO_REGISTRY)
+    server = start_registry(tmp_path_factory.mktemp("container-registry"))
+    yield server
+    server.stop()
+
+
 @pytest.fixture(params=sorted(ADAPTERS))
 def backend(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Backend]:
     beside = request.node.get_closest_marker("kept_here")
     if beside and request.param != "local":
         pytest.skip(f"{request.param} takes it from the sidecar, which is the local adapter")
+    if request.param in MODELS_ALONE and "registry" not in request.fixturenames:
+        pytest.skip(f"{request.param} keeps models alone; all else is the sidecar's, which is the local adapter")
     made = ADAPTERS[request.param](request, tmp_path)
     wanted = request.node.get_closest_marker("needs")
     for capability in wanted.args if wanted else ():
