@@ -141,11 +141,11 @@ def _wake_agent(invocation: Invocation, found: Monitor) -> None:
 
 def numbers(pairs: tuple[str, ...]) -> dict[str, float]:
     found: dict[str, float] = {}
-    for key, value in key_values(pairs, "--policy").items():
+    for key, value in key_values(pairs, "policy").items():
         try:
             found[key] = float(value)
         except ValueError:
-            raise click.UsageError(f"--policy {key}={value}: wanted a number") from None
+            raise click.UsageError(f"policy {key}={value}: wanted a number") from None
     return found
 
 

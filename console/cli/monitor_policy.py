@@ -11,8 +11,8 @@ from backends.entities import Monitor
 from console.cli.monitor import monitor, numbers
 from console.cli.output import Col, gap, narrate, print_record, print_table
 from console.cli.verb import Invocation, reason_option
-from console.monitoring.alarms.replaying import Episode, Replay, RuleReplay, replay_offloaded, told
-from console.wording import local_time, number
+from console.monitoring.alarms.replaying import Episode, Replay, RuleReplay, replay_offloaded, told, weekly
+from console.wording import local_time
 
 LONGEST = 1_000_000
 file_option = click.option(
@@ -132,7 +132,7 @@ def _replayed(invocation: Invocation, name: str, rules: str | None) -> Replay:
 def _quiet(item: RuleReplay) -> str:
     if item.quiet is None:
         return "unknown"
-    return f"{number(item.quiet.per_week, 2)} ({number(item.quiet.low, 2)} to {number(item.quiet.high, 2)})"
+    return weekly(item.quiet).replace(" a week", "")
 
 
 def _print(found: Replay, after: str = "") -> None:

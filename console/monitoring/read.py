@@ -266,7 +266,8 @@ def headline(
     elif newest.labelled:
         found = newest.performance.get(metric)
         if found is not None:
-            parts.append(f"{label(metric)} {digits(found.value)}{interval(found)} in the newest window")
+            part = "over all of it" if kind == ALL else "in this window"
+            parts.append(f"{label(metric)} {digits(found.value)}{interval(found)} {part}")
     else:
         parts.append("no labels yet, so nobody knows how good the answers are")
     odd = [score for score in newest.columns if score.state in (MonitorState.FIRING, MonitorState.WARN)]
@@ -275,7 +276,8 @@ def headline(
         parts.append(f"{len(odd)} of {len(newest.columns)} features odd, most {worst.column}: {worst.reason}")
     else:
         parts.append(f"all {len(newest.columns)} features as in the reference")
-    return f"{when(newest.start, kind or monitor.window)}: {'; '.join(parts)}."
+    since = "since " if kind == ALL else ""
+    return f"{since}{when(newest.start, kind or monitor.window)}: {'; '.join(parts)}."
 
 
 def when(at: Millis, kind: str) -> str:

@@ -43,7 +43,9 @@ class CardScreen(ReadingScreen):
         from console.tui.exporting import export_text
 
         name = f"{self.card.model}-v{self.card.version}".replace("/", "_")
-        target = await self.app.push_screen_wait(Ask("Write the card", "file (.html, .md or .json)", f"{name}.html"))
+        target = await self.app.push_screen_wait(
+            Ask("Write the card", "file", f"{name}.html", note=".html, .md or .json")
+        )
         if not target:
             return
         from console.promotion.card_text import card_text

@@ -283,13 +283,21 @@ class Confirm(Dialog[Yes]):
 
 
 class Ask(Dialog[str]):
-    """One line of text. `check` gives a sentence when the text will not do."""
+    """One line of text. `check` gives a sentence when the text will not do; `note` says what may stand there."""
 
     def __init__(
-        self, title: str, label: str, value: str = "", *, check: Callable[[str], str] | None = None, empty: bool = False
+        self,
+        title: str,
+        label: str,
+        value: str = "",
+        *,
+        check: Callable[[str], str] | None = None,
+        empty: bool = False,
+        note: str = "",
     ) -> None:
         super().__init__(title)
         self.label = label
+        self.note = note
         self.value = value
         self.check = check
         self.empty = empty
@@ -300,6 +308,8 @@ class Ask(Dialog[str]):
     def on_mount(self) -> None:
         super().on_mount()
         self.query_one("#ask-line", InputLine).focus()
+        if self.note:
+            self.hint(safe_text(self.note, 200), "dim")
 
     def keys(self) -> ink.Spans:
         return [("enter", "key"), (" take    ", "dim"), ("esc", "key"), (" cancel", "dim")]

@@ -4,6 +4,7 @@ what happened marked across them."""
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from math import nan
 
 from backends.entities import Window
@@ -13,6 +14,7 @@ from console.monitoring.alarms.policy import read_policy
 from console.monitoring.charted import CHARTS, QUALITY, Course, courses_of, keys_of_chart
 from console.monitoring.marks import Happened, Mark
 from console.monitoring.quality.performance import LARGER_IS_BETTER, coverage
+from console.monitoring.ranges import ALL, merged_words
 from console.monitoring.read import MonitorView
 from console.monitoring.wording import label, moment
 from console.safe import safe_text
@@ -55,7 +57,11 @@ def _draw_quality(chart: Chart, view: MonitorView) -> None:
         text = " no labels yet: drop a labels file, or: mlops-console monitor labels NAME FILE"
         chart.plot([], title=(view.trouble and " no reference, so nothing to measure quality by") or text)
         return
-    series = [_line(course) for course in courses_of(view, keys_of_chart(view, QUALITY))]
+    names = {metric: label(metric), f"estimated.{metric}": "estimated without labels"}
+    series = [
+        replace(_line(course), name=names.get(course.key, course.key))
+        for course in courses_of(view, keys_of_chart(view, QUALITY))
+    ]
     measured = series[0].points
     levels = []
     reference = view.reference.get(metric)
@@ -68,7 +74,14 @@ def _draw_quality(chart: Chart, view: MonitorView) -> None:
             Level(limit, f"alert {'below' if limit < reference else 'above'} {number(limit, 3)}"),
         ]
     band = _band(view.windows, metric) if any(y == y for _, y in measured) else ()
-    _plot(chart, view, series, f" {label(metric)} by {view.kind}", levels=levels, band=band)
+    _plot(
+        chart,
+        view,
+        series,
+        f" {label(metric)}{', all of it' if view.kind == ALL else f' by {view.kind}'}",
+        levels=levels,
+        band=band,
+    )
 
 
 def _plot(
@@ -83,6 +96,8 @@ def _plot(
     """Over the time of the windows, whatever the lines cover."""
     shown = [each for each in series if any(y == y for _, y in each.points)]
     first, last = view.windows[0].start, max(view.windows[-1].start, *(int(x) for s in shown for x, _ in s.points), 0)
+    if last == first:
+        last = view.windows[-1].end  # a single one is as long as it is, and what happened within it has its place
     window = (float(first), float(last)) if last > first else None
     chart.plot(
         shown,
@@ -133,6 +148,9 @@ def below_chart(view: MonitorView, kind: str, kinds: Sequence[str], width: int) 
         if known:
             spans.append((f" {known[-1] * 100:.0f} %", "dim"))
     else:
-        spans = []
+        spans = [(" ", "")]
+    coarse = merged_words(view.windows, view.monitor.window) if not view.look.stretch else ""
+    if coarse:
+        spans.append((f"  {coarse} of these are merged from shorter windows, as retention says", "dim"))
     lines.append(Line(ink.spread(spans, tail, width)))
     return lines

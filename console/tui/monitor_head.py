@@ -3,16 +3,21 @@ were."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 
+from backends.entities import Alert
+from console.monitoring.alarms.severity import is_muted
 from console.monitoring.quality.answers import Part, quality_parts
+from console.monitoring.ranges import ALL, kind_of
 from console.monitoring.read import MonitorView, course, label_share, when
 from console.monitoring.wording import label
+from console.monitoring.wording import plural as windows_of
 from console.safe import safe_text
 from console.tui import ink, state
 from console.tui.lines import Line, wrapped
 from console.tui.sparkline import sparkline
-from console.wording import number, plural
+from console.wording import local_time, number, plural
 
 
 def status_spans(view: MonitorView) -> ink.Spans:
@@ -21,13 +26,18 @@ def status_spans(view: MonitorView) -> ink.Spans:
     word = "paused" if monitor.paused else str(monitor.state)
     spans: list[ink.Span] = [(" ", ""), state.span(word), (f"  {safe_text(monitor.name, 30)}", "head")]
     model = "" if monitor.model == monitor.name else f"{safe_text(monitor.model, 30)} "
+    for said in answered(view.alerts):
+        spans.append((f"  {safe_text(said, 50)}", "accent"))
     if view.version:
         spans.append((f"  {model}v{safe_text(view.version, 8)} {safe_text(monitor.alias, 16)}", ""))
     if view.look.segment:
         spans.append((f"  segment {safe_text(view.look.segment, 24)}", "accent"))
     if view.newest is not None:
         rows = plural(view.newest.rows, "prediction")
-        shown = "all of it" if view.kind == "all" else f"{view.kind} {when(view.newest.start, view.kind)}"
+        shown = "all of it" if view.kind == ALL else f"{view.kind} {when(view.newest.start, view.kind)}"
+        held = kind_of(view.newest, view.monitor.window)
+        if not view.look.stretch and held != view.monitor.window:  # retention has put its windows together
+            shown = f"{held} {when(view.newest.start, held)}, merged from {windows_of(view.monitor.window)}"
         spans.append((f"  {shown}", "" if view.last else "accent"))
         usual = view.against == "training"
         if not usual:  # first, so that a narrow screen says it too
@@ -36,6 +46,20 @@ def status_spans(view: MonitorView) -> ink.Spans:
         if usual:
             spans.append((f"  against {plural(view.reference_rows, 'row')} of training", "dim"))
     return spans
+
+
+def answered(alerts: Sequence[Alert]) -> list[str]:
+    """Who took an open alert, and until when nobody is told of one: `AUC acked by ada`, `drift muted until 13:20`."""
+    said = []
+    for alert in alerts:
+        name = label(alert.metric)
+        if is_muted(alert) and alert.muted_until is not None:
+            until = local_time(alert.muted_until)
+            today = until[:10] == local_time(int(time.time() * 1000))[:10]
+            said.append(f"{name} muted until {until[11:16] if today else until[:16]}")
+        elif alert.acked_by:
+            said.append(f"{name} acked by {alert.acked_by.partition('@')[0]}")
+    return said
 
 
 def headline_lines(view: MonitorView, width: int, *, low: bool) -> list[Line]:

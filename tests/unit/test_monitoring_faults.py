@@ -145,3 +145,26 @@ def test_a_shift_is_drift_and_no_fault(profile: Profile) -> None:
         assert score(window, "temp").fault in ("", "outside")  # the warmest few never were
         assert [score(window, name).fault for name in ("fare", "origin")] == ["", ""]
         assert score(window, "temp").state is MonitorState.FIRING
+
+
+def test_a_season_that_crowds_the_last_cell_is_no_sensor_that_stands_still(profile: Profile) -> None:
+    """Cells are of equal share in the reference, so the last one is wide: a warm week fills it, and goes beyond it."""
+    for seed in range(SEEDS):
+        frame = rows_of(ROWS, seed)
+        frame["temp"] = np.random.default_rng(seed).normal(125, 6, ROWS)
+        found = score(window_of(profile, frame), "temp")
+        assert found.fault != "stuck", found.reason
+
+
+def test_a_dry_week_is_no_other_unit() -> None:
+    """Where most values are zero, fewer of the others is what every smaller unit would look like."""
+    rng = np.random.default_rng(4)
+    rain = pd.DataFrame({"rain": np.where(rng.random(20_000) < 0.75, 0.0, rng.gamma(0.7, 0.2, 20_000).round(2))})
+    scores = rng.random(20_000)
+    labels = (rng.random(20_000) < scores).astype(int)
+    wet = build_profile(rain, scores, labels, task="classification", positive=1, classes=[0, 1], seed=0)
+    for share in (0.0, 0.01):
+        dry = pd.DataFrame({"rain": np.where(rng.random(ROWS) < 1 - share, 0.0, 0.02)})
+        assert score(window_of(wet, dry), "rain").fault != "unit change"
+    shower = pd.DataFrame({"rain": np.where(rng.random(ROWS) < 0.75, 0.0, rng.gamma(0.7, 0.2, ROWS)) * 25.4})
+    assert score(window_of(wet, shower), "rain").state is not MonitorState.OK

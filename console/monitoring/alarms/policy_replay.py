@@ -107,9 +107,10 @@ def history(
     step: Callable[[float], None] = lambda _: None,
 ) -> list[Episode]:
     """Every alert that the rules would have opened, as each window came. Windows are taken with the labels that they
-    have now, which is how they looked once labels had come."""
+    have now, which is how they looked once labels had come. The text is what the alert said when it opened."""
     reach = alerts.horizon(monitor)
     known: dict[str, Alert] = {}
+    said: dict[str, str] = {}
     judged = _judged_once(monitor, profile, windows)
     for at, window in enumerate(windows):
         if at % 50 == 0:
@@ -123,13 +124,15 @@ def history(
         seen = None if own is None else [each for each in own if recent[0].start <= each.start <= window.start]
         changed = alerts.evaluate(monitor, profile, recent, list(known.values()), segments=parts, judged=seen)
         known |= {alert.id: alert for alert in changed}
+        said = {alert.id: alert.text for alert in changed} | said
     for at in range(len(services)):
         changed = alerts.evaluate_service(monitor, services[max(0, at + 1 - reach) : at + 1], list(known.values()))
         known |= {alert.id: alert for alert in changed}
+        said = {alert.id: alert.text for alert in changed} | said
     return [
         Episode(
             rule=alert.rule, segment=alert.segment, opened_at=alert.opened_at,
-            resolved_at=alert.resolved_at if alert.state is AlertState.RESOLVED else None, text=alert.text,
+            resolved_at=alert.resolved_at if alert.state is AlertState.RESOLVED else None, text=said[alert.id],
         )
         for alert in sorted(known.values(), key=lambda alert: alert.opened_at)
     ]  # fmt: skip
@@ -177,9 +180,10 @@ def quiet_alarms(
             )
         )  # fmt: skip
         if at % 20 == 0:
-            step(at / QUIET_WINDOWS)
+            step(0.8 * at / QUIET_WINDOWS)
     fired: dict[str, int] = {}
-    for episode in history(msgspec.structs.replace(monitor, segments=()), profile, drawn, {}, ()):
+    whole = msgspec.structs.replace(monitor, segments=())
+    for episode in history(whole, profile, drawn, {}, (), step=lambda done: step(0.8 + 0.2 * done)):
         fired[episode.rule] = fired.get(episode.rule, 0) + 1
     for rule in alerts.rules_of(monitor):
         kind = rule.metric.partition(".")[0]
@@ -197,10 +201,10 @@ def quiet_alarms(
 
 def _quiet(fired: int, windows: int, weekly: float) -> Quiet:
     """With the exact interval of a Poisson count (Garwood, Biometrika 28, 1936)."""
-    from scipy.stats import chi2
+    from scipy.special import gammaincinv  # half a chi-square is a gamma; scipy.stats takes a second to import
 
-    low = chi2.ppf(0.025, 2 * fired) / 2 if fired else 0.0
-    high = chi2.ppf(0.975, 2 * fired + 2) / 2
+    low = gammaincinv(fired, 0.025) if fired else 0.0
+    high = gammaincinv(fired + 1, 0.975)
     scale = weekly / windows
     return Quiet(fired=fired, windows=windows, per_week=fired * scale, low=float(low) * scale, high=float(high) * scale)
 

@@ -13,6 +13,9 @@ from console.monitoring.alarms.rules import Rule, read_rules
 from console.offload import run_offloaded
 from console.wording import plural
 
+RARE = 0.1
+"""False alarms a week below which it is only said that they are fewer."""
+
 
 class Episode(Record, frozen=True, kw_only=True):
     """An alert that a rule would have opened."""
@@ -85,5 +88,19 @@ def told(replay: RuleReplay, days: float) -> str:
         return f"{words}, as far as columns were looked at then; none changes by chance"
     if replay.quiet is None:
         return f"{words}; nobody can say how often it fires without a reason: its measure has no reference"
-    quiet = replay.quiet
-    return f"{words}; expected false alarms {quiet.per_week:.2g} a week ({quiet.low:.2g} to {quiet.high:.2g})"
+    return f"{words}; expected false alarms {weekly(replay.quiet)}"
+
+
+def weekly(quiet: Quiet) -> str:
+    """`0.2 a week (less than 0.1 to 0.4)`: a rarer one than every ten weeks is no figure that anybody plans by."""
+    if quiet.high < RARE:
+        return f"{_rate(quiet.high)} a week"
+    if quiet.per_week < RARE:
+        return f"{_rate(quiet.per_week)} a week (at most {_rate(quiet.high)})"
+    return f"{_rate(quiet.per_week)} a week ({_rate(quiet.low)} to {_rate(quiet.high)})"
+
+
+def _rate(value: float) -> str:
+    if value < RARE:
+        return f"less than {RARE}"
+    return f"{value:.0f}" if value >= 10 else f"{value:.2g}"

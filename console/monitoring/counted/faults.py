@@ -32,6 +32,8 @@ BEYOND = 0.9
 """Share of rows outside the range on one side at which nobody can tell the factor any more."""
 MOST_BEYOND = 0.6
 """Share of rows outside the range on one side at which the nearest guess will do."""
+CROWDED = 0.5
+"""Share of the reference in one cell above which that cell alone explains nothing."""
 MISSING, NEW, OUTSIDE, GONE = "missing", "new level", "outside", "gone"
 STOPPED, SWAPPED, UNIT = "stuck", "swapped", "unit change"
 
@@ -81,7 +83,7 @@ def named(
         elif (at := _stuck(column, counts[score.column])) is not None:
             told.append(_with(score, STOPPED, f"stands still at {at}"))
         elif isinstance(column, NumericColumn) and (unit := _converted(column, counts[score.column])):
-            told.append(_with(score, UNIT, f"looks like another unit: {unit}"))
+            told.append(_with(score, UNIT, f"looks like {unit}"))
         else:
             told.append(score)
     return tuple(told)
@@ -126,15 +128,20 @@ def _stuck(column: ReferenceColumn, counts: Sequence[int]) -> str | None:
         return repr(column.levels[spot]) if values[spot] == now else None
     if column.counts[spot] / before > 0.5 or column.cells < 3:
         return None
-    neighbours = sum(values[max(0, spot - 2) : spot + 3]) - values[spot]
-    # A distribution that only became narrow has rows beside its peak.
-    return f"about {column.edges[spot]:.4g}" if neighbours <= values[spot] * 0.25 else None
+    whole = _values(column, counts)  # with what lies below and above: who moved out of the range passed by here
+    neighbours = sum(whole[max(0, spot - 1) : spot + 4]) - values[spot]
+    # A distribution that only became narrow has rows beside its peak. The outermost cells are wide: who is on the way
+    # out of the range fills one, and leaves some beyond it.
+    most = 0.02 if spot in (0, len(values) - 1) else 0.25
+    return f"about {column.edges[spot]:.4g}" if neighbours <= values[spot] * most else None
 
 
 def _converted(column: NumericColumn, counts: Sequence[int]) -> str:
     """What was done to the values, in words; empty where nothing that is known explains them."""
     now = _values(column, counts)
     total = max(1, sum(now))
+    shares = [count / max(1, sum(column.counts)) for count in _values(column, column.counts)]
+    crowd = max(range(len(shares)), key=shares.__getitem__)
     before = parts_of(column)
     chance = 1.5 * _chance(total, len(now))
     beyond = max(now[0], now[-1]) / total
@@ -143,12 +150,16 @@ def _converted(column: NumericColumn, counts: Sequence[int]) -> str:
         nearest = min(nearest, NEAR + chance)
     for words, factor, offset in CONVERSIONS:
         moved = [_span(low * factor + offset, high * factor + offset, mass) for low, high, mass in before]
-        distance = _apart(_counted_again(moved, column, total), now)
+        guess = _counted_again(moved, column, total)
+        if shares[crowd] > CROWDED and 1 - guess[crowd] / total < (1 - shares[crowd]) / 2:
+            continue  # where most values are one, such as no rain, a dry week looks like any smaller unit
+        distance = _apart(guess, now)
         if distance < nearest:
             best, nearest = words, distance
     if beyond >= BEYOND:
-        return "all but a few are beyond the range"  # by which factor, nobody can tell from there
-    return best
+        # By which factor, nobody can tell from there, nor whether it is one at all: summer is beyond a winter's range.
+        return "another unit, or like what training never saw: all but a few are beyond the range"
+    return best and f"another unit: {best}"
 
 
 def _swapped(

@@ -42,6 +42,11 @@ class Situation(Protocol):
     def read_only(self) -> bool: ...
 
 
+_LACKING = {
+    "metrics": "this context names no metrics store; a table [contexts.NAME.metrics] does, with url and services"
+}
+"""What is no matter of the backend but of the context."""
+
 OWN, COMMON, ALWAYS = 18, 20, 90
 
 Reason = Callable[[Situation], str]
@@ -91,8 +96,8 @@ class Action:
         backend = situation.backend
         if self.needs and backend is None:
             return "no context is open"
-        if self.needs and getattr(backend, self.needs) is None:
-            why = backend.missing.get(self.needs, "this backend does not offer it") if backend else ""
+        if self.needs and backend is not None and getattr(backend, self.needs) is None:
+            why = backend.missing.get(self.needs, _LACKING.get(self.needs, "this backend does not offer it"))
             return f"{self.needs}: {why}"
         if self.mutates and situation.read_only:
             return "this console is read-only; open it without --read-only, or use another context, to change anything"

@@ -237,7 +237,7 @@ class CompareScreen(ReadingScreen):
         from console.tui.dialogs import Ask
         from console.tui.exporting import export_comparison
 
-        target = await self.app.ask(Ask("Export the comparison", "file (.csv, .json or .md)", "comparison.md"))
+        target = await self.app.ask(Ask("Export the comparison", "file", "comparison.md", note=".csv, .json or .md"))
         if not target:
             return
         compared = self._compared

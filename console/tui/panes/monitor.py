@@ -19,6 +19,7 @@ from console.monitoring.counted.counts import unpack
 from console.monitoring.drift.histograms import histogram
 from console.monitoring.happened import onset_mark
 from console.monitoring.marks import Mark
+from console.monitoring.ranges import ALL
 from console.monitoring.read import Feature, Look, MonitorView, monitor_view
 from console.safe import safe_text
 from console.services.following import note_look
@@ -54,7 +55,7 @@ class MonitorPane(TablePane):
     PANE = "monitor"
     TITLE = "Monitor"
     FIELDS = MONITOR_FIELDS
-    EMPTY = "No monitors yet. Press m on a model, or: mlops-console monitor create NAME --model MODEL"
+    EMPTY = "No monitors yet. M makes one, or: mlops-console monitor create NAME --model MODEL"
 
     DEFAULT_CSS = """
     MonitorPane > #monitor-status { height: 1; }
@@ -209,6 +210,8 @@ class MonitorPane(TablePane):
     def _span(self) -> str:
         if self.view is None:
             return ""
+        if self.view.kind == ALL:
+            return "all of it"
         return plural(len(self.view.windows), {"batch": "batche"}.get(self.view.kind, self.view.kind))
 
     def failed(self, error: Exception) -> None:
@@ -250,7 +253,7 @@ class MonitorPane(TablePane):
         except BackendError as error:
             self.histogram.show_levels((), (), (), title=f" {error}")
         else:
-            before = "before" if view.against.endswith("before") else "training"
+            before = "training" if view.against.startswith("training") else "before"
             now = "now" if view.last else "then"
             names = (f"{before}, {plural(found.reference_rows, 'row')}", f"{now}, {plural(found.current_rows, 'row')}")
             self.histogram.show_found(found, f" {feature.column}", names)
@@ -258,7 +261,8 @@ class MonitorPane(TablePane):
             (float(window.start), float("nan") if value is None else value)
             for window, value in zip(view.windows, feature.course, strict=False)  # it ends at what is looked at
         ]
-        self.psi.plot([Series("PSI", tuple(points))], title=f" PSI of {feature.column}", times=True)
+        courses = [Series("PSI", tuple(points))] if len(points) > 1 else []  # of one there is nothing to be drawn
+        self.psi.plot(courses, title=f" PSI of {feature.column}", times=True)
 
     def facts(self, width: int) -> list[Line]:
         match self.table.cursor_row:

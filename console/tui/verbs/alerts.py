@@ -59,7 +59,7 @@ async def silence(here: Here) -> None:
         return ""
 
     title = f"Mute {safe_text(alert.rule or alert.metric, 40)} of {safe_text(alert.monitor, 40)}"
-    span = here.argument or await here.app.ask(Ask(title, "for how long: 30m, 2h, 3d or 1w", "2h", check=wrong))
+    span = here.argument or await here.app.ask(Ask(title, "for how long", "2h", check=wrong, note="30m, 2h, 3d or 1w"))
     if not span:
         return
     until = int(time.time() * 1000) + mute_span(span)

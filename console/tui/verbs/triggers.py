@@ -12,6 +12,7 @@ from console.safe import safe_text
 from console.tui.dialogs import Choose, Confirm, Field, Form, sentences
 from console.tui.triggers_screen import Kept, TriggersScreen, Wish, history_lines
 from console.tui.verbs.models import session_of
+from console.tui.verbs.with_agent import carry_with_agent
 
 if TYPE_CHECKING:
     from backends.contract import Backend
@@ -92,7 +93,7 @@ async def _turn(here: Here, trigger: Trigger) -> None:
     if yes is None:
         return
     mutation = session_of(here).mutation(yes.reason, uuid.uuid4().hex)
-    await _carry(here, lambda: deed(here.backend, trigger.name, mutation))
+    await carry_with_agent(here, lambda: deed(here.backend, trigger.name, mutation))
     here.app.tell(f"{trigger.name} is {'paused' if active else 'active'}")
 
 
@@ -112,7 +113,7 @@ async def _fire(here: Here, trigger: Trigger) -> None:
     if yes is None:
         return
     mutation = session_of(here).mutation(yes.reason, uuid.uuid4().hex)
-    await _carry(here, lambda: fire(here.backend, trigger.name, mutation))
+    await carry_with_agent(here, lambda: fire(here.backend, trigger.name, mutation))
     here.app.tell(f"{trigger.name} has been fired; enter shows its steps")
 
 
@@ -159,7 +160,7 @@ async def _edit(here: Here, trigger: Trigger) -> None:
         here.app.tell("nothing was changed")
         return
     mutation = session_of(here).mutation(key=uuid.uuid4().hex)
-    await _carry(here, lambda: set_keys(here.backend, trigger.name, changed, mutation))
+    await carry_with_agent(here, lambda: set_keys(here.backend, trigger.name, changed, mutation))
     here.app.tell(f"{trigger.name}: {', '.join(f'{key} {value}' for key, value in changed.items())}")
 
 
@@ -178,7 +179,7 @@ async def _delete(here: Here, trigger: Trigger) -> None:
     if yes is None:
         return
     mutation = session_of(here).mutation(yes.reason, uuid.uuid4().hex)
-    await _carry(here, lambda: delete_trigger(here.backend, trigger.name, mutation))
+    await carry_with_agent(here, lambda: delete_trigger(here.backend, trigger.name, mutation))
     here.app.tell(f"{trigger.name}: deleted")
 
 
@@ -228,7 +229,7 @@ async def _new(here: Here) -> None:
         return
     trigger = wanted(values)
     mutation = session_of(here).mutation(key=uuid.uuid4().hex)
-    await _carry(here, lambda: create_trigger(here.backend, trigger, mutation))
+    await carry_with_agent(here, lambda: create_trigger(here.backend, trigger, mutation))
     here.app.tell(f"{trigger.name} is made; it acts on what comes from now on")
 
 
@@ -271,7 +272,7 @@ async def retrain(here: Here) -> None:
         held = kept_retrainer(backend, model, session.mutation(why), alias)
         fire(backend, held.name, session.mutation(why, uuid.uuid4().hex))
 
-    await _carry(here, carry)
+    await carry_with_agent(here, carry)
     here.app.tell(f"{model} is retrained; T shows the steps, 3 its run")
 
 
@@ -319,18 +320,3 @@ def _said(chosen: object) -> str:
     name = getattr(chosen, "monitor", "") or getattr(chosen, "name", "") or "the screen"
     metric = getattr(chosen, "metric", "")
     return f"alert {metric} on {name}" if metric else str(name)
-
-
-async def _carry(here: Here, deed: Any) -> Any:
-    """Change it, with an agent there to act on it."""
-    workspace = session_of(here).workspace
-
-    def whole() -> Any:
-        done = deed()
-        if workspace is not None:
-            from console.agent import ensure_agent
-
-            ensure_agent(workspace)
-        return done
-
-    return await here.app.carry_out(whole)

@@ -183,7 +183,7 @@ async def export(here: Here) -> None:
     if view is None:
         return
     target = here.argument or await here.app.ask(
-        Ask("Export the rows as shown", "file (.csv, .json or .jsonl)", f"{view.PANE}.csv")
+        Ask("Export the rows as shown", "file", f"{view.PANE}.csv", note=".csv, .json or .jsonl")
     )
     if not target:
         return
