@@ -144,6 +144,9 @@ def _beside(remote: Remote, directory: Path) -> Backend:
     if backend.launcher is None and backend.runs is not None and backend.requests is not None:
         launcher = LocalLauncher(directory, backend.runs, backend.requests, backend.journal)
         backend = msgspec.structs.replace(backend, launcher=launcher)
+    if backend.launcher is None and "launcher" not in backend.missing:
+        why = "runs that would be launched have no place to be kept in: this server keeps none"
+        backend = msgspec.structs.replace(backend, missing=backend.missing | {"launcher": why})
     return backend
 
 

@@ -23,7 +23,7 @@ class Page(Record, Generic[T], frozen=True, kw_only=True):
     next: str | None = None
     """Cursor of what follows, None at the end."""
     previous: str | None = None
-    """Cursor of what comes before, None at the start."""
+    """Cursor of what comes before, None at the start, and where a list goes forward only."""
     first: int | None = None
     """Row number of `items[0]`, where known."""
     total: int | None = None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final
 
-from backends.contract import START, Invalid, Mutation, NotFound, Page, Unsupported
+from backends.contract import END, START, Invalid, Mutation, NotFound, Page, Unsupported
 from backends.entities import LoggedMetric, LoggedModel, ModelOutput
 from backends.mlflow import decode
 from backends.mlflow.client_experiments import MlflowExperiments
@@ -16,6 +16,8 @@ _STATUS: Final = {
     "failed": "LOGGED_MODEL_UPLOAD_FAILED",
     "pending": "LOGGED_MODEL_PENDING",
 }
+_SERVERS_OWN: Final = "token:"
+"""How cursors begin that are a server's tokens."""
 
 
 class MlflowLoggedModels:
@@ -28,6 +30,8 @@ class MlflowLoggedModels:
     def page(
         self, *, experiments: Sequence[str] = (), run: str = "", at: str = START, limit: int = 100
     ) -> Page[LoggedModel]:
+        if at == END:
+            raise Unsupported("logged models are listed from the newest on: the server knows no way from the end")
         ids = self._experiments.ids(frozenset(experiments) if experiments else None)
         if not ids:
             return Page(items=())
@@ -35,11 +39,14 @@ class MlflowLoggedModels:
         if run:
             body["filter"] = f"source_run_id = '{run}'"
         if at != START:
-            body["page_token"] = at
+            if not at.startswith(_SERVERS_OWN):  # a server may answer 500 for a token that is none
+                raise Invalid(f"{at!r} is no cursor of this list; start again from the first page.", "at")
+            body["page_token"] = at.removeprefix(_SERVERS_OWN)
         found = self._room.transport.search("logged-models/search", body)
+        following = found.get("next_page_token")
         return Page(
             items=tuple(self._model(each) for each in found.get("models", ())),
-            next=found.get("next_page_token") or None,
+            next=f"{_SERVERS_OWN}{following}" if following else None,
         )
 
     def _model(self, found: dict[str, Any]) -> LoggedModel:

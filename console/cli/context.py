@@ -202,23 +202,29 @@ def _keeps(found: Context) -> str:
 
 @context.command("test")
 @click.argument("name", required=False)
+@click.option("--quick", is_flag=True, help="Only whether it answers and what it has.")
+@click.option(
+    "--seconds", default=120.0, show_default=True, type=click.FloatRange(1, 3_600), help="It may take at most."
+)
 @click.pass_obj
-def test(invocation: Invocation, name: str | None) -> int:
-    """Open a context and say what its backend can do, what its metrics store and its cluster have; exit 1 if away."""
+def test(invocation: Invocation, name: str | None, quick: bool, seconds: float) -> int:
+    """Whether a context answers, what it has, and whether it keeps what an adapter promises; nothing is changed.
+
+    Some two hundred small questions: pages, orders, filters, aliases, histories, metrics, files. Each promise is ok,
+    lacking with the reason, wrong, or unseen where nothing is there to see it by. Then its metrics store and its
+    cluster. Exit 1 where something is wrong or one of these is away, 3 where the server is.
+    """
+    from backends.checks import Verdict, first_answer
+    from backends.readonly import READING
+    from console.cli import context_checks
+
     if name:
         invocation.context = name
     begun = time.perf_counter()
     backend = invocation.backend
-    if backend.runs is not None:
-        backend.runs.page(limit=1)
+    first_answer(backend)
     took = time.perf_counter() - begun
-    capabilities = {
-        capability: getattr(backend, capability) is not None
-        for capability in (
-            "datasets", "experiments", "runs", "logged_models", "artifacts", "registry", "journal", "monitors",
-            "requests", "launcher", "metrics",
-        )
-    }  # fmt: skip
+    found = [] if quick else context_checks.checked(backend, seconds=seconds, shown=not invocation.json)
     table = invocation.session.context.metrics_table
     health = None
     if table is not None:
@@ -236,26 +242,22 @@ def test(invocation: Invocation, name: str | None) -> int:
         "url": backend.url,
         "actor": invocation.session.actor,
         "seconds": round(took, 4),
-        "capabilities": capabilities,
+        "capabilities": {capability: getattr(backend, capability) is not None for capability in READING},
         "missing": backend.missing,
         "features": backend.features,
+        "cannot": context_checks.cannot(backend.features),
+        "checks": found,
         "metrics": health,
         "launcher": cluster,
     }
 
     def human() -> None:
         narrate(f"{backend.url} answered in {duration(took)}, as {invocation.session.actor}")
-        print_table(
-            capabilities.items(),
-            [
-                Col("capability", lambda pair: pair[0]),
-                Col("there", lambda pair: "yes" if pair[1] else "no"),
-                Col("why not", lambda pair: "" if pair[1] else backend.missing.get(pair[0], "")),
-            ],
-        )
-        for what, why in backend.missing.items():
-            if what not in capabilities:
-                narrate(f"without {what}: {why}")
+        context_checks.print_capabilities(backend, found)
+        context_checks.print_findings(found)
+        context_checks.print_cannot(backend)
+        if found:
+            context_checks.print_sum(found)
         if health is not None:
             for line in health_lines(health):
                 narrate(line)
@@ -263,8 +265,10 @@ def test(invocation: Invocation, name: str | None) -> int:
             narrate(cluster_line(cluster))
 
     invocation.show(document, human)
+    if any(each.away for each in found):
+        return Exit.UNREACHABLE
     away = (health is not None and health.trouble) or (cluster is not None and cluster.trouble)
-    return Exit.FAILED if away else Exit.DONE
+    return Exit.FAILED if away or any(each.verdict is Verdict.WRONG for each in found) else Exit.DONE
 
 
 def _care(found: Context) -> str:
