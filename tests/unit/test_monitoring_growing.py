@@ -13,7 +13,7 @@ import pytest
 
 from backends.contract import Backend
 from console.monitoring.create import create_monitor
-from console.monitoring.feeds import ingest
+from console.monitoring.feeds import growing, ingest
 from console.monitoring.feeds.champion import load_champion
 from console.monitoring.feeds.folder import BatchRecord, monitor_folder
 from console.monitoring.feeds.growing import Files
@@ -114,6 +114,37 @@ def test_a_renamed_a_copied_and_a_packed_file_are_the_same_file(reader: Reader, 
     append(copy, lines(4))
     assert [record.rows for record in reader.read(copy)] == [10], "a copy that grows counts from where it grew"
     assert reader.rows == 40
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_a_large_file_handed_in_is_known_again(
+    reader: Reader, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, packed: bool
+) -> None:
+    """What is read on by pieces has the identities of pieces; the file by hand has that of the whole."""
+    monkeypatch.setattr(growing, "MOST", 1500)
+    text = lines(1, 40)
+    given = tmp_path / ("given.jsonl.gz" if packed else "given.jsonl")
+    given.write_bytes(gzip.compress(text.encode()) if packed else text.encode())
+    assert ingest.ingest_batch(reader.backend, reader.name, given, versions=reader.versions).rows == 40
+    half = tmp_path / "dropped.jsonl"
+    half.write_text(text[: text.index("\n", 3000) + 1])
+    assert [record.state for record in reader.read(half, settled=False)] == ["duplicate"], "while it is being copied"
+    half.write_text(text)
+    assert [record.state for record in reader.read(half)] == ["duplicate"]
+    given.unlink()
+    again = tmp_path / "again.jsonl"
+    again.write_text(text + lines(2))
+    assert sum(record.rows for record in reader.read(again)) == 10, "what it has beyond"
+    assert reader.rows == 50
+
+
+def test_a_file_handed_in_that_fails_is_read_where_it_is_dropped(reader: Reader, tmp_path: Path) -> None:
+    path = tmp_path / "log.jsonl"
+    path.write_text("no json\n" + lines(1))
+    assert ingest.ingest_batch(reader.backend, reader.name, path, versions=reader.versions).state == "failed"
+    assert [record.state for record in reader.read(path)] == ["failed"]
+    append(path, lines(2))
+    assert [record.rows for record in reader.read(path)] == [20]
 
 
 def test_a_file_that_is_cut_or_written_anew_is_read_from_its_beginning(reader: Reader, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -127,6 +128,25 @@ def test_what_was_handed_over_and_cannot_be_counted_is_kept_aside(
     folder = monitor_folder(backend, monitor.name)
     assert recent_batches(folder)[0].state == "failed"
     assert len(list((folder / "refused").iterdir())) == 1
+
+
+def test_what_is_counted_while_one_looks_is_no_error(
+    backend: Backend, monitor: Monitor, client: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = f"/monitors/{monitor.name}/rows"
+    for _ in range(2):
+        client.post(path, json=rows(1, 1))
+    look = os.scandir
+
+    def taken(folder: Any) -> Iterator[os.DirEntry[str]]:
+        for number, each in enumerate(look(folder)):
+            if not number:
+                Path(each.path).unlink()
+            yield each
+
+    monkeypatch.setattr(handing.os, "scandir", taken)
+    assert len(waiting_files(backend, monitor.name)) == 1
+    assert client.post(path, json=rows(1, 1)).status_code == 202
 
 
 @pytest.mark.parametrize("kind", ["csv", "jsonl"])

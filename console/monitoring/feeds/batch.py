@@ -38,10 +38,12 @@ def read_batch(path: Path) -> pd.DataFrame:
     return read_rows(path)[0]
 
 
-def read_rows(path: Path, *, title: str = "", salvage: bool = False) -> tuple[pd.DataFrame, str]:
+def read_rows(
+    path: Path, *, title: str = "", salvage: bool = False, behind: Sequence[Path] = ()
+) -> tuple[pd.DataFrame, str]:
     """As `read_batch`, and what was left out, in words. salvage: leave out single lines that cannot be read, where
-    others can. title: what the file is called."""
-    table, odd = read_table(path, title=title, salvage=salvage)
+    others can. title: what the file is called. behind: more JSON lines."""
+    table, odd = read_table(path, title=title, salvage=salvage, behind=behind)
     if isinstance(table, pd.DataFrame):
         return table, odd
     frame = table.to_pandas()

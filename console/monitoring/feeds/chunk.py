@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import IO
 
@@ -38,6 +39,17 @@ class Progress(Record, frozen=True, kw_only=True):
     seen_at: Millis = 0
 
 
+class Piece(Record, frozen=True, kw_only=True):
+    """One of several files that are counted at once."""
+
+    path: str
+    digest: str
+    """By which it counts once, alone or with others."""
+    at: Millis
+    """When it came."""
+    rows: int
+
+
 class Chunk(Record, frozen=True, kw_only=True):
     """Rows to count, and who they are."""
 
@@ -48,7 +60,7 @@ class Chunk(Record, frozen=True, kw_only=True):
     digest: str
     """sha256 of the content that they end: the same content counts once, by whatever way it comes."""
     content: str
-    """sha256 of the file at `path`: `digest`, where that is all of it."""
+    """sha256 of what there is to be read: `digest`, where that is all of it."""
     also: tuple[str, ...] = ()
     """Other identities of the same rows."""
     supersedes: str = ""
@@ -67,6 +79,28 @@ class Chunk(Record, frozen=True, kw_only=True):
     """The file at `path` is a copy of ours: removed once it is counted."""
     progress: Progress | None = None
     """What to remember of the file once they are counted."""
+    pieces: tuple[Piece, ...] = ()
+    """Where they are several files, in their order: then `path` is the first of them."""
+    given: bool = False
+    """Handed in by a person, who is told where it fails: nothing is remembered of it then."""
+
+    @property
+    def files(self) -> list[Path]:
+        """What there is to be read, in its order."""
+        return [Path(piece.path) for piece in self.pieces] or [Path(self.path)]
+
+    @property
+    def intact(self) -> bool:
+        """Whether it still can be read as it was begun."""
+        try:
+            return content_of(self.files) == self.content
+        except FileNotFoundError:
+            return False
+
+    def times(self, rows: int) -> list[Millis]:
+        """When each of its rows came, where those are all that there are."""
+        each = [piece.at for piece in self.pieces for _ in range(piece.rows)]
+        return each if len(each) == rows else [self.at] * rows
 
 
 def whole_file(path: Path, *, labels: bool = False) -> Chunk:
@@ -95,6 +129,16 @@ def sha256_of(path: Path) -> str:
     """Of the file as it lies there."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def content_of(paths: Sequence[Path]) -> str:
+    """sha256 of files one behind the other, as they lie there."""
+    if len(paths) == 1:
+        return sha256_of(paths[0])
+    found = hashlib.sha256()
+    for path in paths:
+        found.update(path.read_bytes())
+    return found.hexdigest()
 
 
 def content_sha256(path: Path) -> str:

@@ -216,6 +216,27 @@ class Files:
         return digest
 
 
+def given_whole(chunk: Chunk) -> Chunk:
+    """A file that a person hands in, with what is remembered of it: it is counted to its end, so that it, a copy of it
+    or what grows from it is known again in a watched folder, however large it is."""
+    path = Path(chunk.path)
+    found = KIND.search(path.name)
+    if found is None:
+        return chunk
+    try:
+        with open_content(path) as file:
+            head = file.read(HEAD)
+            size = file.seek(0, os.SEEK_END) if chunk.also else path.stat().st_size
+            file.seek(max(0, size - TAIL))
+            tail = file.read(TAIL)
+    except (OSError, EOFError):  # no gzip: reading its rows says so
+        return chunk
+    digest = chunk.also[0] if chunk.also else chunk.digest
+    header = _first_line(head, found.group(1).lower())
+    progress = _progress(path, path.stat(), size, digest, head, tail, header)
+    return msgspec.structs.replace(chunk, progress=progress, given=True)
+
+
 def clear_spool(folder: Path, *, but: str = "") -> None:
     """Remove copies that a process which died left behind. but: the one that is still to be counted."""
     for copy in (folder / SPOOL).glob("*"):

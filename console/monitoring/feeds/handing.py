@@ -7,6 +7,8 @@ import hashlib
 import os
 import time
 import uuid
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from backends.contract import Backend, Invalid, Refused, Unreachable
@@ -34,7 +36,7 @@ def hand_over(
         raise Invalid(f"{len(data)} bytes at once, and {MOST_BYTES} are taken: hand over less at a time", "rows")
     folder = inbox_of(backend, monitor)
     folder.mkdir(mode=0o700, exist_ok=True)
-    waiting = sum(each.stat().st_size for each in os.scandir(folder))
+    waiting = sum(status.st_size for _, status in _there(folder))
     if waiting > MOST_WAITING:
         raise Unreachable(
             f"{waiting >> 20} MB wait to be counted for monitor {monitor}: nothing more is kept until some are; "
@@ -74,8 +76,15 @@ def waiting_files(backend: Backend, monitor: str) -> list[Path]:
     folder = inbox_of(backend, monitor)
     if not folder.is_dir():
         return []
-    found = [(each.stat().st_mtime_ns, Path(each.path)) for each in os.scandir(folder) if each.name[0] != "."]
+    found = [(status.st_mtime_ns, path) for path, status in _there(folder) if not path.name.startswith(".")]
     return [path for _, path in sorted(found)]
+
+
+def _there(folder: Path) -> Iterator[tuple[Path, os.stat_result]]:
+    """The files of a folder that others take from meanwhile."""
+    for each in os.scandir(folder):
+        with suppress(FileNotFoundError):
+            yield Path(each.path), each.stat()
 
 
 def handed_over(path: Path) -> Chunk:
@@ -83,12 +92,17 @@ def handed_over(path: Path) -> Chunk:
     return Chunk(
         path=str(path.absolute()),
         name=path.name,
-        digest=hashlib.sha256(f"{INBOX}/{path.name}".encode()).hexdigest(),
+        digest=handed_digest(path),
         content=sha256_of(path),
         at=int(path.stat().st_mtime * 1000),
         salvage=True,
         labels=".labels." in path.name,
     )
+
+
+def handed_digest(path: Path) -> str:
+    """By which what was handed over counts once."""
+    return hashlib.sha256(f"{INBOX}/{path.name}".encode()).hexdigest()
 
 
 def is_keyed(path: Path) -> bool:

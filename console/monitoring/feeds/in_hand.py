@@ -14,7 +14,7 @@ import msgspec
 
 from backends.contract import Unreachable
 from backends.entities import Record
-from console.monitoring.feeds.chunk import Chunk, sha256_of
+from console.monitoring.feeds.chunk import Chunk
 
 PLACE = "in-hand.json"
 
@@ -36,8 +36,7 @@ def in_hand(folder: Path, chunk: Chunk, version: str, finish: Callable[[InHand],
     place = folder / PLACE
     before = read_in_hand(folder)
     if before is not None and before.chunk.digest != chunk.digest:
-        path = Path(before.chunk.path)
-        if path.is_file() and sha256_of(path) == before.chunk.content:
+        if before.chunk.intact:
             finish(before)
         before = None
     begun = InHand(chunk=chunk, version=version)

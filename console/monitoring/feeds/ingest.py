@@ -27,11 +27,11 @@ from console.monitoring.counted.windows import make_window
 from console.monitoring.feeds import sample, schema
 from console.monitoring.feeds.batch import SchemaEvent, read_rows
 from console.monitoring.feeds.champion import Champion
-from console.monitoring.feeds.chunk import Chunk, sha256_of, whole_file
+from console.monitoring.feeds.chunk import Chunk, whole_file
 from console.monitoring.feeds.folder import BatchRecord, locked, log_batch, monitor_folder
-from console.monitoring.feeds.growing import remember
+from console.monitoring.feeds.growing import given_whole, remember
 from console.monitoring.feeds.in_hand import PLACE, InHand, in_hand, read_in_hand
-from console.monitoring.feeds.labels import apply_labels, drop_pending, is_label_file, take_pending
+from console.monitoring.feeds.labels import add_batches, apply_labels, drop_pending, is_label_file, take_pending
 from console.monitoring.feeds.rows import Rows, check_related, own_labels, parted, timed
 from console.monitoring.feeds.scored import read_pending, segment_path, write_segment
 from console.monitoring.feeds.spots import Spot, find_spots, tumbling_starts
@@ -43,6 +43,8 @@ if TYPE_CHECKING:
 
 Vector = np.ndarray[Any, Any]
 
+APART = "apart"
+"""State of a record that says: these pieces cannot be counted at once, and nothing of them was."""
 RECENT = 100
 """Alerts that a rule's silence after one is looked up in."""
 
@@ -63,7 +65,7 @@ def ingest_batch(
     folder = monitor_folder(backend, monitor)
     with locked(folder):
         try:
-            chunk = whole_file(file)
+            chunk = given_whole(whole_file(file))
         except (BackendError, OSError) as error:
             record = BatchRecord(at=_now(), file=file.name, sha256="", state="failed", reason=str(error))
             log_batch(folder, record)
@@ -88,8 +90,7 @@ def finish_begun(backend: Backend, monitor: str, *, versions: Versions | None = 
         begun = read_in_hand(folder)
         if begun is None:
             return
-        path = Path(begun.chunk.path)
-        if path.is_file() and sha256_of(path) == begun.chunk.content:
+        if begun.chunk.intact:
             ingest_held(backend, monitor, begun.chunk, versions=versions)
         else:  # it is gone, or another file: nobody can finish it
             (folder / PLACE).unlink(missing_ok=True)
@@ -123,13 +124,14 @@ def ingest_held(
             except BackendError as error:
                 record = _record(chunk, "failed", version=version, reason=str(error))
             record = msgspec.structs.replace(record, seconds=round(time.monotonic() - began, 4))
-            if chunk.progress is not None:
+            if chunk.progress is not None and not (chunk.given and record.state == "failed"):
                 remember(folder, chunk.progress, begin=chunk.begin, failed=record.state == "failed")
                 if chunk.supersedes and record.state != "failed":
                     backend.need("monitors").forget_batches(monitor, (chunk.supersedes,))
     except OSError as error:
         raise Unreachable(f"{chunk.name} was not counted: {error.strerror or error}; it is tried again") from error
-    log_batch(folder, record)
+    if record.state != APART:
+        log_batch(folder, record)
     if chunk.spooled:
         Path(chunk.path).unlink(missing_ok=True)
     return record
@@ -140,18 +142,26 @@ def _ingest(
 ) -> BatchRecord:
     if chunk.copied or backend.need("monitors").batches(monitor.name, among=(chunk.digest, *chunk.also)):
         if monitor.id_column and not read_pending(folder).empty:  # whoever counted it may have died right after
-            frame = read_rows(Path(chunk.path), title=chunk.name, salvage=True)[0]
+            frame = _read(chunk, salvage=True)[0]
             features = [column.name for column in versions.reference(version).meta.features]
             if not chunk.labels and not is_label_file(frame, monitor, features):
                 _drop_waiting(monitor, folder, frame)
         return _record(chunk, "duplicate", version=version, reason="counted before, by its content")
-    frame, left_out = read_rows(Path(chunk.path), title=chunk.name, salvage=chunk.salvage)
     known = versions.reference(version)
-    if chunk.labels or is_label_file(frame, monitor, [column.name for column in known.meta.features]):
+    try:
+        frame, left_out = _read(chunk, salvage=chunk.salvage)
+        labels = chunk.labels or is_label_file(frame, monitor, [column.name for column in known.meta.features])
+        if not labels:
+            check_related(frame, known, chunk.name)
+            frame, at, events = timed(frame, monitor, chunk)
+            parts = parted(frame, at, monitor, chunk, versions, version)
+            tumbling_starts(at, monitor, chunk.name)
+    except Invalid as error:
+        if chunk.pieces:
+            return _record(chunk, APART, reason=str(error))
+        raise
+    if labels:
         return apply_labels(backend, monitor, folder, frame, chunk, known)
-    check_related(frame, known, chunk.name)
-    frame, at, events = timed(frame, monitor, chunk)
-    parts = parted(frame, at, monitor, chunk, versions, version)
     parts[0].events = [*events, *parts[0].events]
     stored: list[Window] = []
     for number, rows in enumerate(parts):
@@ -159,7 +169,7 @@ def _ingest(
     _tell_events(backend, monitor, parts, stored[-1])
     restate(backend, monitor.name)
     roll_up(backend, monitor, stored)
-    backend.need("monitors").add_batch(monitor.name, chunk.digest)  # only now: then a try that died is made again
+    add_batches(backend, monitor.name, chunk)
     _drop_waiting(monitor, folder, frame)
     scored = [rows for rows in parts if rows.scores is not None]
     reasons = [left_out, *(event.text for rows in parts for event in rows.events)]
@@ -176,6 +186,11 @@ def _ingest(
         first=min(window.start for window in stored),
         last=max(window.start for window in stored),
     )
+
+
+def _read(chunk: Chunk, *, salvage: bool) -> tuple[pd.DataFrame, str]:
+    first, *behind = chunk.files
+    return read_rows(first, title=chunk.name, salvage=salvage, behind=behind)
 
 
 def _drop_waiting(monitor: Monitor, folder: Path, frame: pd.DataFrame) -> None:

@@ -103,7 +103,9 @@ def apply_labels(
     kept prediction, so that a crash between them is completed by the next try: a window refuses the same file twice,
     and a sampled row takes the same label twice.
     """
-    store = backend.need("monitors")
+    absent = [name for name in (monitor.id_column, monitor.label_column) if name not in frame]
+    if absent:
+        raise Invalid(f"{chunk.name} has no column {', '.join(absent)}; labels need the id and the label", "file")
     ids = pd.Series(as_text(frame[monitor.id_column]).to_pandas()).astype("object")
     text = pd.Series(as_text(frame[monitor.label_column]).to_pandas()).astype("object")
     labels = pd.Series(text.to_numpy(), index=ids.to_numpy())
@@ -173,7 +175,7 @@ def apply_labels(
         write_atomically(segment, path, keep_time=True)
     if missing:
         _keep_pending(folder, labels[labels.index.isin(missing)])
-    store.add_batch(monitor.name, chunk.digest)
+    add_batches(backend, monitor.name, chunk)
     waiting = f"{len(missing)} labels wait for their prediction" if missing else ""
     return BatchRecord(
         at=_now(),
@@ -188,6 +190,12 @@ def apply_labels(
         first=reached[0].start if reached else None,
         last=reached[-1].start if reached else None,
     )
+
+
+def add_batches(backend: Backend, monitor: str, chunk: Chunk) -> None:
+    """Know a chunk as counted: last of all, so that a try that died before is made again."""
+    for digest in (*(piece.digest for piece in chunk.pieces), chunk.digest):
+        backend.need("monitors").add_batch(monitor, digest)
 
 
 class _Places:
@@ -214,7 +222,7 @@ def _came(frame: pd.DataFrame, monitor: Monitor, chunk: Chunk) -> Vector:
         times = times_of(frame[monitor.time_column])
         told: Vector = times.fillna(chunk.at).to_numpy(dtype=np.int64)
         return told
-    return np.full(len(frame), chunk.at)
+    return np.array(chunk.times(len(frame)), dtype=np.int64)
 
 
 def _waited(rows: pd.DataFrame, came: pd.Series[Any], old: Vector) -> Vector:

@@ -72,7 +72,7 @@ def check_related(frame: pd.DataFrame, reference: Champion, name: str) -> None:
 def timed(frame: pd.DataFrame, monitor: Monitor, chunk: Chunk) -> tuple[pd.DataFrame, Vector, list[SchemaEvent]]:
     """The rows that have a time, and the time of each; without a time column, the chunk's own time."""
     if not monitor.time_column:
-        return frame, np.full(len(frame), chunk.at), []
+        return frame, np.array(chunk.times(len(frame)), dtype=np.int64), []
     if monitor.time_column not in frame:
         raise Invalid(
             f"{chunk.name} has no column {monitor.time_column!r}, the monitor's time column; it has "

@@ -24,12 +24,13 @@ from backends.contract import Backend, BackendError, Invalid, NotFound, Unreacha
 from backends.entities import Monitor
 from console.monitoring.feeds.folder import monitor_folder
 from console.monitoring.feeds.growing import CLOSED_S, KIND, Files, clear_spool
-from console.monitoring.feeds.handing import handed_over, is_keyed, let_go
+from console.monitoring.feeds.handing import handed_digest, handed_over, is_keyed, let_go
 from console.monitoring.feeds.in_hand import read_in_hand
 from console.monitoring.feeds.sources import folders_of, inbox_of, is_fed
 
 if TYPE_CHECKING:
     from console.monitoring.feeds.champion import Champion
+    from console.monitoring.feeds.folder import BatchRecord
     from console.monitoring.feeds.versions import Versions
 
 POLL_SECONDS = 0.1
@@ -119,9 +120,11 @@ class Scorer:
             if self.champion is None:
                 return False
         worked = False
+        inbox = inbox_of(self.backend, self.name)
         for path, seen in ready:
-            while not self.stopping and self.take(path, seen):
+            while not self.stopping and path.parent != inbox and self.take(path, seen):
                 worked = True
+        self.take_handed(monitor, {path: seen for path, seen in ready if path.parent == inbox})
         if worked:
             self.look_together()
         return worked
@@ -211,6 +214,52 @@ class Scorer:
         if self.champion is None:
             self.pause(min(RETRY_SECONDS, 1.0))
 
+    def take_handed(self, monitor: Monitor, found: dict[Path, Seen]) -> None:
+        """Count what was handed over, in its order, small pieces as many at once as may be."""
+        from console.monitoring.feeds.together import runs_of
+
+        for run in runs_of(list(found), rows=monitor.window != "batch"):
+            while run and not self.stopping:
+                if len(run) > 1 and self.champion is not None:
+                    run = self._take_together(monitor, run, self.champion, found)
+                if run:
+                    self.take(run[0], found[run[0]])
+                run = run[1:]
+
+    def _take_together(
+        self, monitor: Monitor, run: list[Path], champion: Champion, found: dict[Path, Seen]
+    ) -> list[Path]:
+        """Count the first of them at once; those that are still to be counted, the next of them alone."""
+        from console.monitoring.feeds.ingest import APART, finish_begun, ingest_chunk
+        from console.monitoring.feeds.together import together
+
+        try:
+            finish_begun(self.backend, self.name, versions=self.versions)
+            features = {column.name for column in champion.meta.features}
+            chunk, alone, rest = together(self.backend, monitor, run, features)
+            record = None if chunk is None else ingest_chunk(self.backend, self.name, chunk, versions=self.versions)
+        except FileNotFoundError:  # by itself it is looked for again
+            return run
+        except OSError as error:
+            raise Unreachable(f"{len(run)} files were not counted: {error.strerror}; it is tried again") from error
+        if chunk is not None and record is not None:
+            paths = [Path(piece.path) for piece in chunk.pieces]
+            if record.state == APART:
+                alone += paths
+            else:
+                self._say_counted(record)
+                self._let_go(paths, failed=record.state == "failed")
+        for path in alone:
+            self.take(path, found[path])
+        return rest
+
+    def _let_go(self, paths: list[Path], *, failed: bool) -> None:
+        for path in paths:
+            let_go(path, failed=failed)
+        # No other has the name of one without a key: nobody asks for it again.
+        unkeyed = [handed_digest(path) for path in paths if not is_keyed(path)]
+        self.backend.need("monitors").forget_batches(self.name, unkeyed)
+
     def take(self, path: Path, seen: Seen) -> bool:
         """Count the next rows of a file; False where it has none, or cannot be read."""
         from console.monitoring.feeds.ingest import finish_begun, ingest_chunk
@@ -241,6 +290,13 @@ class Scorer:
             log.exception("%s: %s", path.name, error)
             self.done.add(seen)
             return False
+        self._say_counted(record)
+        if handed:
+            self._let_go([path], failed=record.state == "failed")
+            return False
+        return True
+
+    def _say_counted(self, record: BatchRecord) -> None:
         level = logging.WARNING if record.state == "failed" or record.reason else logging.INFO
         log.log(
             level,
@@ -253,12 +309,6 @@ class Scorer:
             record.seconds * 1000,
             f"; {record.reason}" if record.reason else "",
         )
-        if handed:
-            let_go(path, failed=record.state == "failed")
-            if not is_keyed(path):  # no other has its name: nobody asks for it again
-                self.backend.need("monitors").forget_batches(self.name, (chunk.digest,))
-            return False
-        return True
 
 
 def settled(now: float, status: os.stat_result) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,10 +26,12 @@ MISSING = ("", "NA", "N/A", "#N/A", "n/a", "NULL", "null", "NaN", "nan", "NAN", 
 """Missing among numbers, booleans and times; in text only an empty field is."""
 
 
-def read_table(path: Path, *, title: str = "", salvage: bool = False) -> tuple[pa.Table | pd.DataFrame, str]:
+def read_table(
+    path: Path, *, title: str = "", salvage: bool = False, behind: Sequence[Path] = ()
+) -> tuple[pa.Table | pd.DataFrame, str]:
     """The rows, every field of a CSV or TSV still as text, and what was left out, in words. salvage: leave out single
     lines that cannot be read, where others can. A pandas frame where lines were left out or types are
-    mixed. title: what the file is called. Raises Invalid with what is wrong and where."""
+    mixed. title: what the file is called. behind: more JSON lines. Raises Invalid with what is wrong and where."""
     called = title or path.name
     name = path.name.lower()
     if not path.is_file():
@@ -45,7 +49,7 @@ def read_table(path: Path, *, title: str = "", salvage: bool = False) -> tuple[p
             with pyarrow.parquet.ParquetFile(path) as parquet:  # `read_table` would load data sets, and they pandas
                 table = parquet.read()
         elif name.removesuffix(".gz").endswith((".jsonl", ".ndjson")):
-            table, odd = _lines(path, called, salvage)
+            table, odd = _lines([path, *behind], called, salvage)
         elif name.removesuffix(".gz").endswith((".csv", ".tsv")):
             table, odd = _delimited(path, "\t" if ".tsv" in name else ",", called, salvage)
         else:
@@ -62,14 +66,17 @@ def read_table(path: Path, *, title: str = "", salvage: bool = False) -> tuple[p
     return table, odd
 
 
-def _lines(path: Path, called: str, salvage: bool) -> tuple[pa.Table | pd.DataFrame, str]:
+def _lines(paths: Sequence[Path], called: str, salvage: bool) -> tuple[pa.Table | pd.DataFrame, str]:
+    joined = b"\n".join(path.read_bytes().rstrip(b"\n") for path in paths) if len(paths) > 1 else None
     try:
-        with pa.input_stream(str(path), compression="detect") as stream:
+        if joined is not None:
+            return pyarrow.json.read_json(pa.BufferReader(joined)), ""
+        with pa.input_stream(str(paths[0]), compression="detect") as stream:
             return pyarrow.json.read_json(stream), ""
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:  # most often: a number here, a text there
         refused = error
     rows, lost, first = [], 0, 0
-    with open_content(path) as file:
+    with open_content(paths[0]) if joined is None else io.BytesIO(joined) as file:
         for number, line in enumerate(file, 1):
             if not line.strip():
                 continue
