@@ -5,12 +5,17 @@ No example of a property has a time limit: the tests run beside each other.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 
 import pytest
 from hypothesis import settings
 
 from tests.mlflow_server import MlflowServer, start_mlflow
+
+for _threads in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+    # Tests run beside each other: threads that wait for one another would spin on the cores of the others.
+    os.environ.setdefault(_threads, "1")
 
 settings.register_profile("beside others", deadline=None)
 settings.load_profile("beside others")

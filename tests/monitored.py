@@ -179,11 +179,13 @@ def watched(home: Path, *, days: int = 7, rows: int = 150) -> Backend:
 
 
 def until(check: Any, *, seconds: float = 20.0, what: str = "it") -> Any:
-    """What `check` gives once it is truthy; fails after the deadline."""
-    deadline = time.monotonic() + seconds
+    """What `check` gives once it is truthy; fails after the deadline. Looked at ever more seldom, for what is waited
+    for wants the processor too."""
+    deadline, pause = time.monotonic() + seconds, 0.01
     while time.monotonic() < deadline:
         found = check()
         if found:
             return found
-        time.sleep(0.01)
+        time.sleep(pause)
+        pause = min(pause * 1.2, 0.2)
     raise AssertionError(f"{what} did not happen within {seconds:g} s")
