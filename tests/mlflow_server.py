@@ -46,13 +46,16 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def start_mlflow(folder: Path, *more: str, port: int = 0, env: dict[str, str] | None = None) -> MlflowServer:
-    """Start it and wait until it answers; `more` are further arguments of `mlflow server`."""
+def start_mlflow(
+    folder: Path, *more: str, port: int = 0, env: dict[str, str] | None = None, store: str = ""
+) -> MlflowServer:
+    """Start it and wait until it answers; `more` are further arguments of `mlflow server`, `store` is where it keeps
+    its rows, an SQLite file of the folder where nothing is said."""
     port = port or free_port()
-    url = f"http://127.0.0.1:{port}"
+    url, store = f"http://127.0.0.1:{port}", store or f"sqlite:///{folder}/mlflow.db"
     command = [
         sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1",
-        "--backend-store-uri", f"sqlite:///{folder}/mlflow.db", "--artifacts-destination", str(folder / "artifacts"),
+        "--backend-store-uri", store, "--artifacts-destination", str(folder / "artifacts"),
         *more,
     ]  # fmt: skip
     with (folder / "server.log").open("ab") as log:

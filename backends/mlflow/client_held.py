@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable
+from itertools import islice
 from typing import ClassVar, Final
 
 from backends.entities import Run
@@ -41,6 +42,11 @@ class Held:
 
     def newest_first(self) -> list[Run]:
         return list(self._runs.values())
+
+    @property
+    def foremost(self) -> frozenset[str]:
+        """Those that the next look at the newest will very likely tell of."""
+        return frozenset(islice(self._runs, self.NEW // 2))
 
     def unsure(self, changed: Iterable[tuple[int, str]]) -> list[str]:
         """Runs that may be others by now: those under way, and those that this console changed since."""

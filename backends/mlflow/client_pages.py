@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import base64
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from typing import Any, Final
 
@@ -64,8 +64,8 @@ class RunPages:
     def page(self, query: Query, at: str, limit: int, deleted: bool) -> Page[Run]:
         if query.order in _NEWEST_FIRST:
             query = msgspec.structs.replace(query, order=())
-        if limit <= PANE and self._weight * limit > HEAVY:
-            limit = max(5, int(HEAVY / self._weight))
+        if limit <= PANE:
+            limit = self.fitting(HEAVY, limit) if limit > 5 else limit
         compiled = compile_filter(query.where)
         if not query.order and compiled.exact:
             return self._plain(compiled, at, limit, deleted)
@@ -229,13 +229,21 @@ class RunPages:
         wanted = held.unsure(self._room.changed_runs)
         if held.fresh and held.changes == changes:
             return True
-        listed = ", ".join(f"'{run}'" for run in wanted)
-        narrow = compiled._replace(text=" and ".join(filter(None, (f"attributes.run_id IN ({listed})", compiled.text))))
+
+        def ask(some: Sequence[str]) -> tuple[list[Run], bool]:
+            listed = ", ".join(f"'{run}'" for run in some)
+            words = filter(None, (f"attributes.run_id IN ({listed})", compiled.text))
+            return self.fetch(compiled._replace(text=" and ".join(words)), 0, PIECE, deleted, either)
+
+        # Runs under way are mostly among the newest, and told of with them.
+        apart = [run for run in wanted if run not in held.foremost]
         calls = [partial(self.fetch, compiled, 0, held.NEW, deleted, either)]
-        if wanted:
-            calls.append(partial(self.fetch, narrow, 0, PIECE, deleted, either))
-        (newest, more), *others = together(calls)
-        return held.take(newest, more, wanted, others[0][0] if others else [], changes)
+        (newest, more), *others = together([*calls, partial(ask, apart)] if apart else calls)
+        told = {run.id for run in newest}
+        found = others[0][0] if others else []
+        if pushed_out := [run for run in wanted if run in held.foremost and run not in told]:
+            found = [*found, *ask(pushed_out)[0]]
+        return held.take(newest, more, wanted, found, changes)
 
     # ------------------------------------------------------------ counting
 
@@ -269,6 +277,10 @@ class RunPages:
         return bool(self.fetch(compiled, rows, 1, deleted, either)[0])
 
     # ------------------------------------------------------------ asking
+
+    def fitting(self, size: int, most: int) -> int:
+        """How many runs have so many bytes, going by those of late; 5 at least."""
+        return most if not self._weight else max(5, min(most, int(size / self._weight)))
 
     def fetch(
         self, compiled: Compiled, first: int, limit: int, deleted: bool, either: bool = False, order: str = ""

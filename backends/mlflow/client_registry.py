@@ -177,7 +177,7 @@ class MlflowRegistry:
 
     def versions(self, name: str, *, at: str = START, limit: int = 100) -> Page[ModelVersion]:
         """Who holds which alias is as it is now, and so are the newest; see `client_versions` for the others."""
-        most, anew, kind = limit if at == START else _MOST, at == START, self._kinds.get(name)
+        most, anew, kind = _reaching(at, limit), at == START, self._kinds.get(name)
         if kind is None:
             model = self._get(name)
             raw, more = self._kept.newest(_those_of(name, model.kind), name, most, anew=anew)
@@ -482,6 +482,14 @@ def _taken(model: str, alias: str, version: str, mutation: Mutation) -> AliasMov
         reason=mutation.reason,
         action="delete",
     )
+
+
+def _reaching(at: str, limit: int) -> int:
+    """How many of the newest versions have to be known for a page: all, where its cursor does not say."""
+    if at == START:
+        return limit
+    row = at[1:].partition("~")[0]
+    return min(_MOST, int(row) + limit) if at[0] in ">#" and row.isascii() and row.isdigit() else _MOST
 
 
 def _pairs(found: Mapping[str, str]) -> list[dict[str, str]]:

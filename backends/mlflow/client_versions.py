@@ -6,6 +6,8 @@ alias, with every look.
 
 from __future__ import annotations
 
+import math
+import re
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -14,12 +16,13 @@ from typing import Any, Final
 
 import msgspec
 
-from backends.contract import NotFound
+from backends.contract import Invalid, NotFound
 from backends.entities import Model, ModelVersion, Run
 from backends.mlflow import decode
 from backends.mlflow.client_pages import RunPages
 from backends.mlflow.client_room import Room
 from backends.mlflow.client_sorting import SLOW_S
+from backends.mlflow.words import quoted
 from backends.system_metrics import own
 from backends.together import together
 
@@ -31,9 +34,17 @@ RUNS: Final = 50
 """Runs that one question may ask for."""
 FIRST: Final = 40
 FIRST_OF_SLOW: Final = 8
-LATER: Final = 2
-"""Holders of aliases that are asked for at a first look at many models, and at each look after it."""
+"""Questions about holders of aliases at a first look at many models; at each look after it is one."""
+LATER: Final = 80_000
+"""Bytes of that one, where it is for what versions were trained with: a list of models is read at the same look."""
+NAMED: Final = 3_000
+"""Characters of the names in one question: it is part of an address."""
 Raw = dict[str, Any]
+Wanted = tuple[Model, str]
+"""A model, and the number of the version that holds an alias of it."""
+
+_PLAIN: Final = re.compile(r"[\w .-]+")
+"""Names that can stand in a list of MLflow's grammar, whatever quotes it takes."""
 
 
 class _Known:
@@ -63,6 +74,10 @@ class Versions:
         self._unknown_runs: dict[str, float] = {}
         self._weight = 0.0
         self._looked = False
+        self._names_together = room.transport.flavour.whole_lists
+        """Whether the server finds versions by several names at once."""
+        self._alone: set[str] = set()
+        """Models that have to be asked for by themselves."""
 
     def forget(self, model: str) -> None:
         """This console changed something of it."""
@@ -135,21 +150,69 @@ class Versions:
     # ------------------------------------------------------------ of many models
 
     def holders(self, models: Sequence[Model], alias: str) -> dict[str, ModelVersion]:
-        """The versions that hold an alias: a few unknown ones are asked for at once, the others at later looks."""
-        wanted = {model.name: (model.aliases[alias], model) for model in models if alias in model.aliases}
-        unknown = [name for name, (number, model) in wanted.items() if self._one(model, number) is None]
-        first = FIRST if self._room.transport.seconds < SLOW_S else FIRST_OF_SLOW
-        most = LATER if self._looked else first
+        """The versions that hold an alias. Those that nobody has read are asked for at once at the first look; at each
+        later one a single question is asked, until all are known and what is known is not too old."""
+        wanted = [(model, model.aliases[alias]) for model in models if alias in model.aliases]
+        first = not self._looked
         self._looked = True
-        together([partial(self._ask_one, wanted[name][1], wanted[name][0]) for name in unknown[:most]])
-        found = [(model, raw) for number, model in wanted.values() if (raw := self._one(model, number)) is not None]
-        made = self.with_runs([decode.version(raw, model.aliases) for model, raw in found], most=RUNS)
-        return {version.model: version for version in made}
+        if first:
+            slow = self._room.transport.seconds >= SLOW_S
+            self._ask_for([one for one in wanted if self._one(*one) is None], FIRST_OF_SLOW if slow else FIRST)
+        elif not self._unknown_of(self._decoded(wanted)):
+            missing = [one for one in wanted if self._one(*one) is None]
+            self._ask_for(missing or [one for one in wanted if self._one(*one, within=KEPT_S) is None], 1)
+            return {each.model: each for each in self.with_runs(self._decoded(wanted), most=0)}
+        most = RUNS if first else self._pages.fitting(LATER, RUNS)
+        return {each.model: each for each in self.with_runs(self._decoded(wanted), most=most)}
+
+    def _decoded(self, wanted: Sequence[Wanted]) -> list[ModelVersion]:
+        return [decode.version(raw, one[0].aliases) for one in wanted if (raw := self._one(*one)) is not None]
+
+    def _ask_for(self, wanted: Sequence[Wanted], questions: int) -> None:
+        """By so many questions, those first that tell of the most models."""
+        groups = sorted(self._alike(wanted), key=len, reverse=True)
+        together([partial(self._ask_some, group) for group in groups[:questions]])
+
+    def _alike(self, wanted: Sequence[Wanted]) -> Iterator[list[Wanted]]:
+        """MLflow finds versions of several models by one question where their number is the same."""
+        of_number: dict[str, list[Wanted]] = {}
+        for one in wanted:
+            if self._names_together and one[0].name not in self._alone and _PLAIN.fullmatch(one[0].name):
+                of_number.setdefault(one[1], []).append(one)
+            else:
+                yield [one]
+        most = min(PAGE, max(5, int(HEAVY / self._weight)) if self._weight else PAGE)
+        for alike in of_number.values():
+            group: list[Wanted] = []
+            for one in alike:
+                if len(group) >= most or sum(len(each[0].name) + 10 for each in (*group, one)) > NAMED:
+                    yield group
+                    group = []
+                group.append(one)
+            yield group
+
+    def _ask_some(self, group: Sequence[Wanted]) -> None:
+        if len(group) == 1:
+            self._ask_one(*group[0])
+            return
+        listed = ", ".join(quoted(model.name) for model, _ in group)
+        params = {"filter": f"name IN ({listed}) AND version_number = {group[0][1]}", "max_results": len(group)}
+        try:
+            answer = self._room.transport.get("model-versions/search", params)
+        except Invalid:
+            self._names_together = False  # an older server: it is asked for each from now on
+            return
+        found = {str(raw.get("name", "")): raw for raw in answer.get("model_versions", ())}
+        for model, number in group:
+            if model.name in found:
+                self._keep(model, number, found[model.name])
+            else:
+                self._alone.add(model.name)  # such lists leave out prompts
 
     def raw_holder(self, model: str, alias: str) -> Raw | None:
         """The version that holds an alias, as it was read lately for a list."""
-        for (name, _), (at, aliases, raw) in list(self._single.items()):
-            if name == model and alias in aliases and time.monotonic() - at < KEPT_S:
+        for (name, _), (_, aliases, raw) in list(self._single.items()):
+            if name == model and alias in aliases:
                 return raw
         return None
 
@@ -158,9 +221,9 @@ class Versions:
         known = self._known.get(model)
         return known is not None and time.monotonic() - known.at < KEPT_S
 
-    def _one(self, model: Model, number: str) -> Raw | None:
+    def _one(self, model: Model, number: str, within: float = math.inf) -> Raw | None:
         at, aliases, raw = self._single.get((model.name, number), (0.0, (), None))
-        if raw is None or time.monotonic() - at > KEPT_S or aliases != _held(model, number):
+        if raw is None or time.monotonic() - at > within or aliases != _held(model, number):
             return None
         return raw
 
@@ -170,7 +233,16 @@ class Versions:
             raw = self._room.transport.get("model-versions/get", params)["model_version"]
         except NotFound:
             return  # it was taken away just now
-        self._single[model.name, number] = (time.monotonic(), _held(model, number), raw)
+        self._keep(model, number, raw)
+
+    def _keep(self, model: Model, number: str, raw: Raw) -> None:
+        """One version of a model for an alias: that which held it before is not a holder any more."""
+        aliases = _held(model, number)
+        with self._lock:
+            for key in [key for key, (_, held, _) in self._single.items() if key[0] == model.name]:
+                if not set(aliases).isdisjoint(self._single[key][1]):
+                    del self._single[key]
+            self._single[model.name, number] = (time.monotonic(), aliases, raw)
 
     # ------------------------------------------------------------ what they were trained with
 
@@ -180,8 +252,7 @@ class Versions:
         wanted = dict.fromkeys(each.run for each in versions if each.run and not each.metrics)
         runs: dict[str, Run] = {run: known for run in wanted if (known := seen.ended(run)) is not None}
         now = time.monotonic()
-        ask = [run for run in wanted if run not in runs and now - self._unknown_runs.get(run, -KEPT_S) >= KEPT_S / 10]
-        pieces = list(_pieces(ask[:most], RUNS))
+        pieces = list(_pieces(self._unknown_of(versions)[:most], RUNS))
         for some, found in zip(pieces, together([partial(self._pages.by_ids, some) for some in pieces]), strict=True):
             runs |= {run.id: run for run in found}
             self._unknown_runs.update((run, now) for run in some if run not in runs or not runs[run].status.ended)
@@ -189,6 +260,16 @@ class Versions:
             if run not in runs and (known := seen.lately(run, KEPT_S)) is not None:
                 runs[run] = known
         return tuple(_completed(each, runs.get(each.run)) for each in versions)
+
+    def _unknown_of(self, versions: Sequence[ModelVersion]) -> list[str]:
+        """Runs of theirs that are to be asked for."""
+        seen, now = self._pages.seen, time.monotonic()
+        wanted = dict.fromkeys(each.run for each in versions if each.run and not each.metrics)
+        return [
+            run
+            for run in wanted
+            if seen.ended(run) is None and now - self._unknown_runs.get(run, -KEPT_S) >= KEPT_S / 10
+        ]
 
 
 def _held(model: Model, number: str) -> tuple[str, ...]:

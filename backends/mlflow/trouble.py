@@ -60,6 +60,8 @@ _BY_STATUS: Final[dict[int, type[BackendError]]] = {
 }  # fmt: skip
 """What an error is whose code is none of MLflow's: gateways and hosted services have their own."""
 
+_TOO_LONG: Final = re.compile(r"value too long for type character varying\((\d+)\)")
+
 
 class Stale(Unauthorized):
     """Who we said we are has ended, and may have been renewed where it is kept."""
@@ -132,6 +134,8 @@ def _told(status: int, said: dict[str, Any], headers: Any, where: str, asked: st
     kind = _KINDS.get(code) or _BY_STATUS.get(status)
     if "UNIQUE constraint" in message or "duplicate key" in message:  # a store's own words, with its SQL
         return Conflict(f"mlflow at {where} has it under that name already; look again, or take another name")
+    if (refused := _of_its_database(message, where)) is not None:
+        return refused
     if kind is NotDone:
         return NotDone(f"mlflow at {where} is asked too often ({code}): {message}{AGAIN}", retry_at=_after(headers))
     if kind is Unreachable or (kind is None and status >= 500):
@@ -141,6 +145,18 @@ def _told(status: int, said: dict[str, Any], headers: Any, where: str, asked: st
     if kind is Unsupported:
         return Unsupported(f"mlflow at {where} does not offer it: {message or asked}")
     return (kind or BackendError)(message or f"mlflow at {where} answered {code} to {asked}")
+
+
+def _of_its_database(message: str, where: str) -> Invalid | None:
+    """What the database behind it would not keep, without its words: they hold the whole statement."""
+    if "cannot contain NUL" in message:
+        return Invalid(f"mlflow at {where} keeps its rows in PostgreSQL, which takes no NUL character; leave it out")
+    if found := _TOO_LONG.search(message):
+        return Invalid(
+            f"the database of mlflow at {where} keeps {found[1]} characters there, and this text has more; nothing was "
+            "changed. Shorten it"
+        )
+    return None
 
 
 def no_json(body: bytes, where: str, asked: str) -> Unreachable:

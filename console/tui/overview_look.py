@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -142,7 +142,7 @@ def look(backend: Backend, before: Seen | None = None, early: Callable[[Seen], N
     )
     if early is not None and champions and backend.features.page_limit:
         early(found)
-    return replace(found, production=_in_production(backend, champions, monitors))
+    return replace(found, production=_in_production(backend, champions, monitors, _known(backend, before, turn)))
 
 
 def _asked(backend: Backend, one: Callable[[], Any], other: Callable[[], Any]) -> tuple[Any, Any]:
@@ -156,7 +156,7 @@ def _models(backend: Backend) -> tuple[Model, ...]:
 
 def _runs(backend: Backend, before: Seen | None, turn: int) -> tuple[tuple[Run, ...], tuple[Run, ...], bool]:
     """(under way, failed today, whether there is any). A server is asked two questions: at every second look it tells
-    of what failed, in between whether there are experiments that we do not know."""
+    of what failed, in between whether there are experiments that we do not know, once it has told of all champions."""
     runs = backend.runs
     if runs is None:
         return (), (), False
@@ -170,7 +170,7 @@ def _runs(backend: Backend, before: Seen | None, turn: int) -> tuple[tuple[Run, 
     def others() -> tuple[Run, ...]:
         if before is None or turn % 2 == 0 or not backend.features.page_limit:
             return failed()
-        if backend.experiments is not None:
+        if backend.experiments is not None and all(one.version for one in before.production):
             backend.experiments.page(limit=1)
         return before.broken
 
@@ -202,13 +202,27 @@ def _served(backend: Backend, looks: Looks | None) -> tuple[Looks | None, tuple[
     return kept, views(backend, found, kept)
 
 
+def _known(backend: Backend, before: Seen | None, turn: int) -> dict[str, ModelVersion | None]:
+    """Champions by model as they were at the look before, at looks that ask a server for what failed instead."""
+    if before is None or turn % 2 or not backend.features.page_limit:
+        return {}
+    return {one.model.name: one.version for one in before.production}
+
+
 def _in_production(
-    backend: Backend, champions: tuple[Model, ...], monitors: dict[str, Monitor]
+    backend: Backend,
+    champions: tuple[Model, ...],
+    monitors: dict[str, Monitor],
+    known: Mapping[str, ModelVersion | None],
 ) -> tuple[InProduction, ...]:
     if not champions:
         return ()
     registry = backend.need("registry")
-    versions = registry.holders(champions, "champion")
+    same = all(
+        model.name in known and ((held := known[model.name]) is None or held.version == model.aliases["champion"])
+        for model in champions
+    )
+    versions = known if same else registry.holders(champions, "champion")
     found = []
     for model in champions:
         version, monitor = versions.get(model.name), monitors.get(model.name)

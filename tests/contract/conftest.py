@@ -1,12 +1,14 @@
 """One suite for every adapter: each test here takes `backend` and says what the contract promises, whoever keeps it.
 
 Another adapter joins with one row in `ADAPTERS`. A test that needs what an adapter says it lacks is skipped, with the
-reason. `mlflow` is our client on a real MLflow server, each test in a workspace of its own; `own` is our client on our
-own server; `oci` is a container registry.
+reason. `mlflow` is our client on a real MLflow server, each test in a workspace of its own (its rows are in SQLite, or
+where `CONTRACT_MLFLOW_STORE` says, `postgresql+psycopg://…`); `own` is our client on our own server; `oci` is a container
+registry.
 """
 
 from __future__ import annotations
 
+import os
 import subprocess
 import urllib.request
 import uuid
@@ -78,7 +80,8 @@ MODELS_ALONE = ("oci",)
 @pytest.fixture(scope="session")
 def workspaces_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MlflowServer]:
     """A real MLflow server with workspaces, so that every test has an empty one."""
-    server = start_mlflow(tmp_path_factory.mktemp("workspaces"), "--enable-workspaces")
+    store = os.environ.get("CONTRACT_MLFLOW_STORE", "")
+    server = start_mlflow(tmp_path_factory.mktemp("workspaces"), "--enable-workspaces", store=store)
     yield server
     server.stop()
 

@@ -37,6 +37,9 @@ MOVES = 1_000
 
 NO_PROMPTS = "No prompts yet. MLflow's clients make them: mlflow.genai.register_prompt (mlops-console env says where)"
 
+FIRST_PAGES = 2
+"""Of the versions of a server's model that are read on going in; more of them as the cursor comes down."""
+
 REST = 0.25
 """Seconds that the cursor stays on a version before a server is asked for its files."""
 
@@ -89,6 +92,8 @@ class ModelsPane(TablePane):
         self._pages = ModelPages()
         self._deep: tuple[object, int] = (None, 1)
         """Which list, and how many pages of it are read: one more whenever the cursor comes near the end."""
+        self._read = 0
+        """Pages of versions that were read last."""
 
     def first_columns(self) -> Sequence[Column[Any]]:
         return model_columns({})
@@ -118,13 +123,15 @@ class ModelsPane(TablePane):
     def _fetch_inside(self, name: str) -> Inside:
         registry = self.backend.need("registry")
         if self.backend.features.page_limit:
+            self._deep = (name, self._deep[1] if self._deep[0] == name else FIRST_PAGES)
             model, page = both(lambda: registry.get(name), lambda: registry.versions(name, limit=PAGE))
-            versions = page.items
-            if page.next is not None:
+            versions, read = page.items, 1
+            while page.next is not None and read < self._deep[1]:
                 if self._shown[1] != name:
                     self.early(Inside(model, versions, (), more=True))
-                page = registry.versions(name, at=page.next, limit=MOST)
-                versions += page.items
+                page = registry.versions(name, at=page.next, limit=PAGE)
+                versions, read = versions + page.items, read + 1
+            self._read = read
         else:
             model, page = registry.get(name), registry.versions(name, limit=MOST)
             versions = page.items
@@ -211,12 +218,13 @@ class ModelsPane(TablePane):
         return []
 
     def _read_on(self) -> None:
-        """Ask for the next page of models, where the cursor is near the end of what was read."""
+        """Ask for the next page of the list, where the cursor is near the end of what was read."""
         at, count = self.table.position, self.table.count
-        if self.inside or not self.more or at is None or count is None or not self.backend.features.page_limit:
+        if not self.more or at is None or count is None or not self.backend.features.page_limit:
             return
-        if count.value - at <= NEAR and self._deep[1] <= self._pages.count:
-            self._deep = (self._deep[0], self._pages.count + 1)
+        read = self._read if self.inside else self._pages.count
+        if count.value - at <= NEAR and self._deep[1] <= read:
+            self._deep = (self._deep[0], read + 1)
             self.refresh_data()
 
     def draw_facts(self) -> None:
@@ -256,7 +264,7 @@ class ModelsPane(TablePane):
         if count is None:
             return ()
         noun = "version" if self.inside else self.kind
-        on = "; further down are more" if not self.inside and self.backend.features.page_limit else ""
+        on = "; further down are more" if self.backend.features.page_limit else ""
         more = f" shown{on or '; a filter finds the others'}" if self.more else ""
         where = f"{safe_text(self.inside, 40)}  " if self.inside else ""
         return ((f" {where}", ""), (f"{plural(count.value, noun)}{more}", "dim"))
