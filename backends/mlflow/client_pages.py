@@ -41,6 +41,8 @@ _STEPS: Final = 200
 """Pages that are gone through to come to a far one, on a server that knows no row numbers."""
 _KEPT_S: Final = 30.0
 _KEPT: Final = 8
+_LAST: Final = 32
+"""So many rows are read to be counted."""
 _DELETED: Final = Key("attribute", "deleted")
 _NEWEST_FIRST: Final = tuple((Order(Key("attribute", name), descending=True),) for name in ("created", "started"))
 """Orders that are the server's own."""
@@ -55,6 +57,8 @@ class RunPages:
         self._held: dict[tuple[Query, bool], Held] = {}
         self._tokens: dict[object, tuple[float, object, dict[int, str]]] = {}
         self._sorting = Sorting(room)
+        self._sizes: dict[object, int] = {}
+        """Runs of a list, as they were counted last."""
         self._weight = 0.0
         """Bytes of a run, of late."""
         self.seen = Seen()
@@ -257,21 +261,39 @@ class RunPages:
         return Count(value=min(found, limit), exact=not held.note and found <= limit)
 
     def size(self, compiled: Compiled, deleted: bool, limit: int) -> int:
-        """How many the server would give, found by halving: each question asks for one run at a row number. Past the
-        limit, the limit and one."""
-        if self._more_than(compiled, limit, deleted):
-            return limit + 1
-        low, high = 0, 64
-        while high < limit and self._more_than(compiled, high, deleted):
-            low, high = high, high * 4
-        high = min(high, limit)
-        while low < high:
-            middle = (low + high) // 2
-            if self._more_than(compiled, middle, deleted):
-                low = middle + 1
-            else:
-                high = middle
-        return low
+        """How many the server would give: it tells no number, only whether there is a run at a row. Several rows are
+        asked for at once; where the number was known before, one question tells how many came. Past the limit, the
+        limit and one."""
+        of = (compiled.text, compiled.experiments, deleted)
+        low, high = 0, None
+        if known := self._sizes.get(of, 0):
+            found, more = self.fetch(compiled, known - 1, _LAST, deleted)
+            low, high = (known, None) if more else (known - 1 + len(found), known - 1 + len(found))
+            if not found:
+                low, high = 0, known - 1
+        while high is None or high - low > _LAST:
+            rows = self._rows_between(low, high, limit)
+            there = together([partial(self._more_than, compiled, row, deleted) for row in rows])
+            low = max([low, *(row + 1 for row, some in zip(rows, there, strict=True) if some)])
+            if low > limit:
+                return limit + 1
+            high = min([row for row, some in zip(rows, there, strict=True) if not some], default=high)
+        if high > low:
+            low += len(self.fetch(compiled, low, high - low, deleted)[0])
+        if len(self._sizes) >= _KEPT:
+            self._sizes.clear()
+        self._sizes[of] = low
+        return min(low, limit + 1)
+
+    def _rows_between(self, low: int, high: int | None, limit: int) -> list[int]:
+        """Rows to ask for, where there are `low` runs at least and `high` at most: one where they can only be gone
+        through one after the other."""
+        number = AT_ONCE if self._room.transport.flavour.offsets else 1
+        if high is None and number == 1:
+            return [min(limit, max(low, _LAST) * 8)]
+        if high is None:
+            return sorted({min(limit, low + _LAST * 8**step) for step in range(1, number + 1)})
+        return sorted({low + (high - low) * step // (number + 1) for step in range(1, number + 1)})
 
     def _more_than(self, compiled: Compiled, rows: int, deleted: bool, either: bool = False) -> bool:
         return bool(self.fetch(compiled, rows, 1, deleted, either)[0])

@@ -2,8 +2,8 @@
 
 Another adapter joins with one row in `ADAPTERS`. A test that needs what an adapter says it lacks is skipped, with the
 reason. `mlflow` is our client on a real MLflow server, each test in a workspace of its own (its rows are in SQLite, or
-where `CONTRACT_MLFLOW_STORE` says, `postgresql+psycopg://…`); `own` is our client on our own server; `oci` is a container
-registry.
+where `CONTRACT_MLFLOW_STORE` says, `postgresql+psycopg://…`); `own` is our client on our own server; `oci` is a
+container registry.
 """
 
 from __future__ import annotations

@@ -261,9 +261,9 @@ def test_any_text_is_kept_as_it_is(backend: Backend, runs: RunStore, ann: Mutati
     try:
         run = runs.create(name=text, mutation=ann, params={key: text}, tags={key: text}).id
     except Invalid as error:  # a server on PostgreSQL
-        assert "\0" in text, error
-        assert "takes no NUL character" in str(error)
-        return
+        if "\0" in text and "takes no NUL character" in str(error):
+            return
+        raise
     runs.set_note(run, text, ann)
     runs.log_points(run, [MetricPoint(key=key, value=1.0)])
     found = runs.get(run)
