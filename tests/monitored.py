@@ -39,6 +39,7 @@ def register(
     alias: str = "champion",
     times: pd.Series | None = None,
     held_times: pd.Series | None = None,
+    held_queries: pd.Series | None = None,
 ) -> ModelVersion:
     """Fit gradient boosting, keep its files as a training run does, register, and point the alias at it."""
     from sklearn.compose import ColumnTransformer
@@ -84,6 +85,7 @@ def register(
         classes=classes,
         times=times,
         score_times=held_times,
+        queries=held_queries,
     )
     (made / "reference.json").write_bytes(profile.encode())
     runs, artifacts, registry = backend.need("runs"), backend.need("artifacts"), backend.need("registry")

@@ -12,10 +12,11 @@ import msgspec
 from backends.contract import Backend, Conflict, Invalid, Mutation, NotFound
 from backends.entities import Deployment, Millis, Monitor, Segment
 from console.monitoring.alarms.policy import read_policy
-from console.monitoring.alarms.rules import read_rules
+from console.monitoring.alarms.rules import Rule, read_rules
 from console.monitoring.counted.segments import check_segments
 from console.monitoring.counted.windows import LENGTHS
 from console.monitoring.feeds.folder import check_name, monitor_folder
+from console.monitoring.quality.ranking import METRICS
 from console.retention.monitors import read_keep
 
 TIME, IDENT = "prediction.time", "prediction.id"
@@ -115,8 +116,28 @@ def set_policy(backend: Backend, name: str, policy: dict[str, float], mutation: 
 def set_rules(backend: Backend, name: str, rules: str, mutation: Mutation) -> Monitor:
     """Replace the alert rules (TOML; empty for the default ones). Raises Invalid naming what is wrong."""
     if rules:
-        read_rules(rules)
+        _check_ranked(backend, name, read_rules(rules))
     return _change(backend, name, mutation.named("monitor.policy"), rules=rules)
+
+
+def _check_ranked(backend: Backend, name: str, rules: Sequence[Rule]) -> None:
+    """A rule that holds the order against a reference which there is not would never speak up."""
+    wanted = next((rule for rule in rules if rule.worse_by is not None and rule.metric in METRICS), None)
+    if wanted is None:
+        return
+    from console.monitoring.feeds.champion import read_champion
+
+    monitor = backend.need("monitors").get(name)
+    said = f"rule {wanted.name!r}: {wanted.metric} is to be held against the reference, and"
+    if not monitor.group_column:
+        raise Invalid(f"{said} {name} ranks nothing; create it with --group COLUMN", "worse_by")
+    found = read_champion(backend, monitor)
+    if wanted.metric not in found.profile.ranking:
+        raise Invalid(
+            f"{said} that of {found.version.ref} has none within {monitor.group_column!r}: train it with "
+            f'[split] by = "group", column = "{monitor.group_column}", or say below = …',
+            "worse_by",
+        )
 
 
 def set_keep(backend: Backend, name: str, keep: Mapping[str, str], mutation: Mutation) -> Monitor:

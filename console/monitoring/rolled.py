@@ -83,10 +83,11 @@ def _merged(
 
 def profile_of_version(backend: Backend, monitor: Monitor, version: str) -> Profile | None:
     """The reference of a version; None where it or the version has gone: its windows stay as they are."""
-    from console.monitoring.feeds.champion import read_profile
+    from console.monitoring.feeds.champion import as_ranked_by, read_profile
 
     try:
-        return read_profile(backend, backend.need("registry").version(monitor.model, version))
+        found = read_profile(backend, backend.need("registry").version(monitor.model, version))
+        return as_ranked_by(found, monitor)
     except NotFound:
         return None
 

@@ -127,6 +127,8 @@ def _reference(
         importances=importance,
         times=None if times is None else times.loc[train_rows],
         score_times=None if times is None else times.loc[test_rows],
+        # Rows that were held out by whole groups can be ranked within them: of a query no row was trained on.
+        queries=rows.frame.loc[test_rows, recipe.split.column] if recipe.split.by == "group" else None,
         scale=kind if kind == "decision" else "probability",
         seed=recipe.seed,
     )

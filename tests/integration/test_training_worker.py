@@ -208,6 +208,9 @@ def test_folds_report_each_and_their_mean(tmp_path: Path) -> None:
     folds = ran.course("fold.auc")
     assert [step for step, _ in folds] == [1, 2, 3]
     assert ran.metrics["cv.auc"] == pytest.approx(np.mean([value for _, value in folds]))
+    reference = load_profile(ran.folder / "artifacts/model/reference.json")
+    assert reference.query == "site"
+    assert 0 < reference.ranking["ndcg"] <= 1, "what was held out by whole groups is ranked within them"
 
 
 def test_a_regression_reports_its_own_metrics(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ import pytest
 from sklearn.metrics import ndcg_score
 
 from backends.contract import Backend, Invalid
-from backends.entities import Estimate
+from backends.entities import AlertState, Estimate, Window
 from backends.local import open_local
 from console.cli.main import main
 from console.monitoring.alarms import measures
@@ -22,7 +22,7 @@ from console.monitoring.create import create_monitor, set_rules
 from console.monitoring.feeds.champion import load_champion, scores_of
 from console.monitoring.feeds.ingest import ingest_batch
 from console.monitoring.quality.ranking import SUMS, TOP, add_ranked, measure_ranked
-from tests.monitored import WHO, register, traffic
+from tests.monitored import FEATURES, WHO, register, traffic
 from tests.unit.test_monitoring_metrics import binary_profile, covers
 
 
@@ -199,6 +199,50 @@ def test_late_labels_are_ranked_as_if_they_had_come_with_the_rows(
     assert said["windows"][-1]["performance"]["mrr"]["value"] == pytest.approx(window.performance["mrr"].value)
     assert main(["--workspace", str(home), "monitor", "show", "ranked"]) == 0
     assert "NDCG@10" in capfd.readouterr().out
+
+
+def test_a_worse_order_fires_as_a_worse_accuracy_does(searched: tuple[Backend, Path]) -> None:
+    """Held against the queries that training held out whole; by the default rules, which know that it ranks."""
+    backend, home = searched
+    train, held = traffic(1500, 1), asked(4000, 2, "2024-02-01")
+    register(
+        backend, home / "made", "lists", train[FEATURES], train["late"].to_numpy(), held[FEATURES],
+        held["late"].to_numpy(), iterations=15, held_queries=held["query"],
+    )  # fmt: skip
+    columns = {"time_column": "at", "label_column": "late", "id_column": "id"}
+    monitor = create_monitor(backend, "lists", "lists", mutation=WHO, group_column="query", **columns)
+    champion = load_champion(backend, monitor)
+    assert champion.profile.query == "query"
+    assert champion.profile.ranking == pytest.approx(told(backend, "lists", held), abs=1e-12)
+
+    store, order = backend.need("monitors"), "ranking"
+
+    def day(number: int, *, broken: bool) -> Window:
+        frame = asked(800, 100 + number, f"2024-03-{number:02d}")
+        if broken:
+            frame["late"] = frame["late"].sample(frac=1, random_state=number).to_numpy()
+        frame.to_parquet(home / f"list{number}.parquet")
+        assert ingest_batch(backend, "lists", home / f"list{number}.parquet", champion=champion).state == "stored"
+        return store.windows("lists")[-1]
+
+    for number in range(1, 6):
+        window = day(number, broken=False)
+    assert window.reference["ndcg"] == champion.profile.ranking["ndcg"]
+    assert not [alert for alert in store.alerts("lists") if alert.rule == order]
+    for number in range(6, 9):
+        day(number, broken=True)
+    (alert,) = (alert for alert in store.alerts("lists") if alert.rule == order)
+    assert alert.state is AlertState.FIRING
+    assert "NDCG@10" in alert.text
+
+    create_monitor(backend, "others", "lists", mutation=WHO, group_column="session", **columns)
+    rule = '[[rule]]\nname = "order"\nmetric = "mrr"\nworse_by = 0.05\n'
+    with pytest.raises(Invalid, match="none within 'session': train it with"):
+        set_rules(backend, "others", rule, WHO)
+    create_monitor(backend, "plain", "lists", mutation=WHO, **columns)
+    with pytest.raises(Invalid, match="plain ranks nothing"):
+        set_rules(backend, "plain", rule, WHO)
+    set_rules(backend, "lists", rule, WHO)
 
 
 def test_a_group_column_that_is_not_there_is_said(searched: tuple[Backend, Path]) -> None:

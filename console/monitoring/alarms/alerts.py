@@ -31,7 +31,9 @@ from console.monitoring.wording import digits, interval, label, moment, plural
 
 def rules_of(monitor: Monitor) -> tuple[Rule, ...]:
     """The rules in force. Raises Invalid where they cannot be read."""
-    return read_rules(monitor.rules) if monitor.rules else default_rules(read_policy(monitor.policy))
+    if monitor.rules:
+        return read_rules(monitor.rules)
+    return default_rules(read_policy(monitor.policy), ranked=bool(monitor.group_column))
 
 
 def evaluate(

@@ -28,6 +28,7 @@ from console.monitoring.counted.profile import PROBABILITY, SCORE_CELLS, Categor
 from console.monitoring.counted.windows import make_window
 from console.monitoring.feeds.champion import read_profile
 from console.monitoring.quality import performance
+from console.monitoring.quality.ranking import METRICS
 from console.monitoring.quality.spread import area_variance, critical, is_day, together
 from console.monitoring.quality.verdicts import primary_metric, verdicts
 from console.monitoring.ranges import merged_words
@@ -188,6 +189,8 @@ def quiet_alarms(
     for rule in alerts.rules_of(monitor):
         kind = rule.metric.partition(".")[0]
         if kind in ("schema", "service", "bias", "estimated", "gap", "multivariate", "coverage", "lag", "rows"):
+            continue
+        if rule.metric in METRICS:  # nothing drawn has queries
             continue
         spread = profile.within.get(primary_metric(profile)) if is_day(length) else None
         if rule.metric == PERFORMANCE and (not labelled or (profile.task == "regression" and spread is None)):

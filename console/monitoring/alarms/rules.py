@@ -44,6 +44,8 @@ from console.monitoring.alarms.severity import CRITICAL, INFO, WARN
 from console.monitoring.quality.performance import LARGER_IS_BETTER
 
 PERFORMANCE, DRIFT, SCHEMA = "performance", "drift", "schema"
+RANKED = "ndcg"
+"""The ranking metric that decides where nothing else is said."""
 SCHEMA_KINDS = ("gone", "renamed", "retyped", "unreadable")
 """Metrics that are rules of their own: the primary metric over pooled windows; strongly drifted features; columns that
 are not those of training."""
@@ -104,14 +106,18 @@ class _File(msgspec.Struct, forbid_unknown_fields=True):
     rule: list[Rule] = []
 
 
-def default_rules(policy: Policy) -> tuple[Rule, ...]:
-    """Performance decides, drift warns."""
+def default_rules(policy: Policy, *, ranked: bool = False) -> tuple[Rule, ...]:
+    """Performance decides, drift warns; where rows are ranked within queries, their order decides too."""
+    order = Rule(
+        name="ranking", metric=RANKED, worse_by=policy.min_effect, k=policy.k, n=policy.n, severity=CRITICAL,
+    )  # fmt: skip
     return (
         Rule(
             name=PERFORMANCE, metric=PERFORMANCE, worse_by=policy.min_effect, pool=policy.pool, k=policy.k, n=policy.n,
             min_sample=policy.min_labels, severity=CRITICAL,
         ),
         Rule(name=DRIFT, metric=DRIFT, psi=policy.psi, k=policy.drift_k, n=policy.drift_n, severity=WARN),
+        *((order,) if ranked else ()),
     )  # fmt: skip
 
 

@@ -27,7 +27,9 @@ from console.monitoring.counted.profile import (
     group_starts,
     numeric_column,
 )
+from console.monitoring.counted.ranked import count_ranked, query_of
 from console.monitoring.quality import performance
+from console.monitoring.quality.ranking import measure_ranked
 from console.monitoring.quality.spread import area_variance, row_variance, spread_of
 
 UNLABELLED = 2
@@ -349,6 +351,18 @@ def reference_metrics(
             variances = [unit / found.n for found, _ in known]
         within[name] = spread_of(values, variances, unit)
     return metrics, within
+
+
+def reference_ranking(
+    scores: Any, labels: Any, queries: pd.Series[Any], task: str, positive: Any, classes: Sequence[Any]
+) -> dict[str, float]:
+    """Ranking metrics of the held-out rows, measured as windows are. queries: shape (m,). Empty for many classes, whose
+    scores have no one order."""
+    if task == "multiclass":
+        return {}
+    targets = encode_labels(labels, task, _text(positive), [_text(value) for value in classes])
+    sums = count_ranked(query_of(queries, None), score_values(scores, task), targets)
+    return {name: estimate.value for name, estimate in measure_ranked(sums).items()}
 
 
 def day_of(times: pd.Series[Any]) -> Vector:

@@ -160,6 +160,11 @@ class Profile(Record, frozen=True, kw_only=True):
     within: dict[str, Spread] = msgspec.field(default_factory=dict)
     """metric → what single days of the held-out rows are like, where their times were given: a day is harder than the
     whole, which also tells calm days from bad ones."""
+    query: str = ""
+    """Column of whose groups the held-out rows have all or none, so that they can be ranked as windows are; else
+    empty."""
+    ranking: dict[str, float] = msgspec.field(default_factory=dict)
+    """Ranking metrics of the held-out rows within those groups, as `quality.ranking` has them."""
     losses: tuple[tuple[float, float, float, float], ...] = ()
     """Of a regression, by group of score cells: held-out rows, and their sums of |error|, error², error⁴. Empty in
     profiles of before."""
@@ -201,6 +206,7 @@ def build_profile(
     importances: Mapping[str, float] | None = None,
     times: pd.Series[Any] | None = None,
     score_times: pd.Series[Any] | None = None,
+    queries: pd.Series[Any] | None = None,
     scale: str = PROBABILITY,
     seed: int = 0,
 ) -> Profile:
@@ -211,8 +217,9 @@ def build_profile(
     scores (m,) is the probability of `positive`. Multiclass: scores (m, len(classes)). Regression: scores (m,) is the
     prediction. task: `classification` or `regression`.
     times: when each row of `features` happened; with it the profile also knows how far one day of the reference is from
-    the whole of it, so that weather is no drift. score_times: the same for the held-out rows. scale: `probability`,
-    or `decision` where a classifier gives margins.
+    the whole of it, so that weather is no drift. score_times: the same for the held-out rows. queries: of each held-out
+    row the group that it is ranked in, named as its column, of whose groups no row was trained on. scale:
+    `probability`, or `decision` where a classifier gives margins.
     """
     import numpy as np
 
@@ -251,6 +258,8 @@ def build_profile(
         metrics=metrics,
         label=label,
         within=within,
+        query="" if queries is None else str(queries.name),
+        ranking={} if queries is None else counting.reference_ranking(scores, labels, queries, kind, positive, classes),
         losses=counting.losses_by_score(scores, labels, score) if kind == "regression" else (),
     )
 

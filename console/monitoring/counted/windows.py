@@ -114,6 +114,7 @@ def relabelled(window: Window, profile: Profile, layout: Layout, counts: Counts)
     """The window with all that its labels say, from counts that hold more or other labels than before."""
     return msgspec.structs.replace(
         window,
+        reference=window.reference | profile.ranking if counts.ranked else window.reference,
         counts=pack(counts),
         labelled=round(counts.sums[0]),
         performance=measured(profile, layout, counts),

@@ -48,7 +48,7 @@ def read_champion(backend: Backend, monitor: Monitor, *, version: str = "") -> C
     """A version with its reference, its model not loaded: for rows that were scored before."""
     found: ModelVersion = backend.need("registry").version(monitor.model, version or f"@{monitor.alias}")
     meta = read_meta(backend, found.run, found.ref)
-    profile = read_profile(backend, found)
+    profile = as_ranked_by(read_profile(backend, found), monitor)
     return Champion(version=found, model=None, meta=meta, profile=profile, layout=layout_of(profile))
 
 
@@ -65,6 +65,13 @@ def read_profile(backend: Backend, version: ModelVersion) -> Profile:
         return load_profile(path)
     except ValueError as error:
         raise Invalid(f"{version.ref}: {error}", "reference") from error
+
+
+def as_ranked_by(profile: Profile, monitor: Monitor) -> Profile:
+    """The reference, without its ranking where the monitor's rows are ranked within other groups."""
+    if not profile.ranking or profile.query == monitor.group_column:
+        return profile
+    return msgspec.structs.replace(profile, ranking={})
 
 
 def scores_of(champion: Champion, frame: Any) -> Any:

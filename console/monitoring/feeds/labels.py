@@ -25,7 +25,7 @@ from console.monitoring.counted.profile import Profile
 from console.monitoring.counted.ranked import QUERY, change_ranked
 from console.monitoring.counted.windows import relabelled
 from console.monitoring.feeds.batch import read_batch, times_of
-from console.monitoring.feeds.champion import Champion, read_profile
+from console.monitoring.feeds.champion import Champion, as_ranked_by, read_profile
 from console.monitoring.feeds.chunk import Chunk, whole_file
 from console.monitoring.feeds.folder import BatchRecord, locked, monitor_folder
 from console.monitoring.feeds.lag import added, lags_of, with_lags
@@ -135,7 +135,8 @@ def apply_labels(
         missing -= set(segment.loc[hit, "id"])
         version = str(segment["version"].iloc[0])
         if version not in profiles:
-            profiles[version] = read_profile(backend, backend.need("registry").version(monitor.model, version))
+            found = read_profile(backend, backend.need("registry").version(monitor.model, version))
+            profiles[version] = as_ranked_by(found, monitor)
         profile = profiles[version]
         named = labels.reindex(segment.loc[hit, "id"]).reset_index(drop=True)
         fresh = encode_labels(named, profile.task, profile.positive, profile.classes)
