@@ -16,6 +16,10 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
+_KEPT = (
+    "content-type", "content-disposition", "www-authenticate", "docker-content-digest", "location", "range", "link",
+    "oci-subject", "content-range",
+)  # fmt: skip
 LONGEST_S = 20.0
 """A hang ends here at the latest, so that no test leaves a thread behind."""
 
@@ -183,8 +187,11 @@ class FaultProxy:
             server.request(asked.method, target, body=asked.body or None, headers=headers)
             found = server.getresponse()
             body = found.read()
-            kept = ("content-type", "content-disposition", "www-authenticate")
-            more = {key: value for key, value in found.getheaders() if key.lower() in kept}
+            more = {
+                key: value.replace(self.target, self.url) if key.lower() == "location" else value
+                for key, value in found.getheaders()
+                if key.lower() in _KEPT
+            }
             return raw(found.status, body, **more)
         finally:
             server.close()

@@ -9,8 +9,9 @@ import json
 import shutil
 import socket
 import subprocess
+import threading
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +25,8 @@ needs_registry = pytest.mark.skipif(REGISTRY is None, reason=NO_REGISTRY)
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 INDEX = "application/vnd.oci.image.index.v1+json"
 
-# bcrypt of "ann:right": a registry knows no other kind, and the library of this interpreter cannot make one.
-HTPASSWD = "ann:$2b$05$"
+HTPASSWD = "ann:$2b$05$abcdefghijklmnopqrstuu8xaCxxL82bnl.UY74PMksDxIJShppPC"
+"""User ann, password `right`, as bcrypt: a registry reads no other kind."""
 
 
 @dataclass
@@ -36,7 +37,6 @@ class OciServer:
     process: subprocess.Popen[bytes]
     folder: Path
     config: Path
-    environment: dict[str, str] = field(default_factory=dict)
 
     def stop(self) -> None:
         self.process.terminate()
@@ -45,11 +45,6 @@ class OciServer:
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
-
-    def again(self) -> None:
-        """The same registry once more, at the same port."""
-        self.stop()
-        self.process = _run(self.config, self.folder, self.url)
 
     # ------------------------------------------------------------ what others push
 
@@ -123,3 +118,108 @@ def _run(config: Path, folder: Path, url: str) -> subprocess.Popen[bytes]:
 
 def basic(user: str, password: str) -> str:
     return f"Basic {base64.b64encode(f'{user}:{password}'.encode()).decode()}"
+
+
+# ---------------------------------------------------------------- tokens
+
+
+class TokenServer:
+    """Gives tokens for a registry to user ann with password `right`, each for what was asked and a short time."""
+
+    def __init__(self, folder: Path) -> None:
+        from http.server import ThreadingHTTPServer
+
+        self.given: list[str] = []
+        """Scopes, as they were asked for."""
+        self.expires_in = 300
+        self._key, self._certificate = _signer(folder)
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
+        self.url = f"http://127.0.0.1:{self._server.server_address[1]}/token"
+        self.auth = {
+            "token": {
+                "realm": self.url,
+                "service": "registry",
+                "issuer": "tests",
+                "rootcertbundle": str(folder / "certificate.pem"),
+            }
+        }
+        self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join(20)
+
+    def token(self, scopes: list[str]) -> str:
+        from cryptography.hazmat.primitives import hashes
+        from cryptography.hazmat.primitives.asymmetric import padding
+
+        now = int(time.time())
+        access = []
+        for scope in scopes:
+            kind, _, rest = scope.partition(":")
+            name, _, actions = rest.rpartition(":")
+            access.append({"type": kind, "name": name, "actions": actions.split(",")})
+        claims = {
+            "iss": "tests", "sub": "ann", "aud": "registry", "iat": now, "nbf": now - 60, "jti": str(now),
+            "exp": now + self.expires_in, "access": access,
+        }  # fmt: skip
+        head = {"typ": "JWT", "alg": "RS256", "x5c": [self._certificate]}
+        said = ".".join(_url64(json.dumps(each).encode()) for each in (head, claims))
+        return f"{said}.{_url64(self._key.sign(said.encode(), padding.PKCS1v15(), hashes.SHA256()))}"
+
+    def _handler(self) -> Any:
+        from http.server import BaseHTTPRequestHandler
+        from urllib.parse import parse_qs, urlsplit
+
+        tokens = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                asked = parse_qs(urlsplit(self.path).query)
+                scopes = [each for scope in asked.get("scope", []) for each in scope.split()]
+                good = self.headers.get("Authorization", "") == basic("ann", "right")
+                tokens.given += scopes if good else []
+                said = {"token": tokens.token(scopes), "expires_in": tokens.expires_in} if good else {"errors": []}
+                body = json.dumps(said).encode()
+                self.send_response(200 if good else 401)
+                self.send_header("Content-Type", "application/json")
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+        return Handler
+
+
+def _url64(raw: bytes) -> str:
+    return base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
+
+
+def _signer(folder: Path) -> tuple[Any, str]:
+    """(a key, the certificate that a registry trusts it by, in base64); `certificate.pem` is written."""
+    from datetime import UTC, datetime, timedelta
+
+    from cryptography import x509
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric import rsa
+
+    key = rsa.generate_private_key(public_exponent=65_537, key_size=2_048)
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "tests")])
+    now = datetime.now(UTC)
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    (folder / "certificate.pem").write_bytes(made.public_bytes(serialization.Encoding.PEM))
+    return key, base64.b64encode(made.public_bytes(serialization.Encoding.DER)).decode()

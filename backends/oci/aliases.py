@@ -38,6 +38,11 @@ class OciAliases(AliasSteps):
             shelf = None  # what this console knows itself is here
         return self._trail.moves(model, shelf, alias)
 
+    def notice(self, model: Model) -> None:
+        super().notice(model)
+        if self._here.state.owed(model.name):
+            self._tell(model.name)  # of a move whose console ended before it could tell, or could not reach the server
+
     def _fresh(self, model: str) -> Model:
         return self._as_model(model, self._look(model))
 

@@ -98,6 +98,10 @@ class Identity:
                 headers["Authorization"] = authorization(self._login, secret)
         try:
             said = msgspec.json.decode(fetch(realm, params, headers), type=_Token)
+        except Unauthorized:
+            with self._lock:
+                self._secret = None  # it may be mended where it is kept
+            raise
         except msgspec.DecodeError:
             raise Unreachable(
                 f"{_host(realm)}, which gives tokens for {self._where}, answered something else than a token; see the "

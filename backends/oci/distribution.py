@@ -24,6 +24,8 @@ REPOSITORIES: Final = 20_000
 _PAGE: Final = 1_000
 _LARGEST: Final = 16 * 1024 * 1024
 """Bytes of a list, a config or a manifest: never of a file."""
+_TAG_AGAIN: Final = Again.FAILED
+"""docker-registry answers 500 to who asks for a tag at the moment in which somebody puts it: its file is empty then."""
 _ACCEPT: Final = (("Accept", names.ACCEPTED),)
 
 
@@ -67,7 +69,7 @@ class Distribution(Sender):
         ask = Ask("HEAD", f"/v2/{repository}/manifests/{reference}", f"pull {repository}", headers=_ACCEPT)
         key = Cache.key(self.where, "digest", repository, reference)
         try:
-            found = self.send(ask, lambda answer: str(answer.headers.get("docker-content-digest", "")), Again.BROKEN)
+            found = self.send(ask, lambda answer: str(answer.headers.get("docker-content-digest", "")), _TAG_AGAIN)
         except Unreachable:
             kept = self._cache.find(key) if keep else None
             if kept is None:
@@ -87,7 +89,7 @@ class Distribution(Sender):
             return Held(reference, kept[1])
         ask = Ask("GET", f"/v2/{repository}/manifests/{reference}", f"pull {repository}", headers=_ACCEPT)
         try:
-            raw = self.send(ask, lambda answer: self._whole(answer, ask.said, manifest.LARGEST), Again.BROKEN)
+            raw = self.send(ask, lambda answer: self._whole(answer, ask.said, manifest.LARGEST), _TAG_AGAIN)
         except Unreachable:
             kept = self._cache.find(key) if keep else None
             if kept is None:
