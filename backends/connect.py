@@ -39,6 +39,8 @@ class Remote(msgspec.Struct, frozen=True, kw_only=True):
     url: str
     login: Login = Login()
     options: dict[str, str] = {}
+    keeps_runs: bool = True
+    """Else the sidecar keeps them: the server is a registry alone."""
 
 
 def connect(
@@ -107,6 +109,12 @@ def remote_of(directory: Path) -> Remote | None:
         return None
 
 
+def server_of_runs(directory: Path) -> Remote | None:
+    """The server that keeps the runs of a workspace directory; None where the directory keeps them itself."""
+    found = remote_of(directory)
+    return found if found is not None and found.keeps_runs else None
+
+
 def place_of(backend: Backend) -> str:
     """A url by which another process of this machine opens the same backend. It holds no secret."""
     if backend.home is None or backend.url.startswith("local:"):
@@ -130,8 +138,8 @@ def _beside(remote: Remote, directory: Path) -> Backend:
 
     sidecar = open_local(directory, name=remote.name)
     try:
-        _note_remote(directory, remote)
         backend = adapter(remote.name, remote.url, sidecar, remote.login, remote.options)
+        _note_remote(directory, msgspec.structs.replace(remote, keeps_runs=backend.runs is not sidecar.runs))
     except BaseException:
         sidecar.close()
         raise

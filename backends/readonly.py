@@ -80,7 +80,7 @@ CHANGING: Final[dict[str, frozenset[str]]] = {
     "registry": frozenset(
         {"create", "rename", "delete", "delete_version", "register", "set_alias", "set_aliases", "set_note", "set_tags"}
     ),
-    "journal": frozenset({"record"}),
+    "journal": frozenset({"record", "take_in"}),
     "monitors": frozenset(
         {
             "put",

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 from backends.contract.mutation import Mutation
 from backends.contract.paging import START, Page
-from backends.entities import JournalEntry, Millis
+from backends.entities import JournalEntry
 
 if TYPE_CHECKING:
     from backends.query import Query
@@ -31,13 +32,14 @@ class Journal(Protocol):
         after: dict[str, Any] | None = None,
         outcome: str = "done",
         detail: str = "",
-        at: Millis | None = None,
     ) -> JournalEntry:
-        """Write what no other verb journals by itself (a failed promotion, a refused one, an acknowledged alert).
+        """Write what no other verb journals by itself (a failed promotion, a refused one, an acknowledged alert)."""
+        ...
 
-        `at` is when it happened, where that was not just now: somebody did it elsewhere, and it is written down once
-        seen.
-        """
+    def take_in(self, entries: Sequence[JournalEntry]) -> tuple[JournalEntry, ...]:
+        """Write down what others did elsewhere, once it is seen, in one go: who, when, what, why, gates, outcome,
+        detail and key are kept as they are, id and place are the journal's. One whose key and action are there already
+        comes back as it stands. It undoes nothing."""
         ...
 
     def verify(self) -> tuple[int, str]:

@@ -14,7 +14,7 @@ import msgspec
 
 from backends.entities import AliasMove, Millis
 from backends.gto.names import Action, Named, order
-from backends.gto.tags import Change, Tag
+from backends.gto.tags import Change, Tag, reason_of
 
 
 class Event(NamedTuple):
@@ -38,7 +38,7 @@ class Registered(msgspec.Struct):
     commit: str
     at: Millis
     actor: str
-    message: str = ""
+    reason: str = ""
     change: Change | None = None
     active: bool = True
 
@@ -174,7 +174,7 @@ class _Reading:
             previous=before.get(alias),
             at=at,
             actor=event.tag.actor,
-            reason=change.reason if change is not None else event.tag.message,
+            reason=reason_of(event.tag),
             action="delete" if said.startswith("delete") else said,
             entry=event.step,
             along=tuple(others) if change is not None and not said.startswith("delete") else (),
@@ -189,7 +189,9 @@ class _Reading:
                 known.active = True  # taken away once, and registered anew
                 return
             at = tag.change.at if tag.change is not None else tag.at * 1_000
-            self.versions[named.version] = Registered(named.version, tag.commit, at, tag.actor, tag.message, tag.change)
+            self.versions[named.version] = Registered(
+                named.version, tag.commit, at, tag.actor, reason_of(tag), tag.change
+            )
         elif named.action is Action.DEREGISTER:
             if named.version in self.versions:
                 self.versions[named.version].active = False
@@ -199,7 +201,7 @@ class _Reading:
     def _stage(self, named: Named, tag: Tag) -> None:
         version = self._at_commit.get(tag.commit, tag.commit)
         if version not in self.versions and version == tag.commit:
-            self.versions[version] = Registered(version, tag.commit, tag.at * 1_000, tag.actor, tag.message)
+            self.versions[version] = Registered(version, tag.commit, tag.at * 1_000, tag.actor, reason_of(tag))
         held = self._stages.setdefault(named.stage, {})
         if named.action is Action.ASSIGN:
             self._count += 1

@@ -18,9 +18,11 @@ def open_gto(name: str, url: str, sidecar: Backend, login: Login, options: Mappi
     from backends.contract import Invalid
     from backends.gto.address import read_address
     from backends.gto.artifacts import GtoArtifacts
+    from backends.gto.journal import GtoJournal
     from backends.gto.options import read_options
     from backends.gto.registry import GtoRegistry
     from backends.gto.repository import Repository
+    from backends.gto.retention import GtoRetention
     from backends.gto.state import State
 
     home = sidecar.home
@@ -32,6 +34,10 @@ def open_gto(name: str, url: str, sidecar: Backend, login: Login, options: Mappi
     journal = sidecar.need("journal")
     registry = GtoRegistry(repository, chosen.numbering, state, journal, lambda: artifacts, chosen.max_file)
 
+    registry.settle()  # a file is asked; git only where a process was killed in the middle of a change
+    retention = sidecar.retention
+    if retention is not None:
+        retention = GtoRetention(retention, registry.registered)
     artifacts = sidecar.artifacts
     if artifacts is not None:
         artifacts = GtoArtifacts(artifacts, repository, home, registry.of_run)
@@ -51,6 +57,8 @@ def open_gto(name: str, url: str, sidecar: Backend, login: Login, options: Mappi
         url=url,
         registry=registry,
         artifacts=artifacts,
+        journal=GtoJournal(journal, repository, chosen.numbering, state),
+        retention=retention,
         changed=changed,
         close=close,
     )

@@ -210,5 +210,8 @@ def trouble(where: str, verb: str, done: Done) -> BackendError:
 def last_words(err: str) -> str:
     """The telling line of what git wrote."""
     lines = [line.strip() for line in err.splitlines() if line.strip()]
-    telling = [line for line in lines if line.lower().startswith(("fatal:", "error:", "remote:"))]
-    return ((telling or lines)[-1] if lines else "it said nothing")[:300]
+    reasons = [
+        line for line in lines if line.lower().startswith(("ssh:", "remote:", "git@")) or ": permission denied" in line
+    ]
+    telling = [line for line in lines if line.lower().startswith(("fatal:", "error:"))]
+    return ((reasons or telling or lines)[-1] if lines else "it said nothing")[:300]

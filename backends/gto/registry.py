@@ -27,7 +27,7 @@ from backends.gto.registry_read import GtoReading
 from backends.gto.repository import Kept, Record, Repository, Snapshot, Words
 from backends.gto.state import State
 from backends.gto.tags import Change, change_of
-from backends.gto.versions import VersionRecord, read_index
+from backends.gto.versions import VersionRecord, read_index, record_of
 from backends.gto.writing import Plan, Writer
 
 _TEXT: Final = 1_000_000
@@ -99,7 +99,10 @@ class GtoRegistry(GtoReading):
                     if clash
                     else f"model {model} has this name already; nothing was changed."
                 )
-            change = change_of(mutation, "model.rename", target=model, before={"name": model}, after={"name": name})
+            records = {each.version: record_of(each) for each in kept.ledger.active if record_of(each)}
+            change = change_of(
+                mutation, "model.rename", target=model, before={"name": model}, after={"name": name}, records=records
+            )
             tags = [(Named(Action.REGISTER, name, each.version), each.commit) for each in reversed(kept.ledger.active)]
             for alias, version in kept.ledger.aliases.items():
                 commit = kept.ledger.versions[version].commit
@@ -380,10 +383,8 @@ class GtoRegistry(GtoReading):
 
     def _write_down(self, change: Change, mutation: Mutation) -> None:
         keyed = msgspec.structs.replace(mutation, key=mutation.key or f"git:{change.id}")
-        entry = self._journal.record(
-            change.action, change.target, keyed, before=change.before, after=change.after, at=change.at
-        )
-        self._state.journaled(change.id, entry.id)
+        entry = self._journal.record(change.action, change.target, keyed, before=change.before, after=change.after)
+        self._state.journaled({change.id: entry.id})
 
     def settle(self) -> None:
         """Finish what a process of this sidecar that was killed left half done."""

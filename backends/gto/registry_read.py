@@ -141,13 +141,13 @@ class GtoReading:
 
     def registered(self) -> dict[str, str]:
         """Run → the version that it became, of those that are there."""
-        return {
-            str(each.change.after.get("run", "")): f"{name}@{self._numbering.outside(each.version)}"
+        found = [
+            (name, kept, each)
             for name, kept in self._repository.look().models.items()
             if kept.ledger.there
             for each in kept.ledger.active
-            if each.change is not None
-        }
+        ]
+        return {version.run: version.ref for version in self._versions.of(found) if version.run}
 
     # ------------------------------------------------------------ history
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
@@ -34,6 +34,7 @@ class State:
             "at INTEGER NOT NULL)",
             "CREATE TABLE IF NOT EXISTS intents (change TEXT PRIMARY KEY, refs TEXT NOT NULL)",
             "CREATE TABLE IF NOT EXISTS facts (fact TEXT PRIMARY KEY)",
+            "CREATE TABLE IF NOT EXISTS chains (model TEXT PRIMARY KEY, newest TEXT NOT NULL)",
             "CREATE TABLE IF NOT EXISTS entries (change TEXT PRIMARY KEY, entry TEXT NOT NULL)",
         ):
             self._db.execute(statement)
@@ -110,14 +111,27 @@ class State:
             known = self._entries[change] = str(row[0])
         return known
 
-    def journaled(self, change: str, entry: str) -> None:
+    def journaled(self, entries: Mapping[str, str]) -> None:
+        """Change → id of its entry."""
         with self._lock:
-            self._db.execute("INSERT OR REPLACE INTO entries VALUES (?, ?)", (change, entry))
+            self._db.execute("BEGIN")
+            self._db.executemany("INSERT OR REPLACE INTO entries VALUES (?, ?)", entries.items())
+            self._db.execute("COMMIT")
 
     def passed(self, changes: Iterable[str]) -> None:
         """Changes that get no entry of their own: they were made long before this sidecar was."""
+        self.journaled(dict.fromkeys(changes, ""))
+
+    def chains(self) -> dict[str, str]:
+        """Model → the commit up to which its chain is in the journal."""
         with self._lock:
-            self._db.executemany("INSERT OR IGNORE INTO entries VALUES (?, '')", ((each,) for each in changes))
+            return dict(self._db.execute("SELECT model, newest FROM chains").fetchall())
+
+    def follow(self, chains: Mapping[str, str]) -> None:
+        with self._lock:
+            self._db.execute("BEGIN")
+            self._db.executemany("INSERT OR REPLACE INTO chains VALUES (?, ?)", chains.items())
+            self._db.execute("COMMIT")
 
     def known(self) -> set[str]:
         with self._lock:

@@ -16,6 +16,11 @@ from backends.contract import Mutation
 from backends.entities import GateResult, Millis
 
 _MARK: Final = "mlops-console: "
+_GENERIC: Final = (
+    "Registering artifact ", "Deregistering artifact ", "Assigning stage ", "Unassigning stage ",
+    "Deprecating artifact ",
+)  # fmt: skip
+"""How messages begin where a person gave no reason, as `gto` writes them."""
 _IDENTITY: Final = re.compile(rb"(.*?) ?<([^<>]*)> (-?[0-9]{1,15})(?: [+-][0-9]{4})?")
 _ANGLES: Final = str.maketrans({"<": "‹", ">": "›", "\n": " ", "\r": " ", "\0": " "})
 
@@ -37,6 +42,8 @@ class Change(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """(name, commit, seconds) of each tag that belongs to it."""
     record: str = ""
     """Of a registration: path of the version's record in its commit."""
+    records: dict[str, str] = {}
+    """The same of a model that was given another name, by version."""
     aliases: tuple[str, ...] = ()
     """In the order in which they were asked for."""
 
@@ -69,6 +76,13 @@ def read_tag(content: bytes) -> Tag | None:
         message=words,
         change=change,
     )
+
+
+def reason_of(tag: Tag) -> str:
+    """What a person gave, or empty."""
+    if tag.change is not None:
+        return tag.change.reason
+    return "" if tag.message.startswith(_GENERIC) else tag.message
 
 
 def _split(text: str) -> tuple[str, Change | None]:

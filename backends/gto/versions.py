@@ -19,8 +19,6 @@ OWNER: Final = "git:"
 _FORMATS: Final = {
     ".skops": "skops", ".onnx": "onnx", ".pkl": "pickle", ".pickle": "pickle", ".joblib": "pickle",
 }  # fmt: skip
-_GENERIC: Final = ("Registering artifact ", "Assigning stage ")
-"""How messages begin that `gto` writes where a person wrote none."""
 _BIG: Final = 1_000_000
 
 
@@ -79,13 +77,13 @@ class Versions:
         content = self._repository.files(places)
         made = []
         for (model, kept, each), place in zip(wanted, places, strict=True):
-            version = self._ours(model, each, content[place]) if _record(each) else None
+            version = self._ours(model, each, content[place]) if record_of(each) else None
             made.append(self._with_words(version or self._foreign(model, each, place, content[place]), kept, each))
         return tuple(made)
 
     def record(self, each: Registered) -> VersionRecord | None:
         """What lies in the version's commit, where the console registered it."""
-        if not _record(each):
+        if not record_of(each):
             return None
         place = _place(each)
         return _decoded(self._repository.files([place])[place])
@@ -135,7 +133,7 @@ class Versions:
             created_at=each.at,
             created_by=each.actor,
             file=self._file(each.commit, path.strip("/")) if isinstance(path, str) and path else ModelFile(),
-            note=note if isinstance(note, str) and note else "" if each.message.startswith(_GENERIC) else each.message,
+            note=note if isinstance(note, str) and note else each.reason,
             tags=tags,
             source=f"git:{each.commit}",
         )
@@ -174,12 +172,14 @@ def pairs(model: str, kept: Kept, versions: Iterable[Registered]) -> list[tuple[
     return [(model, kept, each) for each in versions]
 
 
-def _record(each: Registered) -> str:
-    return each.change.record if each.change is not None else ""
+def record_of(each: Registered) -> str:
+    """Path of the version's record in its commit; empty where others registered it."""
+    change = each.change
+    return "" if change is None else change.record or change.records.get(each.version, "")
 
 
 def _place(each: Registered) -> str:
-    return f"{each.commit}:{_record(each) or INDEX}"
+    return f"{each.commit}:{record_of(each) or INDEX}"
 
 
 def _decoded(content: bytes | None) -> VersionRecord | None:

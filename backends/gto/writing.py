@@ -171,7 +171,7 @@ def commit(git: Git, tree: str, parent: str, message: str, actor: str, at: int) 
 def moment(known: Ledger, tags: Sequence[tuple[Named, str]]) -> int:
     """Seconds: not before the model's newest tag, and after those about the same stage of the same version, which `gto`
     could not put in order otherwise."""
-    at = max(int(time.time()), known.last_at)
+    at = max(int(time.time()), known.last_at + (known.deprecated_at is not None))
     for named, target in tags:
         version = named.version or known.version_at(target)
         at = max(at, known.touched.get((named.stage, version), -1) + 1)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import sqlite3
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -112,6 +112,30 @@ def _entry(row: tuple[Any, ...]) -> JournalEntry:
     )
 
 
+def _made(connection: sqlite3.Connection, key: str, action: str, outcome: Outcome) -> JournalEntry | None:
+    """What was written under this key before."""
+    if not key:
+        return None
+    found = connection.execute(
+        f"{_SELECT} WHERE key = ? AND action = ? AND outcome = ? LIMIT 1", (key, action, outcome.value)
+    ).fetchone()
+    return None if found is None else _entry(found)
+
+
+def _taken(connection: sqlite3.Connection, entry: JournalEntry) -> JournalEntry:
+    return append(
+        connection,
+        entry.action,
+        entry.target,
+        Mutation(entry.actor, reason=entry.reason, key=entry.key, gates=entry.gates),
+        before=entry.before,
+        after=entry.after,
+        outcome=entry.outcome,
+        detail=entry.detail,
+        at=entry.at,
+    )
+
+
 class LocalJournal:
     """`Journal` over the table of the same name. Numbers run without a gap, so a row number is a seq."""
 
@@ -187,7 +211,6 @@ class LocalJournal:
         after: dict[str, Any] | None = None,
         outcome: str = "done",
         detail: str = "",
-        at: Millis | None = None,
     ) -> JournalEntry:
         """Write what no other verb journals by itself."""
         try:
@@ -195,15 +218,18 @@ class LocalJournal:
         except ValueError:
             raise Invalid(f"an outcome is one of {', '.join(Outcome)}, not {outcome!r}.", "outcome") from None
         with self._database.write(durable=True) as connection:
-            if mutation.key:
-                done = connection.execute(
-                    f"{_SELECT} WHERE key = ? AND action = ? AND outcome = ? LIMIT 1",
-                    (mutation.key, mutation.action or action, outcome.value),
-                ).fetchone()
-                if done is not None:
-                    return _entry(done)
+            done = _made(connection, mutation.key, mutation.action or action, outcome)
+            if done is not None:
+                return done
             return append(
-                connection, action, target, mutation, before=before, after=after, outcome=outcome, detail=detail, at=at
+                connection, action, target, mutation, before=before, after=after, outcome=outcome, detail=detail
+            )
+
+    def take_in(self, entries: Sequence[JournalEntry]) -> tuple[JournalEntry, ...]:
+        """Others' changes, in one transaction."""
+        with self._database.write(durable=True) as connection:
+            return tuple(
+                _made(connection, each.key, each.action, each.outcome) or _taken(connection, each) for each in entries
             )
 
     def verify(self) -> tuple[int, str]:

@@ -98,7 +98,9 @@ class LocalRetention:
     @property
     def _beside(self) -> bool:
         """Whether this store stands beside a server that keeps the runs."""
-        return (self._home / "remote.json").exists()
+        from backends.connect import server_of_runs
+
+        return server_of_runs(self._home) is not None
 
     def remove(
         self,

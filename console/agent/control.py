@@ -114,9 +114,9 @@ def ensure_protocol(workspace: Path) -> None:
 
 def ensure_tracking(workspace: Path) -> None:
     """The agent runs, and serves the MLflow protocol where it is what commands log to."""
-    from backends.connect import remote_of
+    from backends.connect import server_of_runs
 
-    if remote_of(workspace) is None:
+    if server_of_runs(workspace) is None:
         ensure_protocol(workspace)
     else:
         ensure_agent(workspace)

@@ -13,7 +13,7 @@ import msgspec
 
 import backends.cluster
 import console
-from backends.connect import remote_of
+from backends.connect import remote_of, server_of_runs
 from backends.contract import Backend, Engine, Refused
 from backends.entities import Job, LauncherRef, LaunchSpec, Run
 from backends.local.run_folder import RunFolder, write_whole
@@ -94,7 +94,7 @@ def _tracking(backend: Backend, ref: LauncherRef, folder: RunFolder) -> dict[str
         return {}
     found = backend.tracking(folder.run)
     agent = ref.options.get("agent", "").rstrip("/")
-    if remote_of(folder.workspace) is None and agent:
+    if server_of_runs(folder.workspace) is None and agent:
         found["MLFLOW_TRACKING_URI"] = agent
     return found
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from backends.connect import remote_of
+from backends.connect import server_of_runs
 from backends.contract import Backend, Invalid, NotFound, Unreachable
 from backends.local.process_identity import own_identity
 from backends.local.protocol_access import (
@@ -44,7 +44,7 @@ class Protocol:
         self._known: dict[str, tuple[float, Any]] = {}
         self._ref = launcher_ref(workspace, say)
         # A remote context's clients speak to its own server; its jobs on a cluster fetch their token here.
-        self._remote = remote_of(workspace) is not None
+        self._remote = server_of_runs(workspace) is not None
         self._wanted = not self._remote or (self._ref is not None and "agent" in self._ref.options)
 
     def step(self) -> None:

@@ -45,7 +45,7 @@ def env(invocation: Invocation, shell: str, experiment: str, unset: bool) -> Non
 
 
 def _environment(invocation: Invocation) -> dict[str, str]:
-    from backends.connect import remote_of
+    from backends.connect import server_of_runs
     from backends.contract import Refused, Unsupported
 
     session = invocation.session
@@ -55,7 +55,7 @@ def _environment(invocation: Invocation) -> dict[str, str]:
         )
     if session.backend.tracking is None:
         raise Unsupported(f"context {session.context.name}: MLflow clients cannot log to it")
-    if session.workspace is not None and remote_of(session.workspace) is None:
+    if session.workspace is not None and server_of_runs(session.workspace) is None:
         from console.agent import ensure_protocol
 
         ensure_protocol(session.workspace)

@@ -12,6 +12,7 @@ from backends.entities import (
     AlertState,
     GateResult,
     GateStatus,
+    JournalEntry,
     ModelFile,
     Monitor,
     Outcome,
@@ -79,6 +80,23 @@ def test_recording_twice_with_one_key_makes_one_entry(journal: Journal) -> None:
     once = Mutation("ann@box", key="k")
     assert journal.record("a", "t", once) == journal.record("a", "t", once)
     assert journal.page().total == 1
+
+
+def test_what_others_did_is_taken_in_once_with_its_own_time(journal: Journal, ann: Mutation) -> None:
+    told = [
+        JournalEntry(
+            seq=0, id="", at=at, actor="bob@box", action="model.promote", target="churn", reason="why", key=f"k{at}"
+        )
+        for at in (1_000, 2_000)
+    ]
+    made = journal.take_in(told)
+    assert [(entry.at, entry.actor, entry.reason) for entry in made] == [
+        (1_000, "bob@box", "why"),
+        (2_000, "bob@box", "why"),
+    ]
+    assert journal.take_in(told) == made
+    assert [entry.id for entry in journal.page().items] == [made[1].id, made[0].id]
+    assert journal.verify() == (2, "")
 
 
 def test_an_unknown_entry_is_not_found_and_an_unknown_outcome_invalid(journal: Journal, ann: Mutation) -> None:
