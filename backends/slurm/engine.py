@@ -27,6 +27,8 @@ MOST_TASKS: Final = 1_000
 SETTLE_S: Final = 30.0
 """How long a job whose end is not wholly known yet (a file that the shared file system has not shown, a state that
 Slurm has not told) is taken for running."""
+ACCOUNTS_S: Final = 900.0
+"""How long Slurm's database may be down before a job that the controller has forgotten counts as unknown."""
 STOPPED_AT_ONCE: Final = 200
 SIGNALLED: Final = 128
 """An exit code beyond it tells of a signal."""
@@ -194,7 +196,7 @@ class SlurmEngine:
             name for run, name in names.items()
             if name not in rows and _open(files[run].exit_code)
         ]  # fmt: skip
-        told = self._watch.accounted(untold)
+        told = self._watch.accounted(untold, {name for run, name in names.items() if not files[run].begun})
         states = {
             run: self._state(run, name, files[run], rows.get(name) or told.get(name)) for run, name in names.items()
         }
@@ -208,7 +210,8 @@ class SlurmEngine:
             since = self._gone.setdefault(run, time.monotonic())
             if not files.begun and self._watch.left_out(name) and self._watch.told_since(since, 1.0):
                 return JobState(status=RunStatus.STOPPED, reason="cancelled at Slurm before it began")
-            if self._watch.told_since(since, SETTLE_S):
+            away = self._watch.accounts_away and time.monotonic() - since < ACCOUNTS_S
+            if self._watch.told_since(since, SETTLE_S) and not away:
                 return None
             return JobState(
                 status=RunStatus.RUNNING if files.begun else RunStatus.QUEUED, where=files.where,

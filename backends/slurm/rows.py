@@ -218,7 +218,7 @@ def read_squeue_text(text: str) -> list[JobRow]:
 
 
 def read_sacct(text: str) -> dict[str, JobRow]:
-    """Of `sacct -n -P -X -o` with `SACCT_FORM`: job → its row."""
+    """Of `sacct -n -P -X -o` with `SACCT_FORM`: job → its row, `17_[2,5-7]` as those four tasks."""
     found = {}
     for line in text.splitlines():
         parts = line.split("|")
@@ -229,14 +229,13 @@ def read_sacct(text: str) -> dict[str, JobRow]:
         number = int(value) if value.isdigit() else None
         if signal.isdigit() and int(signal):
             number = 128 + int(signal)
-        found[job] = JobRow(
-            job=job,
-            state=base_state(state),
-            where=where,
-            exit_code=number,
-            began_at=_stamp(start),
-            ended_at=_stamp(end),
-        )
+        array, _, tasks = job.partition("_[")
+        names = [f"{array}_{task}" for task in sorted(tasks_in(tasks.rstrip("]")) or ())] if tasks else [job]
+        for name in names:
+            found[name] = JobRow(
+                job=name, state=base_state(state), where="" if where == "None assigned" else where, exit_code=number,
+                began_at=_stamp(start), ended_at=_stamp(end),
+            )  # fmt: skip
     return found
 
 

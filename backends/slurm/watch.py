@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from typing import Final
 
 from backends.contract import Invalid, Refused, Unreachable
@@ -17,6 +17,7 @@ from backends.slurm.rows import (
     read_squeue_json,
     read_squeue_text,
 )
+from backends.slurm.words import how_ended
 
 APART_S: Final = 5.0
 """Between two squeues, however many runs there are and however often one asks."""
@@ -45,6 +46,8 @@ class Watch:
         self._told: dict[str, JobRow] = {}
         self.trouble = ""
         """Why the last squeue failed; then what was told before stands."""
+        self.accounts_away = False
+        """The last sacct failed, and will not for ever: its database is down."""
         self.asked = 0
         """How many squeues there were."""
 
@@ -102,18 +105,33 @@ class Watch:
         answer = self._ask(self._node, f"{_USER} -h -o '{TEXT_FORM}'")
         return read_squeue_text(answer.out.decode("utf-8", "replace"))
 
-    def accounted(self, names: Collection[str]) -> dict[str, JobRow]:
-        """What slurmdbd remembers of jobs that squeue has forgotten; nothing where there is none."""
+    def accounted(self, names: Collection[str], unbegun: Collection[str]) -> dict[str, JobRow]:
+        """What slurmdbd remembers of jobs that squeue has forgotten; nothing where there is none.
+
+        It is asked for whole arrays: of a task that never began (`unbegun`) it tells only beside the others, and passes
+        over in silence one that was cancelled by itself.
+        """
         missing = [name for name in names if name not in self._told and name[:1].isdigit()][:ACCOUNTED_AT_ONCE]
         if missing and self._accounts and time.monotonic() - self._accounted_at >= ACCOUNT_S:
             self._accounted_at = time.monotonic()
-            answer = self._node.run(f"SLURM_TIME_FORMAT=%s sacct -n -P -X -o {SACCT_FORM} -j {','.join(missing)}")
+            bases = dict.fromkeys(name.partition("_")[0] for name in missing)
+            answer = self._node.run(f"SLURM_TIME_FORMAT=%s sacct -n -P -X -o {SACCT_FORM} -j {','.join(bases)}")
             if answer.code:
                 # "Slurm accounting storage is disabled" and no such program are for good; a database being down is not.
                 self._accounts = not ("disabled" in answer.said or answer.code == 127)
+                self.accounts_away = self._accounts
             else:
-                self._told.update(
-                    (job, row) for job, row in read_sacct(answer.out.decode("utf-8", "replace")).items()
-                    if job in missing and row.state not in ("PENDING", "RUNNING")
-                )  # fmt: skip
+                self.accounts_away = False
+                self._keep(read_sacct(answer.out.decode("utf-8", "replace")), missing, unbegun)
         return {name: self._told[name] for name in names if name in self._told}
+
+    def _keep(self, rows: Mapping[str, JobRow], missing: Collection[str], unbegun: Collection[str]) -> None:
+        """Of those that have ended."""
+        open_arrays = {job.partition("_")[0] for job, row in rows.items() if how_ended(row.state) is None}
+        ended_arrays = {job.partition("_")[0] for job in rows if "_" in job} - open_arrays
+        for name in missing:
+            row = rows.get(name)
+            if row is not None and how_ended(row.state) is not None:
+                self._told[name] = row
+            elif row is None and name in unbegun and name.partition("_")[0] in ended_arrays:
+                self._told[name] = JobRow(job=name, state="CANCELLED")

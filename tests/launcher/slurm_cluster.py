@@ -49,11 +49,14 @@ InactiveLimit=0
 MaxArraySize=2001
 OverTimeLimit=0
 JobAcctGatherType=jobacct_gather/none
-AccountingStorageType=accounting_storage/none
+{accounting}
 NodeName={host} NodeAddr=127.0.0.1 CPUs={cpus} RealMemory=4000 State=UNKNOWN
 PartitionName=work Nodes={host} Default=YES MaxTime=INFINITE State=UP DefMemPerCPU=100
 PartitionName=small Nodes={host} MaxTime=5 State=UP DefMemPerCPU=100
 """
+
+
+NO_ACCOUNTING = "AccountingStorageType=accounting_storage/none"
 
 
 def missing() -> str:
@@ -72,7 +75,7 @@ def free_port() -> int:
 class SlurmCluster:
     """munged, slurmctld and slurmd, each of which can be killed and started again."""
 
-    def __init__(self, home: Path, *, cpus: int = 2, min_job_age: int = 300) -> None:
+    def __init__(self, home: Path, *, cpus: int = 2, min_job_age: int = 300, accounting: str = NO_ACCOUNTING) -> None:
         self.home = home
         self.host = socket.gethostname().split(".")[0]
         self.path = os.environ.get("PATH", "") + ":/usr/sbin:/usr/local/sbin"
@@ -97,6 +100,7 @@ class SlurmCluster:
                 home=home,
                 cpus=cpus,
                 min_job_age=min_job_age,
+                accounting=accounting,
             )
         )
 
@@ -143,6 +147,14 @@ class SlurmCluster:
                 [program, *command[1:]], env={**os.environ, **self.environment}, stdin=subprocess.DEVNULL, stdout=out,
                 stderr=out, start_new_session=True,
             )  # fmt: skip
+
+    def forget(self) -> None:
+        """The controller is begun anew without what it had kept: it knows of no job."""
+        self.kill("slurmctld")
+        shutil.rmtree(self.home / "state")
+        (self.home / "state").mkdir(mode=0o755)
+        self.begin("slurmctld")
+        self.await_idle()
 
     def kill(self, name: str) -> None:
         process = self.processes.pop(name)

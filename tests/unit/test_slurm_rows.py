@@ -139,6 +139,14 @@ def test_sacct_tells_states_codes_and_times() -> None:
     assert (told["13_4"].exit_code, told["13_4"].ended_at) == (3, None)
 
 
+def test_sacct_tells_of_tasks_that_never_began_in_one_line() -> None:
+    told = read_sacct(
+        "17_0|RUNNING|0:0|1700000000|Unknown|n1\n17_[2,5-7]|CANCELLED by 0|0:0|None|1700000060|None assigned\n"
+    )
+    assert list(told) == ["17_0", "17_2", "17_5", "17_6", "17_7"]
+    assert (told["17_6"].state, told["17_6"].where, told["17_6"].began_at) == ("CANCELLED", "", None)
+
+
 def test_states_and_reasons_come_in_words_with_slurms_own_word() -> None:
     assert how_ended("TIMEOUT") is not None
     status, why = how_ended("OUT_OF_MEMORY") or (None, "")

@@ -1,0 +1,101 @@
+"""A Slurm with accounting: how a job ended is known after the controller has forgotten it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from backends.entities import RunStatus
+from backends.slurm import engine as engine_module
+from backends.slurm import watch as watch_module
+from tests.launcher import slurm_accounts, slurm_cluster
+from tests.launcher.bench import until
+from tests.launcher.slurm_accounts import Accounts
+from tests.launcher.slurm_lab import Lab
+
+WAITS = "import time\nprint('begun', flush=True)\ntime.sleep(300)\n"
+
+
+@pytest.fixture(scope="module")
+def accounts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Accounts]:
+    if why := slurm_cluster.missing() or slurm_accounts.missing():
+        pytest.skip(why)
+    made = Accounts(tmp_path_factory.mktemp("accounts"))
+    with pytest.MonkeyPatch.context() as patched:
+        for name, value in made.cluster.environment.items():
+            patched.setenv(name, value)
+        try:
+            made.start()
+            yield made
+        finally:
+            made.stop()
+
+
+def ended(accounts: Accounts, job: str) -> bool:
+    """Whether the database knows of an end of all of it."""
+    states = accounts.cluster.run("sacct", "-n", "-P", "-X", "-o", "state", "-j", job).split("\n")
+    told = [each for each in states if each]
+    return bool(told) and not any(each.startswith(("PENDING", "RUNNING")) for each in told)
+
+
+def kill_task(base: str, task: int) -> None:
+    """All of its processes at once, so that its file is told nothing."""
+    wanted = {f"SLURM_ARRAY_JOB_ID={base}", f"SLURM_ARRAY_TASK_ID={task}"}
+    for each in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            if wanted <= set((each / "environ").read_text("utf-8", "replace").split("\0")):
+                os.kill(int(each.name), signal.SIGKILL)
+
+
+def test_what_the_controller_has_forgotten_is_read_from_the_database(
+    accounts: Accounts, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watch_module, "APART_S", 0.2)
+    monkeypatch.setattr(watch_module, "ACCOUNT_S", 1.0)
+    monkeypatch.setattr(engine_module, "SETTLE_S", 0.0)
+    cluster, lab = accounts.cluster, Lab(accounts.cluster, tmp_path)
+    trials = [lab.job(WAITS, sweep="7" * 32) for _ in range(7)]
+    base = lab.submit(*trials)[0].partition("_")[0]
+    waiting = lab.job("pass")
+    (alone,) = lab.submit(waiting)
+    until(lambda: all(lab.engine.log(trial.run, "", 0) for trial in trials[:2]), "their first lines")
+    cluster.run("scancel", f"{base}_3")
+    kill_task(base, 0)
+    until(lambda: f"{base}_0" not in cluster.run("squeue", "-h", "-r", "-o", "%i"), "its end")
+    cluster.run("scancel", base, alone)
+    until(lambda: ended(accounts, base) and ended(accounts, alone), "their ends in the database")
+    (gone,) = lab.submit(lab.job("pass"))
+    until(lambda: ended(accounts, gone), "its end in the database")
+    cluster.forget()
+    assert cluster.run("squeue", "-h", "-t", "all") == ""
+
+    later = lab.open()
+    states = later.look(lab.handed)
+    assert {run: state.status.ended for run, state in states.items()} == dict.fromkeys(lab.handed, True)
+    killed = states[trials[0].run]
+    assert (killed.status, killed.exit_code) == (RunStatus.FAILED, 137), killed
+    assert killed.where == cluster.host
+    stopped = [states[job.run] for job in (*trials[1:], waiting)]
+    assert {state.status for state in stopped} == {RunStatus.STOPPED}
+    assert all("scancel (CANCELLED)" in state.reason or state.began_at for state in stopped), stopped
+    assert lab.log(trials[0]) == "begun\n"
+    later.close()
+
+    # While its database is down, a job that nobody else knows is not given up.
+    accounts.end_daemon()
+    unknown = lab.job("pass")
+    asked = {unknown.run: "999999"}
+    later = lab.open()
+    assert later.look(asked)[unknown.run].status is RunStatus.QUEUED
+    accounts.begin_daemon()
+    deadline = time.monotonic() + 60
+    while later.look(asked) and time.monotonic() < deadline:
+        time.sleep(0.3)
+    assert not later.look(asked), "and then it is"
+    later.close()
