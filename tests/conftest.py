@@ -12,6 +12,7 @@ import pytest
 from hypothesis import settings
 
 from tests.mlflow_server import MlflowServer, start_mlflow
+from tests.oci_server import NO_REGISTRY, REGISTRY, OciServer, start_registry
 
 for _threads in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
     # Tests run beside each other: threads that wait for one another would spin on the cores of the others.
@@ -25,5 +26,15 @@ settings.load_profile("beside others")
 def mlflow_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MlflowServer]:
     """A real `mlflow server` on SQLite, started when the first test wants it."""
     server = start_mlflow(tmp_path_factory.mktemp("mlflow"))
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def container_registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OciServer]:
+    """A real container registry; each test has a prefix of its own there."""
+    if REGISTRY is None:
+        pytest.skip(NO_REGISTRY)
+    server = start_registry(tmp_path_factory.mktemp("container-registry"))
     yield server
     server.stop()

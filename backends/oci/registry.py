@@ -202,6 +202,7 @@ class OciRegistry(Reading):
             )
         self._done(model)
         self._room.state.note("model.register", mutation, f"{model}@{number}")
+        self._room.keep_run(run, f"{model}@{number}", mutation)
         after = {"model": model, "version": number, "run": run, "sha256": file.sha256}
         self._room.record("model.register", f"{model}@{number}", mutation, after=after)
         return self.version(model, number)

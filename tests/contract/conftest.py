@@ -22,7 +22,7 @@ from backends.contract import Backend, Mutation
 from backends.local import open_local
 from backends.login import Login
 from tests.mlflow_server import MlflowServer, start_mlflow
-from tests.oci_server import NO_REGISTRY, REGISTRY, OciServer, start_registry
+from tests.oci_server import OciServer
 from tests.protocol_server import TOKEN, start_own
 
 
@@ -82,15 +82,6 @@ def workspaces_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mlfl
     """A real MLflow server with workspaces, so that every test has an empty one."""
     store = os.environ.get("CONTRACT_MLFLOW_STORE", "")
     server = start_mlflow(tmp_path_factory.mktemp("workspaces"), "--enable-workspaces", store=store)
-    yield server
-    server.stop()
-
-
-@pytest.fixture(scope="session")
-def container_registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OciServer]:
-    if REGISTRY is None:
-        pytest.skip(NO_REGISTRY)
-    server = start_registry(tmp_path_factory.mktemp("container-registry"))
     yield server
     server.stop()
 
