@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 
 import click
 
+from backends.contract import Backend, Mutation
 from backends.entities import Alert, Mute
 from backends.entities.triggers import ACTOR
 from console.cli.output import Col, narrate
@@ -47,6 +49,19 @@ def list_(invocation: Invocation, monitor: str, everything: bool, limit: int) ->
     invocation.show_items(found, ALERT_COLUMNS, empty="no open alert")
 
 
+def _answered(
+    invocation: Invocation,
+    alert_id: str,
+    deed: Callable[[Backend, str, Mutation], Alert],
+    reason: str,
+    key: str,
+    words: Callable[[Alert], str],
+) -> None:
+    """Do it to the alert that is named, and say what it is then."""
+    after = deed(invocation.backend, _whole_id(invocation, alert_id), invocation.mutation(reason, key))
+    invocation.show(after, lambda: narrate(f"{after.monitor} {after.metric}: {words(after)}"))
+
+
 @alert.command("ack")
 @click.argument("alert_id", metavar="ALERT")
 @reason_option
@@ -55,8 +70,7 @@ def ack(invocation: Invocation, alert_id: str, reason: str, key: str) -> None:
     """Say that a person has seen it; it stays open until the metric recovers."""
     from console.monitoring.alarms.ack import ack_alert
 
-    after = ack_alert(invocation.backend, _whole_id(invocation, alert_id), invocation.mutation(reason, key))
-    invocation.show(after, lambda: narrate(f"{after.monitor} {after.metric}: acknowledged by {after.acked_by}"))
+    _answered(invocation, alert_id, ack_alert, reason, key, lambda after: f"acknowledged by {after.acked_by}")
 
 
 @alert.command("note")
@@ -66,9 +80,12 @@ def ack(invocation: Invocation, alert_id: str, reason: str, key: str) -> None:
 @click.pass_obj
 def note(invocation: Invocation, alert_id: str, text: str, reason: str, key: str) -> None:
     """Write a note on an alert, such as what caused it."""
-    monitors = invocation.need("monitors")
-    after = monitors.note_alert(_whole_id(invocation, alert_id), text, invocation.mutation(reason, key))
-    invocation.show(after, lambda: narrate(f"{after.monitor} {after.metric}: {after.note}"))
+
+    def write(backend: Backend, whole: str, mutation: Mutation) -> Alert:
+        noted: Alert = backend.need("monitors").note_alert(whole, text, mutation)
+        return noted
+
+    _answered(invocation, alert_id, write, reason, key, lambda after: after.note)
 
 
 @alert.command("show")
@@ -113,8 +130,7 @@ def unack(invocation: Invocation, alert_id: str, reason: str, key: str) -> None:
     """Give it back: it calls for somebody again."""
     from console.monitoring.alarms.ack import unack_alert
 
-    after = unack_alert(invocation.backend, _whole_id(invocation, alert_id), invocation.mutation(reason, key))
-    invocation.show(after, lambda: narrate(f"{after.monitor} {after.metric}: {alert_word(after)} again"))
+    _answered(invocation, alert_id, unack_alert, reason, key, lambda after: f"{alert_word(after)} again")
 
 
 @alert.command("resolve")
@@ -125,8 +141,7 @@ def resolve(invocation: Invocation, alert_id: str, reason: str, key: str) -> Non
     """Say that it is over. New trouble makes a new alert."""
     from console.monitoring.alarms.ack import resolve_alert
 
-    after = resolve_alert(invocation.backend, _whole_id(invocation, alert_id), invocation.mutation(reason, key))
-    invocation.show(after, lambda: narrate(f"{after.monitor} {after.metric}: resolved by {after.resolved_by}"))
+    _answered(invocation, alert_id, resolve_alert, reason, key, lambda after: f"resolved by {after.resolved_by}")
 
 
 # ---------------------------------------------------------------- mutes
@@ -211,7 +226,7 @@ def channels(invocation: Invocation) -> None:
     if invocation.json:
         keys = ("name", "kind", "target", "severities", "monitors", "events")
         items = [{key: getattr(channel, key) for key in keys} for channel in config.notify]
-        invocation.show({"items": items, "next": ""}, lambda: None)
+        invocation.show({"items": items, "next": None}, lambda: None)
         return
     invocation.show_items(config.notify, columns, empty=f"no [[notify]] table in {config.path}; open consoles are told")
 

@@ -82,7 +82,8 @@ def _labels(item: Window) -> str:
 
 
 def _estimates(item: Window) -> list[str]:
-    return [f"{key} {number(found.value)}" for key, found in sorted(item.performance.items())]
+    """The first three, as they are measured: the one that decides leads. The JSON has them all."""
+    return [f"{key} {number(found.value, 3)}" for key, found in list(item.performance.items())[:3]]
 
 
 def _ranking(item: Window) -> list[tuple[str, Estimate]]:

@@ -84,6 +84,10 @@ def _print(found: Why) -> None:
     _part("parts of the rows that carry it", found.carriers, CARRIER_COLUMNS)
     _part("wrong and sure", found.examples, EXAMPLE_COLUMNS)
     _part("changed near the onset", found.upstream, UPSTREAM_COLUMNS)
+    for change in found.upstream:
+        if change.difference:
+            gap()
+            print_lines("\n  ".join((f"{change.before} → {change.after}", *change.difference)))
     if not found.upstream:
         gap()
         print_lines("nothing near the onset was changed here, as far as the journal knows")

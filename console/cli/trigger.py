@@ -264,14 +264,19 @@ def run(invocation: Invocation, name: str, dry_run: bool, wait: bool, reason: st
 @trigger.command("retrain")
 @click.argument("model")
 @click.option("--alias", default="champion", show_default=True, help="Whose recipe, and who it is judged against.")
+@click.option("--dry-run", is_flag=True, help="Say what it would do now, and do nothing.")
 @click.option("--wait", is_flag=True, help="Until it has ended; exit 1 unless it is done.")
 @reason_option
 @click.pass_obj
-def retrain(invocation: Invocation, model: str, alias: str, wait: bool, reason: str, key: str) -> int:
+def retrain(invocation: Invocation, model: str, alias: str, dry_run: bool, wait: bool, reason: str, key: str) -> int:
     """Retrain MODEL by hand: fresh data, checks, run, gates, challenger. The trigger for it is made where none is."""
     from console.triggers.create import fire
-    from console.triggers.remedy import kept_retrainer
+    from console.triggers.remedy import kept_retrainer, would_retrain
 
+    if dry_run:
+        trigger, _, said = would_retrain(invocation.backend, model, alias)
+        invocation.show({"trigger": trigger.name, "would": said}, lambda: print_lines(f"{trigger.name} would {said}"))
+        return Exit.DONE
     made = kept_retrainer(invocation.backend, model, invocation.mutation(reason), alias)
     firing = fire(invocation.backend, made.name, invocation.mutation(reason, key))
     wake_agent(invocation)

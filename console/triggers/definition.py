@@ -249,7 +249,10 @@ def _check_recipe(trigger: Trigger, text: str, wrong: Any) -> None:
     if not do.retrain:
         return
     if not (do.model or recipe.register):
-        raise wrong("do.model", "which model the new version is of is not said, here or by the recipe's register.")
+        raise wrong(
+            "do.model",
+            "which model the new version is of is not said, here or by the recipe's register; name it (--model MODEL).",
+        )
     if not data_of(do):
         raise wrong("do.data", "the recipe names no dataset; say which one with data = …")
     if do.rows_of and trigger.when.dataset == data_of(do):

@@ -45,6 +45,16 @@ def retrainer(backend: Backend, model: str, alias: str = "champion") -> tuple[Tr
     return checked(trigger), False
 
 
+def would_retrain(backend: Backend, model: str, alias: str = "champion") -> tuple[Trigger, bool, str]:
+    """The same two, and what it would do now, in words; nothing is done."""
+    from console.triggers.carry import plan
+    from console.triggers.causes import firing_of
+    from console.triggers.clock import real_now
+
+    trigger, kept = retrainer(backend, model, alias)
+    return trigger, kept, plan(backend, trigger, firing_of(trigger, real_now(), "", "plan", dry=True))
+
+
 def kept_retrainer(backend: Backend, model: str, mutation: Mutation, alias: str = "champion") -> Trigger:
     """The same, kept."""
     trigger, kept = retrainer(backend, model, alias)

@@ -39,6 +39,8 @@ ROOM = 110
 """Columns from which the pictures stand beside the ranking."""
 HIGH = 30
 """Rows from which there is room for the course too where the pictures stand below."""
+BEHIND = 5
+"""Lines behind the last feature that are in sight once somebody reads on."""
 
 Search = Callable[[Callable[[Progress], None], Callable[[], bool]], Why]
 
@@ -101,6 +103,7 @@ class WhyScreen(SearchingScreen):
             self.body.select(first.key)
         self._draw()
         self._draw_course()
+        self.watch(self.body, "scroll_y", self._scrolled, init=False)
         if self._search is not None:
             self.run_worker(self._find(self._search), group="why", exit_on_error=False)
 
@@ -132,12 +135,26 @@ class WhyScreen(SearchingScreen):
     def _draw(self) -> None:
         line = self.body.current
         cause = line.value if line is not None and isinstance(line.value, Cause) else None
+        self._make_room(False)
         found = cause.histogram if cause is not None else None
         if cause is None or found is None:
-            self.histogram.show_levels((), (), (), title=" no histogram of this one")
+            few = plural(sum(each.histogram is not None for each in self.found.causes), "feature")
+            self.histogram.show_levels((), (), (), title=f" histograms: of the first {few}")
             return
         names = (f"training, {plural(found.reference_rows, 'row')}", f"now, {plural(found.current_rows, 'row')}")
         self.histogram.show_found(found, f" {safe_text(cause.column, 60)}", names)
+
+    def _scrolled(self) -> None:
+        """Behind the features there is more to read than a picture tells: where both share the height it gives way,
+        until the cursor moves among the features again."""
+        last = max((at for at, each in enumerate(self.body.lines) if isinstance(each.value, Cause)), default=-1)
+        if self.body.scroll_y + self.body.size.height > last + BEHIND:
+            self._make_room(self.body.scroll_y > 0)
+
+    def _make_room(self, wanted: bool) -> None:
+        small = self.app.size.width < ROOM and self.app.size.height < HIGH
+        for pictures in self.query("#why-pictures"):
+            pictures.display = not (wanted and small)
 
     def _draw_course(self) -> None:
         """The metric by window, with the onset and what changed near it."""

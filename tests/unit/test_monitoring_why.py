@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -11,11 +12,13 @@ import numpy as np
 import pytest
 
 from backends.contract import Backend, NotFound
-from backends.entities import Segment
+from backends.entities import DatasetInput, Monitor, Segment
+from console.data.importing import import_file
 from console.monitoring.create import create_monitor
 from console.monitoring.feeds.champion import load_champion
 from console.monitoring.feeds.ingest import ingest_batch
-from console.monitoring.reasons import upstream
+from console.monitoring.reasons import data_difference, upstream
+from console.monitoring.reasons.data_difference import with_differences
 from console.monitoring.reasons.why import why
 from console.monitoring.reasons.why_offloaded import explain_offloaded, slices_offloaded
 from console.monitoring.reasons.why_rows import explain, find_slices
@@ -151,3 +154,43 @@ def test_redacted_columns_are_in_no_example(backend: Backend, tmp_path: Path) ->
     found = explain(backend, "shy")
     assert found.examples
     assert all("distance" not in example.values for example in found.examples)
+
+
+def test_the_data_by_now_is_held_against_what_the_version_was_trained_on(tmp_path: Path) -> None:
+    """Only the worker reads rows; what stored records tell is there before."""
+    made = deliveries(tmp_path / "w")
+    store, runs = made.need("datasets"), made.need("runs")
+    refs = []
+    for day, shift in ((1, 0.0), (2, 1.5)):
+        frame = traffic(600, day, shift=shift)
+        if shift:
+            frame = frame.assign(depot="north")
+        frame.to_csv(tmp_path / f"{day}.csv", index=False)
+        refs.append(import_file(store, tmp_path / f"{day}.csv", "parcels", WHO)[0])
+    old, new = refs
+    run = runs.create(
+        name="trained",
+        inputs=(DatasetInput(dataset="parcels", version=old.version, digest=old.digest),),
+        mutation=WHO,
+    )
+    version = msgspec.structs.replace(made.need("registry").version("deliveries", "@champion"), run=run.id)
+    monitor = Monitor(name="live", model="deliveries")
+    changes, _ = upstream.upstream(made, monitor, version, 0, DAY)  # nothing near the onset
+    (change,) = changes
+    assert (change.before, change.after, change.near, change.difference) == (old.ref, new.ref, True, ())
+    assert "trained on" in change.what
+    (told,) = with_differences(made, changes).upstream
+    assert any("depot" in line for line in told.difference)
+    assert any(line.startswith("weight moved far: PSI") for line in told.difference)
+    assert store.version("parcels").ref == new.ref
+    made.close()
+
+
+def test_versions_that_are_large_are_not_read_for_it(backend: Backend, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(data_difference, "CELLS", 0)
+    held = backend.need("datasets")
+    wide = SimpleNamespace(rows=10, columns=(1, 2))
+    monkeypatch.setattr(type(held), "version", lambda _, ref: wide)
+    change = upstream.Upstream(at=1, kind="dataset", what="x", before="a@1", after="a@2")
+    (told,) = with_differences(backend, [change]).upstream
+    assert "mlops-console dataset diff a@1 a@2" in told.difference[0]

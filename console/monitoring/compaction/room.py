@@ -10,7 +10,7 @@ from backends.entities import Holding, Millis, Monitor, Record
 from console.monitoring.feeds.folder import LOG_BYTES, monitor_folder
 from console.monitoring.ranges import STRETCHES
 from console.retention.monitors import Keep, said
-from console.wording import size
+from console.wording import plural, size
 
 WINDOW_BYTES = 7_000
 """Of a window of twenty columns, where none is stored yet."""
@@ -117,7 +117,8 @@ def _windows(monitor: Monitor, keep: Keep, held: tuple[Holding, ...], what: str,
         # Until the stretch has ended that they are merged into.
         longest = {"minutes": 60, "hours": 24, "days": 1}[what]
         most = max(total, (limit // STRETCHES[noun] + longest) * parts * _each(held))
-    by = f"one a {noun}{f', {parts - 1} segments' if parts > 1 else ''}"
+    article = "an" if noun == "hour" else "a"
+    by = f"one {article} {noun}" + (f", {plural(parts - 1, 'segment')}" if parts > 1 else "")
     if kind is None and what == "minutes":
         by = "batches come when they come"
     return Line(what=what, keep=said(limit), count=count, bytes=total, most=most, by=by)

@@ -31,7 +31,7 @@ class Upstream(Record, frozen=True, kw_only=True):
     after: str = ""
     """The dataset versions to hold against each other, where it is one."""
     difference: tuple[str, ...] = ()
-    """What differs between them, in words; empty where they were not compared."""
+    """What differs between them, in words; empty until `data_difference` has compared them."""
 
 
 def upstream(
@@ -39,7 +39,8 @@ def upstream(
 ) -> tuple[tuple[Upstream, ...], tuple[str, ...]]:
     """The changes between two moments, those about this model first, newest first; and what could not be read."""
     notes: list[str] = []
-    datasets = _datasets(backend, version)
+    trained = _trained_on(backend, version)
+    datasets = tuple(trained)
     found: list[Upstream] = []
     journal = backend.journal
     if journal is None:
@@ -53,7 +54,9 @@ def upstream(
         found += [_entry(entry, monitor, datasets) for entry in page.items if _counts(entry)]
     for name in datasets:
         try:
-            found += _versions(backend, name, since, until)
+            near = _versions(backend, name, since, until)
+            found += near
+            found += _since_training(backend, version, trained[name], near)
         except BackendError as error:
             notes.append(f"versions of {name} could not be read: {error}")
     found.sort(key=lambda each: (not each.near, -each.at))
@@ -94,15 +97,35 @@ def _change(entry: JournalEntry) -> str:
     return ", ".join(parts[:3])
 
 
-def _datasets(backend: Backend, version: ModelVersion) -> tuple[str, ...]:
-    """Datasets that the version was trained on."""
+def _trained_on(backend: Backend, version: ModelVersion) -> dict[str, str]:
+    """Dataset that the version was trained on → which version of it."""
     if backend.runs is None or not version.run:
-        return ()
+        return {}
     try:
         run = backend.runs.get(version.run)
     except NotFound:
-        return ()
-    return tuple(dict.fromkeys(read.dataset for read in run.inputs))
+        return {}
+    return {read.dataset: f"{read.dataset}@{read.version}" for read in reversed(run.inputs)}
+
+
+def _since_training(backend: Backend, version: ModelVersion, trained: str, told: Sequence[Upstream]) -> list[Upstream]:
+    """The dataset as it is by now, where that is not what the model was trained on; whenever that came."""
+    if backend.datasets is None:
+        return []
+    newest: DatasetVersion = backend.datasets.version(trained.partition("@")[0])
+    if newest.ref == trained or any((each.before, each.after) == (trained, newest.ref) for each in told):
+        return []
+    return [
+        Upstream(
+            at=newest.created_at,
+            kind="dataset",
+            what=f"{newest.ref} is what the data is by now; v{version.version} was trained on {trained}",
+            who=newest.created_by,
+            near=True,
+            before=trained,
+            after=newest.ref,
+        )
+    ]
 
 
 def _versions(backend: Backend, name: str, since: Millis, until: Millis) -> list[Upstream]:

@@ -26,7 +26,7 @@ from console.monitoring.wording import digits, label, moment
 
 KEPT = 400
 """Newest windows that are looked at."""
-DRAWN = 5
+DRAWN = 12
 """Features whose histograms are given."""
 FEWEST = 30
 """Labelled rows of a part below which nothing is said about its error."""

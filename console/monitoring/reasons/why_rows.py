@@ -17,6 +17,7 @@ from console.monitoring.feeds.champion import read_profile
 from console.monitoring.feeds.folder import monitor_folder
 from console.monitoring.feeds.sample import OWN, read_sample
 from console.monitoring.ranges import merged
+from console.monitoring.reasons.data_difference import with_differences
 from console.monitoring.reasons.found_slices import Slices
 from console.monitoring.reasons.onset import Loss
 from console.monitoring.reasons.slices import error_name, errors_of, worst_slices
@@ -35,6 +36,9 @@ def explain(backend: Backend, monitor: str, *, alert: str = "", told: Told = Non
     """All that is known: `why.why`, with what the sampled rows add."""
     tell(told, 0.05, "reading windows")
     light = why(backend, monitor, alert=alert)
+    tell(told, 0.1, "comparing the data upstream")
+    changed = with_differences(backend, light.upstream)
+    light = msgspec.structs.replace(light, upstream=changed.upstream, notes=(*light.notes, *changed.notes))
     found: Monitor = backend.need("monitors").get(monitor)
     profile = read_profile(backend, backend.need("registry").version(found.model, light.version))
     folder = monitor_folder(backend, found.name)

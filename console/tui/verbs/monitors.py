@@ -7,7 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from backends.contract import Conflict, Invalid, NotFound
-from backends.entities import Deployment, Model, ModelVersion, Monitor
+from backends.entities import Alert, Deployment, Model, ModelVersion, Monitor
 from console.safe import safe_text
 from console.tui.dialogs import Confirm, Field, Form, sentences
 from console.tui.verbs.models import session_of
@@ -27,8 +27,8 @@ async def new(here: Here) -> None:
     from console.monitoring.create import create_monitor
 
     session = session_of(here)
-    names = await here.app.look_up(lambda: _models(here))
-    values: dict[str, str] = {"model": _model(here.selected), "alias": "champion", "window": "day"}
+    names, model = await here.app.look_up(lambda: (_models(here), _model(here)))
+    values: dict[str, str] = {"model": model, "alias": "champion", "window": "day"}
     if isinstance(here.selected, Deployment):
         values["deployment"] = here.selected.name
     trouble = ""
@@ -91,9 +91,13 @@ def _lacking(values: Mapping[str, str]) -> str:
     return ""
 
 
-def _model(chosen: object) -> str:
+def _model(here: Here) -> str:
+    """The one that the person is at, most likely meant."""
+    chosen = here.selected
     if isinstance(chosen, Model):
         return chosen.name
+    if isinstance(chosen, Alert) and here.pane == "monitor":
+        chosen = here.backend.need("monitors").get(chosen.monitor)
     return chosen.model if isinstance(chosen, ModelVersion | Monitor) else ""
 
 

@@ -238,19 +238,15 @@ async def _new(here: Here) -> None:
 
 async def retrain(here: Here) -> None:
     """The trigger that retrains this model, fired by hand; made where there is none."""
-    from console.triggers.carry import plan
-    from console.triggers.causes import firing_of
-    from console.triggers.clock import real_now
     from console.triggers.create import fire
-    from console.triggers.remedy import kept_retrainer, retrainer
+    from console.triggers.remedy import kept_retrainer, would_retrain
     from console.tui.verbs.going_back import _model_of
 
     backend = here.backend
 
     def look() -> tuple[str, str, Trigger, bool, str]:
         model, alias = _model_of(backend, here.selected)
-        trigger, kept = retrainer(backend, model, alias)
-        return model, alias, trigger, kept, plan(backend, trigger, firing_of(trigger, real_now(), "", "plan", dry=True))
+        return model, alias, *would_retrain(backend, model, alias)
 
     model, alias, trigger, kept, would = await here.app.look_up(look)
     made = "" if kept else f" The trigger {trigger.name} is made for it: only a person fires it."
