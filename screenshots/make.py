@@ -50,6 +50,9 @@ SHOTS: dict[str, tuple[str, ...]] = {
 }
 """name → keys that lead there."""
 
+AFTER = {"5": "predictions"}
+"""key → what must stand there before the next one is pressed: a monitor is read before one can ask why."""
+
 LATE = {"overview": "firing", "why": "FEATURES", "datasets": "▇", "case": "verdict", "canary": "callers"}
 """name → what comes after everything else: days are scored, a profile counted, rows compared by other processes."""
 LATE_S = 180.0
@@ -140,6 +143,8 @@ def take(workspace: Path, name: str, columns: int, rows: int) -> None:
         for key in SHOTS[name]:
             terminal.press(key)
             terminal.settle(quiet_s=1.0)
+            if key in AFTER:
+                terminal.wait_for(AFTER[key], limit_s=LATE_S)
         if name in LATE:
             terminal.wait_for(LATE[name], limit_s=LATE_S)
         terminal.watch(LIVE_S.get(name, 0.0))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from pathlib import Path
 
@@ -205,6 +206,10 @@ def edit(invocation: Invocation, name: str, file: Path | None, pairs: tuple[str,
         after = set_keys(backend, name, key_values(pairs, "--set"), mutation)
     else:
         if file is None:
+            if not (sys.stdin.isatty() and sys.stdout.isatty()) or invocation.json:
+                raise click.UsageError(
+                    f"an editor needs a terminal; say what changes: trigger edit {name} --set per_day=1"
+                )
             text = click.edit(to_toml(held), extension=".toml")
             if text is None:
                 narrate("nothing was changed")

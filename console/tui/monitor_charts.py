@@ -59,7 +59,7 @@ def _draw_quality(chart: Chart, view: MonitorView) -> None:
         return
     names = {metric: label(metric), f"estimated.{metric}": "estimated without labels"}
     series = [
-        replace(_line(course), name=names.get(course.key, course.key))
+        replace(_line(course), name=names.get(course.key, course.key), id=course.key)
         for course in courses_of(view, keys_of_chart(view, QUALITY))
     ]
     measured = series[0].points

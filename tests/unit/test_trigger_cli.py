@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from backends.contract import Mutation
-from backends.entities import Deployment, Monitor, Target
+from backends.entities import Deployment, Monitor, Target, Trigger
 from backends.local import open_local
 from console.cli.main import main
 
@@ -73,6 +73,23 @@ def test_a_trigger_from_making_to_deleting(say: Any, tmp_path: Path) -> None:
 )
 def test_what_is_wrong_is_told(say: Any, args: tuple[str, ...], code: int, said: str) -> None:
     assert said in say(*args, code=code)["error"]["message"]
+
+
+def test_without_a_terminal_no_editor_is_opened(say: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EDITOR", "false")
+    say("create", "more", "--on-alert", "live", "--scale", "live", "--workers", "+2")
+    assert "--set per_day=1" in say("edit", "more", code=2)["error"]["message"]
+
+
+def test_a_retraining_is_told_and_not_begun(say: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    from backends.entities import TriggerDo, TriggerWhen
+
+    kept = Trigger(name="again", when=TriggerWhen(hand=True), do=TriggerDo(retrain="r", model="churn"))
+    monkeypatch.setattr("console.triggers.remedy.retrainer", lambda *_: (kept, True))
+    monkeypatch.setattr("console.triggers.carry.plan", lambda *_: "train on churn@1")
+    assert say("retrain", "churn", "--dry-run") == {"trigger": "again", "would": "train on churn@1"}
+    assert say("list") == {"items": [], "next": None}
+    assert say("history")["items"] == []
 
 
 def test_a_wrong_key_or_value_changes_nothing(say: Any) -> None:
