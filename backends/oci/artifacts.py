@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final
@@ -17,6 +18,7 @@ from backends.oci.room import Files, Room
 from backends.oci.unpack import unpack
 
 _BLOBS: Final = "blobs"
+_ABANDONED_S: Final = 86_400.0
 
 
 class OciArtifacts:
@@ -143,6 +145,7 @@ class OciArtifacts:
         with self._fetching:
             if not place.is_file():
                 place.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+                _sweep(place.parent)
                 download(self._room.registry, files.repository, layer, place, fetched=fetched)
         return place
 
@@ -155,3 +158,14 @@ class OciArtifacts:
                     unpack(archive, folder, named=f"layer {layer.digest[:19]}… of {files.repository}")
             archive.unlink(missing_ok=True)
         return folder
+
+
+def _sweep(folder: Path) -> None:
+    """What a process that was killed in the middle of a download left."""
+    old = time.time() - _ABANDONED_S
+    for each in folder.glob(".*"):
+        try:
+            if each.stat().st_mtime < old:
+                each.unlink()
+        except OSError:
+            pass  # somebody else was faster

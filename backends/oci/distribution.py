@@ -12,7 +12,7 @@ import msgspec
 from backends.contract import BackendError, NotFound, Unauthorized, Unreachable, Unsupported
 from backends.login import Login
 from backends.oci import manifest, names, trouble
-from backends.oci.sending import CONNECT_S, Again, Ask, Sender, beginning, told_of_a_change
+from backends.oci.sending import Again, Ask, Sender, beginning, told_of_a_change
 from backends.remote.cache import Cache
 
 if TYPE_CHECKING:
@@ -56,12 +56,12 @@ class Distribution(Sender):
 
     def tags(self, repository: str, *, keep: bool = True) -> list[str]:
         """Every tag, as the server orders them. NotFound where there is no such repository."""
-        found, more = self._paged(repository, f"/v2/{repository}/tags/list", "tags", TAGS, keep)
-        return [each for each in found if names.TAG.fullmatch(each)] if not more else found[:TAGS]
+        found = self._paged(repository, f"/v2/{repository}/tags/list", "tags", TAGS, keep)
+        return list(dict.fromkeys(each for each in found if names.TAG.fullmatch(each)))
 
     def repositories(self) -> list[str]:
         """Unsupported or Unauthorized where the server lists none."""
-        found, _ = self._paged("", "/v2/_catalog", "repositories", REPOSITORIES, True)
+        found = self._paged("", "/v2/_catalog", "repositories", REPOSITORIES, True)
         return [each for each in found if names.REPOSITORY.fullmatch(each)]
 
     def digest(self, repository: str, reference: str, *, keep: bool = True) -> str:
@@ -128,8 +128,8 @@ class Distribution(Sender):
             "on the way, and is not used; try again later, or look at the proxy in between"
         )
 
-    def _paged(self, repository: str, path: str, field: str, most: int, keep: bool) -> tuple[list[str], bool]:
-        """Every entry of a list that comes in pages, by the Link of each; whether there are more than `most`."""
+    def _paged(self, repository: str, path: str, field: str, most: int, keep: bool) -> list[str]:
+        """The entries of a list that comes in pages, by the Link of each; the first `most`."""
         purpose = f"pull {repository}" if repository else "catalog"
         key = Cache.key(self.where, "list", path)
         found: list[str] = []
@@ -145,9 +145,9 @@ class Distribution(Sender):
             kept = self._cache.find(key) if keep else None
             if kept is None:
                 raise
-            return msgspec.json.decode(kept[1], type=list[str]), False
-        self._cache.keep(key, msgspec.json.encode(found))
-        return found, len(found) > most
+            return msgspec.json.decode(kept[1], type=list[str])
+        self._cache.keep(key, msgspec.json.encode(found[:most]))
+        return found[:most]
 
     def _one_page(self, ask: Ask, field: str) -> tuple[list[str], tuple[tuple[str, str], ...]]:
         return self.send(ask, lambda answer: self._entries(answer, ask, field), Again.BROKEN)
@@ -233,6 +233,3 @@ class Distribution(Sender):
 def refuses_lists(error: BackendError) -> bool:
     """Whether an error of `repositories` says that the server lists none, rather than that it is away."""
     return isinstance(error, Unsupported | Unauthorized | NotFound)
-
-
-__all__ = ["CONNECT_S", "Distribution", "Held", "refuses_lists"]
