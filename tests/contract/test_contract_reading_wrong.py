@@ -12,7 +12,7 @@ import pytest
 
 from backends.checks import Finding, Verdict, examine
 from backends.contract import END, START, Backend, Mutation, NotFound, Page, Unauthorized, Unreachable, Unsupported
-from backends.entities import MetricPoint, Run
+from backends.entities import Asked, MetricPoint, Run, Service, ServiceWindow, SourceAlert, SourceInfo
 from backends.local import open_local
 from tests.contract.a_little import fill
 
@@ -257,6 +257,47 @@ def test_features_that_are_not_so(honest: Backend) -> None:
     assert "features are told as they are declared" in wrong(boast)
     no_numbers = lying(honest, "runs", "page", lambda ask, *a, **n: msgspec.structs.replace(ask(*a, **n), total=None))
     assert "what features say of lists is so: row numbers, places of ids, totals" in wrong(no_numbers)
+
+
+class Figures:
+    """A metrics store with nothing in it."""
+
+    def where(self) -> str:
+        return "http://metrics"
+
+    def info(self) -> SourceInfo:
+        return SourceInfo(product="Figures")
+
+    def windows(self, service: Service, **named: Any) -> tuple[ServiceWindow, ...]:
+        return ()
+
+    def examine(self, service: Service) -> tuple[Asked, ...]:
+        return (Asked(quantity="requests", query="up"),)
+
+    def alerts(self) -> tuple[SourceAlert, ...]:
+        return ()
+
+
+class Zeros(Figures):
+    """It makes a zero of no data, has a password in its address, and tells alerts in any order."""
+
+    def where(self) -> str:
+        return "http://ann:s3cret@metrics"
+
+    def windows(self, service: Service, **named: Any) -> tuple[ServiceWindow, ...]:
+        return (ServiceWindow(source=service.name, start=0, end=60_000, requests=0),)
+
+    def alerts(self) -> tuple[SourceAlert, ...]:
+        return tuple(SourceAlert(name=str(at), state="firing", since=1_760_000_000_000 - at) for at in range(2))
+
+
+def test_a_metrics_store_tells_no_zeros_for_no_data(honest: Backend) -> None:
+    assert wrong(msgspec.structs.replace(honest, metrics=Figures())) == {}
+    assert set(wrong(msgspec.structs.replace(honest, metrics=Zeros()))) == {
+        "it says what it is and where, without a secret",
+        "a service without samples has no windows: no data is not zero",
+        "alerts come the oldest first, each firing or pending",
+    }
 
 
 def test_what_it_says_to_lack_is_no_fault(honest: Backend) -> None:
