@@ -18,6 +18,7 @@ from backends.mlflow.flavours import Flavour, Place, place
 from backends.mlflow.names import API
 from backends.remote import doubt
 from backends.remote.breaker import Breaker
+from backends.remote.failure import beginning
 from backends.server_options import trusted
 
 if TYPE_CHECKING:
@@ -261,36 +262,6 @@ class Sender:
                 self._client = client, Deadline()
                 keep(*self._client)
             return self._client
-
-
-@contextmanager
-def told_of_a_change() -> Iterator[None]:
-    """Whether what is inside was carried out, in the error that it ends with."""
-    try:
-        yield
-    except doubt.Uncertain:
-        raise
-    except doubt.NotDone as unsent:
-        raise doubt.nothing_done(unsent) from None
-    except Unreachable as away:
-        raise doubt.perhaps_done(away) from None
-
-
-def beginning(answer: httpx.Response) -> bytes:
-    """The beginning of an answer's body."""
-    import httpx
-
-    gathered = bytearray()
-    try:
-        for part in answer.iter_bytes():
-            gathered += part
-            if len(gathered) > 100_000:
-                break
-    except httpx.HTTPError:
-        if answer.status_code < 300:
-            raise
-        # What is there of an error's words is better than none.
-    return bytes(gathered)
 
 
 def _version() -> str:

@@ -6,7 +6,6 @@ A server's own text is data: it is cut, and whoever shows it makes it safe.
 from __future__ import annotations
 
 import re
-import time
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -22,10 +21,10 @@ from backends.contract import (
     Unreachable,
     Unsupported,
 )
-from backends.remote.doubt import AGAIN, Broken, NotDone, TurnedAway
+from backends.remote import failure
+from backends.remote.doubt import AGAIN, NotDone, TurnedAway
 
 _MOST: Final = 600
-_LONGEST_AFTER_S: Final = 300
 
 
 _KINDS: Final[dict[str, type[BackendError]]] = {
@@ -107,10 +106,10 @@ def of_answer(status: int, headers: Any, body: bytes, where: str, asked: str) ->
             "limit of the proxy before it"
         )
     if status == 429:
-        return NotDone(f"mlflow at {where} is asked too often (429){AGAIN}", retry_at=_after(headers))
+        return NotDone(f"mlflow at {where} is asked too often (429){AGAIN}", retry_at=failure.retry_at(headers))
     if status == 408 or status >= 500:
         return Unreachable(
-            f"mlflow at {where} is in trouble ({status}){_quoted(text)}{AGAIN}", retry_at=_after(headers)
+            f"mlflow at {where} is in trouble ({status}){_quoted(text)}{AGAIN}", retry_at=failure.retry_at(headers)
         )
     return BackendError(
         f"mlflow at {where} answered {status} to {asked}{_quoted(text)}; see the address in the context, or the "
@@ -137,9 +136,13 @@ def _told(status: int, said: dict[str, Any], headers: Any, where: str, asked: st
     if (refused := _of_its_database(message, where)) is not None:
         return refused
     if kind is NotDone:
-        return NotDone(f"mlflow at {where} is asked too often ({code}): {message}{AGAIN}", retry_at=_after(headers))
+        return NotDone(
+            f"mlflow at {where} is asked too often ({code}): {message}{AGAIN}", retry_at=failure.retry_at(headers)
+        )
     if kind is Unreachable or (kind is None and status >= 500):
-        return Unreachable(f"mlflow at {where} cannot just now ({code}): {message}{AGAIN}", retry_at=_after(headers))
+        return Unreachable(
+            f"mlflow at {where} cannot just now ({code}): {message}{AGAIN}", retry_at=failure.retry_at(headers)
+        )
     if kind is Unauthorized:
         return Unauthorized(f"mlflow at {where} forbids it: {message or asked}; see the context's login and its rights")
     if kind is Unsupported:
@@ -161,13 +164,9 @@ def _of_its_database(message: str, where: str) -> Invalid | None:
 
 def no_json(body: bytes, where: str, asked: str) -> Unreachable:
     """A 200 that is not what was asked for."""
-    text = body[:2_000].decode("utf-8", "replace").lstrip("\ufeff \t\r\n").lower()
-    if text.startswith(("<!doctype", "<html")):
-        return Unreachable(
-            f"{where} answers {asked} with a web page: a login page or a proxy is in between, or the address is "
-            "that of something else; see the address in the context"
-        )
-    return Unreachable(f"mlflow at {where} gave half an answer to {asked} (no whole JSON){AGAIN}")
+    return failure.web_page(body, where, asked) or Unreachable(
+        f"mlflow at {where} gave half an answer to {asked} (no whole JSON){AGAIN}"
+    )
 
 
 def odd_shape(where: str, asked: str, missing: str) -> BackendError:
@@ -201,33 +200,8 @@ def _host(netloc: str) -> str:
 
 
 def of_failure(error: Exception, where: str) -> Unreachable:
-    """The error that a request without an answer is. The cause is left out: it holds the request and its headers."""
-    kind, words = type(error).__name__, f"{type(error).__name__} {error}".lower()
-    if "timeout" in words or "timed out" in words:
-        return Unreachable(f"mlflow at {where} does not answer in time{AGAIN}")
-    if "wrong_version_number" in words or "record layer failure" in words or "http_request" in words:
-        return TurnedAway(f"{where} speaks no TLS; if it shall be so, name it with mlflow+http:// instead")
-    if "certificate" in words or "ssl" in words or "tls" in words:
-        return TurnedAway(
-            f"{where} shows a certificate that this machine does not trust; give its authority with the option "
-            "ca_file=/path/to/ca.pem, and do not turn the check off"
-        )
-    if "name or service" in words or "nodename" in words or "getaddrinfo" in words or "name resolution" in words:
-        return NotDone(f"there is no machine of the name in {where}; see the address in the context, or the network")
-    if "refused" in words:
-        return NotDone(f"nothing listens at {where}: the server is down, or the port is another")
-    if "unreachable" in words or "no route" in words:
-        return NotDone(f"there is no way to {where} from here; see the network, or the tunnel or VPN to it")
-    if kind == "ProxyError":
-        return NotDone(f"the proxy on the way to {where} did not let us through; see HTTPS_PROXY and NO_PROXY")
-    if any(word in words for word in ("disconnected", "reset", "closed", "incomplete", "broken pipe")):
-        return Broken(f"the connection to mlflow at {where} broke off{AGAIN}")
-    if kind in ("RemoteProtocolError", "DecodingError"):
-        return Unreachable(
-            f"what answers at {where} does not speak HTTP: another program has that port, or it wants "
-            "mlflow+https://; see the address in the context"
-        )
-    return Unreachable(f"mlflow at {where} cannot be reached ({kind}){AGAIN}")
+    """The error that a request without an answer is."""
+    return failure.of_failure(error, where, who="mlflow", word="mlflow")
 
 
 def _json(body: bytes) -> dict[str, Any] | None:
@@ -241,18 +215,3 @@ def _json(body: bytes) -> dict[str, Any] | None:
 def _quoted(text: str) -> str:
     line = " ".join(text.split())
     return f": {line[:160]}" if line and not line.startswith(("<", "{")) else ""
-
-
-def _after(headers: Any) -> int | None:
-    """When Retry-After says (seconds, or a date), in milliseconds; at most five minutes away."""
-    said = headers.get("retry-after", "").strip()
-    if re.fullmatch(r"[0-9]{1,9}", said):
-        seconds = float(said)
-    else:
-        from email.utils import parsedate_to_datetime
-
-        try:
-            seconds = parsedate_to_datetime(said).timestamp() - time.time()
-        except (ValueError, TypeError, OverflowError):
-            return None
-    return int((time.time() + min(max(0.0, seconds), _LONGEST_AFTER_S)) * 1000)

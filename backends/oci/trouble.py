@@ -5,18 +5,16 @@ A server's own text is data: it is cut, and whoever shows it makes it safe.
 
 from __future__ import annotations
 
-import re
-import time
 from typing import Any, Final
 from urllib.parse import urlsplit
 
 import msgspec
 
 from backends.contract import BackendError, Conflict, Invalid, NotFound, Refused, Unauthorized, Unreachable, Unsupported
-from backends.remote.doubt import AGAIN, Broken, NotDone, TurnedAway
+from backends.remote import failure
+from backends.remote.doubt import AGAIN, NotDone, TurnedAway
 
 _MOST: Final = 300
-_LONGEST_AFTER_S: Final = 300
 
 
 class Moved(Conflict):
@@ -54,9 +52,13 @@ def of_answer(status: int, headers: Any, body: bytes, where: str, asked: str) ->
             "limit of the proxy before it"
         )
     if status == 429 or code == "TOOMANYREQUESTS":
-        return NotDone(f"the registry at {where} is asked too often (429){told}{AGAIN}", retry_at=_after(headers))
+        return NotDone(
+            f"the registry at {where} is asked too often (429){told}{AGAIN}", retry_at=failure.retry_at(headers)
+        )
     if status == 408 or status >= 500:
-        return Unreachable(f"the registry at {where} is in trouble ({status}){told}{AGAIN}", retry_at=_after(headers))
+        return Unreachable(
+            f"the registry at {where} is in trouble ({status}){told}{AGAIN}", retry_at=failure.retry_at(headers)
+        )
     if status == 409:
         return Conflict(f"the registry at {where} refuses it as it stands{told}; look again, and repeat: {asked}")
     if code in ("DIGEST_INVALID", "SIZE_INVALID", "MANIFEST_INVALID", "MANIFEST_BLOB_UNKNOWN", "BLOB_UPLOAD_INVALID"):
@@ -71,43 +73,14 @@ def of_answer(status: int, headers: Any, body: bytes, where: str, asked: str) ->
 
 def no_registry(body: bytes, where: str, asked: str) -> Unreachable:
     """A 200 that is not what was asked for."""
-    text = body[:2_000].decode("utf-8", "replace").lstrip("\ufeff \t\r\n").lower()
-    if text.startswith(("<!doctype", "<html")):
-        return Unreachable(
-            f"{where} answers {asked} with a web page: a login page or a proxy is in between, or the address is that "
-            "of something else; see the address in the context"
-        )
-    return Unreachable(f"the registry at {where} gave half an answer, or another than a registry's, to {asked}{AGAIN}")
+    return failure.web_page(body, where, asked) or Unreachable(
+        f"the registry at {where} gave half an answer, or another than a registry's, to {asked}{AGAIN}"
+    )
 
 
 def of_failure(error: Exception, where: str) -> Unreachable:
-    """The error that a request without an answer is. The cause is left out: it holds the request and its headers."""
-    kind, words = type(error).__name__, f"{type(error).__name__} {error}".lower()
-    if "timeout" in words or "timed out" in words:
-        return Unreachable(f"the registry at {where} does not answer in time{AGAIN}")
-    if "wrong_version_number" in words or "record layer failure" in words or "http_request" in words:
-        return TurnedAway(f"{where} speaks no TLS; if it shall be so, name it with oci+http:// instead")
-    if "certificate" in words or "ssl" in words or "tls" in words:
-        return TurnedAway(
-            f"{where} shows a certificate that this machine does not trust; give its authority with the option "
-            "ca_file=/path/to/ca.pem, and do not turn the check off"
-        )
-    if "name or service" in words or "nodename" in words or "getaddrinfo" in words or "name resolution" in words:
-        return NotDone(f"there is no machine of the name in {where}; see the address in the context, or the network")
-    if "refused" in words:
-        return NotDone(f"nothing listens at {where}: the registry is down, or the port is another")
-    if "unreachable" in words or "no route" in words:
-        return NotDone(f"there is no way to {where} from here; see the network, or the tunnel or VPN to it")
-    if kind == "ProxyError":
-        return NotDone(f"the proxy on the way to {where} did not let us through; see HTTPS_PROXY and NO_PROXY")
-    if any(word in words for word in ("disconnected", "reset", "closed", "incomplete", "broken pipe")):
-        return Broken(f"the connection to the registry at {where} broke off{AGAIN}")
-    if kind in ("RemoteProtocolError", "DecodingError"):
-        return Unreachable(
-            f"what answers at {where} does not speak HTTP: another program has that port, or it wants oci+https://; "
-            "see the address in the context"
-        )
-    return Unreachable(f"the registry at {where} cannot be reached ({kind}){AGAIN}")
+    """The error that a request without an answer is."""
+    return failure.of_failure(error, where, who="the registry", word="oci")
 
 
 def _said(body: bytes) -> tuple[str, str]:
@@ -128,18 +101,3 @@ def _place(location: str) -> str:
         return "nowhere"
     host = parts.netloc.rpartition("@")[2]
     return f"{parts.scheme}://{host}{parts.path}" if host else parts.path or "nowhere"
-
-
-def _after(headers: Any) -> int | None:
-    """When Retry-After says (seconds, or a date), in milliseconds; at most five minutes away."""
-    said = headers.get("retry-after", "").strip()
-    if re.fullmatch(r"[0-9]{1,9}", said):
-        seconds = float(said)
-    else:
-        from email.utils import parsedate_to_datetime
-
-        try:
-            seconds = parsedate_to_datetime(said).timestamp() - time.time()
-        except (ValueError, TypeError, OverflowError):
-            return None
-    return int((time.time() + min(max(0.0, seconds), _LONGEST_AFTER_S)) * 1000)

@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Final, Protocol
 from backends.contract import BackendError, NotFound, Unreachable
 from backends.oci.distribution import Distribution
 from backends.oci.manifest import Descriptor
-from backends.oci.sending import Again, Ask, beginning, told_of_a_change
+from backends.oci.sending import Again, Ask
 from backends.remote import doubt
+from backends.remote.doubt import told_of_a_change
+from backends.remote.failure import beginning
 
 if TYPE_CHECKING:
     import httpx

@@ -5,16 +5,15 @@ A server's own text is data: it is cut, and whoever shows it makes it safe.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
 from typing import Any, Final
 
 import msgspec
 
 from backends.contract import BackendError, Invalid, Refused, Unauthorized, Unreachable, Unsupported
+from backends.remote.failure import retry_at
 
 _MOST: Final = 400
-_LONGEST_AFTER_S: Final = 300
 
 
 def of_answer(status: int, headers: Mapping[str, str], body: bytes, where: str, path: str, query: str) -> BackendError:
@@ -34,7 +33,7 @@ def of_answer(status: int, headers: Mapping[str, str], body: bytes, where: str, 
     if kind in ("timeout", "canceled") or status in (502, 503, 504):
         return Unreachable(f"{where} did not answer in time ({status}): {(said or text)[:120]}; try again later")
     if status == 429:
-        return Unreachable(f"{where} is asked too often (429); it is asked less", _after(headers))
+        return Unreachable(f"{where} is asked too often (429); it is asked less", retry_at(headers))
     if 300 <= status < 400:
         to = headers.get("location", "")[:120]
         return Unsupported(f"{where} sends elsewhere{f' ({to})' if to else ''}; name that address in the context")
@@ -94,11 +93,3 @@ def _said(body: bytes) -> tuple[str, str]:
     if not isinstance(found, dict) or found.get("status") != "error":
         return "", ""
     return str(found.get("errorType", "")), str(found.get("error", ""))
-
-
-def _after(headers: Mapping[str, str]) -> int | None:
-    try:
-        seconds = float(headers.get("retry-after", ""))
-    except ValueError:
-        return None
-    return time.time_ns() // 1_000_000 + int(1000 * min(seconds, _LONGEST_AFTER_S)) if seconds > 0 else None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Final
 
 from backends.contract import Unreachable
@@ -45,3 +47,16 @@ def perhaps_done(away: Unreachable) -> Uncertain:
         away.retry_at,
         away.since,
     )
+
+
+@contextmanager
+def told_of_a_change() -> Iterator[None]:
+    """Whether what is inside was carried out, in the error that it ends with."""
+    try:
+        yield
+    except Uncertain:
+        raise
+    except NotDone as unsent:
+        raise nothing_done(unsent) from None
+    except Unreachable as away:
+        raise perhaps_done(away) from None
