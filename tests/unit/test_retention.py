@@ -337,7 +337,7 @@ def test_a_run_says_what_it_takes_and_what_of_it_was_removed(backend: Backend) -
 def test_beside_a_server_only_what_is_here_goes_and_the_rest_is_told(backend: Backend, home: Path) -> None:
     folder = home / "runs" / ("ab" * 16)
     folder.mkdir(parents=True)
-    (home / "remote.json").write_text("{}")
+    (home / "remote.json").write_text('{"name": "prod", "url": "mlflow+https://mlflow.example.org"}')
     (home / "tmp" / "draft").write_bytes(b"x" * 10)
     os.utime(home / "tmp" / "draft", (1, 1))
     for path in (folder, home / "runs"):
