@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import sys
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from backends.connect import connect
-from backends.contract import Backend, Mutation
+from backends.contract import Backend, Mutation, all_pages
 from backends.entities import LauncherRef, LaunchSpec, Needs, Run, RunStatus
+from backends.local.agent_presence import living_agent
+from backends.query import Compare, Key, Query
 from console.agent import agent_log, ensure_protocol, stop_agent
 
 ME = Mutation("someone@somewhere", "a test")
@@ -33,6 +37,12 @@ class Bench:
     """In the words in which the engine says why such a run waits."""
     fragile: Mapping[str, str] = {}
     """Options by which a run goes where `break_node` breaks."""
+    parallel = 3
+    """So many trials of a sweep begin at once, and no more find room."""
+    spread = ""
+    """Lines of a recipe by which they go to where `break_node` breaks, and elsewhere."""
+    forgets = False
+    """A head that was killed knows nothing of its jobs when it is there again."""
     ships = False
     """Files are uploaded: paths are others there."""
 
@@ -93,6 +103,12 @@ class Bench:
             assert not late, f"{found.status} {found.reason}\n{self.log(run)}\n{agent_log(self.workspace, limit=3000)}"
             time.sleep(0.05)
 
+    def lost_of(self, sweep: str) -> set[str]:
+        """Runs of a sweep that were lost with their machine."""
+        children = Query(where=Compare(Key("attribute", "parent"), "=", sweep))
+        found = all_pages(lambda at: self.runs.page(children, at=at, limit=1_000, columns=[]))
+        return {each.id for each in found if each.status is RunStatus.LOST}
+
     # ------------------------------------------------------------ what differs
 
     def listing(self, run: str) -> str:
@@ -102,6 +118,24 @@ class Bench:
     def break_node(self, run: str) -> None:
         """Take away, without a word, what the run runs on."""
         raise NotImplementedError
+
+    def mend_node(self) -> None:
+        """What `break_node` took is there again."""
+
+    def crash(self) -> None:
+        """Kill, without a word, what gives out the work."""
+        raise NotImplementedError
+
+    def revive(self) -> None:
+        """It is there again."""
+        raise NotImplementedError
+
+    def kill_agent(self) -> None:
+        """The workspace's agent, without a word."""
+        found = living_agent(self.workspace)
+        assert found is not None
+        os.kill(found.process.pid, signal.SIGKILL)
+        until(lambda: living_agent(self.workspace) is None, "its end")
 
     def cut(self) -> None:
         """No way to the engine any more, until `mend`."""

@@ -1,4 +1,4 @@
-"""A real Ray of a head and a node, inside a network namespace with loopback alone; and the ways to it and back."""
+"""A real Ray of a head and two workers, inside a network namespace with loopback alone; and the ways to it and back."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def missing() -> str:
 class RayHead:
     """The cluster. `agent_port` tells where the workspace's agent listens, each time a job asks for it."""
 
-    def __init__(self, agent_port: Callable[[], int], token: str = "", *, node: bool = True) -> None:
+    def __init__(self, agent_port: Callable[[], int], token: str = "", *, workers: int = 2) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="ray", dir="/tmp"))  # a socket's path is short
         self.token = token
         environment = dict(os.environ)
@@ -54,10 +54,37 @@ class RayHead:
         self.port = listener.getsockname()[1]
         self.way = Bridge(listener, lambda: unix(str(self.folder / "head.sock")))
         self.back = Bridge(listen_unix(str(self.folder / "agent.sock")), lambda: tcp(agent_port()))
+        self.workers = {str(number + 1) for number in range(workers)}
+        self._await_head()
+        self._join(self.workers)
+
+    def _await_head(self) -> None:
         self._until(lambda: self.get("/api/version").status_code == 200, "the head")
-        if node:
-            self.order("node")
-            self._until(lambda: len(self.nodes()) == 2, "the node")
+
+    def _join(self, workers: set[str]) -> None:
+        """One after the other: two that begin at once may choose the same ports."""
+        there = 1 + len(self.workers - workers)
+        for at, number in enumerate(sorted(workers), there + 1):
+            self.order(f"node {number}")
+            self._until(lambda at=at: len(self.nodes()) == at, f"worker {number}")
+
+    def kill(self, name: str) -> None:
+        """A worker, by its number, or `head`."""
+        self.order(f"kill {name}")
+        self.workers.discard(name)
+
+    def revive(self) -> None:
+        """Another head at the old one's place, which knows nothing of that and asks for no token, with new workers."""
+        self.order("head")
+        self._await_head()
+        for each in sorted(self.workers):
+            self.order(f"kill {each}")
+        self._join(self.workers)
+
+    def add(self, number: str) -> None:
+        """The worker that was killed, once more."""
+        self.workers.add(number)
+        self._join({number})
 
     @property
     def url(self) -> str:
@@ -79,7 +106,8 @@ class RayHead:
         self._process.stdout.readline()
 
     def _until(self, condition: Callable[[], object], what: str) -> None:
-        deadline = time.monotonic() + 120
+        deadline = time.monotonic() + 240
+        tended = time.monotonic()
         while True:
             try:
                 if condition():
@@ -91,6 +119,9 @@ class RayHead:
                 self.close()
                 raise AssertionError(f"{what} of Ray did not come up: {said}")
             time.sleep(0.3)
+            if time.monotonic() - tended > 3:
+                self.order("tend")
+                tended = time.monotonic()
 
     def close(self) -> None:
         self._process.kill()  # and with it all of its namespace

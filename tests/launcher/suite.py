@@ -12,6 +12,8 @@ from backends.contract import Conflict, Invalid, NotFound
 from backends.entities import LaunchSpec, Needs, RunStatus
 from console.agent import ensure_protocol, stop_agent
 from console.training.start import start_run, stop_run
+from console.training.sweep.begin import start_sweep
+from console.training.sweep.trials import trials_of
 from tests.launcher.bench import ME, Bench, until
 
 TO_SEE_GO = "import pathlib, sys, time\nwhile not pathlib.Path({go!r}).exists(): time.sleep(0.05)\n"
@@ -37,6 +39,32 @@ with os.fdopen(int(os.environ["MLOPS_PROGRESS_FD"]), "w", buffering=1) as said:
     print(json.dumps({"params": {"lr": 0.5}, "progress": 1.0, "stage": "done"}), file=said)
     os.makedirs("artifacts/deep", exist_ok=True)
     open("artifacts/deep/model.txt", "w").write("the model")
+"""
+
+SWEEP = """
+name = "spread"
+command = "python3 try.py {{x}}"
+system_metrics = false
+{more}
+[params.x]
+default = 1.0
+[sweep]
+trials = {trials}
+parallel = {parallel}
+metric = "loss"
+direction = "minimize"
+[sweep.space.x]
+low = 0.1
+high = 2.0
+"""
+TRYING = """
+import json, os, pathlib, sys, time
+with (pathlib.Path({began!r}) / os.environ["MLOPS_CONSOLE_RUN"]).open("a") as mark:
+    mark.write("x")
+while not pathlib.Path({go!r}).exists():
+    time.sleep(0.05)
+said = os.fdopen(int(os.environ["MLOPS_PROGRESS_FD"]), "w")
+print(json.dumps({{"metrics": {{"loss": (float(sys.argv[1]) - 1) ** 2}}}}), file=said, flush=True)
 """
 
 
@@ -85,7 +113,7 @@ class LauncherSuite:
             "print('before', flush=True)\n" + TO_SEE_GO.format(go=str(go)) + "print('between', flush=True)\n"
             + TO_SEE_GO.format(go=str(on)) + "print('after', flush=True)\n"
         )  # fmt: skip
-        until(lambda: "before" in bench.log(run), "the first line")
+        until(lambda: "before" in bench.log(run).splitlines(), "the first line")
         assert bench.wait(run, RunStatus.RUNNING).ended_at is None
         stop_agent(bench.workspace)
         go.touch()
@@ -98,7 +126,7 @@ class LauncherSuite:
 
     def test_a_running_command_is_stopped(self, bench: Bench) -> None:
         run = bench.submit("sh", "-c", "echo up; sleep 600 & wait")
-        until(lambda: "up" in bench.log(run), "the first line")
+        until(lambda: "up" in bench.log(run).splitlines(), "the first line")
         stop_run(bench.backend, run, ME)
         ended = bench.wait(run)
         assert ended.status is RunStatus.STOPPED, (ended.status, ended.reason, bench.log(run))
@@ -164,7 +192,7 @@ class LauncherSuite:
         go = tmp_path / "go"
         code = "print('up', flush=True)\n" + TO_SEE_GO.format(go=str(go)) + "print('down', flush=True)"
         run = bench.script(code)
-        until(lambda: "up" in bench.log(run), "the first line")
+        until(lambda: "up" in bench.log(run).splitlines(), "the first line")
         bench.cut()
         try:
             later = bench.script("print('later')")
@@ -177,6 +205,61 @@ class LauncherSuite:
         assert bench.wait(run).status is RunStatus.FINISHED
         assert bench.wait(later).status is RunStatus.FINISHED
         assert [line for line in bench.log(run).splitlines() if line in ("up", "down")] == ["up", "down"]
+
+    def test_its_head_is_killed_and_comes_back(self, bench: Bench, tmp_path: Path) -> None:
+        go, began = tmp_path / "go", tmp_path / "began"
+        code = f"open({str(began)!r}, 'a').write('x')\nprint('before', flush=True)\n"
+        run = bench.script(f"{code}{TO_SEE_GO.format(go=str(go))}print('after', flush=True)")
+        until(lambda: "before" in bench.log(run).splitlines(), "the first line")
+        bench.wait(run, RunStatus.RUNNING)
+        bench.crash()
+        try:
+            later = bench.script("print('later')")
+            if bench.ref is not None:
+                until(lambda: bench.launcher.queue().why(run), "the word that nothing is heard of it")
+                assert bench.launcher.queue().why(later)
+                assert bench.get(later).status is RunStatus.QUEUED
+            assert bench.get(run).status is RunStatus.RUNNING, "nobody knows better"
+            assert [line for line in bench.log(run).splitlines() if line in ("before", "after")] == ["before"]
+        finally:
+            bench.revive()
+        if bench.forgets:
+            ended = bench.wait(run, seconds=180)
+            assert ended.status is RunStatus.LOST
+            assert "run retry" in ended.reason
+        else:
+            go.touch()
+            assert bench.wait(run).status is RunStatus.FINISHED
+        said = [line for line in bench.log(run).splitlines() if line in ("before", "after")]
+        assert said == (["before"] if bench.forgets else ["before", "after"])
+        assert bench.wait(later).status is RunStatus.FINISHED
+        assert bench.log(later).splitlines().count("later") == 1
+        assert began.read_text() == "x"
+
+    def test_a_sweep_outlives_its_agent_and_a_machine(self, bench: Bench, tmp_path: Path) -> None:
+        began, recipe = tmp_path / "began", tmp_path / "recipe.toml"
+        began.mkdir()
+        (tmp_path / "try.py").write_text(TRYING.format(began=str(began), go=str(tmp_path / "go")))
+        recipe.write_text(SWEEP.format(parallel=bench.parallel, trials=2 * bench.parallel, more=bench.spread))
+        sweep = start_sweep(bench.backend, recipe.read_text(), ME, origin=str(recipe))
+        until(lambda: len(list(began.iterdir())) == bench.parallel, "its first trials", 90)
+        one = next(began.iterdir()).name
+        bench.kill_agent()
+        bench.break_node(one)
+        ensure_protocol(bench.workspace)
+        until(lambda: bench.lost_of(sweep.id), "the loss of a trial", 120)
+        (tmp_path / "go").touch()
+        ended = bench.wait(sweep.id, seconds=180)
+        assert ended.status is RunStatus.FINISHED, ended.reason + bench.log(sweep.id)
+        trials = trials_of(bench.backend, sweep.id, "loss")
+        assert [trial.number for trial in trials] == list(range(2 * bench.parallel))
+        assert all(trial.complete for trial in trials)
+        assert {bench.get(trial.run).engine for trial in trials} == {bench.engine}
+        assert {each.read_text() for each in began.iterdir()} == {"x"}, "no run was begun twice"
+        lost = bench.lost_of(sweep.id)
+        assert lost.isdisjoint(trial.run for trial in trials)
+        assert sum(trial.losses for trial in trials) == len(lost)
+        bench.mend_node()
 
     def test_a_training_brings_its_model_back(self, bench: Bench, tmp_path: Path) -> None:
         from console.data.importing import import_file

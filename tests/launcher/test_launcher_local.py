@@ -8,6 +8,7 @@ import psutil
 import pytest
 
 from backends.entities import Needs
+from console.agent import ensure_protocol
 from tests.launcher.bench import ME, Bench, until
 from tests.launcher.suite import LauncherSuite
 
@@ -33,6 +34,12 @@ class LocalBench(Bench):
         for each in found:
             each.kill()
         until(lambda: not any(each.is_running() and each.status() != "zombie" for each in found), "their end")
+
+    def crash(self) -> None:
+        self.kill_agent()
+
+    def revive(self) -> None:
+        ensure_protocol(self.workspace)
 
     @staticmethod
     def _cwd(process: psutil.Process) -> str:

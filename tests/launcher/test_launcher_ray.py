@@ -1,4 +1,4 @@
-"""The launcher suite on a real Ray: a head, a node, in a network namespace; and what is Ray's alone."""
+"""The launcher suite on a real Ray: a head, two workers, in a network namespace; and what is Ray's alone."""
 
 from __future__ import annotations
 
@@ -14,35 +14,13 @@ from backends.entities import Job, LauncherRef, Needs, RunStatus
 from backends.launchers import open_engine
 from backends.local.protocol_access import living_server
 from backends.ray.engine import RayEngine
-from console.training.sweep.begin import start_sweep
-from console.training.sweep.trials import trials_of
-from tests.launcher.bench import ME, Bench, until
+from tests.launcher.bench import Bench, until
 from tests.launcher.ray_head import RayHead, missing
 from tests.launcher.ray_inside import AGENT_PORT
 from tests.launcher.suite import LauncherSuite
 
 WHY_NOT = missing()
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(bool(WHY_NOT), reason=WHY_NOT)]
-SWEEP = """
-name = "spread"
-command = "python3 try.py {x}"
-system_metrics = false
-[params.x]
-default = 1.0
-[sweep]
-trials = 3
-parallel = 3
-metric = "loss"
-direction = "minimize"
-[sweep.space.x]
-low = 0.1
-high = 2.0
-"""
-TRYING = """
-import json, os, sys
-said = os.fdopen(int(os.environ["MLOPS_PROGRESS_FD"]), "w")
-print(json.dumps({"metrics": {"loss": (float(sys.argv[1]) - 1) ** 2}}), file=said, flush=True)
-"""
 TOKEN = "a-token-of-the-cluster-0123456789abcdef"
 
 
@@ -51,7 +29,10 @@ class RayBench(Bench):
     beyond = Needs(gpu=1)
     waits = "resources"
     ships = True
-    fragile = {"resource.far": "1"}
+    fragile = {"resource.far2": "1"}
+    parallel = 4
+    spread = '[launch]\n"resource.spread" = 1'
+    forgets = True
 
     def __init__(self, workspace: Path, ref: LauncherRef, head: RayHead) -> None:
         self.head = head
@@ -68,7 +49,17 @@ class RayBench(Bench):
         self.head.way.mend()
 
     def break_node(self, run: str) -> None:
-        self.head.order("kill-node")
+        self.head.kill("2")
+
+    def mend_node(self) -> None:
+        self.head.add("2")
+
+    def crash(self) -> None:
+        self.head.kill("head")
+
+    def revive(self) -> None:
+        """It asks for no token from now on: what follows here is with a cluster that is open."""
+        self.head.revive()
 
 
 def reference(head: RayHead, **more: str) -> LauncherRef:
@@ -104,21 +95,7 @@ def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
     head.close()
 
 
-class TestRay(LauncherSuite):
-    def test_a_sweep_spreads_over_the_cluster(self, bench: Bench, tmp_path: Path) -> None:
-        recipe = tmp_path / "recipe.toml"
-        (tmp_path / "try.py").write_text(TRYING)
-        recipe.write_text(SWEEP)
-        sweep = start_sweep(bench.backend, recipe.read_text(), ME, origin=str(recipe))
-        ended = bench.wait(sweep.id, seconds=120)
-        assert ended.status is RunStatus.FINISHED, ended.reason + bench.log(sweep.id)
-        trials = trials_of(bench.backend, sweep.id, "loss")
-        runs = [bench.get(each.run) for each in trials]
-        assert [each.status for each in runs] == [RunStatus.FINISHED] * 3
-        assert {each.engine for each in runs} == {"ray"}
-        assert ended.engine == "local"
-        assert all(each.value is not None for each in trials)
-
+class TestWithToken:
     def test_a_wish_for_a_resource_of_its_own_is_met(self, bench: Bench) -> None:
         run = bench.submit("true", needs=Needs(cpu=0.5, memory=100_000_000), options={"resource.slot": "1"})
         until(lambda: isinstance(bench, RayBench) and bench.head.get(f"/api/jobs/{run}").status_code == 200, "the job")
@@ -156,3 +133,11 @@ class TestRay(LauncherSuite):
         answer = httpx.post(f"{found.url}/jobs/ticket", json={"run": run, "ticket": "guessed"})
         assert answer.status_code == 403
         assert "token" not in answer.text.lower()
+
+
+class TestRay(LauncherSuite):
+    """The head is killed midway, and comes back without a token."""
+
+    def test_it_went_on_without_a_token(self, bench: Bench) -> None:
+        assert isinstance(bench, RayBench)
+        assert "open to whoever" in open_engine(reference(bench.head)).probe()

@@ -24,6 +24,7 @@ class SlurmBench(Bench):
     engine = "slurm"
     beyond = Needs(cpu=64)
     waits = "can never begin"
+    parallel = 2
 
     cluster: SlurmCluster
     login: SshServer | None = None
@@ -44,19 +45,25 @@ class SlurmBench(Bench):
         self.cluster.run("scontrol", "update", f"nodename={self.cluster.host}", "state=resume")
         self.cluster.await_idle()
 
+    def crash(self) -> None:
+        self.cluster.await_saved()
+        self.cluster.kill("slurmctld")
+
+    def revive(self) -> None:
+        self.cluster.begin("slurmctld")
+        self.cluster.await_idle()
+
     def cut(self) -> None:
         if self.login is not None:
             self.login.stop()
         else:
-            self.cluster.await_saved()
-            self.cluster.kill("slurmctld")
+            self.crash()
 
     def mend(self) -> None:
         if self.login is not None:
             self.login.start()
         else:
-            self.cluster.begin("slurmctld")
-            self.cluster.await_idle()
+            self.revive()
 
 
 @pytest.fixture(scope="module")
