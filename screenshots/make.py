@@ -53,7 +53,7 @@ SHOTS: dict[str, tuple[str, ...]] = {
 AFTER = {"5": "predictions"}
 """key → what must stand there before the next one is pressed: a monitor is read before one can ask why."""
 
-LATE = {"overview": "firing", "why": "FEATURES", "datasets": "▇", "case": "verdict", "canary": "callers"}
+LATE = {"overview": "firing", "why": "× error", "datasets": "▇", "case": "verdict", "canary": "callers"}
 """name → what comes after everything else: days are scored, a profile counted, rows compared by other processes."""
 LATE_S = 180.0
 

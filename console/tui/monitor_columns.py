@@ -12,8 +12,9 @@ from console.tui.sparkline import sparkline
 from console.tui.state import state_of
 from console.wording import NOTHING, age, thousands
 
-GUESSED = ("swapped", "unit change")
-"""Faults that a window only looks like: a warm month is beyond a winter's range as another unit would be."""
+GUESSED = {"swapped": "swapped?", "unit change": "unit?"}
+"""Faults that a window only looks like, as the table asks: a warm month is beyond a winter's range as another unit
+would be."""
 SPARK = 14
 BAR = 6
 
@@ -28,7 +29,7 @@ def state_words(feature: Feature) -> str:
     score = feature.score
     word = "drift" if score.state is MonitorState.FIRING else str(score.state)
     if score.fault and score.state in (MonitorState.FIRING, MonitorState.WARN):
-        word = f"{score.fault}?" if score.fault in GUESSED else score.fault
+        word = GUESSED.get(score.fault, score.fault)
     return f"{state_of(score.state).glyph} {word}"
 
 
