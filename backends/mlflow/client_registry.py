@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
@@ -28,7 +29,7 @@ from backends.mlflow.client_room import Room, check_name, check_unicode, check_v
 from backends.mlflow.client_versions import Versions
 from backends.mlflow.sending import PARALLEL
 from backends.mlflow.words import quoted
-from backends.query import Query, select
+from backends.query import And, Compare, Key, Query, select
 from backends.remote.state import now
 from backends.together import Same, both
 
@@ -38,11 +39,16 @@ _ASKED: Final = 50
 """Models or versions that are asked for one by one, where lists do not tell enough."""
 _ASKED_S: Final = 30.0
 _LATELY_S: Final = 1.0
+_ANEW_S: Final = 5.0
+"""One deed asks for the history of a model several times."""
 LISTED: Final = 1_000
 """A history of more moves is not only looked at, and is read anew."""
 HEAVY: Final = 150_000
 """Bytes of one page of models."""
 _TAG: Final = 5_000
+_NAME: Final = Key("attribute", "name")
+_PLAIN: Final = re.compile(r"[A-Za-z0-9_. -]+")
+"""What MLflow's grammar quotes as it is, and compares as we do."""
 _PROMPTS: Final = f"tags.`{names.IS_PROMPT}` = 'true'"
 
 
@@ -78,10 +84,11 @@ class MlflowRegistry:
         if plain and kind == "model" and (at == START or at.startswith("token:")) and not self._whole_list(limit):
             return self._plain(at.removeprefix("token:"), limit)
         found: list[Model] = []
+        named = self._named(query)
         if kind in ("", "model"):
-            found += self._models("")
+            found += self._models(named)
         if kind in ("", "prompt") and "prompts" not in self._flavour.lacks:
-            found += self._models(_PROMPTS)
+            found += self._models(" AND ".join(filter(None, (_PROMPTS, named))))
         found.sort(key=lambda model: model.name)
         page = cut(select(query, found), at, limit, name=lambda model: model.name)
         return page if self._flavour.whole_lists else self._whole(page)
@@ -116,6 +123,17 @@ class MlflowRegistry:
             limit = max(5, int(HEAVY / self._weight))
         found, following = self._search_models("", limit, token)
         return Page(items=tuple(found), next=f"token:{following}" if following else None, first=None if token else 0)
+
+    def _named(self, query: Query | None) -> str:
+        """In MLflow's words what the query says of names, which leaves out none that is meant; the rest is looked
+        through here. Our own server and those that take no filter are asked for all."""
+        if query is None or query.where is None or not self._flavour.whole_lists or self._room.server.own:
+            return ""
+        said = []
+        for node in query.where.nodes if isinstance(query.where, And) else (query.where,):
+            if isinstance(node, Compare) and node.key == _NAME and _PLAIN.fullmatch(str(node.value)):
+                said.append({"~": f"name ILIKE '%{node.value}%'", "=": f"name = '{node.value}'"}.get(node.op, ""))
+        return " AND ".join(filter(None, said))
 
     def _models(self, filter_: str) -> Iterable[Model]:
         token, seen = "", 0
@@ -414,7 +432,7 @@ class MlflowRegistry:
         if limit == 1 and (raw := self._kept.raw_holder(model, alias)) is not None:
             # The last move of an alias is a tag of the version that it came to.
             return tuple(self.aliases.moves(model, alias, self._with_tags([raw]))[:1])
-        if limit > LISTED:
+        if limit > LISTED and not self._kept.knows(model, within=_ANEW_S, whole=True):
             self._kept.forget(model)
         if not self._kept.knows(model):
             self._get(model)

@@ -29,6 +29,10 @@ from backends.together import together
 PAGE: Final = 100
 HEAVY: Final = 120_000
 """Bytes of one look at a model's newest versions."""
+WHOLE: Final = 1_000
+"""Versions of one answer where all of a model are read, for its history."""
+HEAVIEST: Final = 800_000
+"""Bytes of such an answer."""
 KEPT_S: Final = 600.0
 RUNS: Final = 50
 """Runs that one question may ask for."""
@@ -56,6 +60,8 @@ class _Known:
         """Where to read on."""
         self.whole = False
         self.at = time.monotonic()
+        self.read = 0.0
+        """When the last of it came."""
 
     @property
     def newest_first(self) -> list[Raw]:
@@ -97,7 +103,8 @@ class Versions:
             known = _Known()
             self._read_on(those, known)
         while not known.whole and (len(known.raw) < most or not self._ordered):
-            self._read_on(those, known)
+            self._read_on(those, known, PAGE if most < WHOLE else WHOLE)
+        known.read = time.monotonic()
         with self._lock:
             self._known[model] = known
         found = known.newest_first
@@ -130,14 +137,15 @@ class Versions:
         known.whole = known.whole or not token
         return True
 
-    def _read_on(self, those: str, known: _Known) -> None:
-        found, known.token = self._page(those, known.token, PAGE)
+    def _read_on(self, those: str, known: _Known, limit: int = PAGE) -> None:
+        found, known.token = self._page(those, known.token, limit)
         known.raw.update((_number(each), each) for each in found)
         known.whole = not known.token
 
     def _page(self, those: str, token: str, limit: int) -> tuple[list[Raw], str]:
-        if self._weight * limit > HEAVY:
-            limit = max(5, int(HEAVY / self._weight))
+        heaviest = HEAVY if limit <= PAGE else HEAVIEST
+        if self._weight * limit > heaviest:
+            limit = max(5, int(heaviest / self._weight))
         params = {"filter": those, "max_results": min(limit, self._room.transport.flavour.most), "page_token": token}
         if self._ordered:
             params["order_by"] = "version_number DESC"
@@ -216,10 +224,12 @@ class Versions:
                 return raw
         return None
 
-    def knows(self, model: str) -> bool:
-        """Whether its versions were read lately."""
+    def knows(self, model: str, *, within: float = KEPT_S, whole: bool = False) -> bool:
+        """Whether its versions, or all of them, were read so lately."""
         known = self._known.get(model)
-        return known is not None and time.monotonic() - known.at < KEPT_S
+        if known is None or (whole and not known.whole):
+            return False
+        return time.monotonic() - (known.read if whole else known.at) < within
 
     def _one(self, model: Model, number: str, within: float = math.inf) -> Raw | None:
         at, aliases, raw = self._single.get((model.name, number), (0.0, (), None))

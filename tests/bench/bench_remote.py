@@ -39,11 +39,11 @@ def main(folder: Path, runs: int = RUNS) -> None:
     try:
         time.sleep(3)
         with tempfile.TemporaryDirectory() as made:
-            asyncio.run(_costs(proxy, Path(made), runs))
+            asyncio.run(costs(proxy, Path(made), runs))
             proxy.delay = lambda *_: 1.0
             asyncio.run(_slowly(proxy, Path(made), runs))
             proxy.delay = lambda *_: 0.0
-            asyncio.run(_idle(proxy, Path(made)))
+            asyncio.run(idle(proxy, Path(made)))
     finally:
         proxy.stop()
         server.stop()
@@ -69,7 +69,7 @@ def _polling(seconds: float) -> Iterator[None]:
         client_room.POLL_S = before
 
 
-async def _costs(proxy: CountingProxy, folder: Path, runs: int) -> None:
+async def costs(proxy: CountingProxy, folder: Path, runs: int) -> None:
     print(f"{'a server that answers at once':<26}{'opening':>9}{'kB':>8}{'chain':>6}{'s':>6}   "
           f"{'refresh':>8}{'kB':>8}{'s':>6}   budget {REQUESTS}, {BYTES / 1e3:.0f} kB")  # fmt: skip
     with _polling(NEVER_S):
@@ -101,7 +101,7 @@ async def _cost(proxy: CountingProxy, folder: Path, view: View) -> None:
           flush=True)  # fmt: skip
 
 
-async def _idle(proxy: CountingProxy, folder: Path) -> None:
+async def idle(proxy: CountingProxy, folder: Path) -> None:
     for pane in ("overview", "runs"):
         opened = open_session(proxy.url, folder / f"idle-{pane}")
         try:
