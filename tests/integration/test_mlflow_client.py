@@ -111,7 +111,7 @@ def test_of_two_consoles_one_wins(remote: Backend, model: str, mlflow_server: Ml
 def test_what_a_crash_left_half_done_is_settled_by_what_the_server_says(
     remote: Backend, model: str, mlflow_server: MlflowServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from backends.mlflow import client_aliases
+    from backends.remote import alias_steps
 
     journal = remote.need("journal")
     for alias, wanted in (("champion", "1"), ("challenger", "2")):
@@ -126,7 +126,7 @@ def test_what_a_crash_left_half_done_is_settled_by_what_the_server_says(
         )
     raw(mlflow_server, "registered-models/alias", {"name": model, "alias": "champion", "version": "1"})
     assert len(half_done(remote)) == 2
-    monkeypatch.setattr(client_aliases, "_AT_IT_MS", -1)
+    monkeypatch.setattr(alias_steps, "_AT_IT_MS", -1)
     again = connect("prod", f"mlflow+{mlflow_server.url}", sidecar=tmp_path / "sidecar")
     again.close()  # waits for it
     ended = {str(e.after.get("alias")): e.outcome.value for e in journal.page().items if e.outcome.value != "intent"}

@@ -25,7 +25,8 @@ from backends.connect import connect
 from backends.contract import Backend, BackendError, Conflict, Mutation, Unauthorized, Unreachable
 from backends.entities import MetricPoint, ModelFile, RunStatus, Signature
 from backends.login import Login
-from backends.mlflow import client_aliases, transport
+from backends.mlflow import transport
+from backends.remote import alias_steps
 from console.promotion.pending import half_done
 from console.promotion.promote import promote
 from tests import fault_proxy as faults
@@ -535,7 +536,7 @@ def test_a_move_that_never_arrived_is_abandoned_once_and_can_be_made(
     world.calm()
     registry.get(model)
     assert outcomes(world, model) == ["intent"], "the server may still be at it"
-    monkeypatch.setattr(client_aliases, "_AT_IT_MS", -1)
+    monkeypatch.setattr(alias_steps, "_AT_IT_MS", -1)
     registry.page(limit=10_000)
     registry.get(model)
     assert outcomes(world, model) == ["intent", "abandoned"]

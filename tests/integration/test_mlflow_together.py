@@ -196,14 +196,14 @@ def test_where_somebody_else_moved_one_of_the_rest_what_had_moved_goes_back(worl
 
 def test_an_intent_of_which_nothing_arrived_moves_nothing_later(world: World, monkeypatch: Any) -> None:
     """Also where somebody else meanwhile took away one of the aliases, as the change would have."""
-    from backends.mlflow import client_aliases
+    from backends.remote import alias_steps
 
     model = world.model()
     world.proxy.plan("", "registered-models/alias", faults.drop_before)
     with pytest.raises(Unreachable):
         world.registry.set_aliases(model, JOINT, mutation=ANN)
     world.calm()
-    monkeypatch.setattr(client_aliases, "_AT_IT_MS", -1)
+    monkeypatch.setattr(alias_steps, "_AT_IT_MS", -1)
     body = {"name": model, "alias": "challenger"}
     httpx.request("DELETE", f"{world.server.url}{API}registered-models/alias", json=body, timeout=60)
     world.registry.get(model)
