@@ -147,7 +147,7 @@ def _ask(made: Context, *, ask: bool) -> None:
     """Whether it can be opened, and one question, in a place that is thrown away."""
     import tempfile
 
-    from backends.connect import connect
+    from backends.connect import connect, server_of_runs
 
     if not made.registry:
         return
@@ -156,7 +156,9 @@ def _ask(made: Context, *, ask: bool) -> None:
         try:
             if ask:
                 begun = time.perf_counter()
-                backend.need("runs").page(limit=1)
+                # Of a registry alone the sidecar keeps the runs: that says nothing of the server.
+                asked = "runs" if server_of_runs(Path(folder)) is not None else "registry"
+                backend.need(asked).page(limit=1)
                 narrate(f"{backend.url} answers in {duration(time.perf_counter() - begun)}")
             for what, why in backend.missing.items():
                 narrate(f"without {what}: {why}")

@@ -479,6 +479,8 @@ def test_from_a_run_to_production_and_back_and_another_machine_serves_it(
 ) -> None:
     shell.env.pop("MLOPS_CONSOLE_WORKSPACE")
     shell.env["XDG_DATA_HOME"] = str(tmp_path / "data")
+    nowhere = shell.error("context", "add", "team", f"gto+file://{repo}-not", code=2)
+    assert "no folder" in nowhere["message"]
     added = shell.run("context", "add", "team", f"gto+file://{repo}", "--use")
     assert added.returncode == 0, added.stderr
     write_churn(tmp_path / "churn.csv")
