@@ -198,7 +198,7 @@ class Web:
 
     def end(self) -> None:
         self._waiting.put(None)
-        self._thread.join(300)
+        self._thread.join(1200)
         assert not self._thread.is_alive(), "requests were never accepted"
 
 
@@ -220,7 +220,7 @@ class Pipe:
         self._process.stdin.flush()
 
     def end(self) -> None:
-        _, complaint = self._process.communicate(timeout=300)
+        _, complaint = self._process.communicate(timeout=1200)
         assert self._process.returncode == 0, complaint.decode()
 
 

@@ -46,11 +46,11 @@ def hand_all(backend: Backend, monitor: Monitor, seed: int = 1) -> None:
     frame = traffic(70, seed)
     frame["at"] = pd.Timestamp("2024-03-01") + pd.to_timedelta([100 * (number % 71) for number in range(70)], unit="s")
     told = frame[["id", "late"]]
-    wrong = told.head(10).assign(late=told["late"].map({"yes": "no", "no": "yes"}))
+    wrong = told.head(14).assign(late=told["late"].map({"yes": "no", "no": "yes"}))
     for at in range(0, 70, 14):
         hand_over(backend, monitor.name, lines(frame.drop(columns="late").iloc[at : at + 14]))
-    for at in range(0, 10, 5):
-        hand_over(backend, monitor.name, lines(wrong.iloc[at : at + 5]), labels=True)
+        if at in (14, 28):
+            hand_over(backend, monitor.name, lines(wrong.iloc[at // 3 : at // 3 + 5]), labels=True)
     for at in range(0, 60, 15):
         hand_over(backend, monitor.name, lines(told.iloc[at : at + 15]), labels=True)
 
@@ -123,6 +123,21 @@ def test_whoever_dies_at_whatever_write_leaves_each_row_counted_once(
     Scorer(backend, monitor.name).step(monitor)
     assert told(backend, monitor) == alone
     assert waiting_files(backend, monitor.name) == []
+
+
+def test_rows_that_have_labels_keep_their_place_among_labels(backend: Backend) -> None:
+    monitor = make(backend, "own-labels", segments=())
+    frame = traffic(12, 8)
+    frame["at"] = "2024-03-01"
+    other = frame[["id"]].assign(late=frame["late"].map({"yes": "no", "no": "yes"}))
+    hand_over(backend, "own-labels", lines(other[:6]), labels=True)
+    hand_over(backend, "own-labels", lines(frame[:6]))
+    hand_over(backend, "own-labels", lines(frame[6:]))
+    hand_over(backend, "own-labels", lines(other[6:]), labels=True)
+    Scorer(backend, "own-labels").step(monitor)
+    kept = read_sample(monitor_folder(backend, "own-labels")).set_index(f"{OWN}id")[f"{OWN}target"]
+    meant = [*frame["late"][:6], *other["late"][6:]]
+    assert [{1.0: "yes", 0.0: "no"}[kept[str(name)]] for name in frame["id"]] == meant
 
 
 def test_one_that_cannot_be_used_costs_no_other(backend: Backend) -> None:

@@ -5,6 +5,8 @@ Only a worker process comes here: loading a model runs code. What was loaded sta
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
+from functools import cache
 from typing import Any
 
 import msgspec
@@ -16,6 +18,8 @@ from console.monitoring.counted.counts import Layout, layout_of
 from console.monitoring.counted.profile import Profile, load_profile
 
 REFERENCE = "model/reference.json"
+FEW = 10_000
+"""Rows that one thread scores."""
 
 
 class Champion(msgspec.Struct, frozen=True):
@@ -87,4 +91,19 @@ def scores_of(champion: Champion, frame: Any) -> Any:
         # meta.json spells the class, the model has it in its own type
         named = {str(value): value for value in model.classes_}
         positive = named[str(champion.meta.positive)]
-    return np.asarray(scores_of_model(model, frame, task=task, positive=positive), dtype=np.float64)
+    # Threads that wait for each other cost more than few rows do, by far on a machine that is busy.
+    with one_thread() if len(frame) < FEW else nullcontext():
+        return np.asarray(scores_of_model(model, frame, task=task, positive=positive), dtype=np.float64)
+
+
+@cache
+def _pools() -> Any:
+    from threadpoolctl import ThreadpoolController  # looks through all that is loaded: once
+
+    return ThreadpoolController()
+
+
+def one_thread() -> AbstractContextManager[object]:
+    """Within it, numeric libraries use one."""
+    found: AbstractContextManager[object] = _pools().limit(limits=1)
+    return found

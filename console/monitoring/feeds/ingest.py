@@ -263,8 +263,10 @@ def _store(
             _keep_sample(folder, monitor, rows, mask, spot)
         add_segment_windows(backend, monitor, rows, mask, start=spot.start, end=spot.end, digest=mark)
         store.add_window(window, batch=f"{mark}@{spot.start}")
-        review(backend, monitor, reference)
         stored.append(window)
+        # One that is new is looked at before the next is: so are alerts opened and resolved in their order.
+        if spot.window is None or number == len(order) - 1:
+            review(backend, monitor, reference)
     return stored
 
 

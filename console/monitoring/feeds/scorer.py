@@ -40,6 +40,11 @@ GROWING_SECONDS = 1.0
 """How often a file that is being written is read on."""
 DEFINITION_SECONDS = 1.0
 RETRY_SECONDS = 5.0
+SHARE = 0.1
+"""Of its time is what a trickle of rows may cost: what comes meanwhile is counted with what comes then."""
+LONGEST_WAIT = 3.0
+MUCH = 1 << 20
+"""Bytes handed over that wait for nothing."""
 TOGETHER_SECONDS = 3600.0
 LOG_BYTES = 1 << 20
 
@@ -66,6 +71,9 @@ class Scorer:
         self._asked_at = 0.0
         self._refused: tuple[str, float] = ("", 0.0)
         self._together_at = 0.0
+        self._handed_at = 0.0
+        """When what was handed over is looked at next."""
+        self._took = 0.0
 
     def run(self) -> None:
         """Until told to stop, or the monitor is gone or paused."""
@@ -135,9 +143,13 @@ class Scorer:
             return
         self._together_at = time.monotonic() + TOGETHER_SECONDS
         from console.monitoring.drift.multivariate_review import review_together
+        from console.monitoring.feeds.champion import one_thread
 
         try:
-            found = review_together(self.backend, self.name)
+            with (
+                one_thread()
+            ):  # rows wait meanwhile: threads that spin for each other make it minutes on a busy machine
+                found = review_together(self.backend, self.name)
         except (NotFound, Invalid) as error:  # an older version kept no rows; or there are too few yet
             log.info("columns were not looked at together: %s", error)
             return
@@ -173,6 +185,8 @@ class Scorer:
             seen = (entry.name, status.st_ino, status.st_size, status.st_mtime_ns)
             if seen not in self.done and (handed or settled(now, status) or self._patient(entry)):
                 found.append((Path(entry.path), seen))
+        if handed and time.monotonic() < self._handed_at and sum(seen[2] for _, seen in found) < MUCH:
+            return []
         return sorted(found, key=lambda each: (each[1][3], each[1][0]))
 
     def _patient(self, entry: os.DirEntry[str]) -> bool:
@@ -180,7 +194,11 @@ class Scorer:
         if not KIND.search(entry.name) or entry.name.endswith(".gz"):
             return False
         last = self._taken_at.setdefault(entry.path, time.monotonic())
-        return time.monotonic() - last >= GROWING_SECONDS
+        return time.monotonic() - last >= max(GROWING_SECONDS, self._rest())
+
+    def _rest(self) -> float:
+        """Seconds until a trickle is looked at again, by what the last of it cost."""
+        return min(LONGEST_WAIT, self._took * (1 / SHARE - 1))
 
     def follow(self, monitor: Monitor) -> None:
         """Load the version that the alias names, if it is another than the loaded one."""
@@ -216,15 +234,23 @@ class Scorer:
 
     def take_handed(self, monitor: Monitor, found: dict[Path, Seen]) -> None:
         """Count what was handed over, in its order, small pieces as many at once as may be."""
-        from console.monitoring.feeds.together import runs_of
+        from console.monitoring.feeds.together import rows_first, runs_of
 
-        for run in runs_of(list(found), rows=monitor.window != "batch"):
+        began = time.monotonic()
+        try:
+            runs = runs_of(rows_first(list(found), monitor.label_column), rows=monitor.window != "batch")
+        except FileNotFoundError:  # somebody takes them away
+            return
+        for run in runs:
             while run and not self.stopping:
                 if len(run) > 1 and self.champion is not None:
                     run = self._take_together(monitor, run, self.champion, found)
                 if run:
                     self.take(run[0], found[run[0]])
                 run = run[1:]
+        if found:
+            self._took = time.monotonic() - began
+            self._handed_at = time.monotonic() + self._rest()
 
     def _take_together(
         self, monitor: Monitor, run: list[Path], champion: Champion, found: dict[Path, Seen]
@@ -275,7 +301,9 @@ class Scorer:
                     self.done.add(seen)
                     self._taken_at.pop(str(path), None)
                 return False
+            began = time.monotonic()
             record = ingest_chunk(self.backend, self.name, chunk, versions=self.versions)
+            self._took = time.monotonic() - began
         except FileNotFoundError:  # removed, or renamed: it is met again under its other name
             return False
         except BackendError:

@@ -46,6 +46,17 @@ def runs_of(paths: Sequence[Path], *, rows: bool = True) -> list[list[Path]]:
     return found
 
 
+def rows_first(paths: Sequence[Path], label_column: str) -> list[Path]:
+    """Rows before labels, so that neither part the other into small runs: the same is counted, because labels wait for
+    their rows. As they came where rows may have labels of their own, of which the last to come holds, or cannot be
+    told to have none."""
+    mark = f'"{label_column}"'.encode()
+    rows = [path for path in paths if not is_labels(path)]
+    if not all(_is_small(path) and mark not in path.read_bytes() for path in rows):
+        return list(paths)
+    return [*rows, *(path for path in paths if is_labels(path))]
+
+
 def together(
     backend: Backend, monitor: Monitor, paths: Sequence[Path], features: Collection[str]
 ) -> tuple[Chunk | None, list[Path], list[Path]]:
