@@ -173,6 +173,20 @@ def test_lines_that_cannot_be_read_cost_only_themselves_in_a_file_that_grows(rea
     assert reader.rows == 30
 
 
+def test_a_bad_line_of_a_log_that_was_rotated_costs_only_itself(reader: Reader, tmp_path: Path) -> None:
+    """It is met first when it was rotated or packed, where its reader was away: it will not grow, nor be mended."""
+    packed = tmp_path / "old.jsonl.gz"
+    packed.write_bytes(gzip.compress((lines(1) + "no json\n").encode()))
+    assert [(record.state, record.rows) for record in reader.read(packed)] == [("stored", 10)]
+    path = tmp_path / "log.jsonl"
+    path.write_text("no json\n" + lines(2))
+    assert [record.state for record in reader.read(path)] == ["failed"]
+    turned = path.rename(tmp_path / "log.jsonl.1")
+    assert [(record.state, record.rows) for record in reader.read(turned)] == [("stored", 10)]
+    assert reader.read(turned) == []
+    assert reader.rows == 20
+
+
 def test_a_last_line_without_its_end_is_taken_once_nobody_writes(reader: Reader, tmp_path: Path) -> None:
     path = tmp_path / "log.csv"
     text = traffic(5, 8).to_csv(index=False).rstrip("\n")

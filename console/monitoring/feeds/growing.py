@@ -74,7 +74,7 @@ class Files:
         if entry is not None and not self._goes_on(path, status, entry, packed):
             log.warning("%s was truncated or written anew: it is read from its beginning", path.name)
             entry = None
-        if entry is not None and entry.refused and entry.size == status.st_size:
+        if entry is not None and entry.refused and entry.size == status.st_size and entry.path == str(path.absolute()):
             return None
         copied = self._same(path, known, 0 if entry is None else entry.offset, None if packed else status.st_size)
         if copied is not None:
@@ -190,7 +190,11 @@ class Files:
         whole = header.encode() + b"\n" + data if begin and header else data
         spool.write_bytes(whole)
         chunk = _chunk(spool, fresh, digest, begin=begin, content=hashlib.sha256(whole).hexdigest())
-        salvage = begin > 0 or bool(entry is not None and entry.refused)
+        # What was rotated or packed grows no more, and nobody mends it: a bad line costs only itself.
+        turned = path.name.lower().endswith(".gz") or not path.name.lower().endswith(
+            (".jsonl", ".ndjson", ".csv", ".tsv")
+        )
+        salvage = turned or begin > 0 or bool(entry is not None and entry.refused)
         also = (sha256_of(path),) if path.name.lower().endswith(".gz") and final and not begin else ()
         before = entry.sha256 if entry is not None and begin else ""
         return msgspec.structs.replace(
