@@ -158,6 +158,43 @@ def test_a_file_that_is_cut_or_written_anew_is_read_from_its_beginning(reader: R
     assert reader.rows == 60
 
 
+def test_a_copy_that_is_met_once_its_original_was_cut_is_known_by_what_that_one_held(
+    reader: Reader, tmp_path: Path
+) -> None:
+    """Logs are rotated by copying and cutting, and who reads them may come to the copy last."""
+    path, copy = tmp_path / "log.jsonl", tmp_path / "log.jsonl.1"
+    path.write_text(lines(1))
+    reader.read(path)
+    append(path, lines(2))
+    copy.write_text(path.read_text())
+    os.truncate(path, 0)
+    assert reader.read(path) == []
+    append(path, lines(3))
+    assert [record.rows for record in reader.read(path)] == [10]
+    assert [record.rows for record in reader.read(copy)] == [10], "what the original had not been read for"
+    again = tmp_path / "log.jsonl.2"
+    again.write_text(path.read_text())
+    path.write_text(lines(4))
+    reader.restart()
+    assert [record.rows for record in reader.read(path)] == [10]
+    assert [record.state for record in reader.read(again)] == ["duplicate"]
+    assert reader.rows == 40
+
+
+def test_the_last_cell_of_a_csv_may_be_the_beginning_of_a_longer_one(reader: Reader, tmp_path: Path) -> None:
+    text = traffic(5, 8)[["id", "at", "distance", "weight", "carrier"]].to_csv(index=False).rstrip("\n")
+    path = tmp_path / "log.csv"
+    path.write_text(text[:-1])
+    assert [record.rows for record in reader.read(path)] == [4], "however long nobody wrote, short of ten seconds"
+    append(path, text[-1:] + "\n")
+    assert [record.rows for record in reader.read(path)] == [1]
+    hidden = tmp_path / ".moved"
+    hidden.write_text(traffic(5, 9).to_csv(index=False).rstrip("\n"))
+    os.utime(hidden, (time.time() - 1,) * 2)
+    assert [record.rows for record in reader.read(hidden.rename(tmp_path / "moved.csv"))] == [5], "whole as it came"
+    assert reader.rows == 10
+
+
 def test_lines_that_cannot_be_read_cost_only_themselves_in_a_file_that_grows(reader: Reader, tmp_path: Path) -> None:
     path = tmp_path / "log.jsonl"
     path.write_text("no json\n" + lines(1))

@@ -36,6 +36,8 @@ class Progress(Record, frozen=True, kw_only=True):
     """Bytes on disk when it was looked at last."""
     refused: bool = False
     """What is before `offset` could not be used; when the file grows it is looked at again."""
+    past: bool = False
+    """The file holds something else by now. It is remembered because a copy of it may be met later than that."""
     seen_at: Millis = 0
 
 

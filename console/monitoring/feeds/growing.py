@@ -108,7 +108,7 @@ class Files:
             if entry.offset <= beyond or not entry.head_bytes:
                 continue
             if size is not None and entry.offset > size:
-                if size > beyond and (found := self._beginning(path, entry, size)) is not None:
+                if size > beyond and not entry.past and (found := self._beginning(path, entry, size)) is not None:
                     return found
                 continue
             if entry.head_bytes not in heads:
@@ -175,7 +175,9 @@ class Files:
         stop = last_end(data, kind)
         rest = data[stop:]
         quiet = time.time() - status.st_mtime >= CLOSED_S
-        if rest and final and (quiet or (settled and _looks_whole(rest, kind, header))):
+        # The last cell of a CSV may always be the beginning of a longer one: there nobody may be writing any more.
+        ended = settled if kind in ("jsonl", "ndjson") else moved_in(status)
+        if rest and final and (quiet or (ended and _looks_whole(rest, kind, header))):
             stop = len(data)
         if not stop and final:
             return self._whole(path, status, entry) if quiet and not status.st_size else None
@@ -262,11 +264,17 @@ def remember(folder: Path, progress: Progress, *, begin: int, failed: bool) -> N
     known = read_files(folder)
     if failed and not begin:
         progress = msgspec.structs.replace(progress, offset=0, sha256="", tail="", refused=True)
-    known[f"{progress.device}:{progress.inode}"] = progress
+    key = f"{progress.device}:{progress.inode}"
+    before = known.get(key)
+    # Read on, it holds still what it held; else a copy of that may be met later.
+    gone = before is not None and before.head_bytes and before.sha256 != progress.sha256 and begin != before.offset
+    if before is not None and gone:
+        known[f"{key}:{before.sha256}"] = msgspec.structs.replace(before, past=True)
+    known[key] = progress
     if len(known) > REMEMBERED:
         oldest = sorted(known, key=lambda key: known[key].seen_at)[: len(known) - REMEMBERED // 2]
         for key in oldest:
-            if not Path(known[key].path).exists():
+            if known[key].past or not Path(known[key].path).exists():
                 del known[key]
     fresh = folder / f"{PLACE}.tmp"
     fresh.write_bytes(msgspec.json.encode(known))
@@ -334,6 +342,15 @@ def last_end(data: bytes, kind: str) -> int:
             quotes -= data.count(b'"', before + 1, at + 1)
             at = before
     return at + 1
+
+
+def moved_in(status: os.stat_result) -> bool:
+    """Whether a file came under its name when it was written already.
+
+    A write sets the times of content and of status alike; a rename sets only that of status, so a later status time
+    means that nobody wrote last.
+    """
+    return status.st_size > 0 and status.st_ctime_ns - status.st_mtime_ns >= 1_000_000
 
 
 def _looks_whole(line: bytes, kind: str, header: str) -> bool:

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING
 from backends.contract import Backend, BackendError, Invalid, NotFound, Unreachable
 from backends.entities import Monitor
 from console.monitoring.feeds.folder import monitor_folder
-from console.monitoring.feeds.growing import CLOSED_S, KIND, Files, clear_spool
+from console.monitoring.feeds.growing import CLOSED_S, KIND, Files, clear_spool, moved_in
 from console.monitoring.feeds.handing import handed_digest, handed_over, is_keyed, let_go
 from console.monitoring.feeds.in_hand import read_in_hand
 from console.monitoring.feeds.sources import folders_of, inbox_of, is_fed
@@ -340,13 +340,8 @@ class Scorer:
 
 
 def settled(now: float, status: os.stat_result) -> bool:
-    """Whether a file is whole: untouched for a while, or renamed in.
-
-    A write sets the times of content and of status alike; a rename sets only that of status, so a later status time
-    means that nobody wrote last.
-    """
-    renamed = status.st_size > 0 and status.st_ctime_ns - status.st_mtime_ns >= 1_000_000
-    return renamed or now - status.st_mtime >= SETTLED_SECONDS
+    """Whether a file is whole: untouched for a while, or renamed in."""
+    return moved_in(status) or now - status.st_mtime >= SETTLED_SECONDS
 
 
 def open_log(folder: Path) -> None:
