@@ -69,7 +69,9 @@ class MlflowRegistry:
             version=lambda model, number: self._version(model, number).version,
         )
         self._lately: dict[str, tuple[float, int, Model]] = {}
-        """Models that a list has just told of: what is read of one right after need not ask for it again."""
+        """Models that a list or history has just told of: what is read of one right after need not ask for it again."""
+        self._history_of: dict[str, dict[str, str]] = {}
+        """Who held which alias when a model's history was read."""
         self._same = Same()
         self._kinds: dict[str, str] = {}
         self._weight = 0.0
@@ -432,11 +434,21 @@ class MlflowRegistry:
         if limit == 1 and (raw := self._kept.raw_holder(model, alias)) is not None:
             # The last move of an alias is a tag of the version that it came to.
             return tuple(self.aliases.moves(model, alias, self._with_tags([raw]))[:1])
-        if limit > LISTED and not self._kept.knows(model, within=_ANEW_S, whole=True):
-            self._kept.forget(model)
-        if not self._kept.knows(model):
+        if limit > LISTED:
+            self._history_anew(model)
+        elif not self._kept.knows(model):
             self._get(model)
         return tuple(self.aliases.moves(model, alias)[:limit])
+
+    def _history_anew(self, model: str) -> None:
+        """One deed asks for the history several times: its versions are read once, unless an alias moved since."""
+        changes, listed = self._room.changes, self._lately.get(model)
+        told = self._get(model)
+        if listed is None or listed[2] is not told:
+            self._lately[model] = (time.monotonic(), changes, told)
+        if self._history_of.get(model) != told.aliases or not self._kept.knows(model, within=_ANEW_S, whole=True):
+            self._kept.forget(model)
+            self._history_of[model] = told.aliases
 
     def _told(self, model: str) -> Iterable[dict[str, Any]]:
         """The versions of a model with their tags, as the server tells them."""

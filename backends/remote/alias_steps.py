@@ -130,6 +130,8 @@ class AliasSteps:
                 done.append(change)
         except doubt.Uncertain:
             self._unsettled = True
+            self._forget(model)
+            self._room.touch()  # perhaps something changed: what was asked for before is no longer today's
             raise
         except BackendError as error:
             back = self._turned_back(model, done, error)
