@@ -76,7 +76,7 @@ class Rig:
     def end(self) -> int:
         assert self.process is not None
         self.process.send_signal(signal.SIGTERM)
-        code = self.process.wait(10)
+        code = self.process.wait(30)
         assert self.process.stdout is not None
         assert self.process.stdout.read() == b"", "a scorer speaks to no terminal"
         self.process = None
