@@ -117,9 +117,10 @@ class SlurmCluster:
         self.await_idle()
 
     def await_saved(self) -> None:
-        """Until the controller has on disk what it was told before this moment: it writes every few seconds."""
-        asked = time.time()
-        self._until(lambda: (self.home / "state" / "job_state").stat().st_mtime > asked, "the controller's state")
+        """Until the controller has on disk what it was told before this moment: it writes within some seconds of a
+        change. Where it wrote nothing for longer, there was nothing left to write."""
+        asked, state = time.time(), self.home / "state" / "job_state"
+        self._until(lambda: state.stat().st_mtime > asked or time.time() > asked + 15, "the controller's state")
 
     def await_idle(self) -> None:
         """Until its node takes jobs."""
