@@ -25,6 +25,7 @@ from console.monitoring.counted.counts import Counts, unpack
 from console.monitoring.create import create_monitor
 from console.monitoring.feeds.champion import Champion, load_champion
 from console.monitoring.feeds.folder import monitor_folder
+from console.monitoring.feeds.growing import PLACE, read_files
 from console.monitoring.feeds.ingest import ingest_batch
 from console.monitoring.ranges import merged, merged_words
 from console.retention.monitors import Keep
@@ -309,6 +310,11 @@ def aged(folder: Path, *, days: int) -> None:
     """As if all had been written so long ago."""
     for path in (*folder.glob("scored/*"), *folder.glob("samples/*")):
         os.utime(path, (path.stat().st_atime, path.stat().st_mtime - days * 86_400))
+    files = {
+        key: msgspec.structs.replace(each, seen_at=each.seen_at - days * DAY)
+        for key, each in read_files(folder).items()
+    }
+    (folder / PLACE).write_bytes(msgspec.json.encode(files))
     ledger = msgspec.json.decode((folder / LEDGER).read_bytes(), type=dict[str, list[str]])
     before = (datetime.now(UTC).date() - timedelta(days=days)).isoformat()
     (folder / LEDGER).write_bytes(msgspec.json.encode({before: [each for ids in ledger.values() for each in ids]}))

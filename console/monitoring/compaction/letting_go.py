@@ -141,7 +141,9 @@ def _ids(
     seen = {each: day for day, ids in ledger.items() for each in ids}
     today = datetime.now(UTC).date()
     oldest = "" if limit is None else (today - timedelta(milliseconds=limit)).isoformat()
-    in_use = {entry.sha256 for entry in read_files(folder).values()}
+    # A file that was read or handed in since is known by how far it was counted; an older one by that alone.
+    since = 0 if limit is None else int(time.time() * 1000) - limit
+    in_use = {entry.sha256 for entry in read_files(folder).values() if entry.seen_at >= since}
     in_use |= {path.stem[:64] for path in (folder / SCORED).glob("*.parquet")}
     fresh: dict[str, list[str]] = {}
     for each in sorted(known.difference(going)):
