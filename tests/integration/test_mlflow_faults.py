@@ -259,7 +259,8 @@ def test_who_waits_behind_hung_requests_is_not_made_to_wait_as_long_again(world:
     with ThreadPoolExecutor(12) as pool:
         asked = [pool.submit(ask, f"never-{n}") for n in range(12)]
     assert all(isinstance(each.exception(), Unreachable) for each in asked)
-    assert len(world.proxy.asked) <= 5
+    # Four at once; who gets a place in the moment in which its own patience ends may still ask, once a place.
+    assert len(world.proxy.asked) <= 8
 
 
 # ---------------------------------------------------------------- the token
