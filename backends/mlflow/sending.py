@@ -6,7 +6,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from enum import Enum
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 from urllib.parse import quote, urlsplit
 
@@ -17,6 +16,7 @@ from backends.mlflow.address import check_workspace, patience_of
 from backends.mlflow.flavours import Flavour, Place, place
 from backends.mlflow.names import API
 from backends.remote import doubt
+from backends.remote.again import Again, Slow, pause_before
 from backends.remote.breaker import Breaker
 from backends.remote.failure import beginning
 from backends.server_options import trusted
@@ -28,28 +28,9 @@ if TYPE_CHECKING:
 
 CONNECT_S: Final = 5.0
 PARALLEL: Final = 4
-_SHORT_S: Final = 2.0
-"""So short a pause is waited out by whoever asks for a change; a longer one is told."""
 _IDLE_S: Final = 2.0
 """A connection unused for longer is not used again: servers close theirs after 2 to 5 s, just when we would ask."""
 T = TypeVar("T")
-
-
-class Again(Enum):
-    """After which failures the same is asked once more."""
-
-    NEVER = 0
-    UNSENT = 1
-    BROKEN = 2
-    FAILED = 3
-
-
-class _Slow(Unreachable):
-    """It took longer than we wait. Asked again, it would only be asked twice."""
-
-
-_NOT_WORTH = doubt.TurnedAway | doubt.Crowded | _Slow
-"""Failures that asking the same once more at once does not mend: whoever waited would wait as long again."""
 
 
 class GaveUp(BackendError):
@@ -124,7 +105,7 @@ class Sender:
                 self._signer.forget()
             first: Unreachable | None = None
         except Unreachable as failed:
-            pause = self._pause_before(failed, again)
+            pause = pause_before(failed, again, self.breaker.pause())
             if pause is None:
                 raise
             time.sleep(pause)
@@ -139,17 +120,6 @@ class Sender:
                 raise
             # The first try may have been carried out, whatever became of the second.
             raise Unreachable(str(unsent), unsent.retry_at, unsent.since) from None
-
-    def _pause_before(self, failed: Unreachable, again: Again) -> float | None:
-        """Seconds until it makes sense to ask the same once more; None where it makes none."""
-        worth = {
-            Again.NEVER: False,
-            Again.BROKEN: isinstance(failed, doubt.Broken),
-            Again.UNSENT: isinstance(failed, doubt.NotDone) and not isinstance(failed, _NOT_WORTH),
-            Again.FAILED: not isinstance(failed, _NOT_WORTH),
-        }[again]
-        left = self.breaker.pause()
-        return min(0.5, left) if worth and left <= _SHORT_S else None
 
     @contextmanager
     def _streaming(
@@ -197,7 +167,7 @@ class Sender:
         except httpx.TimeoutException as error:
             if getattr(self._hurried, "on", False):
                 raise GaveUp(f"{method} {path} took too long") from None
-            raise self.breaker.failed(_Slow(str(trouble.of_failure(error, self.where)))) from None
+            raise self.breaker.failed(Slow(str(trouble.of_failure(error, self.where)))) from None
         except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError) as error:
             raise self.breaker.failed(trouble.of_failure(error, self.where)) from None
         except Unreachable as error:

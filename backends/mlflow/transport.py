@@ -15,7 +15,8 @@ from backends.contract import BackendError, Invalid, Unauthorized, Unreachable
 from backends.login import Login
 from backends.mlflow import trouble
 from backends.mlflow.names import API_3
-from backends.mlflow.sending import CONNECT_S, Again, GaveUp, Sender
+from backends.mlflow.sending import CONNECT_S, GaveUp, Sender
+from backends.remote.again import Again
 from backends.remote.cache import Cache
 from backends.remote.doubt import told_of_a_change
 from backends.remote.failure import beginning

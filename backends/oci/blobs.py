@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Final
 from backends.contract import NotFound, Unreachable
 from backends.oci.distribution import Distribution
 from backends.oci.manifest import Descriptor
-from backends.oci.sending import Again, Ask
+from backends.oci.sending import Ask
 from backends.remote import doubt
+from backends.remote.again import Again
 
 if TYPE_CHECKING:
     import httpx

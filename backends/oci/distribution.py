@@ -12,7 +12,8 @@ import msgspec
 from backends.contract import BackendError, NotFound, Unauthorized, Unreachable, Unsupported
 from backends.login import Login
 from backends.oci import manifest, names, trouble
-from backends.oci.sending import Again, Ask, Sender
+from backends.oci.sending import Ask, Sender
+from backends.remote.again import Again
 from backends.remote.cache import Cache
 from backends.remote.doubt import told_of_a_change
 from backends.remote.failure import beginning

@@ -6,7 +6,6 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from enum import Enum
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
 from urllib.parse import quote, urljoin, urlsplit
 
@@ -16,6 +15,7 @@ from backends.oci import trouble
 from backends.oci.address import checked_address, checked_options
 from backends.oci.challenge import Identity
 from backends.remote import doubt
+from backends.remote.again import Again, Slow, pause_before
 from backends.remote.breaker import Breaker
 from backends.remote.failure import beginning
 from backends.server_options import trusted
@@ -27,22 +27,11 @@ if TYPE_CHECKING:
 
 CONNECT_S: Final = 5.0
 PARALLEL: Final = 4
-_SHORT_S: Final = 2.0
-"""So short a pause is waited out by whoever asks for a change; a longer one is told."""
 _IDLE_S: Final = 2.0
 _REDIRECTS: Final = 3
 _LOGINS: Final = 2
 """So often one request follows what a server says of logins: a token that ended, a password that was renewed."""
 T = TypeVar("T")
-
-
-class Again(Enum):
-    """After which failures the same is asked once more."""
-
-    NEVER = 0
-    UNSENT = 1
-    BROKEN = 2
-    FAILED = 3
 
 
 class Ask(NamedTuple):
@@ -67,15 +56,8 @@ class Ask(NamedTuple):
         return f"{self.method} {urlsplit(self.where).path}"
 
 
-class _Slow(Unreachable):
-    """It took longer than we wait. Asked again, it would only be asked twice."""
-
-
 class _Expired(Unauthorized):
     """401, and it is worth asking again."""
-
-
-_NOT_WORTH = doubt.TurnedAway | doubt.Crowded | _Slow
 
 
 class Sender:
@@ -106,7 +88,7 @@ class Sender:
         try:
             return self._logged_in(ask, take)
         except Unreachable as failed:
-            pause = self._pause_before(failed, again)
+            pause = pause_before(failed, again, self.breaker.pause())
             if pause is None:
                 raise
             time.sleep(pause)
@@ -128,17 +110,6 @@ class Sender:
             except _Expired:
                 continue
         raise AssertionError("the last try does not expire")
-
-    def _pause_before(self, failed: Unreachable, again: Again) -> float | None:
-        """Seconds until it makes sense to ask the same once more; None where it makes none."""
-        worth = {
-            Again.NEVER: False,
-            Again.BROKEN: isinstance(failed, doubt.Broken),
-            Again.UNSENT: isinstance(failed, doubt.NotDone) and not isinstance(failed, _NOT_WORTH),
-            Again.FAILED: not isinstance(failed, _NOT_WORTH),
-        }[again]
-        left = self.breaker.pause()
-        return min(0.5, left) if worth and left <= _SHORT_S else None
 
     @contextmanager
     def _streaming(self, ask: Ask, *, last: bool) -> Iterator[httpx.Response]:
@@ -165,7 +136,7 @@ class Sender:
             kind = type(found) if isinstance(found, doubt.NotDone) else doubt.NotDone
             raise self.breaker.failed(kind(str(found))) from None
         except httpx.TimeoutException as error:
-            raise self.breaker.failed(_Slow(str(trouble.of_failure(error, self.where)))) from None
+            raise self.breaker.failed(Slow(str(trouble.of_failure(error, self.where)))) from None
         except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError) as error:
             raise self.breaker.failed(trouble.of_failure(error, self.where)) from None
         except Unreachable as error:

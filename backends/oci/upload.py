@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Final, Protocol
 from backends.contract import BackendError, NotFound, Unreachable
 from backends.oci.distribution import Distribution
 from backends.oci.manifest import Descriptor
-from backends.oci.sending import Again, Ask
+from backends.oci.sending import Ask
 from backends.remote import doubt
+from backends.remote.again import Again
 from backends.remote.doubt import told_of_a_change
 from backends.remote.failure import beginning
 

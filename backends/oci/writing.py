@@ -74,7 +74,7 @@ def take_tag(room: Room, repository: str, tag: str, why: str, at: Millis, *, onl
     try:
         room.registry.delete(repository, digest)
     except Unsupported:
-        pass
+        pass  # the server deletes nothing: what lies under the tag now says that it is gone
 
 
 def _empty(room: Room, repository: str) -> Descriptor:
