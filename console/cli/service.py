@@ -114,6 +114,27 @@ def show(invocation: Invocation, name: str, back: str, by: str) -> None:
     invocation.show(found, human)
 
 
+@service.command("errors")
+@click.argument("name")
+@click.option("--since", "back", default="1h", show_default=True, metavar="SPAN", help="So far back: 30m, 6h, 2d.")
+@click.pass_obj
+def errors(invocation: Invocation, name: str, back: str) -> None:
+    """How many requests of a service failed, and the newest of them that the metrics store kept a trace of."""
+    from console.monitoring.alarms.ack import mute_span
+    from console.services.failed import failed_requests, failed_text
+
+    source, known = _opened(invocation)
+    since = time.time_ns() // 1_000_000 - mute_span(back)
+    found = failed_requests(source, service_named(known, name), since=since)
+
+    def human() -> None:
+        if found.failures:
+            print_table(found.failures, FAILURE_COLUMNS)
+        narrate(f"{name}: {failed_text(found)}")
+
+    invocation.show(found, human)
+
+
 @service.command("alerts")
 @click.option("--pending", is_flag=True, help="Those too that have not lasted long enough.")
 @click.pass_obj

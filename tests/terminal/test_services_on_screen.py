@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import pytest
 
 from backends.contract import Unreachable
-from backends.entities import Asked, Monitor, Service, ServiceWindow, SourceAlert, SourceInfo
+from backends.entities import Asked, Exemplar, Monitor, Service, ServiceWindow, SourceAlert, SourceInfo
 from console.config import Session
 from console.services.following import looked
 from console.services.table import MetricsTable, ServiceTable
@@ -22,6 +23,7 @@ class Store:
     def __init__(self) -> None:
         self.away = False
         self.asked = 0
+        self.traces = True
 
     def where(self) -> str:
         return "http://prometheus.example.org"
@@ -50,8 +52,11 @@ class Store:
     def scrapes(self, service: Service) -> tuple[()]:
         return ()
 
-    def failures(self, service: Service, **_: int) -> tuple[()]:
-        return ()
+    def failures(self, service: Service, *, since: int, until: int) -> tuple[Exemplar, ...]:
+        if service.name != "fraud" or not self.traces:
+            return ()
+        labels = {"trace_id": "abc7[/red]\x1b[31m", "span_id": "0f" * 60}
+        return (Exemplar(at=until - 5_000, labels=labels, series={"status": "500", "path": "/predict"}),)
 
     def alerts(self) -> tuple[SourceAlert, ...]:
         self.asked += 1
@@ -117,3 +122,52 @@ async def test_who_looks_at_a_monitor_makes_the_agent_ask_more_often(tmp_path: P
     async with on_stage(opened) as (app, pilot):
         await press(app, pilot, "5")
         await until_so(pilot, lambda: looked(tmp_path, int(time.time() * 1000)))
+
+
+@pytest.mark.parametrize("size", [(80, 24), (120, 40)])
+async def test_from_a_service_to_the_traces_of_what_failed_and_back(tmp_path: Path, size: tuple[int, int]) -> None:
+    async with on_stage(watched(tmp_path, Store()), size) as (app, pilot):
+        await press(app, pilot, "colon", *"services", "enter")
+        await until(app, pilot, "enter failed requests", timeout=30)
+        await press(app, pilot, "enter")
+        text = await until(app, pilot, "Failed requests of fraud", timeout=30)
+        assert "12 of 1 200 requests" in text.replace("\u2009", " ")
+        assert "failed (1.0" in " ".join(text.split())
+        assert "span_id=0f0f" in text
+        assert "trace_id=abc7[/red]" in text.replace("\n" + " " * 22, "")
+        assert "path=/predict status=500" in text
+        assert "\x1b" not in text
+        await press(app, pilot, "escape")
+        await until(app, pilot, "2 alerts there", timeout=30)
+
+
+async def test_the_errors_key_of_a_monitor_shows_those_of_its_service(tmp_path: Path) -> None:
+    opened = watched(tmp_path, Store())
+    opened.backend.need("monitors").put(Monitor(name="fraud", model="fraud"), by())
+    async with on_stage(opened) as (app, pilot):
+        await press(app, pilot, "5")
+        await until_so(pilot, lambda: app.here().selected is not None)
+        await press(app, pilot, "E")
+        await until(app, pilot, "Failed requests of fraud", timeout=30)
+
+
+async def test_failed_requests_without_a_trace_say_what_the_store_wants_for_one(tmp_path: Path) -> None:
+    store = Store()
+    store.traces = False
+    async with on_stage(watched(tmp_path, store)) as (app, pilot):
+        await press(app, pilot, "colon", *"errors fraud 6h", "enter")
+        text = " ".join((await until(app, pilot, "Failed requests of fraud", timeout=30)).split())
+        assert "requests of the last 6 h failed" in text
+        assert "--enable-feature=exemplar-storage" in text
+
+
+async def test_errors_of_a_service_that_is_not_there_name_those_that_are(tmp_path: Path) -> None:
+    async with on_stage(watched(tmp_path, Store()), (120, 40)) as (app, pilot):
+        await press(app, pilot, "colon", *"errors nothere", "enter")
+        await until(app, pilot, "service nothere: there is no such one", timeout=30)
+
+
+async def test_without_a_metrics_store_the_errors_key_says_so(tmp_path: Path) -> None:
+    async with on_stage(session(tmp_path), (120, 40)) as (app, pilot):
+        await press(app, pilot, "5", "E")
+        await until(app, pilot, "names no metrics store", timeout=30)
