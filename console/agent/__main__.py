@@ -6,13 +6,16 @@ import argparse
 import fcntl
 import os
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
 
 from backends.contract import Backend, BackendError
+from backends.local.agent_presence import living_agent
 from backends.local.process_tree import AGENT_MARK
+from console.agent.control import START_S
 from console.agent.diary import Diary
 from console.training.recipe_chain import CHAIN
 
@@ -23,10 +26,7 @@ def main() -> int:
     parser.add_argument("--slots", type=int, default=0, help="how many runs at once")
     given = parser.parse_args()
     workspace: Path = given.workspace.absolute()
-    lock = os.open(workspace / "agent.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
+    if not _locked(workspace):
         return 0
     os.environ[AGENT_MARK] = str(workspace)
     os.environ.pop(CHAIN, None)  # who started it may be a run; what it starts is not of that run
@@ -49,6 +49,24 @@ def main() -> int:
     Agent(backend, workspace, slots, diary.say).run()
     backend.close()
     return 0
+
+
+def _locked(workspace: Path) -> bool:
+    """Hold the workspace's lock until this process ends; False where another agent has it and can be seen to run.
+
+    A killed agent counts as dead as soon as its main thread is gone; the lock goes with its last one, a little later.
+    """
+    lock = os.open(workspace / "agent.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    until = time.monotonic() + START_S
+    while True:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return True
+        except BlockingIOError:
+            if living_agent(workspace) is not None or time.monotonic() > until:
+                os.close(lock)
+                return False
+        time.sleep(0.02)
 
 
 def _launching(backend: Backend, workspace: Path, say: Callable[[str], None]) -> Backend:

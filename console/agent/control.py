@@ -18,8 +18,8 @@ from backends.local.process_identity import is_alive, send_signal
 from backends.local.process_tree import AGENT_MARK, RUN_MARK
 from backends.local.protocol_access import living_server
 
-START_S = 15.0
-"""How long a start may take before it counts as failed."""
+START_S = 60.0
+"""How long a start may take before it counts as failed; a second on a quiet machine, and a login node may be none."""
 STOP_S = 10.0
 
 

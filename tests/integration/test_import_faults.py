@@ -73,7 +73,7 @@ def command(workspace: Path, file: Path) -> list[str]:
     return [*program, "dataset", "import", str(file), "flights"]
 
 
-def until(condition: Callable[[], object], seconds: float = 30.0) -> None:
+def until(condition: Callable[[], object], seconds: float = 60.0) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "it did not come to pass"

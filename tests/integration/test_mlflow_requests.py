@@ -75,7 +75,7 @@ async def test_the_first_rows_are_there_after_two_answers(
     proxy.delay = lambda *_: 0.5
     app = ConsoleApp(session=opened, keymap=Keymap(default_keys()), pane=view.pane)
     async with app.run_test(size=SIZE, notifications=True, tooltips=True) as pilot:
-        await until(app, pilot, text, timeout=30)
+        await until(app, pilot, text)
         assert proxy.taken().chain <= chain + 1, "one more may have ended while the screen was drawn"
         await app.idle(60)
     assert proxy.most_at_once <= 4
@@ -119,7 +119,7 @@ async def test_a_server_too_slow_at_sorting_is_left_alone_and_the_screen_says_so
             await asyncio.sleep(0.01)
         await pilot.press("down", "down")  # keys are answered while the server is at it
         assert app.pane.table.position == 2
-        text = await until(app, pilot, "only the newest", timeout=30)
+        text = await until(app, pilot, "only the newest")
         assert "sorting all takes this server too long" in text
         await app.idle(60)
         app.pane.sort(column="metrics.loss")

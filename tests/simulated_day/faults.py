@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import random
 import signal
 import threading
@@ -14,6 +13,7 @@ import msgspec
 import psutil
 
 from backends.contract import BackendError
+from backends.local.agent_presence import living_agent
 from backends.local.process_identity import ProcessIdentity, is_alive, send_signal
 from console.agent import agent_status, ensure_agent
 
@@ -64,18 +64,14 @@ class Faults:
 
     def _kill(self, what: str, pause: float) -> None:
         self.look()
-        if what in ("agent", "both"):
-            pid = agent_status(self._workspace).pid
-            scorers = self._scorers() if what == "both" else []
-            if pid is not None:
-                with suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGKILL)
-        else:
-            scorers = self._scorers()
-        for identity in scorers:
+        agent = living_agent(self._workspace) if what in ("agent", "both") else None
+        killed = ([agent.process] if agent is not None else []) + (self._scorers() if what != "agent" else [])
+        for identity in killed:
             send_signal(identity, signal.SIGKILL)
         self.done[what] += 1
         time.sleep(pause)
+        while any(map(is_alive, killed)):  # for some 60 ms on a loaded machine: nobody is needed in place of who lives
+            time.sleep(0.01)
         self.revive()
 
     def revive(self) -> None:

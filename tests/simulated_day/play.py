@@ -142,8 +142,8 @@ class Day:
         for name in self.monitors:
             ledger.rows[name] += chance_rows
         labels.flush()
-        web.end()
-        pipe.end()
+        web.end(plan.settle)
+        pipe.end(plan.settle)
         self.again = web.again
 
     # ------------------------------------------------------------ what came of it

@@ -164,6 +164,8 @@ class Web:
         self._ledger = ledger
         self._waiting: queue.Queue[tuple[str, bytes, str] | None] = queue.Queue()
         self._count = 0
+        self._heard = "nothing yet"
+        self._wrong: Exception | None = None
         self.again = 0
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
@@ -173,6 +175,12 @@ class Web:
         self._waiting.put((what, body.encode(), f"{what}-{self._count}"))
 
     def _run(self) -> None:
+        try:
+            self._send_all()
+        except Exception as wrong:
+            self._wrong = wrong
+
+    def _send_all(self) -> None:
         with httpx.Client(timeout=10) as client:
             while (asked := self._waiting.get()) is not None:
                 what, body, key = asked
@@ -187,19 +195,24 @@ class Web:
     def _accepted(self, client: httpx.Client, what: str, body: bytes, key: str) -> bool:
         server = living_server(self._workspace)
         if server is None:
+            self._heard = "no agent serves"
             return False
         headers = {"Authorization": f"Bearer {token_for(self._workspace)}", "Idempotency-Key": key}
         try:
             answer = client.post(f"{server.url}{self._url}/{what}", content=body, headers=headers)
-        except httpx.HTTPError:
+        except httpx.HTTPError as wrong:
+            self._heard = f"{type(wrong).__name__}: {wrong}"
             return False
+        self._heard = f"{answer.status_code} {answer.text}"
         assert answer.status_code in (202, 503, 507), answer.text
         return answer.status_code == 202
 
-    def end(self) -> None:
+    def end(self, patience: float) -> None:
         self._waiting.put(None)
-        self._thread.join(1200)
-        assert not self._thread.is_alive(), "requests were never accepted"
+        self._thread.join(patience)
+        if self._wrong is not None:
+            raise self._wrong
+        assert not self._thread.is_alive(), f"requests were never accepted; heard last: {self._heard}"
 
 
 class Pipe:
@@ -219,8 +232,8 @@ class Pipe:
         )
         self._process.stdin.flush()
 
-    def end(self) -> None:
-        _, complaint = self._process.communicate(timeout=1200)
+    def end(self, patience: float) -> None:
+        _, complaint = self._process.communicate(timeout=patience)
         assert self._process.returncode == 0, complaint.decode()
 
 

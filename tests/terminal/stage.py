@@ -77,7 +77,7 @@ def screen(app: ConsoleApp) -> str:
     return "\n".join("".join(segment.text for segment in strip).rstrip() for strip in lines)
 
 
-async def until(app: ConsoleApp, pilot: Pilot[int], text: str, timeout: float = 5.0) -> str:
+async def until(app: ConsoleApp, pilot: Pilot[int], text: str, timeout: float = 60.0) -> str:
     """The screen once it says `text`; what comes by the watch comes after the app is idle."""
     end = monotonic() + timeout
     while text not in screen(app) and monotonic() < end:

@@ -75,7 +75,7 @@ class Terminal:
     def text(self) -> str:
         return "\n".join(line.rstrip() for line in self.screen.display)
 
-    def wait(self, text: str, seconds: float = 20) -> str:
+    def wait(self, text: str, seconds: float = 60) -> str:
         """The screen, once it says so."""
         end = time.monotonic() + seconds
         while time.monotonic() < end:

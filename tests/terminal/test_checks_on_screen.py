@@ -59,7 +59,7 @@ async def test_checks_are_run_from_the_screen(opened: Session) -> None:
         await press(app, pilot, "enter")
         await until(app, pilot, "not run")
         await press(app, pilot, "K")
-        await until(app, pilot, "Checks of t@1", timeout=30.0)
+        await until(app, pilot, "Checks of t@1")
         await press(app, pilot, "escape")
         await until(app, pilot, "✕ 1 fail")
         kept = opened.backend.need("reports").latest("checks", "t@1")
@@ -84,7 +84,7 @@ async def test_suggestions_are_kept_by_a_yes(opened: Session) -> None:
         await press(app, pilot, "enter")
         await app.idle()
         await press(app, pilot, "colon", *"suggest y", "enter")
-        await until(app, pilot, "Checks suggested from t@1", timeout=30.0)
+        await until(app, pilot, "Checks suggested from t@1")
         await press(app, pilot, "enter")
         assert "[columns.x]" in screen(app)
         await press(app, pilot, "escape")
@@ -130,12 +130,12 @@ async def test_training_on_failing_data_wants_a_reason(opened: Session, tmp_path
         await press(app, pilot, "colon", *"train r.toml", "enter")
         await until(app, pilot, "Train: r.toml")
         await press(app, pilot, "ctrl+s")
-        shown = await until(app, pilot, "The data do not pass their checks", timeout=30.0)
+        shown = await until(app, pilot, "The data do not pass their checks")
         assert "✕ fail  range x" in shown
         await press(app, pilot, "y")
         assert isinstance(app.screen, Confirm)
         await press(app, pilot, "o", *"known", "enter", "y")
-        await until(app, pilot, "l follows its log", timeout=20.0)
+        await until(app, pilot, "l follows its log")
         (run,) = opened.backend.need("runs").page(limit=5).items
         assert run.tags["console.checks_overridden"] == "known"
         actions = [entry.action for entry in opened.backend.need("journal").page(limit=20).items]

@@ -49,7 +49,7 @@ async def test_a_recipe_s_parameters_are_a_form_and_a_run_offers_them_again_as_t
             assert "is 7, wanted a value up to 1" in screen(app)
             assert not runs.page(limit=1).items
             await press(app, pilot, "ctrl+u", *"0.5", "ctrl+s")
-            await until(app, pilot, "finished", timeout=30.0)
+            await until(app, pilot, "finished")
             (run,) = runs.page(limit=5).items
             assert (run.status, run.params) == (RunStatus.FINISHED, {"lr": "0.5", "kind": "tree"})
             await press(app, pilot, "t")

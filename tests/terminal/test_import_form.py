@@ -34,12 +34,12 @@ async def test_tab_completes_the_file_then_goes_on_and_the_dataset_is_named_afte
     (tmp_path / "fresh.csv").write_text("a,b\n3,4\n")
     async with on_stage(session(tmp_path / "w")) as (app, pilot):
         await press(app, pilot, "2", "i", *"old.csv", "ctrl+s")
-        await until(app, pilot, "old@1", timeout=20.0)
+        await until(app, pilot, "old@1")
         await press(app, pilot, "2", "i", *"fr")
         await press(app, pilot, "tab")
         assert "fresh.csv" in screen(app)
         await press(app, pilot, "tab", "tab", *"noted", "ctrl+s")
-        await until(app, pilot, "fresh@1", timeout=20.0)
+        await until(app, pilot, "fresh@1")
         assert app.session is not None
         found = app.session.backend.need("datasets").version("fresh@1")
         assert found.note == "noted"
@@ -66,11 +66,11 @@ async def test_a_folder_and_a_query_come_in_by_the_same_form(tmp_path: Path, mon
         connection.commit()
     async with on_stage(session(tmp_path / "w"), size=(120, 30)) as (app, pilot):
         await press(app, pilot, "2", "i", *"flights", "ctrl+s")
-        await until(app, pilot, "flights@1: 2 rows, 2 columns. 2 files", timeout=30.0)
+        await until(app, pilot, "flights@1: 2 rows, 2 columns. 2 files")
         await press(app, pilot, "i", *"sqlite:///f.db", "tab", *"rows", "ctrl+s")
         assert "this is a database: write the query" in screen(app)
         await press(app, pilot, "tab", "tab", *"SELECT id FROM f ORDER BY id", "enter")
-        await until(app, pilot, "rows@1: 7 rows", timeout=30.0)
+        await until(app, pilot, "rows@1: 7 rows")
         assert app.session is not None
         assert "SELECT id FROM f" in app.session.backend.need("datasets").version("rows@1").source
 
@@ -90,13 +90,13 @@ async def test_an_import_under_way_is_stopped_by_its_key_and_a_yes(tmp_path: Pat
         await press(app, pilot, "2", "x")
         assert "no import or transform is under way" in screen(app)
         await press(app, pilot, "i", *str(long), "ctrl+s")
-        shown = await until(app, pilot, "x stops", timeout=30.0)
+        shown = await until(app, pilot, "x stops")
         assert "importing long.csv" in shown
         assert "eta" in shown
         await press(app, pilot, "x")
         assert "Stop importing long.csv" in screen(app)
         await press(app, pilot, "y")
-        await until(app, pilot, "nothing of it was kept", timeout=30.0)
+        await until(app, pilot, "nothing of it was kept")
         assert app.session is not None
         assert not app.session.backend.need("datasets").page().items
         assert not list((tmp_path / "w" / "tmp").iterdir())

@@ -57,9 +57,9 @@ async def test_rows_stay_and_say_why_they_are_old_until_it_is_back(
     opened: Session, proxy: FaultProxy, model: str, fault: faults.Fault, words: str
 ) -> None:
     async with on_stage(opened, size=(220, 40), pane="runs") as (app, pilot):
-        await until(app, pilot, "still-here", timeout=30)
+        await until(app, pilot, "still-here")
         proxy.plan("", "", fault)
-        text = await until(app, pilot, words, timeout=60)
+        text = await until(app, pilot, words)
         assert "stale" in text
         assert "retry in" in text
         assert "still-here" in text
@@ -76,13 +76,13 @@ async def test_a_promotion_is_refused_with_the_reason_and_one_unheard_of_is_foun
 ) -> None:
     registry = opened.backend.need("registry")
     async with on_stage(opened, size=(140, 40), pane="models", argument=model) as (app, pilot):
-        await until(app, pilot, f"Models › {model}", timeout=30)
-        await until(app, pilot, "v1", timeout=30)
+        await until(app, pilot, f"Models › {model}")
+        await until(app, pilot, "v1")
         proxy.plan("POST", "registered-models/alias", faults.answer(429, b"", Retry_After="1"))
         await press(app, pilot, "p")
-        await until(app, pilot, f"Promote {model} v1", timeout=30)
+        await until(app, pilot, f"Promote {model} v1")
         await press(app, pilot, "y")
-        await until(app, pilot, "nothing was changed", timeout=30)
+        await until(app, pilot, "nothing was changed")
         proxy.calm()
         assert registry.get(model).aliases == {}
         await press(app, pilot, "escape", "escape")

@@ -54,16 +54,16 @@ def trained(opened: Session, name: str, folder: Path, experiment: str = "churn")
 async def test_runs_are_browsed_and_their_files_looked_into(opened: Session, tmp_path: Path) -> None:
     trained(opened, "first-run", tmp_path)
     async with on_stage(opened, size=(120, 40), pane="runs") as (app, pilot):
-        text = await until(app, pilot, "first-run", timeout=20)
+        text = await until(app, pilot, "first-run")
         assert "PRODUCTION" in text
         assert "═" in text
         await until(app, pilot, "auc")
         await press(app, pilot, "a")
-        await until(app, pilot, "notes/", timeout=10)
+        await until(app, pilot, "notes/")
         await press(app, pilot, "enter")
-        await until(app, pilot, "┃ notes.txt", timeout=10)
+        await until(app, pilot, "┃ notes.txt")
         await press(app, pilot, "enter")
-        await until(app, pilot, "a line of text [/red]", timeout=10)
+        await until(app, pilot, "a line of text [/red]")
         await press(app, pilot, "escape", "escape")
 
 
@@ -73,14 +73,14 @@ async def test_a_promotion_in_production_wants_the_name_and_leaves_a_trail(opene
     registry = opened.backend.need("registry")
     registry.register(name, run=run, file=ModelFile(), signature=Signature(), mutation=by(), metrics={"auc": 0.7})
     async with on_stage(opened, size=(120, 40), pane="models", argument=name) as (app, pilot):
-        await until(app, pilot, f"Models › {name}", timeout=20)
-        await until(app, pilot, "v1", timeout=20)
+        await until(app, pilot, f"Models › {name}")
+        await until(app, pilot, "v1")
         await press(app, pilot, "p")
-        await until(app, pilot, f"Promote {name} v1", timeout=20)
+        await until(app, pilot, f"Promote {name} v1")
         await press(app, pilot, "y")
         assert registry.get(name).aliases == {}, "one y is not enough in production"
         await press(app, pilot, "backspace", *name, "enter")
-        await until(app, pilot, "u takes it back", timeout=20)
+        await until(app, pilot, "u takes it back")
     assert registry.get(name).aliases == {"champion": "1"}
     (move,) = registry.history(name)
     assert (move.actor, move.version) == (ACTOR, "1")
@@ -91,10 +91,10 @@ async def test_rows_stay_with_their_age_while_the_server_is_away(
 ) -> None:
     trained(opened, "still-here", tmp_path)
     async with on_stage(opened, size=(120, 40), pane="runs") as (app, pilot):
-        await until(app, pilot, "still-here", timeout=20)
+        await until(app, pilot, "still-here")
         server.pause()
         try:
-            text = await until(app, pilot, "does not answer in time", timeout=60)
+            text = await until(app, pilot, "does not answer in time")
             assert "stale" in text
             assert "still-here" in text
             assert "retry in" in text
@@ -113,7 +113,7 @@ async def test_hostile_names_of_a_server_are_only_text(opened: Session, tmp_path
         run = runs.create(name=text, mutation=by(), experiment="hostile", params={"p": text}, tags={"t": text}).id
         runs.set_note(run, text, by())
     async with on_stage(opened, size=(100, 30), pane="runs", argument='experiment = "hostile"') as (app, pilot):
-        await until(app, pilot, "hostile", timeout=20)
+        await until(app, pilot, "hostile")
         await app.idle()
         for key in ("j", "j", "enter", "escape", "d", "escape", "1", "4", "6", "7", "3"):
             await press(app, pilot, key)
@@ -137,7 +137,7 @@ async def test_models_of_a_large_registry_are_read_as_one_goes_down(
     page = registry.page
     monkeypatch.setattr(registry, "page", lambda *a, **more: asked.append(more.get("at", "")) or page(*a, **more))
     async with on_stage(opened, size=(120, 40), pane="models") as (app, pilot):
-        await until(app, pilot, "model-00", timeout=30)
+        await until(app, pilot, "model-00")
         await app.idle(60)
         assert "100 models shown; further down are more" in said(app)
         assert set(asked) == {""}, "nobody went down yet"

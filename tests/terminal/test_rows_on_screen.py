@@ -26,7 +26,7 @@ async def test_rows_are_reached_by_number_by_search_and_by_column(tmp_path: Path
             return found[0] if isinstance(found, tuple) else -1
 
         await press(app, pilot, "2", "i", *str(path), "ctrl+s")
-        await until(app, pilot, "wide@1", timeout=60.0)
+        await until(app, pilot, "wide@1")
         await press(app, pilot, "v")
         await until_so(pilot, lambda: row() == 0)
         await press(app, pilot, "number_sign", *"2000", "enter")
@@ -49,7 +49,7 @@ async def test_n_on_a_column_says_what_it_means_and_is_measured_in(tmp_path: Pat
     path = made(tmp_path, columns=3, rows=50)
     async with on_stage(session(tmp_path / "w"), size=(120, 40)) as (app, pilot):
         await press(app, pilot, "2", "i", *str(path), "ctrl+s")
-        await until(app, pilot, "wide@1", timeout=60.0)
+        await until(app, pilot, "wide@1")
         await press(app, pilot, "enter")
         await until_so(pilot, lambda: app.pane.level.dataset == "wide" and app.pane.table.cursor_row is not None)
         await app.idle()
@@ -57,6 +57,6 @@ async def test_n_on_a_column_says_what_it_means_and_is_measured_in(tmp_path: Pat
         await until_so(pilot, lambda: app.pane.profile is not None)
         assert "quantiles" in screen(app)
         await press(app, pilot, "n", *"km", "tab", *"how far", "ctrl+s")
-        await until(app, pilot, "how far", timeout=20.0)
+        await until(app, pilot, "how far")
         column = app.session.backend.need("datasets").version("wide@1").columns[0]
         assert (column.name, column.unit, column.note) == ("number", "km", "how far")

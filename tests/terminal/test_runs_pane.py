@@ -48,7 +48,7 @@ async def console_on(
         yield pilot, pane  # type: ignore[misc]
 
 
-async def until(true: Callable[[], bool], seconds: float = 10.0) -> None:
+async def until(true: Callable[[], bool], seconds: float = 60.0) -> None:
     end = time.monotonic() + seconds
     while not true():
         assert time.monotonic() < end, "still waiting"

@@ -90,7 +90,7 @@ def watched(tmp_path: Path, store: Store) -> Session:
 async def test_what_fires_in_the_store_stands_in_the_overview_as_its_own(tmp_path: Path) -> None:
     store = Store()
     async with on_stage(watched(tmp_path, store)) as (app, pilot):
-        text = await until(app, pilot, "FraudDown", timeout=30)
+        text = await until(app, pilot, "FraudDown")
         assert "no answer" in text
         assert "metrics store" in text
         assert "Soon" not in text
@@ -102,13 +102,13 @@ async def test_a_store_that_is_away_is_told_in_the_overview(tmp_path: Path) -> N
     store = Store()
     store.away = True
     async with on_stage(watched(tmp_path, store)) as (app, pilot):
-        await until(app, pilot, "nobody listens at http://prometheus.example.org", timeout=30)
+        await until(app, pilot, "nobody listens at http://prometheus.example.org")
 
 
 async def test_services_are_shown_with_what_is_wrong(tmp_path: Path) -> None:
     async with on_stage(watched(tmp_path, Store())) as (app, pilot):
         await press(app, pilot, "colon", *"services", "enter")
-        text = await until(app, pilot, "no series of the last ten minutes", timeout=30)
+        text = await until(app, pilot, "no series of the last ten minutes")
         fraud = next(line for line in text.splitlines() if " fraud " in line)
         assert "20" in fraud
         assert "45" in fraud

@@ -20,7 +20,7 @@ async def test_a_mistake_in_the_form_is_told_in_the_form_and_nothing_typed_is_lo
     (tmp_path / "small.csv").write_text("x,y\n1,a\n2,b\n")
     async with on_stage(session(tmp_path / "w")) as (app, pilot):
         await press(app, pilot, "2", "i", *"small.csv", "ctrl+s")
-        await until(app, pilot, "small@1", timeout=20.0)
+        await until(app, pilot, "small@1")
         await press(app, pilot, "t")
         await until(app, pilot, "a new recipe")
         await press(app, pilot, "enter")

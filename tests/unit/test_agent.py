@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -26,7 +29,7 @@ from console.agent.retry import Backoff
 ME = Mutation("someone@somewhere", "a test")
 
 
-def wait_for(condition: Callable[[], object], seconds: float = 20.0) -> None:
+def wait_for(condition: Callable[[], object], seconds: float = 60.0) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "it did not come to pass"
@@ -234,6 +237,29 @@ def test_it_ends_when_its_workspace_is_taken_away(backend: Backend, tmp_path: Pa
     (tmp_path / "agent.lock").unlink()
     launch(backend, "true")
     wait_for(lambda: not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE)
+
+
+def test_it_waits_for_the_lock_of_one_that_is_dying(backend: Backend, tmp_path: Path) -> None:
+    """A killed one counts as dead as soon as its main thread is gone, and its lock goes with its last one."""
+
+    def tries() -> bool:
+        with suppress(psutil.Error):
+            return any(
+                file.path.endswith("/agent.lock")
+                for child in psutil.Process().children()
+                if str(tmp_path) in child.cmdline()
+                for file in child.open_files()
+            )
+        return False
+
+    with (tmp_path / "agent.lock").open("w") as held, ThreadPoolExecutor(1) as caller:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        started = caller.submit(ensure_agent, tmp_path)
+        wait_for(tries)
+        time.sleep(0.2)
+        fcntl.flock(held, fcntl.LOCK_UN)
+        assert started.result().running
+    stop_agent(tmp_path)
 
 
 def test_waits_double_up_to_their_longest_and_are_forgotten_after_a_success() -> None:

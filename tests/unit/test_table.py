@@ -52,7 +52,7 @@ async def calm(pilot: Pilot[None]) -> None:
     await pilot.pause()
 
 
-async def until(true: Callable[[], bool], seconds: float = 5.0) -> None:
+async def until(true: Callable[[], bool], seconds: float = 60.0) -> None:
     end = time.monotonic() + seconds
     while not true():
         assert time.monotonic() < end, "still waiting"
