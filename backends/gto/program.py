@@ -188,6 +188,12 @@ _SAYS: Final[Sequence[tuple[tuple[str, ...], type[BackendError], str]]] = (
         "cannot be written: the disk is full. Make room, and repeat",
     ),
     (
+        ("certificate",),
+        Unreachable,
+        "shows a certificate that this machine does not trust. Tell git whose it is: git config --global "
+        "http.sslCAInfo with the file of the authority",
+    ),
+    (
         ("could not resolve host", "connection refused", "connection timed out", "could not connect",
          "network is unreachable", "couldn't connect", "failed to connect", "connection reset", "early eof", "hung up",
          "could not read from remote", "broken pipe", "returned error: 5", "operation timed out", "connection closed"),
