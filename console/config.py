@@ -26,7 +26,6 @@ from __future__ import annotations
 
 import difflib
 import os
-import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
@@ -224,7 +223,7 @@ def load_config(path: Path | None = None) -> Config:
         raise Invalid(f"{source}: contexts must be tables such as [contexts.team]", "contexts")
     contexts = {LOCAL: Context(name=LOCAL, workspace=str(default_workspace()))}
     for name, table in tables.items():
-        contexts[name] = _context(name, table, source)
+        contexts[name] = read_context(name, table, source)
     policies = raw.get("policies", {})
     if isinstance(policies, dict):
         _known(policies, Policies.__struct_fields__, source, "policies")
@@ -246,60 +245,6 @@ def use_context(name: str) -> Context:
     fresh.write_text(name + "\n", encoding="utf-8")
     fresh.replace(target)
     return context
-
-
-def add_context(context: Context, path: Path | None = None) -> Path:
-    """Append a context to the configuration. Every byte that is there stays; nothing is written if it would not read.
-
-    Invalid where the name is taken, or the whole could not be read afterwards.
-    """
-    target = path or config_path()
-    config = load_config(target)
-    if context.name in config.contexts:
-        raise Invalid(
-            f"{target}: there is a context {context.name} already; take another name, or change it there", "name"
-        )
-    if not _NAME.fullmatch(context.name):
-        raise Invalid(f"a context's name has letters, digits, - and _, and {context.name[:60]!r} has others", "name")
-    try:
-        before = target.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        before = ""
-    gap = "" if not before else "\n" if before.endswith("\n") else "\n\n"
-    target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    fresh = target.with_name(f"{target.name}.{os.getpid()}")
-    try:
-        fresh.write_text(before + gap + _toml(context), encoding="utf-8")
-        fresh.chmod(target.stat().st_mode & 0o777 if before else 0o600)
-        load_config(fresh)
-        fresh.replace(target)
-    finally:
-        fresh.unlink(missing_ok=True)
-    return target
-
-
-def _toml(context: Context) -> str:
-    """The context as a table: what differs from the defaults."""
-    lines = [f"[contexts.{context.name}]"]
-    default = Context(name=context.name)
-    for field in Context.__struct_fields__:
-        value = getattr(context, field)
-        if field in ("name", "options", "launcher_options") or value == getattr(default, field):
-            continue
-        lines.append(f"{field} = {_toml_value(value)}")
-    for field, options in (("options", context.options), ("launcher_options", context.launcher_options)):
-        if options:
-            pairs = ", ".join(f"{_toml_value(key)} = {_toml_value(value)}" for key, value in options.items())
-            lines.append(f"{field} = {{ {pairs} }}")
-    return "\n".join(lines) + "\n"
-
-
-def _toml_value(value: object) -> str:
-    # JSON's strings, booleans and numbers are TOML's too.
-    return msgspec.json.encode(value).decode()
-
-
-_NAME = re.compile(r"[A-Za-z0-9_-]+")
 
 
 def nearest(word: str, valid: Iterable[str]) -> str:
@@ -333,7 +278,8 @@ def _current(path: Path) -> str:
         return LOCAL
 
 
-def _context(name: str, table: object, source: Path) -> Context:
+def read_context(name: str, table: object, source: Path) -> Context:
+    """A table as a context. Invalid, with file and key, for what it cannot be."""
     where = f"contexts.{name}"
     if not isinstance(table, dict):
         raise Invalid(f"{source}: {where} must be a table: [{where}]", where)

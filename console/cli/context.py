@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from pathlib import Path
 
 import click
 
@@ -76,54 +75,80 @@ def use(invocation: Invocation, name: str) -> None:
     metavar="NAME=VALUE",
     help="workspace=…, profile=…, arn=…, ca_file=…, timeout=…",
 )
+@click.option("--sidecar", "workspace", default="", metavar="DIR", help="Where what the server cannot keep is kept.")
+@click.option("--metrics", default="", metavar="URL", help="Where services are measured: prometheus+https://…")
+@click.option(
+    "--metrics-option",
+    "metrics_options",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="token_env=…, username=…, tenant=…, ca_file=…, services.NAME.kind=http, services.NAME.labels.job=…",
+)
+@click.option("--launcher", default="", metavar="URL", help="Where runs are carried out: ray+https://…, slurm:, …")
+@click.option("--launcher-token-env", default="", metavar="VARIABLE", help="The launcher's token is in this variable.")
+@click.option("--launcher-token-file", default="", metavar="FILE", help="It is in this file (mode 0600).")
+@click.option("--launcher-token-command", default="", metavar="COMMAND", help="This command prints it.")
+@click.option(
+    "--launcher-option",
+    "launcher_options",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="agent=…, python=…, partition=…, ca_file=…",
+)
+@click.option("--retention", multiple=True, metavar="NAME=VALUE", help='keep_deleted="30 d", max_size="50 GB", …')
+@click.option("--capacity", multiple=True, metavar="NAME=VALUE", help='runs=2, cpu=8, memory="32 GB", gpu=1')
 @click.option("--production", is_flag=True, help="Badge on every screen, typed confirmation.")
+@click.option("--approvals", default=0, type=click.IntRange(0, 20), help="People who must agree to a promotion.")
 @click.option("--note", default="", help="A word about it.")
 @click.option("--use", "use_it", is_flag=True, help="Make it the current context.")
-@click.option("--no-test", is_flag=True, help="Do not ask the server first.")
+@click.option("--no-test", is_flag=True, help="Ask none of them first: it is added as it is.")
 @click.pass_obj
 def add(
     invocation: Invocation,
+    /,
     name: str,
     url: str,
-    token_env: str,
-    token_file: str,
-    token_command: str,
-    username: str,
     flavor: str,
     options: tuple[str, ...],
-    production: bool,
-    note: str,
+    launcher_options: tuple[str, ...],
+    metrics: str,
+    metrics_options: tuple[str, ...],
+    retention: tuple[str, ...],
+    capacity: tuple[str, ...],
     use_it: bool,
     no_test: bool,
+    **said: object,
 ) -> None:
     """Add a server, such as https://HOST, or a workspace directory, to config.toml.
 
     Managed servers by the address that MLflow knows them by: arn:aws:sagemaker:…, databricks://PROFILE,
     databricks-uc://PROFILE, azureml://…, or their https:// one.
 
-    No secret is written down: only the place where it is.
+    Each part is asked first, and what does not answer is not written down. No secret is: only the place where it is.
     """
-    from console.config import add_context
+    from console.contexts.made import made_context
+    from console.contexts.written import add_context, check_new
 
     told = key_values(options, "--option")
     if flavor and told.setdefault("flavor", flavor) != flavor:
         raise click.UsageError(
             f"--flavor {flavor} and --option flavor={told['flavor']} say two things; give one of them"
         )
-
-    made = Context(
-        name=name,
-        registry=_registry(url),
-        workspace="" if _registry(url) else str(Path(url.removeprefix("local:")).expanduser().absolute()),
-        production=production,
+    measured = key_values(metrics_options, "--metrics-option")
+    if measured and not metrics:
+        raise click.UsageError("--metrics-option is for a metrics store, and none is named; add --metrics URL")
+    made = made_context(
+        name,
+        url,
         read_only=invocation.read_only,
-        note=note,
-        token_env=token_env,
-        token_file=token_file,
-        token_command=token_command,
-        username=username,
         options=told,
+        launcher_options=key_values(launcher_options, "--launcher-option"),
+        metrics={"url": metrics, **measured} if metrics else {},
+        retention=key_values(retention, "--retention"),
+        capacity=key_values(capacity, "--capacity"),
+        **said,
     )
+    check_new(made)
     _ask(made, ask=not no_test)
     path = add_context(made)
     if use_it:
@@ -132,38 +157,20 @@ def add(
     invocation.show(added, lambda: narrate(f"{name}: {added.url}, in {path}" + (", the current one" if use_it else "")))
 
 
-def _registry(url: str) -> str:
-    """An address that MLflow's clients know is taken for an MLflow server's; what is no address, for a workspace."""
-    if url in ("databricks", "databricks-uc"):
-        return f"mlflow+{url}://"
-    if url.startswith(("http://", "https://", "arn:", "databricks://", "databricks-uc://", "azureml://")):
-        return f"mlflow+{url}"
-    if url.startswith("mlflow+arn:"):
-        return url
-    return url if "://" in url else ""
-
-
 def _ask(made: Context, *, ask: bool) -> None:
-    """Whether it can be opened, and one question, in a place that is thrown away."""
-    import tempfile
+    """Whether each part of it answers; what is silent is told with the way to add it all the same."""
+    from console.contexts.asked import Silent, ask_context
 
-    from backends.connect import connect, server_of_runs
-
-    if not made.registry:
-        return
-    with tempfile.TemporaryDirectory() as folder:
-        backend = connect(made.name, made.url, sidecar=Path(folder), login=made.login, options=made.options)
-        try:
-            if ask:
-                begun = time.perf_counter()
-                # Of a registry alone the sidecar keeps the runs: that says nothing of the server.
-                asked = "runs" if server_of_runs(Path(folder)) is not None else "registry"
-                backend.need(asked).page(limit=1)
-                narrate(f"{backend.url} answers in {duration(time.perf_counter() - begun)}")
-            for what, why in backend.missing.items():
+    try:
+        for each in ask_context(made, ask=ask):
+            if each.said:
+                narrate(
+                    f"{each.part}: {each.where} {each.said}" if each.part != "registry" else f"{each.where} {each.said}"
+                )
+            for what, why in each.missing.items():
                 narrate(f"without {what}: {why}")
-        finally:
-            backend.close()
+    except Silent as silent:
+        raise silent.told("--no-test adds it all the same") from silent.error
 
 
 @context.command("show")

@@ -8,7 +8,8 @@ import pytest
 
 from backends.contract import Invalid, NotFound
 from backends.login import Login
-from console.config import Context, add_context, choose_context, current_actor, load_config, use_context
+from console.config import Context, choose_context, current_actor, load_config, use_context
+from console.contexts.written import add_context
 
 
 @pytest.fixture
