@@ -36,6 +36,8 @@ class Monitor(Record, frozen=True, kw_only=True):
     id_column: str = ""
     group_column: str = ""
     """Which query (session, list) a row answers: its rows are ranked against each other. Empty where nothing is."""
+    top: int = 10
+    """Ranks that the ranking metrics look at (the k of NDCG@k): as fixed as the cells of its windows are."""
     window: str = "day"
     """`minute`, `hour`, `day`, or `batch`: how rows are put into windows."""
     policy: dict[str, float] = {}

@@ -65,6 +65,7 @@ def list_(invocation: Invocation, query: tuple[str, ...], where: str, sort: str,
     metavar="COLUMN",
     help="The query a row answers: NDCG, MAP, MRR are measured.",
 )
+@click.option("--top", type=int, metavar="K", help="Ranks that they look at, with --group (10).")
 @click.option(
     "--window",
     default="day",
@@ -92,6 +93,7 @@ def create(
     label_column: str,
     id_column: str,
     group_column: str,
+    top: int | None,
     window: str,
     policy: tuple[str, ...],
     segments: tuple[str, ...],
@@ -125,6 +127,7 @@ def create(
         redact=redact,
         deployment=deployment,
         group_column=group_column,
+        top=top,
     )
     _wake_agent(invocation, made)
     watched = f"mlops-console monitor ingest {made.name} FILE feeds it"

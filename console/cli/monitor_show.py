@@ -52,7 +52,7 @@ BIAS_COLUMNS: list[Col[tuple[str, float, float | None, float | None]]] = [
 ]
 
 RANKING_COLUMNS: list[Col[tuple[str, Estimate]]] = [
-    Col("ranking", lambda item: label(item[0])),
+    Col("ranking", lambda item: item[0]),
     Col("value", lambda item: number(item[1].value, 3), right=True),
     Col("low", lambda item: number(item[1].low, 3), right=True),
     Col("high", lambda item: number(item[1].high, 3), right=True),
@@ -288,6 +288,7 @@ def _print_monitor(document: dict[str, object], address: str = "") -> None:
             "address": address,
             "window": found.window,
             "columns": "  ".join(f"{role}={column}" for role, column in roles if column),
+            "ranks": f"the first {found.top} of each {found.group_column}" if found.group_column else "",
             "policy": ", ".join(f"{key} = {number(value)}" for key, value in sorted(found.policy.items())),
             "seen": f"{thousands(found.rows)} rows in {plural(found.windows, 'window')}",
             "newest": local_time(found.last_at) if found.last_at else "",
@@ -313,7 +314,7 @@ def _print_monitor(document: dict[str, object], address: str = "") -> None:
             print_table([(key, each.value, each.low, each.high) for key, each in bias.items()], BIAS_COLUMNS)
         if ranked := _ranking(windows[-1]):
             gap()
-            print_table(ranked, RANKING_COLUMNS)
+            print_table([(label(key, found.top), value) for key, value in ranked], RANKING_COLUMNS)
     if services:
         gap()
         print_table(services, SERVICE_COLUMNS)

@@ -16,7 +16,7 @@ from console.monitoring.alarms.rules import Rule, read_rules
 from console.monitoring.counted.segments import check_segments
 from console.monitoring.counted.windows import LENGTHS
 from console.monitoring.feeds.folder import check_name, monitor_folder
-from console.monitoring.quality.ranking import METRICS
+from console.monitoring.quality.ranking import METRICS, MOST, TOP
 from console.retention.monitors import read_keep
 
 TIME, IDENT = "prediction.time", "prediction.id"
@@ -42,12 +42,14 @@ def create_monitor(
     protected: Sequence[str] = (),
     deployment: str = "",
     group_column: str = "",
+    top: int | None = None,
 ) -> Monitor:
     """A new monitor of the version that `alias` of `model` names, now and whenever it moves.
 
     source: folder to watch, or empty to hand batches in. redact: columns whose values no sample keeps.
     segments: parts that are counted beside the whole. protected: columns between whose groups the answers are compared.
-    group_column: which query a row answers, for ranking metrics.
+    group_column: which query a row answers, for ranking metrics. top: ranks that those look at, `TOP` where neither
+    this nor `top` of the policy says another number.
     deployment: whose prediction log feeds it; model, time and id are then those of the log.
     Raises Invalid naming the field, NotFound for the model, Conflict where the name is taken.
     """
@@ -60,13 +62,22 @@ def create_monitor(
         redact = tuple(dict.fromkeys((*redact, *served.redact)))
     if window not in (*LENGTHS, "batch"):
         raise Invalid(f"window {window!r} is not known: use minute, hour, day or batch", "window")
+    if top is not None and not group_column:
+        raise Invalid(
+            f"top {top} says how many ranks count, and nothing is ranked: name the column that the rows of a query "
+            "have in common as the group column, or leave top out",
+            "top",
+        )
     if group_column and group_column in (id_column, label_column, time_column):
         raise Invalid(
             f"group column {group_column!r} is the id, label or time column too; name the one that the rows of a query "
             "have in common",
             "group_column",
         )
-    read_policy(policy or {})
+    policy = dict(policy or {})
+    usual = policy.pop("top", TOP)
+    top = _top(usual if top is None else top)
+    read_policy(policy)
     registry = backend.need("registry")
     found = registry.get(model)
     if alias not in found.aliases:
@@ -91,7 +102,7 @@ def create_monitor(
         label_column=label_column,
         id_column=id_column,
         window=window,
-        policy=dict(policy or {}),
+        policy=policy,
         created_at=_now(),
         created_by=mutation.actor,
         note=note,
@@ -100,6 +111,7 @@ def create_monitor(
         protected=tuple(dict.fromkeys(protected)),
         deployment=deployment,
         group_column=group_column,
+        top=top if group_column else TOP,
     )
     check_segments(backend, wanted, wanted.segments, wanted.protected)
     monitor: Monitor = store.put(wanted, mutation.named("monitor.create"))
@@ -133,8 +145,9 @@ def _check_ranked(backend: Backend, name: str, rules: Sequence[Rule]) -> None:
         raise Invalid(f"{said} {name} ranks nothing; create it with --group COLUMN", "worse_by")
     found = read_champion(backend, monitor)
     if wanted.metric not in found.profile.ranking:
+        over = "" if monitor.top == TOP else f" over the first {monitor.top}"
         raise Invalid(
-            f"{said} that of {found.version.ref} has none within {monitor.group_column!r}: train it with "
+            f"{said} that of {found.version.ref} has none within {monitor.group_column!r}{over}: train it with "
             f'[split] by = "group", column = "{monitor.group_column}", or say below = …',
             "worse_by",
         )
@@ -173,6 +186,14 @@ def _check_deployment(served: Deployment, model: str) -> None:
             f"switch it on with: deploy change {served.name} --log",
             "deployment",
         )
+
+
+def _top(top: float) -> int:
+    if not 1 <= top <= MOST or top != int(top):
+        raise Invalid(
+            f"the ranks that NDCG and the like look at are a whole number from 1 to {MOST}, and top is {top:g}", "top"
+        )
+    return int(top)
 
 
 def _source(source: str) -> str:

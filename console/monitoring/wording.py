@@ -7,12 +7,13 @@ from datetime import UTC, datetime
 from backends.entities import Estimate, Millis
 
 
-def label(metric: str) -> str:
-    """A metric's name as people write it."""
+def label(metric: str, top: int = 0) -> str:
+    """A metric's name as people write it. top: ranks that those of a ranking look at, where it is known which."""
+    at = f"@{top or 'k'}"
     named = {"auc": "AUC", "brier": "Brier", "rmse": "RMSE", "mae": "MAE", "mape": "MAPE", "r2": "R²"}
     named |= {"f1": "F1", "macro_f1": "macro F1"}
-    named |= {"ndcg": "NDCG@10", "map": "MAP@10", "mrr": "MRR", "hit_rate": "hit rate@10"}
-    named |= {"precision_at_k": "precision@10", "recall_at_k": "recall@10"}
+    named |= {"ndcg": f"NDCG{at}", "map": f"MAP{at}", "mrr": "MRR", "hit_rate": f"hit rate{at}"}
+    named |= {"precision_at_k": f"precision{at}", "recall_at_k": f"recall{at}"}
     return named.get(metric, metric.replace("_", " "))
 
 

@@ -506,7 +506,9 @@ class ConsoleApp(App[int], inherit_bindings=False):
 
     async def _on_key(self, event: events.Key) -> None:
         # Keys that had set out for the list before the line was asked for come up here; Textual's own handler is next.
-        if self.type_ahead.takes(event):
+        # One for a list that another screen has been laid over is for nobody: that screen is not seen yet, may not be
+        # answered, and taken away before it stands it could not stand at all.
+        if self.type_ahead.takes(event) or not self.screen.is_mounted:
             event.prevent_default()
 
     def action_do(self, name: str) -> None:

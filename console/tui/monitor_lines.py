@@ -49,6 +49,8 @@ def monitor_lines(monitor: Monitor, width: int) -> list[Line]:
         field("label", safe_text(monitor.label_column, 60) or "comes later, by id"),
         field("made", f"{ago(monitor.created_at)} by {safe_text(monitor.created_by, 40)}"),
     ]
+    if monitor.group_column:
+        lines.append(field("ranks", f"the first {monitor.top} of each {safe_text(monitor.group_column, 40)}"))
     for name, value in sorted(monitor.policy.items()):
         lines.append(field(name, number(value)))
     if monitor.note:

@@ -88,10 +88,15 @@ async def test_a_monitor_of_a_ranking_is_made_held_and_deleted(opened: Session, 
         form = app.screen
         assert isinstance(form, dialogs.Form)
         form._line(spots["group_column"]).value = "query"
+        form._line(spots["top"]).value = "five"
+        await press(app, pilot, "ctrl+s")
+        await until(app, pilot, "a whole number, such as 5", WAIT)
+        form._line(spots["top"]).value = "5"
         await press(app, pilot, "ctrl+s")
         await until(app, pilot, "Nothing counted yet", WAIT)
         store = opened.backend.need("monitors")
         assert (store.get("search").group_column, store.get("search").model) == ("query", "deliveries")
+        assert store.get("search").top == 5
         await press(app, pilot, "colon")
         await pilot.press(*"hold", "enter")
         await until_so(pilot, lambda: store.get("search").paused, WAIT)

@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pandas as pd
 import pytest
@@ -16,10 +17,10 @@ from backends.entities import AlertState, Estimate, Window
 from backends.local import open_local
 from console.cli.main import main
 from console.monitoring.alarms import measures
-from console.monitoring.counted.counts import add, empty, layout_of, pack, unpack
+from console.monitoring.counted.counts import MIXED, add, empty, layout_of, pack, unpack
 from console.monitoring.counted.ranked import count_ranked, query_of
 from console.monitoring.create import create_monitor, set_rules
-from console.monitoring.feeds.champion import load_champion, scores_of
+from console.monitoring.feeds.champion import as_ranked_by, load_champion, scores_of
 from console.monitoring.feeds.ingest import ingest_batch
 from console.monitoring.quality.ranking import SUMS, TOP, add_ranked, measure_ranked
 from tests.monitored import FEATURES, WHO, register, traffic
@@ -35,38 +36,39 @@ def drawn(queries: int, seed: int, *, sharp: float = 1.0, ties: bool = False) ->
     return pd.DataFrame({"query": query, "grade": grade, "score": score.round(0) if ties else score})
 
 
-def sums_of(rows: pd.DataFrame) -> tuple[float, ...]:
-    return count_ranked(query_of(rows["query"], None), rows["score"].to_numpy(), rows["grade"].to_numpy())
+def sums_of(rows: pd.DataFrame, top: int = TOP) -> tuple[float, ...]:
+    return count_ranked(query_of(rows["query"], None), rows["score"].to_numpy(), rows["grade"].to_numpy(), top)
 
 
-def plainly(rows: pd.DataFrame) -> dict[str, float]:
+def plainly(rows: pd.DataFrame, top: int) -> dict[str, float]:
     """The same by a loop: what each metric says in words."""
     found: dict[str, list[float]] = {name: [] for name in ("map", "mrr", "hit_rate", "precision_at_k", "recall_at_k")}
     for _, part in rows.groupby("query"):
         right = (part.sort_values(["score", "grade"], ascending=[False, True])["grade"] > 0).tolist()
         places = [at for at, hit in enumerate(right) if hit]
-        found["hit_rate"].append(any(right[:TOP]))
-        found["precision_at_k"].append(sum(right[:TOP]) / min(TOP, len(right)))
+        found["hit_rate"].append(any(right[:top]))
+        found["precision_at_k"].append(sum(right[:top]) / min(top, len(right)))
         if places:
             found["mrr"].append(1 / (places[0] + 1))
-            found["recall_at_k"].append(sum(right[:TOP]) / len(places))
-            shares = [sum(right[: at + 1]) / (at + 1) for at in places if at < TOP]
-            found["map"].append(sum(shares) / min(TOP, len(places)))
+            found["recall_at_k"].append(sum(right[:top]) / len(places))
+            shares = [sum(right[: at + 1]) / (at + 1) for at in places if at < top]
+            found["map"].append(sum(shares) / min(top, len(places)))
     return {name: float(np.mean(values)) for name, values in found.items()}
 
 
+@pytest.mark.parametrize("top", [1, 3, TOP, 25])
 @pytest.mark.parametrize("ties", [False, True])
-def test_ndcg_is_scikit_learns_and_the_others_what_they_say(ties: bool) -> None:
+def test_ndcg_is_scikit_learns_and_the_others_what_they_say(ties: bool, top: int) -> None:
     rows = drawn(300, 1, ties=ties).sample(frac=1, random_state=0)
-    found = measure_ranked(sums_of(rows))
+    found = measure_ranked(sums_of(rows, top))
     several = [part for _, part in rows.groupby("query") if (part["grade"] > 0).any()]
     expected = [
-        ndcg_score([part["grade"]], [part["score"]], k=TOP) if len(part) > 1 else 1.0  # of one row it refuses to tell
+        ndcg_score([part["grade"]], [part["score"]], k=top) if len(part) > 1 else 1.0  # of one row it refuses to tell
         for part in several
     ]
     assert found["ndcg"].value == pytest.approx(np.mean(expected), abs=1e-12)
     assert found["ndcg"].n == len(several)
-    for name, value in plainly(rows).items():
+    for name, value in plainly(rows, top).items():
         assert found[name].value == pytest.approx(value, abs=1e-12), name
 
 
@@ -120,6 +122,21 @@ def test_sums_are_kept_with_the_counts_of_a_window() -> None:
     assert add(counts, counts).ranked[0] == 2 * counts.ranked[0]
 
 
+def test_windows_that_look_at_other_ranks_are_not_put_together_as_if_they_did_not() -> None:
+    layout = layout_of(binary_profile())
+    five, ten, none = empty(layout), empty(layout), empty(layout)
+    five.ranked, five.top = sums_of(drawn(50, 3), 5), 5
+    ten.ranked = sums_of(drawn(50, 4))
+    assert (unpack(pack(five)).top, unpack(pack(ten)).top) == (5, TOP)
+    assert add(five, five).top == 5
+    assert add(add(five, none), none).top == add(none, five).top == 5
+    mixed = add(five, ten)
+    assert mixed.rows == five.rows + ten.rows
+    assert (mixed.ranked, mixed.top) == ((), MIXED)
+    assert unpack(pack(mixed)).top == MIXED
+    assert add(mixed, ten).ranked == add(none, mixed).ranked == add(five, mixed).ranked == ()
+
+
 # ---------------------------------------------------------------- through a monitor
 
 
@@ -141,12 +158,12 @@ def asked(rows: int, seed: int, day: str) -> pd.DataFrame:
     return frame.assign(query=[f"{day}-{at // 8}" for at in range(rows)], id=[f"{day}-{at}" for at in range(rows)])
 
 
-def told(backend: Backend, name: str, frame: pd.DataFrame) -> dict[str, float]:
+def told(backend: Backend, name: str, frame: pd.DataFrame, top: int = TOP) -> dict[str, float]:
     """The truth of a frame by the model's own scores."""
     champion = load_champion(backend, backend.need("monitors").get(name))
     features = frame[[column.name for column in champion.meta.features]]
     gains = np.where(frame["late"].isna(), np.nan, (frame["late"] == "yes") * 1.0)
-    found = measure_ranked(count_ranked(query_of(frame["query"], None), scores_of(champion, features), gains))
+    found = measure_ranked(count_ranked(query_of(frame["query"], None), scores_of(champion, features), gains, top))
     return {key: each.value for key, each in found.items()}
 
 
@@ -214,6 +231,10 @@ def test_a_worse_order_fires_as_a_worse_accuracy_does(searched: tuple[Backend, P
     champion = load_champion(backend, monitor)
     assert champion.profile.query == "query"
     assert champion.profile.ranking == pytest.approx(told(backend, "lists", held), abs=1e-12)
+    short = as_ranked_by(champion.profile, msgspec.structs.replace(monitor, top=3))
+    assert short.ranking == pytest.approx(told(backend, "lists", held, 3), abs=1e-12)
+    odd = as_ranked_by(champion.profile, msgspec.structs.replace(monitor, top=4))
+    assert odd.ranking == {"mrr": champion.profile.ranking["mrr"]}, "what looks at all ranks holds for any"
 
     store, order = backend.need("monitors"), "ranking"
 
@@ -243,6 +264,49 @@ def test_a_worse_order_fires_as_a_worse_accuracy_does(searched: tuple[Backend, P
     with pytest.raises(Invalid, match="plain ranks nothing"):
         set_rules(backend, "plain", rule, WHO)
     set_rules(backend, "lists", rule, WHO)
+
+
+def test_a_monitor_ranks_by_its_own_k_before_and_after_late_labels(
+    searched: tuple[Backend, Path], capfd: pytest.CaptureFixture[str]
+) -> None:
+    backend, home = searched
+    command = "monitor create short --model search --time at --label late --id id --group query --top 3"
+    assert main(["--workspace", str(home), *command.split()]) == 0
+    capfd.readouterr()
+    rule = '[[rule]]\nname = "order"\nmetric = "ndcg"\nbelow = 0.999\nk = 1\nn = 1\nmin_sample = 1\n'
+    set_rules(backend, "short", rule, WHO)
+    champion = load_champion(backend, backend.need("monitors").get("short"))
+    frame = asked(400, 5, "2024-03-01")
+    early = frame.assign(late=frame["late"].where(frame.index % 3 > 0))
+    for number, step in enumerate((early, frame.loc[frame.index % 3 == 0, ["id", "late"]])):
+        file = home / f"short{number}.parquet"
+        step.to_parquet(file)
+        assert ingest_batch(backend, "short", file, champion=champion).state in ("stored", "labels")
+    (window,) = backend.need("monitors").windows("short")
+    truth = told(backend, "short", frame, 3)
+    found = {key: each.value for key, each in window.performance.items() if key in truth}
+    assert found == pytest.approx(truth, abs=1e-9)
+    assert truth["ndcg"] != pytest.approx(told(backend, "short", frame)["ndcg"], abs=1e-3)
+    assert unpack(window.counts).top == 3
+    assert any("NDCG@3" in alert.text for alert in backend.need("monitors").alerts("short"))
+    assert main(["--workspace", str(home), "monitor", "show", "short"]) == 0
+    said = capfd.readouterr().out
+    assert "precision@3" in said
+    assert "the first 3 of each query" in said
+
+
+def test_k_comes_from_the_configuration_where_nobody_says_another(searched: tuple[Backend, Path]) -> None:
+    backend, _ = searched
+    more = {"mutation": WHO, "policy": {"top": 7, "k": 2}}
+    assert create_monitor(backend, "config", "search", group_column="query", **more).top == 7
+    made = create_monitor(backend, "said", "search", group_column="query", top=5, **more)
+    assert (made.top, made.policy) == (5, {"k": 2})
+    assert create_monitor(backend, "unranked", "search", **more).top == TOP
+    for top in (0, 1001):
+        with pytest.raises(Invalid, match="from 1 to 1000"):
+            create_monitor(backend, "odd", "search", mutation=WHO, group_column="query", top=top)
+    with pytest.raises(Invalid, match="nothing is ranked"):
+        create_monitor(backend, "odd", "search", mutation=WHO, top=5)
 
 
 def test_a_group_column_that_is_not_there_is_said(searched: tuple[Backend, Path]) -> None:

@@ -153,7 +153,7 @@ def measured(
     recent = found[-rule.n :]
     bad = [each for each in recent if each.bad]
     needed = rule.clear_k or rule.k
-    words = said(rule, found[-1], windows)
+    words = said(rule, found[-1], windows, monitor.top)
     if len(found) >= needed and all(each.good for each in found[-needed:]):
         return Judged(calm=words)
     began = live[0].opened_at if live else (bad[0].start if bad else found[-1].start)

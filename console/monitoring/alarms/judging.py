@@ -61,13 +61,13 @@ def judgements(
     return found
 
 
-def said(rule: Rule, judgement: Judgement, windows: Sequence[Seen]) -> str:
-    """The measure as it stands, in words: `service.p95 312 ms, over 250`."""
+def said(rule: Rule, judgement: Judgement, windows: Sequence[Seen], top: int = 0) -> str:
+    """The measure as it stands, in words: `service.p95 312 ms, over 250`. top: ranks that a ranking looks at."""
     parts = []
     window = next(window for window in windows if window.start == judgement.start)
     for key, value in judgement.worst[:3]:
         unit = f" {unit_of(key)}" if unit_of(key) else ""
-        parts.append(f"{label(key)} {digits(value.value)}{interval(value)}{unit}")
+        parts.append(f"{label(key, top)} {digits(value.value)}{interval(value)}{unit}")
     if len(judgement.worst) > 3:
         parts.append(f"{len(judgement.worst) - 3} more")
     bound = _bound(rule, judgement.worst[0][0], window)

@@ -37,7 +37,8 @@ def count_rows(rows: Rows, mask: Vector) -> Counts:
     if len(rows.members.columns):
         counts.groups = count_groups(rows.members.iloc[mask], scores, targets, profile)
     if QUERY in rows.members:
-        counts.ranked = count_ranked(rows.members[QUERY].to_numpy(dtype=object)[mask], scores, targets)
+        queries = rows.members[QUERY].to_numpy(dtype=object)[mask]
+        counts.ranked, counts.top = count_ranked(queries, scores, targets, profile.top), profile.top
     return counts
 
 

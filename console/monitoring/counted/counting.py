@@ -29,7 +29,7 @@ from console.monitoring.counted.profile import (
 )
 from console.monitoring.counted.ranked import count_ranked, query_of
 from console.monitoring.quality import performance
-from console.monitoring.quality.ranking import measure_ranked
+from console.monitoring.quality.ranking import USUAL, measure_ranked
 from console.monitoring.quality.spread import area_variance, row_variance, spread_of
 
 UNLABELLED = 2
@@ -251,6 +251,7 @@ def add_scores(counts: Counts, layout: Layout, found: Vector, sums: tuple[float,
         new_levels=counts.new_levels,
         groups=counts.groups,
         ranked=counts.ranked,
+        top=counts.top,
     )
 
 
@@ -355,14 +356,15 @@ def reference_metrics(
 
 def reference_ranking(
     scores: Any, labels: Any, queries: pd.Series[Any], task: str, positive: Any, classes: Sequence[Any]
-) -> dict[str, float]:
-    """Ranking metrics of the held-out rows, measured as windows are. queries: shape (m,). Empty for many classes, whose
-    scores have no one order."""
+) -> dict[int, dict[str, float]]:
+    """Ranking metrics of the held-out rows, measured as windows are, by how many ranks they look at (`USUAL`). queries:
+    shape (m,). Empty for many classes, whose scores have no one order."""
     if task == "multiclass":
         return {}
     targets = encode_labels(labels, task, _text(positive), [_text(value) for value in classes])
-    sums = count_ranked(query_of(queries, None), score_values(scores, task), targets)
-    return {name: estimate.value for name, estimate in measure_ranked(sums).items()}
+    values, named = score_values(scores, task), query_of(queries, None)
+    found = {top: measure_ranked(count_ranked(named, values, targets, top)) for top in USUAL}
+    return {top: {name: each.value for name, each in metrics.items()} for top, metrics in found.items() if metrics}
 
 
 def day_of(times: pd.Series[Any]) -> Vector:

@@ -16,11 +16,12 @@ import msgspec
 
 from console.monitoring.counted.profile import MOST_CLASSES, SCORE_CELLS, Profile
 from console.monitoring.quality.bias import Groups, add_groups
-from console.monitoring.quality.ranking import add_ranked
+from console.monitoring.quality.ranking import TOP, add_ranked
 
 MAGIC = b"MC1"
 HEADER = struct.Struct("<IIIII")
 """Layout, rows, cells, sums, bytes of JSON."""
+MIXED = 0
 NAMED_LEVELS = 20
 """New levels are named up to this many a column, most frequent first."""
 
@@ -65,6 +66,8 @@ class Counts(msgspec.Struct):
     """Rows by protected column and group; empty where the monitor compares none."""
     ranked: tuple[float, ...] = ()
     """Sums over queries as `quality.ranking.SUMS`; empty where nothing is ranked."""
+    top: int = TOP
+    """Ranks that those look at; `MIXED` where windows of several were put together, which have no order in common."""
 
     def column(self, layout: Layout, name: str) -> tuple[int, ...]:
         start, stop = layout.columns[name]
@@ -132,6 +135,7 @@ def add(first: Counts, second: Counts) -> Counts:
         into = levels.setdefault(name, {})
         for level, count in found.items():
             into[level] = into.get(level, 0) + count
+    top = _same_top(first, second)
     return Counts(
         layout=first.layout,
         rows=first.rows + second.rows,
@@ -139,8 +143,16 @@ def add(first: Counts, second: Counts) -> Counts:
         sums=add_sums(first.sums, second.sums),
         new_levels={name: most_frequent(found) for name, found in levels.items()},
         groups=add_groups(first.groups, second.groups),
-        ranked=add_ranked(first.ranked, second.ranked),
+        ranked=add_ranked(first.ranked, second.ranked) if top != MIXED else (),
+        top=top,
     )
+
+
+def _same_top(first: Counts, second: Counts) -> int:
+    """The ranks that both look at; of one that ranks nothing, those of the other."""
+    if first.top == second.top or not (second.ranked or second.top == MIXED):
+        return first.top
+    return second.top if not first.ranked and first.top != MIXED else MIXED
 
 
 def add_sums(first: Sequence[float], second: Sequence[float]) -> tuple[float, ...]:
@@ -171,7 +183,13 @@ def pack(counts: Counts) -> bytes:
     planes = b"".join(raw[plane::wide] for plane in range(wide))
     header = HEADER.pack(counts.layout, min(counts.rows, 0xFFFFFFFF), len(counts.cells), len(counts.sums), len(names))
     sums = struct.pack(f"<{len(counts.sums)}d", *counts.sums)
-    beside = ({"groups": counts.groups} if counts.groups else {}) | ({"ranked": counts.ranked} if counts.ranked else {})
+    beside: dict[str, object] = {}
+    if counts.groups:
+        beside["groups"] = counts.groups
+    if counts.ranked:
+        beside["ranked"] = counts.ranked
+    if counts.top != TOP:
+        beside["top"] = counts.top
     more = json.dumps(beside, separators=(",", ":")).encode() if beside else b""
     return MAGIC + bytes([wide]) + zlib.compress(header + planes + sums + names + more, 6)
 
@@ -200,6 +218,7 @@ def unpack(packed: bytes) -> Counts:
             for column, found in more.get("groups", {}).items()
         }
         ranked = tuple(float(value) for value in more.get("ranked", ()))
+        top = int(more.get("top", TOP))
     except (zlib.error, struct.error, ValueError, AttributeError, TypeError) as error:
         raise ValueError(f"the window's counts are damaged: {error}") from error
     return Counts(
@@ -210,6 +229,7 @@ def unpack(packed: bytes) -> Counts:
         new_levels=levels,
         groups=groups,
         ranked=ranked,
+        top=top,
     )
 
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from backends.entities import Record
+from console.monitoring.quality.ranking import TOP
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -165,6 +166,10 @@ class Profile(Record, frozen=True, kw_only=True):
     empty."""
     ranking: dict[str, float] = msgspec.field(default_factory=dict)
     """Ranking metrics of the held-out rows within those groups, as `quality.ranking` has them."""
+    rankings: dict[int, dict[str, float]] = msgspec.field(default_factory=dict)
+    """The same by how many ranks they look at; profiles of before have only `ranking`."""
+    top: int = TOP
+    """Ranks that `ranking` looks at, and whatever is counted against this reference."""
     losses: tuple[tuple[float, float, float, float], ...] = ()
     """Of a regression, by group of score cells: held-out rows, and their sums of |error|, error², error⁴. Empty in
     profiles of before."""
@@ -246,6 +251,7 @@ def build_profile(
     label = counting.label_column(labels, task=kind, positive=positive, classes=classes)
     if label is not None:
         label = msgspec.structs.replace(label, limits=thresholds.resample(label.counts, label, rng))
+    rankings = {} if queries is None else counting.reference_ranking(scores, labels, queries, kind, positive, classes)
     return Profile(
         task=kind,
         scale=scale,
@@ -259,7 +265,8 @@ def build_profile(
         label=label,
         within=within,
         query="" if queries is None else str(queries.name),
-        ranking={} if queries is None else counting.reference_ranking(scores, labels, queries, kind, positive, classes),
+        ranking=rankings.get(TOP, {}),
+        rankings=rankings,
         losses=counting.losses_by_score(scores, labels, score) if kind == "regression" else (),
     )
 

@@ -27,8 +27,8 @@ def query_of(values: pd.Series[Any], ids: pd.Series[Any] | None) -> Vector:
     return found
 
 
-def count_ranked(queries: Any, scores: Vector, targets: Vector) -> tuple[float, ...]:
-    """Sums as `SUMS` over the queries whose rows all have labels; empty without one.
+def count_ranked(queries: Any, scores: Vector, targets: Vector, top: int = TOP) -> tuple[float, ...]:
+    """Sums as `SUMS` over the queries whose rows all have labels; empty without one. top: ranks that are looked at.
 
     queries, scores, targets: shape (n,), targets NaN where unlabelled; below 0 counts as 0. Rows with one score share
     their places' discount in NDCG, as scikit-learn has it; for the other metrics the worst of them comes first, so that
@@ -47,11 +47,11 @@ def count_ranked(queries: Any, scores: Vector, targets: Vector) -> tuple[float, 
     size = np.bincount(query)
     start = np.concatenate([[0], np.cumsum(size)[:-1]])
     rank = np.arange(len(query)) - start[query]
-    top = rank < TOP
-    discount = np.where(top, 1 / np.log2(rank + 2), 0.0)
+    first_few = rank < top
+    discount = np.where(first_few, 1 / np.log2(rank + 2), 0.0)
     relevant = gain > 0
     wanted = np.bincount(query, relevant)
-    found_at = np.bincount(query, relevant & top)
+    found_at = np.bincount(query, relevant & first_few)
     # NDCG: rows of one score share the mean of their gains.
     fresh = np.r_[True, (query[1:] != query[:-1]) | (score[1:] != score[:-1])]
     tie = np.cumsum(fresh) - 1
@@ -60,16 +60,16 @@ def count_ranked(queries: Any, scores: Vector, targets: Vector) -> tuple[float, 
     # Precision at each relevant row: the relevant rows up to it, over its place.
     before = np.cumsum(relevant)
     upto = before - (before - relevant)[start][query]
-    precision = np.bincount(query, np.where(relevant & top, upto / (rank + 1), 0.0))
+    precision = np.bincount(query, np.where(relevant & first_few, upto / (rank + 1), 0.0))
     first = np.full(len(size), np.inf)
     np.minimum.at(first, query[relevant], rank[relevant])
     some = wanted > 0
     values = {
         "ndcg": dcg[some] / ideal[some],
-        "map": precision[some] / np.minimum(wanted[some], TOP),
+        "map": precision[some] / np.minimum(wanted[some], top),
         "mrr": 1 / (first[some] + 1),
         "recall_at_k": found_at[some] / wanted[some],
-        "precision_at_k": found_at / np.minimum(size, TOP),
+        "precision_at_k": found_at / np.minimum(size, top),
     }
     held = {"queries": len(size), "relevant": int(some.sum()), "hits": int((found_at > 0).sum())}
     sums = {
@@ -78,15 +78,17 @@ def count_ranked(queries: Any, scores: Vector, targets: Vector) -> tuple[float, 
     return tuple(float((held | sums)[name]) for name in SUMS)
 
 
-def change_ranked(rows: pd.DataFrame, scores: Vector, old: Vector, fresh: Vector, reached: Vector) -> tuple[float, ...]:
+def change_ranked(
+    rows: pd.DataFrame, scores: Vector, old: Vector, fresh: Vector, reached: Vector, top: int = TOP
+) -> tuple[float, ...]:
     """What new labels add to the sums of a window. rows: all kept predictions of it in one file, with `QUERY`; scores,
     old, fresh: shape (n,), theirs; reached: which of them have a new label."""
     if QUERY not in rows:
         return ()
     queries = rows[QUERY].to_numpy(dtype=object)
     inside = pd.Series(queries).isin(set(queries[reached]) - {None}).to_numpy()
-    after = count_ranked(queries[inside], scores[inside], fresh[inside])
-    before = count_ranked(queries[inside], scores[inside], old[inside])
+    after = count_ranked(queries[inside], scores[inside], fresh[inside], top)
+    before = count_ranked(queries[inside], scores[inside], old[inside], top)
     if not after and not before:
         return ()
     nothing = (0.0,) * len(SUMS)

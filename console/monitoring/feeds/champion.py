@@ -16,6 +16,7 @@ from backends.entities import ModelVersion, Monitor
 from console.model_meta import ModelMeta, read_meta
 from console.monitoring.counted.counts import Layout, layout_of
 from console.monitoring.counted.profile import Profile, load_profile
+from console.monitoring.quality.ranking import OF_ALL
 
 REFERENCE = "model/reference.json"
 FEW = 10_000
@@ -72,10 +73,16 @@ def read_profile(backend: Backend, version: ModelVersion) -> Profile:
 
 
 def as_ranked_by(profile: Profile, monitor: Monitor) -> Profile:
-    """The reference, without its ranking where the monitor's rows are ranked within other groups."""
-    if not profile.ranking or profile.query == monitor.group_column:
+    """The reference as the monitor ranks: over as many ranks, where the held-out rows were measured over those too
+    (what looks at all ranks holds for any), and without its ranking where the rows are ranked within other groups."""
+    if monitor.top == profile.top and (not profile.ranking or profile.query == monitor.group_column):
         return profile
-    return msgspec.structs.replace(profile, ranking={})
+    ranking = profile.ranking if monitor.top == profile.top else profile.rankings.get(monitor.top)
+    if ranking is None:
+        ranking = {name: value for name, value in profile.ranking.items() if name in OF_ALL}
+    if profile.query != monitor.group_column:
+        ranking = {}
+    return msgspec.structs.replace(profile, ranking=ranking, top=monitor.top)
 
 
 def scores_of(champion: Champion, frame: Any) -> Any:

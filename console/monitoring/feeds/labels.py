@@ -19,7 +19,7 @@ from backends.entities import Millis, Monitor, Record, Window
 from console.monitoring.counted.beside import batch_key, segment_window
 from console.monitoring.counted.columns import Vector, as_text
 from console.monitoring.counted.counting import add_scores, count_answers, encode_labels
-from console.monitoring.counted.counts import layout_of, unpack
+from console.monitoring.counted.counts import MIXED, layout_of, unpack
 from console.monitoring.counted.members import SEGMENT, change_groups
 from console.monitoring.counted.profile import Profile
 from console.monitoring.counted.ranked import QUERY, change_ranked
@@ -157,7 +157,7 @@ def apply_labels(
                 changes[Spot(version, place, name)].append(
                     (
                         *_change(rows.iloc[at], old[differs][at], fresh[differs][at], waited[at], profile),
-                        _ranked(segment, int(start), name, rows.index, fresh[differs]),
+                        _ranked(segment, int(start), name, rows.index, fresh[differs], profile.top),
                     )
                 )
         starts = [int(start) for start in rows["start"].unique()]
@@ -246,7 +246,9 @@ def _parts_of(rows: pd.DataFrame) -> list[tuple[str, Vector]]:
     return found
 
 
-def _ranked(segment: pd.DataFrame, start: int, name: str, index: pd.Index[Any], fresh: Vector) -> tuple[float, ...]:
+def _ranked(
+    segment: pd.DataFrame, start: int, name: str, index: pd.Index[Any], fresh: Vector, top: int
+) -> tuple[float, ...]:
     """What new labels change in the ranking of a window: that of a query hangs on all of its rows. index, fresh: which
     rows of the file have a new label, and theirs."""
     if QUERY not in segment:
@@ -258,7 +260,7 @@ def _ranked(segment: pd.DataFrame, start: int, name: str, index: pd.Index[Any], 
         inside &= segment[SEGMENT + name].fillna(False).to_numpy(dtype=bool)
     rows = segment[inside]
     reached = rows.index.isin(index)
-    return change_ranked(rows, scores_in(rows), rows["target"].to_numpy(), targets[inside].to_numpy(), reached)
+    return change_ranked(rows, scores_in(rows), rows["target"].to_numpy(), targets[inside].to_numpy(), reached, top)
 
 
 def _change(
@@ -308,7 +310,8 @@ def _corrected(window: Window, parts: Sequence[_Change], profile: Profile) -> Wi
     lags: dict[int, int] = {}
     for _, _, groups, waited, ranked in parts:
         counts.groups = add_groups(counts.groups, groups)
-        counts.ranked = add_ranked(counts.ranked, ranked)
+        if ranked and (counts.top == profile.top or (not counts.ranked and counts.top != MIXED)):
+            counts.ranked, counts.top = add_ranked(counts.ranked, ranked), profile.top
         lags = added(lags, waited)
     return with_lags(relabelled(window, profile, layout, counts), lags)
 

@@ -15,13 +15,18 @@ from backends.entities import Estimate
 from console.monitoring.quality.performance import Z95, wilson
 
 TOP = 10
-"""Ranks that are looked at; the reciprocal rank looks at all."""
+"""Ranks that are looked at where a monitor says no other number; the reciprocal rank looks at all."""
+MOST = 1000
+USUAL = (1, 3, 5, TOP, 20, 50, 100)
+"""Those for which a version knows its own order since training."""
 SUMS = (
     *("queries", "relevant", "hits"),
     *(f"{name}{power}" for name in ("ndcg", "map", "mrr", "recall_at_k", "precision_at_k") for power in ("", "2")),
 )
-"""Queries with all labels, those of them with a relevant row, those with one among the first `TOP`; then the sum and
+"""Queries with all labels, those of them with a relevant row, those with one among the first k; then the sum and
 the sum of squares of each metric."""
+OF_ALL = ("mrr",)
+"""Those that look at all ranks, however many the others look at."""
 METRICS = ("ndcg", "map", "mrr", "hit_rate", "precision_at_k", "recall_at_k")
 
 
@@ -36,7 +41,7 @@ def measure_ranked(sums: Sequence[float]) -> dict[str, Estimate]:
     """Each metric with a 95 % interval; empty without a query. sums: as `SUMS`.
 
     NDCG: Järvelin & Kekäläinen, ACM TOIS 20 (2002), the label itself as gain, as `sklearn.metrics.ndcg_score`; average
-    precision over the first `TOP`, divided by the relevant rows that could stand there; mean reciprocal rank.
+    precision over the first k, divided by the relevant rows that could stand there; mean reciprocal rank.
     """
     if not sums:
         return {}

@@ -50,6 +50,7 @@ async def new(here: Here) -> None:
             label_column=values["label_column"],
             id_column=values["id_column"],
             group_column=values["group_column"],
+            top=int(values["top"]) if values["top"] and values["group_column"] else None,
             window=values["window"],
             mutation=session.mutation(values["reason"], uuid.uuid4().hex),
             policy=dict(session.policies.monitor),
@@ -77,6 +78,7 @@ def _fields(values: Mapping[str, str], models: tuple[str, ...]) -> list[Field]:
         ("label_column", "label", "what truly happened, where a file has it; labels may come later too", ()),
         ("id_column", "id column", "what later labels are joined by", ()),
         ("group_column", "group", "of rankings: the query that a row answers, for NDCG, MAP, MRR; else empty", ()),
+        ("top", "ranks", "of rankings: how many of the first those look at; empty: 10", ()),
         ("window", "window", "what is counted together, and judged", WINDOWS),
         ("reason", "why", "kept in the journal; may be empty", ()),
     )
@@ -88,6 +90,10 @@ def _lacking(values: Mapping[str, str]) -> str:
         return "a name is wanted: letters, digits, '.', '_' and '-'"
     if not values["model"].strip() and not values["deployment"].strip():
         return "name the model, or the deployment that feeds the monitor"
+    if values["top"].strip() and not values["top"].strip().isdecimal():
+        return "ranks: a whole number, such as 5; empty for 10"
+    if values["top"].strip() and not values["group_column"].strip():
+        return "ranks are those of a group: name the column that the rows of a query have in common, or leave it empty"
     return ""
 
 

@@ -183,6 +183,12 @@ async def _delete(here: Here, trigger: Trigger) -> None:
     here.app.tell(f"{trigger.name}: deleted")
 
 
+WITH = {
+    "rollback": "the model that goes back", "retrain": "the recipe file",
+    "scale": "the deployment", "check": "the dataset", "command": "the command line", "run": "the recipe file",
+}  # fmt: skip
+
+
 async def _new(here: Here) -> None:
     """The causes and deeds that are one word each; a recipe's trigger is made from its file."""
     from console.training.toml_text import to_toml
@@ -218,6 +224,10 @@ async def _new(here: Here) -> None:
         return parse_trigger(to_toml(tables), "trigger")
 
     def check(values: dict[str, str]) -> str:
+        if not values["name"].strip():
+            return "a name is wanted: letters, digits, '.', '_' and '-'"
+        if not values["what"].strip():
+            return f"with: a {values['deed']} wants {WITH[values['deed']]}"
         try:
             wanted(values)
         except BackendError as error:
