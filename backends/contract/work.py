@@ -106,7 +106,8 @@ class Engine(Protocol):
         ...
 
     def look(self, jobs: Mapping[str, str]) -> Mapping[str, JobState]:
-        """run → its state, for run → the engine's name. A job that the engine does not know is left out."""
+        """run → its state, for run → the engine's name. A job that the engine does not know is left out; one that it
+        has `given_up` is submitted once more under its run, and is then begun as if it had not been there."""
         ...
 
     def log(self, run: str, job: str, start: int) -> bytes:

@@ -53,3 +53,5 @@ class JobState(Record, frozen=True, kw_only=True):
     ended_at: Millis | None = None
     where: str = ""
     """The machine it runs on."""
+    given_up: bool = False
+    """The engine let go of it before it began, though nothing is wrong with it: it is to be handed over anew."""

@@ -23,11 +23,14 @@ STATUS: Final = {
 }  # fmt: skip
 LOST: Final = ("JOB_SUPERVISOR_ACTOR_DIED", "JOB_SUPERVISOR_ACTOR_UNKNOWN_FAILURE")
 """Failures of a machine, not of the command."""
+NOT_BEGUN: Final = "JOB_SUPERVISOR_ACTOR_START_TIMEOUT"
+"""Of a job that waited for room longer than Ray lets one wait, 15 minutes by default."""
 ASKED_AT_ONCE: Final = 40
 """Jobs that one look asks after, each by its id: a head that has seen thousands takes seconds to list them."""
 FOLLOWED: Final = 200
 """Logs that are followed at a time; those beyond are read when their job has ended."""
 RESOURCE: Final = "resource."
+ROOM: Final = ("entrypoint_num_cpus", "entrypoint_num_gpus", "entrypoint_memory", "entrypoint_resources")
 KNOWN_OPTIONS: Final = ("agent", "listen", "python", "ca_file", "pip", "shared")
 
 
@@ -121,8 +124,11 @@ class RayEngine:
         return found
 
     def _submit(self, job: Job) -> str:
-        if self._ask(job.run) is not None:
+        known = self._ask(job.run)
+        if known is not None and not known.given_up:
             return job.run
+        if known is not None:  # its id is taken by what never began
+            self._head.ask("DELETE", f"/api/jobs/{job.run}")
         asked = self.asked(job, self._environment(job))
         answer = self._head.ask("POST", "/api/jobs/", json=asked, timeout=60.0)
         if answer.is_error:
@@ -165,6 +171,8 @@ class RayEngine:
         custom = _custom({**self._options, **job.options})
         if custom:
             asked["entrypoint_resources"] = custom
+        if not any(key in asked for key in ROOM):
+            asked["entrypoint_num_cpus"] = 1  # one that asks for nothing Ray keeps on its head, with all others
         return asked
 
     def _upload(self, bundle: Bundle) -> str:
@@ -224,10 +232,14 @@ class RayEngine:
             status = RunStatus.LOST
         message = str(told.get("message") or "")
         code = told.get("driver_exit_code")
+        begun = told.get("driver_agent_http_address")
+        given_up = status is RunStatus.FAILED and told.get("error_type") == NOT_BEGUN and not begun
+        if given_up:
+            status, message = RunStatus.QUEUED, "it waited for room longer than Ray lets a job wait; handed over anew"
         return JobState(
-            status=status, reason=message, exit_code=code if isinstance(code, int) else None,
+            status=status, reason=message, given_up=given_up, exit_code=code if isinstance(code, int) else None,
             began_at=told.get("start_time") or None, ended_at=told.get("end_time") or None,
-            where=str(told.get("driver_agent_http_address") or "").removeprefix("http://").partition(":")[0],
+            where=str(begun or "").removeprefix("http://").partition(":")[0],
         )  # fmt: skip
 
     def log(self, run: str, job: str, start: int) -> bytes:

@@ -268,6 +268,11 @@ class Follower(threading.Thread):
                 continue
             each.unknown = 0
             before = each.told
+            if state.given_up:
+                each.tell(job="", status=RunStatus.QUEUED, reason=state.reason)
+                changed = True
+                self._say(f"run {run}: {state.reason}")
+                continue
             if state.status is RunStatus.RUNNING:
                 self._begin(each, state)
             elif state.status.ended:
