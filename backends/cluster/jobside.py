@@ -17,9 +17,6 @@ import signal
 import subprocess
 import sys
 import time
-import urllib.error
-import urllib.parse
-import urllib.request
 from typing import Any, Dict, List, Optional
 
 MARK = b"\x1emlops "
@@ -210,6 +207,8 @@ class Side:
         place = json.loads(answer)["run"]["info"]["artifact_uri"]
         if not place.startswith("mlflow-artifacts:"):
             raise RuntimeError("its files belong at %s, and only what goes through the server is brought back" % place)
+        import urllib.parse  # as in `ask`
+
         base = uri + "/api/2.0/mlflow-artifacts/artifacts" + urllib.parse.urlsplit(place).path
         for path in found:
             name = os.path.relpath(path, root).replace(os.sep, "/")
@@ -272,6 +271,9 @@ def send(url: str, path: str, headers: Dict[str, str]) -> None:
 
 def ask(url: str, method: str, data: Any, headers: Dict[str, str], tries: int = TRIES) -> bytes:
     """The answer's body. Tried again for about two minutes while nobody answers; an answer of no is an answer."""
+    import urllib.error  # half of what a job takes to begin: most have nothing to ask
+    import urllib.request
+
     for left in reversed(range(tries)):
         try:
             request = urllib.request.Request(url, data=data, method=method, headers=headers)
