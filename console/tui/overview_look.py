@@ -23,11 +23,12 @@ from backends.entities import (
     TriggerState,
     Window,
 )
-from backends.query import In, Key, Order, Query
+from backends.query import And, Has, In, Key, Not, Order, Query
 from backends.together import both
 from console.monitoring.alarms.severity import by_urgency
 from console.promotion.approvals import KIND, Waiting, waiting
 from console.promotion.pending import half_done
+from console.training.sweep import TRIAL_TAG
 
 if TYPE_CHECKING:
     from console.serving.deployment.figures import Looks, View
@@ -165,7 +166,11 @@ def _runs(backend: Backend, before: Seen | None, turn: int) -> tuple[tuple[Run, 
     order = (Order(Key("attribute", "created"), descending=True),)
 
     def failed() -> tuple[Run, ...]:
-        return tuple(runs.page(Query(where=bad, order=order), limit=5).items)
+        """Not trials: those that were lost are tried again, and of those that failed their sweep tells."""
+        where = bad if backend.features.page_limit else And((bad, Not(Has(Key("tag", TRIAL_TAG)))))
+        return tuple(
+            run for run in runs.page(Query(where=where, order=order), limit=5).items if TRIAL_TAG not in run.tags
+        )
 
     def others() -> tuple[Run, ...]:
         if before is None or turn % 2 == 0 or not backend.features.page_limit:
@@ -174,7 +179,17 @@ def _runs(backend: Backend, before: Seen | None, turn: int) -> tuple[tuple[Run, 
             backend.experiments.page(limit=1)
         return before.broken
 
-    running, latest = _asked(backend, lambda: runs.page(Query(where=live, order=order), limit=SHOWN).items, others)
+    def under_way() -> tuple[Run, ...]:
+        """Where a sweep has more trials under way than there is room for, it is they that are left out, and not it."""
+        found = tuple(runs.page(Query(where=live, order=order), limit=SHOWN).items)
+        if len(found) < SHOWN or backend.features.page_limit:  # a server is asked no further question
+            return found
+        apart = runs.page(Query(where=And((live, Not(Has(Key("tag", TRIAL_TAG))))), order=order), limit=SHOWN).items
+        trials = [run for run in found if TRIAL_TAG in run.tags]
+        kept = {run.id for run in (*apart, *trials[: SHOWN - len(apart)])}
+        return tuple(run for run in (*found, *(each for each in apart if each not in found)) if run.id in kept)
+
+    running, latest = _asked(backend, under_way, others)
     some = bool(running or latest or (before is not None and before.runs))
     if not some and (before is None or turn % 2 or not backend.features.page_limit):
         some = bool(runs.page(limit=1).items)

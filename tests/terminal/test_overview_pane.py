@@ -3,7 +3,9 @@ from __future__ import annotations
 import math
 from pathlib import Path
 
-from backends.entities import Alert, AlertState, MetricPoint, Monitor
+from backends.entities import Alert, AlertState, MetricPoint, Monitor, RunStatus
+from console.tui.overview_look import SHOWN
+from console.tui.panes import overview
 from tests.terminal.stage import add_run, add_version, by, on_stage, press, screen, session, until
 
 
@@ -126,3 +128,39 @@ async def test_a_new_alert_is_told_and_rings_and_a_mute_keeps_it_quiet(tmp_path:
         text = await until(app, pilot, "◐ 1 warn")
         assert "firing" not in text.splitlines()[0]
         assert rung == [1]
+
+
+async def test_runs_that_wait_for_an_agent_which_is_not_there_need_somebody(tmp_path: Path, monkeypatch) -> None:
+    opened = session(tmp_path)
+    add_run(opened.backend, "waits", RunStatus.QUEUED)
+    async with on_stage(opened, (80, 24)) as (app, pilot):
+        await until(app, pilot, "agent ○ off", 30)
+        assert "mlops-console agent start" not in screen(app)  # it is perhaps about to start
+        monkeypatch.setattr(overview, "TAKEN_UP_MS", 0)
+        await until(app, pilot, "1 run is left alone: mlops-console agent start", 30)
+
+
+async def test_a_sweep_is_seen_whose_trials_are_more_than_there_are_rows(tmp_path: Path) -> None:
+    opened = session(tmp_path)
+    sweep = add_run(opened.backend, "the sweep", RunStatus.RUNNING, tags={"console.sweep": "1"})
+    for number in range(SHOWN + 5):
+        add_run(
+            opened.backend, f"trial {number}", RunStatus.QUEUED, parent=sweep.id, tags={"console.trial": str(number)}
+        )
+    async with on_stage(opened, (100, 60)) as (app, pilot):
+        text = await until(app, pilot, "the sweep", 30)
+    assert text.count("  trial ") == SHOWN - 1
+    assert f"trial {SHOWN + 4} " in text
+
+
+async def test_a_lost_trial_needs_nobody_and_a_lost_run_does(tmp_path: Path) -> None:
+    opened = session(tmp_path)
+    sweep = add_run(opened.backend, "the sweep", RunStatus.RUNNING, tags={"console.sweep": "1"})
+    add_run(opened.backend, "alone", RunStatus.FAILED)
+    for number in range(6):
+        add_run(
+            opened.backend, f"trial {number}", RunStatus.FAILED, parent=sweep.id, tags={"console.trial": str(number)}
+        )
+    async with on_stage(opened, (100, 40)) as (app, pilot):
+        text = await until(app, pilot, "alone", 30)
+    assert "trial " not in text.partition("LATELY")[0]

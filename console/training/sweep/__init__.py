@@ -4,3 +4,8 @@
 `trials` reads what was tried from the store, which is the only memory there is; `controller` is the process that goes
 on until the budget is spent; `begin` starts, pauses and resumes it.
 """
+
+from typing import Final
+
+TRIAL_TAG: Final = "console.trial"
+"""By which a run is a trial of the sweep that is its parent: its number there."""

@@ -10,10 +10,11 @@ import msgspec
 from backends.contract import Backend, all_pages
 from backends.entities import Record, Run, RunStatus
 from backends.query import Compare, Key, Query
+from console.training.sweep import TRIAL_TAG
 from console.training.sweep.goal import lower_is_better
 from console.training.sweep.space import SweepPlan, Value
 
-NUMBER: Final = "console.trial"
+NUMBER: Final = TRIAL_TAG
 PARAMS: Final = "console.trial.params"
 PRUNED: Final = "console.pruned"
 LOSSES: Final = "console.trial.losses"

@@ -43,6 +43,8 @@ BEAT_S = 5.0
 WIDE = 110
 """Columns from which everything about what is served has room."""
 LONG_AGO_MS = 365 * RECENT_MS
+TAKEN_UP_MS = 30_000
+"""An agent that is there takes up within it what was asked for: shorter ago, it is perhaps about to start."""
 
 
 class OverviewPane(Pane):
@@ -91,7 +93,8 @@ class OverviewPane(Pane):
         if self.seen is None:
             return
         self._heard = self._outside.heard
-        self.lines.set_lines(overview_lines(self.seen, self.size.width, self.app.welcome, self._heard))
+        left = idle(self.seen) if self.app.facts.agent is False else 0
+        self.lines.set_lines(overview_lines(self.seen, self.size.width, self.app.welcome, self._heard, left))
 
     def on_resize(self) -> None:
         super().on_resize()
@@ -165,10 +168,19 @@ def since(at: int, when: int) -> str:
     return age(at, when) if when - at < LONG_AGO_MS else local_time(at)[:10]
 
 
-def overview_lines(seen: Seen, width: int, welcome: bool | None, heard: Outside = Outside()) -> list[Line]:
+def idle(seen: Seen) -> int:
+    """Runs that an agent would have taken up by now; those that run on this machine do without one for a while."""
+    alone = [run for run in seen.running if run.status is RunStatus.QUEUED or (seen.cluster and run.engine != "local")]
+    return sum(seen.at - run.created_at > TAKEN_UP_MS for run in alone)
+
+
+def overview_lines(
+    seen: Seen, width: int, welcome: bool | None, heard: Outside = Outside(), left: int = 0
+) -> list[Line]:
+    """`left`: runs that no agent looks after."""
     return [
         *hint_lines(seen, welcome),
-        *_needs(seen, width, heard),
+        *_needs(seen, width, heard, left),
         *_production(seen, width),
         *_running(seen, width),
         *_lately(seen, width),
@@ -182,8 +194,14 @@ def _head(text: str, note: str = "") -> Line:
     return Line([(f" {text}", "head"), (f"  {note}", "dim")])
 
 
-def _needs(seen: Seen, width: int, heard: Outside) -> list[Line]:
+def _needs(seen: Seen, width: int, heard: Outside, left: int) -> list[Line]:
     lines = [_head("NEEDS YOU")]
+    if left:
+        runs = "1 run is" if left == 1 else f"{left} runs are"
+        said = f"{runs} left alone: mlops-console agent start"
+        lines.append(
+            Line([state.span("warn", "off     "), (" " + ink.fit("agent", 16) + " ", ""), (said, "")], "agent")
+        )
     for alert in seen.alerts:
         word = alert_word(alert)
         lines.append(

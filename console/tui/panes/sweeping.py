@@ -9,6 +9,7 @@ from textual.containers import Container
 from backends.entities import Run
 from backends.query import And, Compare, Has, Key, Not, Order, Query
 from console.safe import safe_text
+from console.training.sweep import TRIAL_TAG
 from console.tui import ink, state
 from console.tui.frame import OneLine
 from console.tui.panes.runs import RunsPane, Split
@@ -21,8 +22,6 @@ if TYPE_CHECKING:
     from console.training.sweep.begin import SweepState
     from console.tui.panes.run_detail import RunDetail
     from console.tui.sweep_plots import SweepPlots
-
-TRIAL_TAG = "console.trial"
 
 MOST_FOLDED = 10_000
 """Runs of a list that leaves out the trials."""
