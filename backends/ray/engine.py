@@ -204,6 +204,8 @@ class RayEngine:
 
     def look(self, jobs: Mapping[str, str]) -> Mapping[str, JobState]:
         """At most so many are asked after as are due; of the others the last answer stands."""
+        for run in [run for run in self._tails if run not in jobs and self._tails[run].complete]:
+            self._let_go(run)  # nobody asks after it any more
         due = sorted(jobs, key=lambda run: self._asked_at.get(run, 0.0))[:ASKED_AT_ONCE]
         for run in due:
             state = self._ask(jobs[run])
@@ -243,13 +245,15 @@ class RayEngine:
         )  # fmt: skip
 
     def log(self, run: str, job: str, start: int) -> bytes:
-        """What its tail has; all of it at once when the job has ended."""
+        """What its tail has; all of it at once when the job has ended and the tail did not tell all of it."""
         state = self._states.get(run)
         tail = self._tails.get(run)
         if state is not None and state.status.ended:
             if tail is not None:
-                tail.end()
-                del self._tails[run]
+                rest = tail.take(start) if tail.complete else b""
+                if rest:
+                    return rest
+                self._let_go(run)
             return self._whole(job)[start:] if state.where else b""  # of one that never began the head would wait
         if tail is None:
             if state is None or state.status is RunStatus.QUEUED or len(self._tails) >= FOLLOWED:
@@ -257,6 +261,9 @@ class RayEngine:
             tail = self._tails[run] = Tail(self._head, job, start)
             tail.start()
         return tail.take(start)
+
+    def _let_go(self, run: str) -> None:
+        self._tails.pop(run).end()
 
     def _whole(self, job: str) -> bytes:
         try:

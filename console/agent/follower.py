@@ -22,6 +22,7 @@ from backends.local.job_log import JobLog
 from backends.local.run_folder import RunExit, RunFolder
 from backends.local.run_queue import pause_of
 from backends.local.settle import now, settle
+from console.agent.followed import Followed, stopped_by, verdict
 from console.agent.handing import job_of
 from console.agent.retry import Backoff
 
@@ -38,32 +39,6 @@ GONE_LOOKS: Final = 3
 """So often in a row the cluster must not know a job before its run counts as lost."""
 DRAIN_S: Final = 10.0
 """How long after a job's end the rest of its log is waited for."""
-
-
-class Followed:
-    """One run that was claimed and has not come to its end."""
-
-    def __init__(self, folder: RunFolder, request: str, log: JobLog) -> None:
-        self.folder = folder
-        self.request = request
-        self.log = log
-        self.unknown = 0
-        self.state: JobState | None = None
-        """How it ended, as the cluster says; then only the rest of its log is waited for."""
-        self.ended_at = 0.0
-        self.last_byte = 0.0
-        self.backoff = Backoff()
-
-    @property
-    def told(self) -> Handed:
-        return self.log.told
-
-    def tell(self, **changes: object) -> None:
-        """Keep what changed of how it stands."""
-        fresh = msgspec.structs.replace(self.log.told, **changes)
-        if fresh != self.log.told:
-            self.log.told = fresh
-            write_handed(self.folder, fresh)
 
 
 class Follower(threading.Thread):
@@ -247,7 +222,7 @@ class Follower(threading.Thread):
         self._engine.stop(wanted)
         for run in wanted:
             self._jobs[run].tell(stop_sent=True)
-            self._jobs[run].log.note(f"{_stopped(self._jobs[run].folder)}; told to {self._engine.place}")
+            self._jobs[run].log.note(f"{stopped_by(self._jobs[run].folder)}; told to {self._engine.place}")
         self._look_s, self._look_at = self._engine.look_s, 0.0
 
     def _stop_wanted(self, each: Followed) -> bool:
@@ -325,7 +300,8 @@ class Follower(threading.Thread):
     def _read_one(self, each: Followed) -> None:
         run = each.folder.run
         fresh = False
-        while data := self._engine.log(run, each.told.job, each.log.read_to):
+        # Once the job said how it ended there is no more: asking would have some engines send all of it again.
+        while each.log.ended is None and (data := self._engine.log(run, each.told.job, each.log.read_to)):
             each.log.take(data)
             fresh = True
         if fresh:
@@ -352,7 +328,7 @@ class Follower(threading.Thread):
 
     def _finish(self, each: Followed, state: JobState) -> None:
         """exit.json, then the store: whoever is killed between has the next one go on."""
-        status, reason, code = self._verdict(each, state)
+        status, reason, code = verdict(each, state, self._engine.place)
         each.folder.write_exit(
             RunExit(
                 run=each.folder.run, status=status, ended_at=state.ended_at or now(), exit_code=code,
@@ -361,28 +337,6 @@ class Follower(threading.Thread):
         )  # fmt: skip
         each.state = state
         self._end(each)
-
-    def _verdict(self, each: Followed, state: JobState) -> tuple[RunStatus, str, int | None]:
-        """(final status, why in one line, exit code): the job's own word counts for more than the cluster's."""
-        own = each.log.ended
-        code = state.exit_code if own is None else int(own["end"])
-        stopped = each.folder.stop() is not None
-        heard = stopped and own is not None and bool(own.get("stopped"))  # and maybe ended well for that
-        if own is not None and code == 0 and not heard:
-            return RunStatus.FINISHED, "", 0
-        if heard or (stopped and state.status is not RunStatus.FINISHED):
-            return RunStatus.STOPPED, _stopped(each.folder), code
-        if own is None:
-            return state.status, state.reason if state.status is not RunStatus.FINISHED else "", code
-        if own.get("why"):
-            return RunStatus.FAILED, str(own["why"]), code
-        if own.get("stopped") and state.status in (RunStatus.FAILED, RunStatus.LOST):
-            return state.status, state.reason, code  # ended from there for what it says: its time, its machine
-        if own.get("stopped"):
-            return RunStatus.STOPPED, f"stopped at {self._engine.place}: {state.reason}".rstrip(": "), code
-        last = each.log.log.last_line()
-        words = f"exit code {code}"
-        return RunStatus.FAILED, each.log.fail or (f"{words}: {last}" if last else words), code
 
     def _end(self, each: Followed) -> None:
         run = each.folder.run
@@ -407,10 +361,3 @@ def _passes(error: BackendError) -> bool:
     from backends.contract import Unauthorized, Unreachable
 
     return isinstance(error, Unreachable | Unauthorized)
-
-
-def _stopped(folder: RunFolder) -> str:
-    stop = folder.stop()
-    if stop is None:
-        return "stopped"
-    return f"stopped by {stop.actor}" + (f": {stop.reason}" if stop.reason else "")

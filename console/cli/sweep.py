@@ -37,7 +37,7 @@ SWEEP_COLUMNS: list[Col[Run]] = [
 @sweep.command("start")
 @click.argument("recipe", type=click.Path(dir_okay=False, path_type=Path))
 @click.option("--trials", type=click.IntRange(1), help="Instead of the recipe's.")
-@click.option("--parallel", type=click.IntRange(1), help="How many trials at once, as far as the agent has slots.")
+@click.option("--parallel", type=click.IntRange(1), help="How many trials at once, as far as there is room.")
 @click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Change one key of the recipe.")
 @click.option("--name", default="", help="The sweep's name.")
 @click.option("--wait", is_flag=True, help="Stay until it has ended; exit 1 unless it finished.")
