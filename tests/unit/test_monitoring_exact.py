@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -20,7 +22,7 @@ from backends.entities import MonitorState
 from console.cli.main import main
 from console.monitoring.counted.columns import as_text, count_categorical, count_numeric, count_tallied, tally
 from console.monitoring.counted.profile import NUMERIC_CELLS, categorical_column, numeric_column
-from console.monitoring.drift import exact
+from console.monitoring.drift import exact, ordered
 from console.monitoring.drift.compare import compare, compare_files
 
 numbers = st.lists(st.floats(-1e6, 1e6, allow_nan=False), min_size=1, max_size=200)
@@ -40,6 +42,38 @@ def test_exact_distances_are_scipys_on_many_rows_with_ties() -> None:
     gap, moved = exact.distances(first, second)
     assert gap == pytest.approx(stats.ks_2samp(first, second, method="asymp").statistic, abs=1e-12)
     assert moved == pytest.approx(stats.wasserstein_distance(first, second), abs=1e-12)
+
+
+@pytest.mark.parametrize("block", [5, 1 << 14])
+@pytest.mark.parametrize(
+    "draw",
+    [
+        lambda rng, n: rng.normal(size=n),
+        lambda rng, n: rng.integers(0, 9, n).astype(float),
+        lambda rng, n: rng.exponential(5, n).round(),
+        lambda rng, n: 1.7e9 + rng.random(n) / 1000,
+        lambda rng, n: np.where(rng.random(n) < 0.5, 0.0, rng.normal(size=n)),
+    ],
+    ids=["normal", "whole numbers", "falling counts", "close together and far out", "half of them one value"],
+)
+def test_what_is_skipped_and_what_is_merged_add_up_to_scipys(
+    draw: Callable[[np.random.Generator, int], np.ndarray[Any, Any]], block: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ordered, "BLOCK", block)
+    rng = np.random.default_rng(3)
+    for n, m, moved_by in ((900, 900, 0.0), (1500, 40, 0.0), (30, 1200, 0.3), (2000, 1000, 2.0), (1, 1, 0.0)):
+        first, second = draw(rng, n), draw(rng, m) + moved_by
+        gap, moved = exact.distances(first, second)
+        assert gap == pytest.approx(stats.ks_2samp(first, second, method="asymp").statistic, abs=1e-12)
+        assert moved == pytest.approx(stats.wasserstein_distance(first, second), rel=1e-12)
+        assert exact.distances(first, first) == (0.0, 0.0)
+
+
+def test_distances_of_the_largest_numbers_are_no_nan() -> None:
+    first, second = np.array([-1e308, 0.0, 1.0, 1e308]), np.array([-1e308, 5.0, 6.0, 1e308])
+    gap, moved = exact.distances(first, second)
+    assert gap == 0.5
+    assert moved == pytest.approx(2.5)
 
 
 def test_chi_square_of_levels_is_scipys() -> None:

@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 
 from console.monitoring.counted.counts import Counts, Layout, most_frequent
 from console.monitoring.counted.levels import count_known
-from console.monitoring.counted.profile import CategoricalColumn, NumericColumn, Profile
+from console.monitoring.counted.profile import LEVELS, CategoricalColumn, NumericColumn, Profile
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -27,9 +27,13 @@ Vector = np.ndarray[Any, Any]
 
 GRID, FINE_GRID = 4096, 8192
 """Cells of the even grid over a column's range; the finer one leaves fewer values in doubt and pays for many rows."""
-BLOCK = 1 << 15
+BLOCK = 1 << 14
 """Rows at once: what they need stays in the processor's own memory."""
+FEW = 1 << 15
+"""Rows, and no more, that the coarser grid is for."""
 PROBED, FEW_LEVELS = 4096, 256
+UNSETTLED = 255
+"""In place of a cell: the grid does not settle it."""
 LARGEST = float(np.finfo(np.float64).max)
 
 
@@ -80,52 +84,60 @@ def count_numeric(values: Vector, edges: Sequence[float] | Vector) -> Vector:
     position never falls as the value rises, so only values in an edge's own grid cell are in doubt.
     """
     bounds = edges if isinstance(edges, tuple) else tuple(float(edge) for edge in edges)
-    steps = FINE_GRID if len(values) > BLOCK else GRID
-    grid = _grid(bounds, steps)
+    grid = _grid(bounds, FINE_GRID if len(values) > FEW else GRID) if len(bounds) <= UNSETTLED else None
     if grid is None:
         return _count_sorted(values, bounds)
-    scale, shift, doubtful, cells = grid
-    filled = np.zeros(steps + 2, dtype=np.int64)
+    scale, shift, cells = grid
+    # Two cells read as one number take half the counting.
+    settled = np.zeros(len(values) + len(values) % 2, dtype=np.uint8)
+    settled[len(values) :] = UNSETTLED
     left = []
     size = min(BLOCK, len(values))
-    place, spots = np.empty(size), np.empty(size, dtype=np.int32)
-    # Below the range a position is negative; NaN and what is beyond every integer become the least or the largest one,
-    # whichever the processor has it: read without a sign all of them are beyond the grid.
-    plain = spots.view(np.uint32)
+    place, spots, wide = np.empty(size), np.empty(size, dtype=np.int32), np.empty(size, dtype=np.intp)
+    # NaN and what is beyond every integer become the least or the largest one, whichever the processor has it: all that
+    # is beyond the grid is read as its outermost position, which settles nothing.
     with np.errstate(invalid="ignore", over="ignore"):
         for first in range(0, len(values), BLOCK):
             part = values[first : first + BLOCK]
             if len(part) < size:
-                place, spots, plain = place[: len(part)], spots[: len(part)], plain[: len(part)]
+                place, spots, wide = place[: len(part)], spots[: len(part)], wide[: len(part)]
             np.multiply(part, scale, out=place)
             np.add(place, shift, out=place)
             np.copyto(spots, place, casting="unsafe")
-            np.minimum(plain, steps + 1, out=plain)
-            wide = spots.astype(np.int64)
-            filled += np.bincount(wide, minlength=steps + 2)
-            left.append(part.take(np.flatnonzero(doubtful.take(wide))))
-    filled[doubtful] = 0
-    counts = np.bincount(cells, weights=filled, minlength=len(bounds) + 3).astype(np.int64)
-    if left:
-        counts += _count_sorted(np.concatenate(left), bounds)
+            np.copyto(wide, spots)
+            into = settled[first : first + len(part)]
+            cells.take(wide, out=into, mode="clip")
+            left.append(part.take(np.flatnonzero(into == UNSETTLED)))
+    counts = _count_bytes(settled)[: len(bounds) - 1]
+    counts = np.concatenate([counts, np.zeros(4, dtype=np.int64)])
+    return counts + _count_sorted(np.concatenate(left), bounds) if left else counts
+
+
+def _count_bytes(found: Vector) -> Vector:
+    """How often each byte is there, shape (256,). found: an even number of bytes."""
+    if len(found) < 1 << 16:
+        return np.bincount(found, minlength=256)
+    pairs = np.zeros(1 << 16, dtype=np.int64)
+    for first in range(0, len(found), 1 << 18):
+        pairs += np.bincount(found[first : first + (1 << 18)].view(np.uint16), minlength=1 << 16)
+    square = pairs.reshape(256, 256)
+    counts: Vector = square.sum(axis=0) + square.sum(axis=1)
     return counts
 
 
 @lru_cache(maxsize=4096)
-def _grid(edges: tuple[float, ...], steps: int) -> tuple[float, float, Vector, Vector] | None:
-    """Scale and shift to a grid position (1 to `steps` within the range), which positions are in doubt, and the cell of
-    each other one. None where the range is empty or too wide for a grid."""
+def _grid(edges: tuple[float, ...], steps: int) -> tuple[float, float, Vector] | None:
+    """Scale and shift to a grid position (1 to `steps` within the range), and the cell of each position or `UNSETTLED`.
+    None where the range is empty or too wide for a grid."""
     width = edges[-1] - edges[0]
     scale = steps / width if width > 0 else 0.0
     shift = 1.0 - edges[0] * scale
     if not (0 < scale < np.inf and np.isfinite(shift) and np.isfinite(width)):
         return None
-    doubtful = np.zeros(steps + 2, dtype=bool)
-    doubtful[[0, steps + 1]] = True
     at = np.clip((np.array(edges) * scale + shift).astype(np.int64), 0, steps + 1)
-    doubtful[at] = True
-    cells = np.clip(np.searchsorted(at, np.arange(steps + 2), side="right") - 1, 0, len(edges) - 2)
-    return scale, shift, doubtful, cells
+    cells = np.clip(np.searchsorted(at, np.arange(steps + 2), side="right") - 1, 0, len(edges) - 2).astype(np.uint8)
+    cells[[0, steps + 1]] = cells[at] = UNSETTLED
+    return scale, shift, cells
 
 
 def _count_sorted(values: Vector, edges: Sequence[float]) -> Vector:
@@ -178,7 +190,19 @@ def as_text(values: Values) -> pa.Array:
 
 def tally(text: pa.Array) -> dict[str, int]:
     """Count per level, missing left out."""
-    counted = pc.value_counts(text.drop_null() if text.null_count else text)
+    text = text.drop_null() if text.null_count else text
+    levels = pc.unique(text.slice(0, PROBED)).to_pylist() if len(text) >= 8 * PROBED else ()
+    # What the first rows have is nearly all there is, and of few levels each has a place of its own at once.
+    known = count_known(text, tuple(levels)) if 0 < len(levels) <= LEVELS else None
+    if known is not None:
+        found, rest = known
+        counts = dict(zip(levels, found.tolist(), strict=True))
+        return counts | {level: counts.get(level, 0) + rows for level, rows in _tally(rest).items()}
+    return _tally(text)
+
+
+def _tally(text: pa.Array) -> dict[str, int]:
+    counted = pc.value_counts(text)
     return dict(zip(counted.field("values").to_pylist(), counted.field("counts").to_pylist(), strict=True))
 
 
@@ -189,12 +213,12 @@ def count_categorical(text: pa.Array, column: CategoricalColumn) -> tuple[Vector
     known = count_known(text, column.levels)
     if known is not None:
         found, rest = known
-        told, strange = count_tallied(tally(rest), missing, column)
+        told, strange = count_tallied(_tally(rest), missing, column)
         told[: len(found)] += found
         return told, strange
     if len(text) >= 2 * PROBED and len(pc.unique(text.slice(0, PROBED))) <= FEW_LEVELS:
         # Counting the texts at once costs less than a code for each row, unless nearly each is another.
-        return count_tallied(tally(text), missing, column)
+        return count_tallied(_tally(text), missing, column)
     size = len(column.levels)
     counts = np.zeros(size + 3, dtype=np.int64)
     counts[size + 2] = missing

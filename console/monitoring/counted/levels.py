@@ -38,6 +38,15 @@ class _Places(NamedTuple):
     """By level its place."""
 
 
+class _Room(NamedTuple):
+    """Place to work in, each for a block's rows as unsigned words."""
+
+    keys: Vector
+    other: Vector
+    shift: Vector
+    word: Vector
+
+
 def count_known(text: pa.Array, levels: tuple[str, ...]) -> tuple[Vector, pa.Array] | None:
     """Rows per level, shape (len(levels),), and the rows that are none of them, and perhaps a few more at the end.
 
@@ -56,37 +65,47 @@ def count_known(text: pa.Array, levels: tuple[str, ...]) -> tuple[Vector, pa.Arr
     rows = int(at[:-1].searchsorted((len(words) - 1) * WIDE))
     counts = np.zeros(1 << SLOTS, dtype=np.int64)
     left = []
+    # Written over from block to block: memory asked for anew costs as much as what is done in it.
+    room = _Room(*np.empty((4, min(BLOCK, rows)), dtype="<u8"))
     for first in range(0, rows, BLOCK):
         some = at[first : min(first + BLOCK, rows) + 1].astype(np.int64, copy=False)
-        keys = _keys(some, words)
-        spots = (keys * places.factor >> np.uint64(64 - SLOTS)).view(np.int64)
-        counts += np.bincount(spots, minlength=1 << SLOTS)
-        strange = np.flatnonzero(places.held.take(spots) != keys)
+        if len(some) <= len(room.keys):
+            room = _Room(*(part[: len(some) - 1] for part in room))
+        keys = _keys(some, words, room)
+        spots = np.multiply(keys, places.factor, out=room.other)
+        spots >>= np.uint64(64 - SLOTS)
+        indices = spots.view(np.int64)
+        counts += np.bincount(indices, minlength=1 << SLOTS)
+        strange = np.flatnonzero(places.held.take(indices, out=room.word, mode="clip") != keys)
         if len(strange):
             if not first and 2 * len(strange) > len(some):
                 return None
-            np.subtract.at(counts, spots[strange], 1)
+            np.subtract.at(counts, indices[strange], 1)
             left.append(strange + first)
     left.append(np.arange(rows, len(text)))
     rest = np.concatenate(left)
-    indices = pa.Array.from_buffers(pa.int64(), len(rest), [None, pa.py_buffer(rest.astype("<i8"))])
-    return counts[places.order], text.take(indices)
+    chosen = pa.Array.from_buffers(pa.int64(), len(rest), [None, pa.py_buffer(rest.astype("<i8"))])
+    return counts[places.order], text.take(chosen)
 
 
-def _keys(at: Vector, words: Vector) -> Vector:
-    """The texts between these bounds as numbers, shape (len(at) - 1,)."""
-    begin = at[:-1]
-    size = at[1:] - begin
-    word = begin >> 3
-    shift = ((begin & 7) << 3).view(np.uint64)
-    keys: Vector = words.take(word)
+def _keys(at: Vector, words: Vector, room: _Room) -> Vector:
+    """The texts between these bounds as numbers, shape (len(at) - 1,), in `room.keys`."""
+    keys, other, shift = room.keys, room.other, room.shift
+    begin, bits, word = at[:-1], shift.view(np.int64), room.word.view(np.int64)
+    np.right_shift(begin, 3, out=word)
+    words.take(word, out=keys, mode="clip")
+    words[1:].take(word, out=other, mode="clip")
+    np.left_shift(begin, 3, out=bits)
+    bits &= 63
     keys >>= shift
     # Beside a word's own beginning nothing comes from the next: numpy shifts by 64 to 0.
-    keys |= words[1:].take(word) << (np.uint64(64) - shift)
-    keys |= FILLS.take(size, mode="clip")
-    long = size > WIDE
-    if long.any():
-        keys[long] = LONG
+    np.subtract(64, bits, out=bits)
+    other <<= shift
+    keys |= other
+    size = np.subtract(at[1:], begin, out=bits)
+    keys |= FILLS.take(size, out=other, mode="clip")
+    if size.max() > WIDE:
+        keys[size > WIDE] = LONG
     return keys
 
 

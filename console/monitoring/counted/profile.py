@@ -292,17 +292,15 @@ def numeric_column_in_order(name: str, ordered: np.ndarray[Any, Any]) -> Numeric
     from console.monitoring.counted.columns import count_in_order
 
     finite = finite_part(ordered)
-    fresh = np.concatenate([np.ones(min(1, len(finite)), dtype=bool), finite[1:] != finite[:-1]])
-    if len(finite) == 0:
-        edges = np.array([0.0, 0.0])
-    elif int(fresh.sum()) <= NUMERIC_CELLS:
-        # One cell per value, cut half-way between neighbours.
-        distinct = finite[fresh]
-        edges = np.concatenate([distinct[:1], (distinct[1:] + distinct[:-1]) / 2, distinct[-1:]])
-    else:
-        # np.quantile(…, method="inverted_cdf"), which would order them once more.
-        ranks = np.ceil(np.linspace(0, 1, NUMERIC_CELLS + 1) * len(finite) - 1)
-        edges = np.unique(finite[np.clip(ranks, 0, len(finite) - 1).astype(np.int64)])
+    # np.quantile(…, method="inverted_cdf"), which would order them once more.
+    ranks = np.ceil(np.linspace(0, 1, NUMERIC_CELLS + 1) * len(finite) - 1)
+    edges = np.unique(finite[np.clip(ranks, 0, len(finite) - 1).astype(np.int64)]) if len(finite) else np.zeros(2)
+    if len(finite) and len(edges) <= NUMERIC_CELLS:
+        fresh = np.concatenate([[True], finite[1:] != finite[:-1]])
+        if int(fresh.sum()) <= NUMERIC_CELLS:
+            # One cell per value, cut half-way between neighbours.
+            distinct = finite[fresh]
+            edges = np.concatenate([distinct[:1], (distinct[1:] + distinct[:-1]) / 2, distinct[-1:]])
     counts = count_in_order(ordered, edges)
     return NumericColumn(
         name=name,

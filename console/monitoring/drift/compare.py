@@ -43,6 +43,7 @@ from console.monitoring.counted.windows import FALSE_DISCOVERIES, MIN_ROWS, scor
 from console.monitoring.drift import exact
 from console.monitoring.drift.comparing import Comparison
 from console.monitoring.drift.distances import benjamini_hochberg, two_sample_p
+from console.monitoring.drift.ordered import distances_in_order
 from console.monitoring.feeds.table_file import MISSING, read_table
 
 if TYPE_CHECKING:
@@ -229,7 +230,7 @@ def _numbers(name: str, old: Vector, new: Vector, odd: str) -> _Pair:
     before, after = finite_part(old), finite_part(new)
     found = None
     if len(before) and len(after):
-        gap, moved = exact.distances_in_order(before, after)
+        gap, moved = distances_in_order(before, after)
         unit = exact.spread(before)
         found = (gap, moved / unit if unit else None)
     return _Pair(column, now, {}, found, None, odd)

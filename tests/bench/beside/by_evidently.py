@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import time
 import warnings
 
 warnings.simplefilter("ignore")
-began = time.process_time()
+from timed import now, since, told  # noqa: E402
+
+began = now()
 from evidently import Report  # noqa: E402
 from evidently.presets import DataDriftPreset  # noqa: E402
 
-imported = time.process_time() - began
+imported = since(began)
 
 if __name__ == "__main__":
-    from timed import told
-
     told(imported, lambda reference, current: Report([DataDriftPreset()]).run(current, reference).dict())

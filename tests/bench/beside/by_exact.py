@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import time
+from tests.bench.beside.timed import now, since, told
 
-began = time.process_time()
+began = now()
 from console.monitoring.drift.compare import compare  # noqa: E402
 
-imported = time.process_time() - began
+imported = since(began)
 
 if __name__ == "__main__":
-    from tests.bench.beside.timed import told
-
     told(imported, compare)

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import time
 import warnings
 
 warnings.simplefilter("ignore")
-began = time.process_time()
+from timed import now, since, told  # noqa: E402
+
+began = now()
 import nannyml  # noqa: E402
 
-imported = time.process_time() - began
+imported = since(began)
 
 
 def work(reference: object, current: object) -> object:
@@ -25,6 +26,4 @@ def work(reference: object, current: object) -> object:
 
 
 if __name__ == "__main__":
-    from timed import told
-
     told(imported, work)

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
-began = time.process_time()
+from tests.bench.beside.timed import now, since, told
+
+began = now()
 from console.monitoring.counted.columns import count_features  # noqa: E402
 from console.monitoring.counted.counts import layout_of  # noqa: E402
 from console.monitoring.counted.profile import Profile, build_profile  # noqa: E402
 from console.monitoring.counted.windows import make_window  # noqa: E402
 
-imported = time.process_time() - began
+imported = since(began)
 
 
 def profiled(reference: Any) -> Profile:
@@ -30,6 +31,4 @@ def work(profile: Profile, current: Any) -> object:
 
 
 if __name__ == "__main__":
-    from tests.bench.beside.timed import told
-
     told(imported, work, profiled)
