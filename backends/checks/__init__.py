@@ -6,7 +6,7 @@ there was nothing to see it by. `context test` runs it against a server; the con
 adapter that comes along.
 
 A promise is one function under `@promise`, in the module of what it is about: `lists`, `asking` (filters and orders),
-`runs`, `models`, `files`, `kept`, `figures`, `whole` (of the backend itself).
+`runs`, `models`, `files`, `kept`, `retention`, `figures`, `whole` (of the backend itself).
 """
 
 from __future__ import annotations

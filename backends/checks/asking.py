@@ -12,7 +12,8 @@ from functools import partial
 from typing import Any, Final, NamedTuple
 
 from backends.checks.finding import Lacks, Unseen, Wrong, listed, shown
-from backends.checks.lists import DATASETS, DEPLOYMENTS, JOURNAL, MODELS, MONITORS, RUNS, Listing, some
+from backends.checks.listing import Listing, some
+from backends.checks.listings import DATASETS, DEPLOYMENTS, JOURNAL, MODELS, MONITORS, RUNS
 from backends.checks.look import MANY, Look
 from backends.checks.promise import promise
 from backends.contract import Invalid, Page, Unsupported

@@ -11,7 +11,7 @@ from typing import Final
 # Each module lays its promises down as it is read; they are looked at in this order.
 from backends.checks import whole  # noqa: F401  isort: skip
 from backends.checks import lists  # noqa: F401  isort: skip
-from backends.checks import asking, runs, models, files, kept, figures  # noqa: F401  isort: skip
+from backends.checks import asking, runs, models, files, kept, retention, figures  # noqa: F401  isort: skip
 from backends.checks.finding import Finding, Lacks, Spent, Unseen, Verdict, Wrong
 from backends.checks.look import CALLS, SECONDS, Look
 from backends.checks.promise import PROMISES, Promise

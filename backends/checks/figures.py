@@ -7,7 +7,7 @@ import time
 from typing import Final
 
 from backends.checks.finding import Wrong, listed, shown
-from backends.checks.lists import unknown
+from backends.checks.listing import unknown
 from backends.checks.look import Look
 from backends.checks.promise import promise
 from backends.checks.records import check_record

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Final
 
 from backends.checks.finding import Unseen, Wrong, listed, shown
-from backends.checks.lists import RUNS, some, unknown
+from backends.checks.listing import some, unknown
+from backends.checks.listings import RUNS
 from backends.checks.look import Look
 from backends.checks.promise import promise
 from backends.checks.records import check_record

@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from backends.checks.finding import Unseen, Wrong, listed, shown
-from backends.checks.lists import DATASET_VERSIONS, DEFINITIONS, LOGGED, MONITORS, TRIGGERS, some, unknown
+from backends.checks.listing import some, unknown
+from backends.checks.listings import DATASET_VERSIONS, DEFINITIONS, LOGGED, MONITORS, TRIGGERS
 from backends.checks.look import MANY, Look
 from backends.checks.promise import promise
 from backends.checks.records import check_record, check_times

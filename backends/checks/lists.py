@@ -2,81 +2,22 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Callable
 from functools import partial
 from itertools import pairwise
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from backends.checks.finding import Lacks, Unseen, Wrong, listed, shown
-from backends.checks.look import MANY, Look
+from backends.checks.listing import Listing, first_page, some
+from backends.checks.listings import LISTINGS
+from backends.checks.look import Look
 from backends.checks.promise import promise
 from backends.checks.records import check_record
 from backends.contract import END, START, Invalid, NotFound, Page
-from backends.entities import (
-    Dataset,
-    DatasetVersion,
-    Definition,
-    Deployment,
-    Experiment,
-    JournalEntry,
-    LoggedModel,
-    Model,
-    ModelVersion,
-    Monitor,
-    Report,
-    Run,
-    Trigger,
-)
 
 _STEP: Final = 7
 _PAGES: Final = 6
 NOBODY: Final = "nobody-gave-this-cursor"
-
-
-class Listing(NamedTuple):
-    """A list of the contract."""
-
-    capability: str
-    noun: str
-    kind: type
-    fetch: Callable[[Look, str, int], Page[Any]]
-    name: Callable[[Any], str]
-    by: Callable[[Any], Any] | None = None
-    """By what it is ordered where nothing is asked; None where the contract leaves that open."""
-    falling: bool = False
-    order: str = ""
-    get: Callable[[Look, Any], Any] | None = None
-    lost: tuple[Callable[[Look], Any], ...] = ()
-    """Verbs that have to say NotFound."""
-    same: tuple[str, ...] = ()
-    """Fields that a row and the record by itself have alike. What may move meanwhile is not among them."""
-
-
-def unknown() -> str:
-    """A name that nothing has."""
-    return f"absent-{uuid.uuid4().hex}"
-
-
-def rows(look: Look, listing: Listing) -> list[Any]:
-    """The first rows of the list."""
-    look.the(listing.capability)
-    return list(_first(look, listing).items)
-
-
-def _first(look: Look, listing: Listing) -> Page[Any]:
-    return look.once(("first", listing.noun), lambda: listing.fetch(look, START, MANY))
-
-
-def some(look: Look, listing: Listing) -> list[Any]:
-    """The same, or that there are none."""
-    found = rows(look, listing)
-    if not found:
-        raise Unseen(f"there are no {listing.noun}")
-    return found
-
-
-# ---------------------------------------------------------------- the promises
 
 
 def limit_holds(listing: Listing, look: Look) -> str:
@@ -104,7 +45,7 @@ def once_each(listing: Listing, look: Look) -> str:
         what = f"{listed(lost)} left out" if lost else "another order"
         raise Wrong(f"the same {seen} {listing.noun} by pages of {step} as by one page", what)
     ended = pages[-1].next is None
-    if _first(look, listing).next is None and (not ended or len(walked) < len(whole)):
+    if first_page(look, listing).next is None and (not ended or len(walked) < len(whole)):
         raise Wrong(f"all {len(whole)} {listing.noun} by pages of {step}", f"{len(walked)}, and the walk goes on")
     return f"{len(walked)} {listing.noun} over {len(pages)} pages"
 
@@ -145,7 +86,7 @@ def the_end(listing: Listing, look: Look) -> str:
         raise Wrong("next=None for the last page", shown(page.next))
     if not 1 <= len(page.items) <= 3:
         raise Wrong("1 to 3 rows at the end", f"{len(page.items)}")
-    if _first(look, listing).next is None:
+    if first_page(look, listing).next is None:
         names, last = [listing.name(row) for row in whole], [listing.name(row) for row in page.items]
         if sorted(last) != sorted(names[-len(last) :]):
             raise Wrong(f"{listed(names[-len(last) :])} at the end", listed(last))
@@ -207,159 +148,6 @@ def not_there(listing: Listing, look: Look) -> str:
         raise Wrong("NotFound for what is not there", shown(found))
     return f"{len(listing.lost)} ways"
 
-
-# ---------------------------------------------------------------- the lists
-
-
-def a_model(look: Look) -> Model:
-    """One with versions, the more the better."""
-    found: list[Model] = [each for each in some(look, MODELS) if each.versions or each.latest]
-    if not found:
-        raise Unseen("no model has a version")
-    return max(found, key=lambda model: (model.versions, bool(model.aliases)))
-
-
-def a_dataset(look: Look) -> Dataset:
-    found: Dataset = max(some(look, DATASETS), key=lambda each: each.versions)
-    return found
-
-
-def _definition_kind(look: Look) -> str:
-    def ask() -> str:
-        for kind in ("checks", "transform", "features"):
-            if look.the("definitions").page(kind, limit=1).items:
-                return kind
-        return "checks"
-
-    return look.once("kind of definitions", ask)
-
-
-RUNS: Final = Listing(
-    "runs", "runs", Run,
-    lambda look, at, limit: look.the("runs").page(at=at, limit=limit),
-    lambda run: run.id,
-    by=lambda run: run.created_at, falling=True, order="the newest first",
-    get=lambda look, run: look.the("runs").get(run.id),
-    lost=(lambda look: look.the("runs").get(uuid.uuid4().hex), lambda look: look.the("runs").get("")),
-    same=("id", "name", "experiment", "created_at", "params", "tags", "note"),
-)  # fmt: skip
-EXPERIMENTS: Final = Listing(
-    "experiments", "experiments", Experiment,
-    lambda look, at, limit: look.the("experiments").page(at=at, limit=limit),
-    lambda experiment: experiment.id,
-    by=lambda experiment: experiment.updated_at, falling=True, order="the last updated first",
-    get=lambda look, experiment: look.the("experiments").get(experiment.id),
-    lost=(lambda look: look.the("experiments").get(unknown()),),
-    same=("id", "name", "created_at"),
-)  # fmt: skip
-LOGGED: Final = Listing(
-    "logged_models", "logged models", LoggedModel,
-    lambda look, at, limit: look.the("logged_models").page(at=at, limit=limit),
-    lambda model: model.id,
-    by=lambda model: model.created_at, falling=True, order="the newest first",
-    get=lambda look, model: look.the("logged_models").get(model.id),
-    lost=(lambda look: look.the("logged_models").get(f"m-{uuid.uuid4().hex}"),),
-    same=("id", "name", "experiment", "run", "created_at"),
-)  # fmt: skip
-MODELS: Final = Listing(
-    "registry", "models", Model,
-    lambda look, at, limit: look.the("registry").page(at=at, limit=limit),
-    lambda model: model.name,
-    by=lambda model: model.name, order="by name",
-    get=lambda look, model: look.the("registry").get(model.name),
-    lost=(
-        lambda look: look.the("registry").get(unknown()),
-        lambda look: look.the("registry").versions(unknown()),
-        lambda look: look.the("registry").version(unknown(), "1"),
-        lambda look: look.the("registry").version(unknown(), "@champion"),
-        lambda look: look.the("registry").history(unknown()),
-        lambda look: look.the("registry").version(a_model(look).name, f"@{unknown()}"),
-        lambda look: look.the("registry").version(a_model(look).name, "999999999"),
-    ),
-    same=("name", "created_at", "note", "tags", "kind"),
-)  # fmt: skip
-VERSIONS: Final = Listing(
-    "registry", "versions of a model", ModelVersion,
-    lambda look, at, limit: look.the("registry").versions(a_model(look).name, at=at, limit=limit),
-    lambda version: version.ref,
-    by=lambda version: version.created_at, falling=True, order="the newest first",
-    get=lambda look, version: look.the("registry").version(version.model, version.version),
-    same=("model", "version", "created_at", "run", "note", "tags"),
-)  # fmt: skip
-JOURNAL: Final = Listing(
-    "journal", "journal entries", JournalEntry,
-    lambda look, at, limit: look.the("journal").page(at=at, limit=limit),
-    lambda entry: entry.id,
-    by=lambda entry: entry.seq, falling=True, order="the newest first",
-    get=lambda look, entry: look.the("journal").get(entry.id),
-    lost=(lambda look: look.the("journal").get(unknown()),),
-    same=("seq", "id", "at", "actor", "action", "target", "reason"),
-)  # fmt: skip
-DATASETS: Final = Listing(
-    "datasets", "datasets", Dataset,
-    lambda look, at, limit: look.the("datasets").page(at=at, limit=limit),
-    lambda dataset: dataset.name,
-    get=lambda look, dataset: look.the("datasets").get(dataset.name),
-    lost=(
-        lambda look: look.the("datasets").get(unknown()),
-        lambda look: look.the("datasets").versions(unknown()),
-        lambda look: look.the("datasets").version(unknown()),
-    ),
-    same=("name", "created_at", "note"),
-)  # fmt: skip
-DATASET_VERSIONS: Final = Listing(
-    "datasets", "versions of a dataset", DatasetVersion,
-    lambda look, at, limit: look.the("datasets").versions(a_dataset(look).name, at=at, limit=limit),
-    lambda version: f"{version.dataset}@{version.version}",
-    by=lambda version: version.created_at, falling=True, order="the newest first",
-    get=lambda look, version: look.the("datasets").version(f"{version.dataset}@{version.version}"),
-    same=("dataset", "version", "digest", "rows", "created_at"),
-)  # fmt: skip
-DEFINITIONS: Final = Listing(
-    "definitions", "definitions", Definition,
-    lambda look, at, limit: look.the("definitions").page(_definition_kind(look), at=at, limit=limit),
-    lambda definition: definition.name,
-    by=lambda definition: definition.name, order="by name",
-    get=lambda look, definition: look.the("definitions").get(definition.kind, definition.name),
-    lost=(lambda look: look.the("definitions").get("checks", unknown()),),
-    same=("kind", "name", "version", "text"),
-)  # fmt: skip
-REPORTS: Final = Listing(
-    "reports", "reports", Report,
-    lambda look, at, limit: look.the("reports").page(at=at, limit=limit),
-    lambda report: report.id,
-    by=lambda report: report.at, falling=True, order="the newest first",
-)  # fmt: skip
-MONITORS: Final = Listing(
-    "monitors", "monitors", Monitor,
-    lambda look, at, limit: look.the("monitors").page(at=at, limit=limit),
-    lambda monitor: monitor.name,
-    get=lambda look, monitor: look.the("monitors").get(monitor.name),
-    lost=(lambda look: look.the("monitors").get(unknown()),),
-    same=("name", "model", "created_at"),
-)  # fmt: skip
-DEPLOYMENTS: Final = Listing(
-    "deployments", "deployments", Deployment,
-    lambda look, at, limit: look.the("deployments").page(at=at, limit=limit),
-    lambda deployment: deployment.name,
-    by=lambda deployment: deployment.name, order="by name",
-    get=lambda look, deployment: look.the("deployments").get(deployment.name),
-    lost=(lambda look: look.the("deployments").get(unknown()),),
-    same=("name", "model", "created_at"),
-)  # fmt: skip
-TRIGGERS: Final = Listing(
-    "triggers", "triggers", Trigger,
-    lambda look, at, limit: look.the("triggers").page(at=at, limit=limit),
-    lambda trigger: trigger.name,
-    by=lambda trigger: trigger.name, order="by name",
-    get=lambda look, trigger: look.the("triggers").get(trigger.name),
-    lost=(lambda look: look.the("triggers").get(unknown()),),
-    same=("name",),
-)  # fmt: skip
-LISTINGS: Final = (
-    RUNS, EXPERIMENTS, LOGGED, MODELS, VERSIONS, JOURNAL, DATASETS, DATASET_VERSIONS, DEFINITIONS, REPORTS, MONITORS,
-    DEPLOYMENTS, TRIGGERS,
-)  # fmt: skip
 
 for _each in LISTINGS:
     for _words, _check in (

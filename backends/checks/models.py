@@ -5,7 +5,8 @@ from __future__ import annotations
 from itertools import pairwise
 
 from backends.checks.finding import Unseen, Wrong, listed, shown
-from backends.checks.lists import MODELS, VERSIONS, a_model, some
+from backends.checks.listing import some
+from backends.checks.listings import MODELS, VERSIONS, a_model
 from backends.checks.look import MANY, Look
 from backends.checks.promise import promise
 from backends.checks.records import check_times

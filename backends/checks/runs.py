@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 
 from backends.checks.finding import Unseen, Wrong, listed, shown
-from backends.checks.lists import RUNS, some, unknown
+from backends.checks.listing import some, unknown
+from backends.checks.listings import RUNS
 from backends.checks.look import MANY, Look
 from backends.checks.promise import promise
 from backends.checks.records import check_record
