@@ -1,8 +1,8 @@
-"""The registry of models that an OCI registry is: what changes something in it."""
+"""The registry of models that an OCI registry is: models, versions and aliases are made, moved and taken away."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Final
 
 import msgspec
@@ -18,15 +18,15 @@ from backends.entities import (
     ModelVersion,
     Signature,
 )
-from backends.oci import kitfile, names
+from backends.oci import kitfile, manifest, names
 from backends.oci.address import check_alias, check_model
+from backends.oci.annotating import Annotating
 from backends.oci.copying import copy_repository
 from backends.oci.kitfile import Registered
 from backends.oci.layers import LayerFile
 from backends.oci.packing import Bytes, Tarred
-from backends.oci.reading import Reading
 from backends.oci.room import Room
-from backends.oci.shelf import About, Beside, Shelf
+from backends.oci.shelf import About, Shelf
 from backends.oci.trouble import Moved
 from backends.oci.upload import upload
 from backends.oci.writing import put_about, version_manifest
@@ -38,7 +38,7 @@ _LOOKED_FOR: Final = 20
 """Newest versions among which one is looked for that an earlier try made."""
 
 
-class OciRegistry(Reading):
+class OciRegistry(Annotating):
     """`ModelRegistry` over the distribution protocol."""
 
     def __init__(self, room: Room, artifacts: ArtifactStore, options: dict[str, str]) -> None:
@@ -78,10 +78,6 @@ class OciRegistry(Reading):
             return self._fresh(model)
         except NotFound:
             return None
-
-    def _done(self, model: str) -> None:
-        self._room.touch()
-        self._models.pop(model, None)
 
     def rename(self, model: str, name: str, mutation: Mutation) -> Model:
         """A registry has no such thing: everything is put under the new name, then taken away under the old one."""
@@ -256,7 +252,7 @@ class OciRegistry(Reading):
         try:
             digest, _ = registry.put(repository, number, raw, only_new=True)
         except Moved:
-            return registry.digest(repository, number, keep=False) == _digest(raw)
+            return registry.digest(repository, number, keep=False) == manifest.digest_of(raw)
         return registry.digest(repository, number, keep=False) == digest
 
     def _by_key(self, model: str, key: str) -> str | None:
@@ -289,74 +285,6 @@ class OciRegistry(Reading):
             check_alias(change.alias)
         self._repository(model)
         return self.aliases.move(model, changes, mutation)
-
-    # ------------------------------------------------------------ notes and tags
-
-    def set_note(self, model: str, version: str, note: str, mutation: Mutation) -> None:
-        """Beside the version: what was registered stays what it is, to the last byte."""
-        if self._room.state.made_before("model.note", mutation) is not None:
-            return
-        before = self.version(model, version).note if version else self._get(model).note
-        if before != note:
-
-            def changed(about: About) -> About:
-                if not version:
-                    return msgspec.structs.replace(about, note=note)
-                beside = msgspec.structs.replace(about.versions.get(version, Beside()), note=note)
-                return msgspec.structs.replace(about, versions={**about.versions, version: beside})
-
-            self._change_about(model, changed)
-            target = f"{model}@{version}" if version else model
-            self._room.record("model.note", target, mutation, before={"note": before}, after={"note": note})
-        self._room.state.note("model.note", mutation)
-
-    def set_tags(self, model: str, version: str, tags: dict[str, str | None], mutation: Mutation) -> None:
-        if self._room.state.made_before("model.tag", mutation) is not None:
-            return
-        known = self.version(model, version).tags if version else self._get(model).tags
-        changed = {key: value for key, value in tags.items() if known.get(key) != value}
-        if changed:
-            registered = known
-
-            def with_tags(about: About) -> About:
-                if not version:
-                    return msgspec.structs.replace(about, tags=_merged(about.tags, changed))
-                beside = about.versions.get(version, Beside())
-                kept = _merged(registered if beside.tags is None else beside.tags, changed)
-                return msgspec.structs.replace(
-                    about, versions={**about.versions, version: msgspec.structs.replace(beside, tags=kept)}
-                )
-
-            self._change_about(model, with_tags)
-            before = {key: known.get(key) for key in changed}
-            target = f"{model}@{version}" if version else model
-            self._room.record("model.tag", target, mutation, before={"tags": before}, after={"tags": changed})
-        self._room.state.note("model.tag", mutation)
-
-    def _change_about(self, model: str, change: Callable[[About], About]) -> None:
-        """Read, change, put; once more where a server that compares says that somebody was faster."""
-        repository = self._repository(model)
-        with self._room.state.alone():
-            for left in reversed(range(_TRIES)):
-                shelf = self._fresh(model)
-                about = msgspec.structs.replace(change(shelf.about or About()), updated_at=now())
-                try:
-                    put_about(self._room, repository, about, at=shelf.about_digest)
-                    break
-                except Moved:
-                    if not left:
-                        raise
-        self._done(model)
-
-
-def _digest(raw: bytes) -> str:
-    from backends.oci.manifest import digest_of
-
-    return digest_of(raw)
-
-
-def _merged(known: dict[str, str], changed: dict[str, str | None]) -> dict[str, str]:
-    return {key: value for key, value in {**known, **changed}.items() if value is not None}
 
 
 def _taken(model: str, alias: str, version: str, mutation: Mutation) -> AliasMove:
