@@ -63,11 +63,11 @@ def answered(alerts: Sequence[Alert]) -> list[str]:
 
 
 def headline_lines(view: MonitorView, width: int, *, low: bool) -> list[Line]:
-    """What is wrong in a sentence, then how good the shown stretch was; with little room the course of it too, for
-    there is no chart."""
+    """What is wrong in a sentence, whole if two lines can hold it, then how good the shown stretch was; with little
+    room the course of it too, for there is no chart."""
     tone = state.state_of(view.monitor.state).tone
-    said = safe_text(view.headline, width - 1 if low else 2 * width - 20)
-    lines = wrapped(said, width, "" if tone == "good" else tone, " ")[: 1 if low else 2]
+    said = safe_text(view.headline, 2 * width - 20)
+    lines = wrapped(said, width, "" if tone == "good" else tone, " ")[:2]
     if view.newest is None or not view.metric:
         return lines
     lines += part_lines(quality_parts(view.newest, view.metric), width)[: 1 if low else 2]

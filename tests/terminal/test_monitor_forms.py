@@ -8,10 +8,13 @@ import msgspec
 import pytest
 
 from backends.contract import NotFound
-from backends.entities import Monitor
+from backends.entities import Alert, AlertState, Monitor
 from console.config import Session
+from console.monitoring.alarms.ack import ack_alert
 from console.monitoring.feeds.champion import read_profile
-from console.tui import dialogs
+from console.monitoring.read import MonitorView
+from console.tui import dialogs, ink
+from console.tui.monitor_head import headline_lines
 from tests.monitored import deliveries
 from tests.terminal.stage import by, on_stage, press, screen, session, until, until_so
 from tests.unit.test_monitoring_ranges import window_at
@@ -106,3 +109,39 @@ async def test_a_monitor_of_a_ranking_is_made_held_and_deleted(opened: Session, 
         await until(app, pilot, "search: deleted", WAIT)
         with pytest.raises(NotFound):
             store.get("search")
+
+
+async def test_what_is_muted_or_taken_is_given_back_though_another_alert_is_more_urgent(tmp_path: Path) -> None:
+    opened = session(tmp_path)
+    store = opened.backend.need("monitors")
+    store.put(Monitor(name="churn[/red]", model="churn"), by())
+    for name, metric, severity in (("a", "auc", "critical"), ("d", "drift", "warn")):
+        alert = Alert(
+            id=name, monitor="churn[/red]", metric=metric, state=AlertState.FIRING, opened_at=5_000,
+            text=f"{metric} off", severity=severity, rule=metric,
+        )  # fmt: skip
+        store.put_alert(alert)
+    async with on_stage(opened, size=(80, 24), pane="monitor") as (app, pilot):
+        await until(app, pilot, "Nothing counted yet", WAIT)
+        await until_so(pilot, lambda: getattr(app.here().selected, "id", "") == "a", WAIT)
+        await press(app, pilot, ":", *"mute 2h", "enter")
+        await until(app, pilot, "AUC muted until", WAIT)
+        await until_so(pilot, lambda: getattr(app.here().selected, "id", "") == "d", WAIT)
+        await press(app, pilot, ":", *"unmute", "enter")
+        await until_so(pilot, lambda: not store.mutes("churn[/red]"), WAIT)
+        await until_so(pilot, lambda: getattr(app.here().selected, "id", "") == "a", WAIT)
+        ack_alert(opened.backend, "a", by())
+        await until(app, pilot, "AUC acked by user1", WAIT)
+        await press(app, pilot, ":", *"unack", "enter")
+        await until_so(pilot, lambda: store.alerts("churn[/red]", open_only=True)[0].acked_by == "", WAIT)
+        await until_so(pilot, lambda: all(not each.acked_by for each in store.alerts("churn[/red]")), WAIT)
+    opened.backend.close()
+
+
+async def test_a_headline_of_two_lines_is_whole_on_the_smallest_screen() -> None:
+    text = (
+        "AUC 0.664 [0.621, 0.707] within days, over 7 days: 0.040 worse than the reference 0.705 of v3, 3 of the last"
+    )
+    view = MonitorView(monitor=Monitor(name="churn", model="churn"), headline=text)
+    lines = headline_lines(view, 78, low=True)
+    assert " ".join(" ".join(ink.plain(line.spans) for line in lines).split()) == text

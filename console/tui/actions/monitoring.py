@@ -45,7 +45,7 @@ ACTIONS: tuple[Action, ...] = (
         "End what mutes the selected alert.",
         "alerts:unsilence",
         ("overview", "monitor"),
-        available=when.an_open_alert,
+        available=when.a_muted_alert,
         command=("unmute",),
         cli="mlops-console alert unmute ALERT",
         mutates=True,

@@ -189,10 +189,25 @@ def an_open_alert(here: Situation) -> str:
     return "" if here.selected.state is not AlertState.RESOLVED else "the alert is over"
 
 
+def alerts_here(here: Situation) -> tuple[Alert, ...]:
+    """The alert that is selected, then the others of the monitor that is looked at: what it says of them can be taken
+    back there, though another one is more urgent by now."""
+    chosen = (here.selected,) if isinstance(here.selected, Alert) else ()
+    beside = getattr(getattr(getattr(here, "view", None), "view", None), "alerts", ())
+    others = (each for each in beside if isinstance(each, Alert) and each.id not in {one.id for one in chosen})
+    return (*chosen, *others)
+
+
 def a_taken_alert(here: Situation) -> str:
-    if not isinstance(here.selected, Alert):
+    found = alerts_here(here)
+    if not found:
         return "select an alert first"
-    return "" if here.selected.state is AlertState.ACKED else "nobody has acknowledged it"
+    return "" if any(each.state is AlertState.ACKED for each in found) else "nobody has acknowledged it"
+
+
+def a_muted_alert(here: Situation) -> str:
+    """Whether it is muted the store says: a mute may be of more than one alert."""
+    return "" if any(each.state is not AlertState.RESOLVED for each in alerts_here(here)) else an_open_alert(here)
 
 
 def within_a_monitor(here: Situation) -> str:

@@ -7,13 +7,17 @@ import uuid
 from typing import TYPE_CHECKING
 
 from backends.contract import Invalid
-from backends.entities import Alert
+from backends.entities import Alert, AlertState, Mute
 from console.monitoring.alarms.ack import ack_alert, mute, mute_of, mute_span, resolve_alert, unack_alert, unmute
+from console.monitoring.wording import label
 from console.safe import safe_text
-from console.tui.dialogs import Ask, Confirm, sentences
+from console.tui.actions.when import alerts_here
+from console.tui.dialogs import Ask, Choose, Confirm, sentences
 from console.wording import local_time
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from console.config import Session
     from console.tui.here import Here
 
@@ -41,10 +45,13 @@ async def acknowledge(here: Here) -> None:
 
 async def give_back(here: Here) -> None:
     """An acknowledged alert calls for somebody again."""
-    alert, session = _answered(here)
+    session = _session(here)
+    alert = await _one_of(here, [each for each in alerts_here(here) if each.state is AlertState.ACKED], "Give back")
+    if alert is None:
+        return
     mutation = session.mutation("", uuid.uuid4().hex)
     await here.app.carry_out(lambda: unack_alert(session.backend, alert.id, mutation))
-    here.app.tell(f"{alert.monitor}: nobody has it any more")
+    here.app.tell(f"{alert.monitor}: nobody has {label(alert.metric)} any more")
 
 
 async def silence(here: Here) -> None:
@@ -65,21 +72,32 @@ async def silence(here: Here) -> None:
     until = int(time.time() * 1000) + mute_span(span)
     mutation = session.mutation("", uuid.uuid4().hex)
     await here.app.carry_out(lambda: mute(session.backend, mute_of(alert, until), mutation))
-    here.app.tell(f"{alert.monitor}: muted until {local_time(until)}")
+    here.app.tell(f"{alert.monitor}: {label(alert.metric)} is muted until {local_time(until)}; :unmute ends it")
 
 
 async def unsilence(here: Here) -> None:
-    """End what mutes the selected alert."""
-    alert, session = _answered(here)
+    """End what mutes the selected alert, or another one of the monitor that is looked at."""
+    session = _session(here)
+    alerts = [each for each in alerts_here(here) if each.state is not AlertState.RESOLVED]
+    store = session.backend.need("monitors")
 
-    def end() -> int:
-        covering = [each for each in session.backend.need("monitors").mutes(alert.monitor) if each.covers(alert)]
-        for each in covering:
+    def covering(alert: Alert) -> list[Mute]:
+        return [each for each in store.mutes(alert.monitor) if each.covers(alert)]
+
+    muted = await here.app.look_up(lambda: [alert for alert in alerts if covering(alert)])
+    if not muted:
+        here.app.tell(f"{alerts[0].monitor}: nothing mutes it", severity="warning")
+        return
+    alert = muted[0] if muted[0] == here.selected else await _one_of(here, muted, "Hear again")
+    if alert is None:
+        return
+
+    def end() -> None:
+        for each in covering(alert):
             unmute(session.backend, each, session.mutation("", uuid.uuid4().hex))
-        return len(covering)
 
-    ended = await here.app.carry_out(end)
-    here.app.tell(f"{alert.monitor}: {'heard again' if ended else 'nothing muted it'}")
+    await here.app.carry_out(end)
+    here.app.tell(f"{alert.monitor}: {label(alert.metric)} is heard again")
 
 
 async def resolve(here: Here) -> None:
@@ -101,6 +119,20 @@ async def resolve(here: Here) -> None:
     mutation = session.mutation(yes.reason, uuid.uuid4().hex)
     await here.app.carry_out(lambda: resolve_alert(session.backend, alert.id, mutation))
     here.app.tell(f"{alert.monitor}: resolved")
+
+
+async def _one_of(here: Here, alerts: Sequence[Alert], title: str) -> Alert | None:
+    """The one that is meant; a person is asked where that is not plain."""
+    if len(alerts) < 2 or alerts[0] == here.selected:
+        return alerts[0] if alerts else None
+    options = [(each.id, label(each.metric), each.text) for each in alerts]
+    chosen = await here.app.ask(Choose(f"{title} which alert of {safe_text(alerts[0].monitor, 40)}", options))
+    return next((each for each in alerts if each.id == chosen), None)
+
+
+def _session(here: Here) -> Session:
+    assert here.session is not None  # noqa: S101 or the action were not available
+    return here.session
 
 
 def _answered(here: Here) -> tuple[Alert, Session]:
