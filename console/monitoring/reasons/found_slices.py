@@ -19,7 +19,7 @@ class Slice(Record, frozen=True, kw_only=True):
     """Mean error of all other rows: share of wrong answers, or of a regression the mean absolute error."""
     effect: float
     contribution: float
-    """Share of all error above the rest's that comes from it: how much of the shortfall it carries."""
+    """Share of all the error that would be gone, were the part answered like the rest."""
     p_value: float
     q_value: float
     text: str

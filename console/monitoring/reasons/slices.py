@@ -123,7 +123,7 @@ def worst_slices(rows: pd.DataFrame, errors: Vector, *, level: float = FALSE_DIS
 def _slice(words: Sequence[str], errors: Vector, mask: Vector, p_value: float, q_value: float, share_of: int) -> Slice:
     inside, outside = float(errors[mask].mean()), float(errors[~mask].mean())
     rows = int(mask.sum())
-    excess = float(errors.sum()) - share_of * outside
+    whole = float(errors.sum())
     where = " and ".join(words)
     return Slice(
         where=where,
@@ -133,7 +133,7 @@ def _slice(words: Sequence[str], errors: Vector, mask: Vector, p_value: float, q
         error=inside,
         rest=outside,
         effect=inside - outside,
-        contribution=(inside - outside) * rows / excess if excess > 0 else 0.0,
+        contribution=(inside - outside) * rows / whole if whole > 0 else 0.0,
         p_value=p_value,
         q_value=q_value,
         text=f"{inside:.3g} against {outside:.3g} elsewhere, {rows} rows ({rows / share_of * 100:.0f} %)",
