@@ -191,23 +191,6 @@ async def export(here: Here) -> None:
     here.app.tell(written)
 
 
-async def switch_context(here: Here) -> None:
-    from console.config import load_config
-    from console.tui.dialogs import Choose
-
-    config = load_config()
-    name = here.argument
-    if not name:
-        options = [
-            (each.name, each.name + ("  PRODUCTION" if each.production else ""), each.note or each.url)
-            for each in config.contexts.values()
-        ]
-        name = await here.app.ask(Choose("Switch to context", options)) or ""
-    if name:
-        config.context(name)  # an unknown name is told with the names there are
-        here.app.open_context(name, None, here.app.wanted[2])
-
-
 async def switch_theme(here: Here) -> None:
     from console.tui.dialogs import Choose
     from console.tui.theme import PALETTES
