@@ -12,7 +12,7 @@ from pathlib import Path
 
 from backends.contract import Unreachable
 from backends.entities import Millis, Record
-from backends.local.agent_presence import living_agent
+from backends.local.agent_presence import living_agent, ring_bell
 from backends.local.command_process import PROGRESS_FD
 from backends.local.process_identity import is_alive, send_signal
 from backends.local.process_tree import AGENT_MARK, RUN_MARK
@@ -77,12 +77,14 @@ def agent_status(workspace: Path) -> AgentStatus:
 
 
 def ensure_agent(workspace: Path, *, slots: int | None = None) -> AgentStatus:
-    """Start the agent if none runs, and wait until it answers. Called by several at once, one agent starts.
+    """Start the agent if none runs, and wait until it answers; one that runs is told to look. Called by several at
+    once, one agent starts.
 
     Raises Unreachable with the end of its log where it does not come up.
     """
     status = agent_status(workspace)
     if status.running:
+        ring_bell(workspace)
         return status
     process = _spawn(workspace, slots)
     until = time.monotonic() + START_S

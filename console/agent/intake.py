@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
@@ -37,10 +36,9 @@ class _NoAnswerError(Exception):
 class Intake:
     """An ASGI application: what is for a monitor is taken here, all else goes on to `inner`."""
 
-    def __init__(self, backend: Backend, workspace: Path, who: Callable[[str], Any], inner: Any) -> None:
+    def __init__(self, backend: Backend, who: Callable[[str], Any], inner: Any) -> None:
         """who: the caller that a token stands for, or None; one with a `run` is that run."""
         self._backend = backend
-        self._workspace = workspace
         self._who = who
         self._inner = inner
 
@@ -94,7 +92,8 @@ class Intake:
             raise _NoAnswerError(503, str(error)) from error
         except OSError as error:
             raise _NoAnswerError(507, f"nothing was kept: {error.strerror}; send it again later") from error
-        ring_bell(self._workspace)
+        if self._backend.home is not None:
+            ring_bell(self._backend.home)
         return {"accepted": len(rows), "id": kept.split(".")[0]}
 
 

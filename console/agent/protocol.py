@@ -59,7 +59,7 @@ class Protocol:
         app: Any = _nothing
         if not self._remote:
             protocol = make_app(self._backend, who=self._who, supervised=self._supervised)
-            app = Intake(self._backend, self._workspace, self._who, protocol)
+            app = Intake(self._backend, self._who, protocol)
         if self._ref is not None:
             app = Tickets(self._backend, self._workspace, app)
         self._listen_wide(app)

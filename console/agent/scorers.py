@@ -50,21 +50,25 @@ class Scorers:
         return any(scorer.process is None for scorer in self._scorers.values())
 
     def step(self) -> None:
-        wanted = self._wanted()
-        for name in [name for name in self._scorers if name not in wanted]:
-            self._end([name])
-        for name in wanted:
+        fed = self._fed()
+        for name, scorer in list(self._scorers.items()):
+            if name not in fed:
+                self._end([name])
+            elif not fed[name] and (scorer.process is None or scorer.process.poll() is not None):
+                del self._scorers[name]  # it waited for more for a while, and ended by itself
+        for name in [name for name in fed if fed[name]]:
             self._keep(name, self._scorers.setdefault(name, Scorer()))
 
-    def _wanted(self) -> list[str]:
+    def _fed(self) -> dict[str, bool]:
+        """Whether something arrives at each monitor that is not paused."""
         monitors = self._backend.monitors
         if monitors is None:
-            return []
-        return [
-            monitor.name
+            return {}
+        return {
+            monitor.name: is_fed(self._backend, monitor)
             for monitor in all_pages(lambda at: monitors.page(at=at, limit=500))
-            if not monitor.paused and is_fed(self._backend, monitor)
-        ]
+            if not monitor.paused
+        }
 
     def _keep(self, name: str, scorer: Scorer) -> None:
         if scorer.process is not None:
@@ -72,10 +76,12 @@ class Scorers:
             if code is None:
                 return
             scorer.process = None
-            if time.monotonic() - scorer.started_at > STEADY_S:
+            steady = time.monotonic() - scorer.started_at > STEADY_S
+            if steady:
                 scorer.backoff.succeeded()
-            pause = scorer.backoff.failed()
-            self._say(f"monitor {name}: its scorer ended with {code}; started again in {pause:.0f} s")
+            if code != 0 or not steady:  # else it had nothing to do, and has something again
+                pause = scorer.backoff.failed()
+                self._say(f"monitor {name}: its scorer ended with {code}; started again in {pause:.0f} s")
         if scorer.backoff.due:
             scorer.process = self._spawn(name)
             scorer.started_at = time.monotonic()

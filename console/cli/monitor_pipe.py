@@ -7,8 +7,9 @@ import os
 import select
 import sys
 import time
+from collections.abc import Callable
 
-from backends.contract import Backend, Invalid, Unreachable
+from backends.contract import Backend, BackendError, Invalid, Unreachable
 from backends.entities import Monitor
 from console.cli.agent_needed import wake_agent
 from console.cli.follow import ProgressLine
@@ -18,7 +19,7 @@ from console.monitoring.feeds.growing import last_end
 from console.monitoring.feeds.handing import hand_over, waiting_files
 from console.wording import plural, thousands
 
-ROWS, SECONDS = 10_000, 5.0
+ROWS, SECONDS = 100_000, 5.0
 """What is handed over at once: so many rows, or what came within so long."""
 BYTES = 8 << 20
 AGAIN_S = 0.5
@@ -32,7 +33,7 @@ def pipe(invocation: Invocation, name: str, *, labels: bool, source: int | None 
     monitor = invocation.need("monitors").get(name)
     wake_agent(invocation)
     handle = sys.stdin.fileno() if source is None else source
-    feed = _Feed(invocation.backend, monitor, labels)
+    feed = _Feed(invocation.backend, monitor, labels, lambda: wake_agent(invocation))
     with ProgressLine() as line:
         try:
             while True:
@@ -58,11 +59,13 @@ def pipe(invocation: Invocation, name: str, *, labels: bool, source: int | None 
 class _Feed:
     """What came and is not handed over yet."""
 
-    def __init__(self, backend: Backend, monitor: Monitor, labels: bool) -> None:
+    def __init__(self, backend: Backend, monitor: Monitor, labels: bool, wake: Callable[[], None]) -> None:
+        """wake: told of each piece that was handed over."""
         self.rows = 0
         self._backend = backend
         self._monitor = monitor
         self._labels = labels
+        self._wake = wake
         self._data = bytearray()
         self._since = time.monotonic()
         self._header: bytes | None = None
@@ -108,7 +111,7 @@ class _Feed:
         while True:
             try:
                 hand_over(self._backend, self._monitor.name, data, suffix=f".{self._kind}", labels=self._labels)
-                return
+                break
             except Unreachable as error:
                 why = str(error)
             except OSError as error:
@@ -119,6 +122,10 @@ class _Feed:
                 narrate(why)
                 told = True
             time.sleep(AGAIN_S)
+        try:
+            self._wake()
+        except (BackendError, OSError) as error:  # it is on disk, and counted by the next agent
+            narrate(f"handed over, and not counted yet: {error}")
 
     def _begin(self) -> bool:
         """Whether it is known what comes: by the first line."""

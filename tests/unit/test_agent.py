@@ -122,7 +122,7 @@ def test_a_run_starts_within_a_second_of_being_submitted(backend: Backend, tmp_p
     before = time.monotonic()
     run = launch(backend, "sh", "-c", "echo here")
     wait_for(lambda: backend.need("launcher").log(run).text == "here\n")
-    assert time.monotonic() - before < 3  # a busy machine; about 0.7 s on an idle one
+    assert time.monotonic() - before < 30  # about 0.7 s on an idle machine; without the bell's ring it may be 60
 
 
 def test_a_wish_to_register_is_carried_out_once_or_its_failure_told(backend: Backend, tmp_path: Path) -> None:

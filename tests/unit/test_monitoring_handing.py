@@ -11,15 +11,17 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
-from backends.contract import Backend, Invalid
+from backends.contract import Backend, Invalid, Unreachable
 from backends.entities import Monitor
+from backends.local.agent_presence import hang_bell
 from backends.mlflow.server.room import Caller
 from console.agent.intake import Intake
-from console.cli.monitor_pipe import ROWS, _Feed
+from console.cli import monitor_pipe
+from console.cli.monitor_pipe import _Feed
 from console.monitoring.create import create_monitor
 from console.monitoring.feeds import handing
 from console.monitoring.feeds.folder import monitor_folder, recent_batches
-from console.monitoring.feeds.handing import waiting_files
+from console.monitoring.feeds.handing import hand_over, waiting_files
 from console.monitoring.feeds.scorer import Scorer
 from tests.monitored import WHO, deliveries, traffic
 
@@ -42,13 +44,13 @@ def monitor(backend: Backend, request: pytest.FixtureRequest) -> Monitor:
 
 
 @pytest.fixture
-def client(backend: Backend, tmp_path: Path) -> TestClient:
+def client(backend: Backend) -> TestClient:
     async def inner(_scope: Any, _receive: Any, send: Any) -> None:
         await send({"type": "http.response.start", "status": 418, "headers": []})
         await send({"type": "http.response.body", "body": b""})
 
     callers = {"owner": Caller("ann@box"), "run": Caller("ann@box", "r1")}
-    return TestClient(Intake(backend, tmp_path, callers.get, inner), headers=OWNER)
+    return TestClient(Intake(backend, callers.get, inner), headers=OWNER)
 
 
 def rows(count: int, seed: int) -> list[dict[str, Any]]:
@@ -150,32 +152,69 @@ def test_what_is_counted_while_one_looks_is_no_error(
 
 
 @pytest.mark.parametrize("kind", ["csv", "jsonl"])
-def test_a_pipe_is_handed_over_in_whole_lines(backend: Backend, tmp_path: Path, kind: str) -> None:
+def test_a_pipe_is_handed_over_in_whole_lines(backend: Backend, monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
+    monkeypatch.setattr(monitor_pipe, "ROWS", 10_000)
     name = f"pipe-{kind}"
     monitor = create_monitor(backend, name, "deliveries", mutation=WHO, time_column="at", id_column="id")
-    frame = traffic(ROWS + 300, 5)
+    frame = traffic(10_300, 5)
     frame.loc[7, "carrier"] = 'd"h\nl'
     text = frame.to_csv(index=False) if kind == "csv" else frame.to_json(orient="records", lines=True)
     data = text.rstrip("\n").encode()
-    feed = _Feed(backend, monitor, False)
+    feed = _Feed(backend, monitor, False, lambda: None)
     for at in range(0, len(data), 70_001):
         feed.take(data[at : at + 70_001])
         feed.flush()
     assert len(waiting_files(backend, name)) == 1, "the first ten thousand"
     feed.flush(final=True)
     assert len(waiting_files(backend, name)) == 2
-    assert count(backend, monitor) == ROWS + 300
+    assert count(backend, monitor) == 10_300
 
 
 def test_an_interrupted_pipe_hands_over_its_whole_lines(backend: Backend, monitor: Monitor) -> None:
     text = traffic(5, 5).to_csv(index=False)
-    feed = _Feed(backend, monitor, False)
+    feed = _Feed(backend, monitor, False, lambda: None)
     feed.take(text[:-10].encode())
     feed.flush()
     assert waiting_files(backend, monitor.name) == []
     feed.flush(ended=True)
     assert count(backend, monitor) == 4
-    listed = _Feed(backend, monitor, False)
+    listed = _Feed(backend, monitor, False, lambda: None)
     listed.take(b"[{}]")
     with pytest.raises(Invalid, match="jq"):
         listed.flush()
+
+
+def test_the_agent_hears_of_each_piece(backend: Backend, monitor: Monitor, client: TestClient) -> None:
+    heard = []
+    feed = _Feed(backend, monitor, False, lambda: heard.append(len(waiting_files(backend, monitor.name))))
+    feed.take(b'{"x": 1}\n')
+    feed.flush(final=True)
+    assert heard == [1]
+
+    def away() -> None:
+        raise Unreachable("no agent comes up")
+
+    dead = _Feed(backend, monitor, False, away)
+    dead.take(b'{"x": 1}\n')
+    dead.flush(final=True)
+    assert len(waiting_files(backend, monitor.name)) == 2, "once more, and not twice"
+    assert backend.home is not None
+    bell = hang_bell(backend.home)
+    if bell is None:
+        pytest.skip("no pipes on this file system")
+    try:
+        assert client.post(f"/monitors/{monitor.name}/rows", json=[{"x": 2}]).status_code == 202
+        assert os.read(bell, 10) == b"\0"
+    finally:
+        os.close(bell)
+
+
+def test_a_scorer_stays_for_a_while_when_nothing_is_left(
+    backend: Backend, monitor: Monitor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scorer = Scorer(backend, monitor.name)
+    assert scorer._is_fed(monitor)
+    monkeypatch.setattr("console.monitoring.feeds.scorer.LINGER_SECONDS", 0.0)
+    assert not scorer._is_fed(monitor)
+    hand_over(backend, monitor.name, b'{"x": 1}\n')
+    assert Scorer(backend, monitor.name)._is_fed(monitor)

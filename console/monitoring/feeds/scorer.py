@@ -46,6 +46,8 @@ LONGEST_WAIT = 3.0
 MUCH = 1 << 20
 """Bytes handed over that wait for nothing."""
 TOGETHER_SECONDS = 3600.0
+LINGER_SECONDS = 60.0
+"""It stays when nothing is left of what was handed over: the next request need not wait for another's start."""
 LOG_BYTES = 1 << 20
 
 log = logging.getLogger("scorer")
@@ -74,6 +76,7 @@ class Scorer:
         self._handed_at = 0.0
         """When what was handed over is looked at next."""
         self._took = 0.0
+        self._fed_at = time.monotonic()
 
     def run(self) -> None:
         """Until told to stop, or the monitor is gone or paused."""
@@ -84,7 +87,7 @@ class Scorer:
         while not self.stopping:
             try:
                 monitor = self.definition()
-                if monitor is None or monitor.paused or not is_fed(self.backend, monitor):
+                if monitor is None or monitor.paused or not self._is_fed(monitor):
                     what = "gone" if monitor is None else "paused" if monitor.paused else "fed by nothing"
                     log.info("monitor %s is %s; ending", self.name, what)
                     return
@@ -96,6 +99,13 @@ class Scorer:
             if not worked:
                 self.pause(POLL_SECONDS)
         log.info("ended")
+
+    def _is_fed(self, monitor: Monitor) -> bool:
+        """Whether something arrives, or did a moment ago."""
+        if is_fed(self.backend, monitor):
+            self._fed_at = time.monotonic()
+            return True
+        return time.monotonic() - self._fed_at < LINGER_SECONDS
 
     def pause(self, seconds: float) -> None:
         until = time.monotonic() + seconds
