@@ -32,6 +32,8 @@ def main() -> None:
         **{key: value for key, value in os.environ.items() if key not in GUARD},
         "PATH": f"{venv / 'bin'}:{os.environ['PATH']}", "RAY_DISABLE_IMPORT_WARNING": "1",
         "RAY_USAGE_STATS_ENABLED": "0", "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "1", "PYTHONPATH": "",
+        # A node that is gone refuses at once, and is asked five times; one that is slow has its 10 s each time.
+        "RAY_health_check_initial_delay_ms": "1000", "RAY_health_check_period_ms": "500",
     }  # fmt: skip
     log = (folder / "ray.log").open("ab")
 
