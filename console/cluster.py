@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import time
 
-from backends.contract import BackendError
-from backends.entities import Capacity, ClusterRoom, LauncherRef, Record
+from backends.contract import Backend, BackendError
+from backends.entities import Capacity, ClusterRoom, LauncherRef, Record, RunQueue
 from backends.entities.requests import RESOURCES, amount
 from console.safe import safe_text
 from console.wording import duration, plural
@@ -68,3 +68,11 @@ def capacity_words(capacity: Capacity) -> str:
     known = room_words(capacity.room) if capacity.room is not None else ""
     away = f"away: {safe_text(capacity.note, 120)}" if capacity.note else ""
     return f"{safe_text(capacity.place)}: " + "; ".join(each for each in (away, known) if each)
+
+
+def queue_words(backend: Backend, queue: RunQueue) -> str:
+    """How many run and wait: of so many slots, or in which cluster."""
+    if backend.launches_on is None:
+        return f"{len(queue.running)} of {queue.slots} slots taken, {len(queue.waiting)} waiting"
+    there = capacity_words(backend.need("launcher").capacity())
+    return f"{len(queue.running)} running, {len(queue.waiting)} waiting; {there}"

@@ -9,6 +9,7 @@ from console.cli.agent_needed import wake_agent
 from console.cli.output import Col, narrate, print_table
 from console.cli.run import run
 from console.cli.verb import Invocation, reason_option
+from console.cluster import queue_words
 from console.training.find import find_run
 from console.wording import local_time, since
 
@@ -41,7 +42,7 @@ def _print(invocation: Invocation, found: RunQueue) -> None:
     if found.paused is not None:
         why = f": {found.paused.reason}" if found.paused.reason else ""
         narrate(f"paused by {found.paused.actor} at {local_time(found.paused.at)}{why}; go on with: run queue --resume")
-    narrate(f"{len(found.running)} of {found.slots} slots taken, {len(found.waiting)} waiting")
+    narrate(queue_words(invocation.backend, found))
     if found.taken:
         narrate(found.taken)
     for why in sorted(set(found.unheard.values())):

@@ -12,6 +12,7 @@ import pytest
 from backends.contract import Conflict, Invalid, NotFound
 from backends.entities import LaunchSpec, Needs, RunStatus
 from console.agent import ensure_protocol, stop_agent
+from console.cluster import queue_words
 from console.training.start import start_run, stop_run
 from console.training.sweep.begin import start_sweep
 from console.training.sweep.trials import trials_of
@@ -146,6 +147,9 @@ class LauncherSuite:
         run = bench.submit("true", needs=bench.beyond)
         until(lambda: bench.waits in bench.launcher.queue().why(run), f"the word {bench.waits}")
         assert bench.get(run).status is RunStatus.QUEUED
+        words = queue_words(bench.backend, bench.launcher.queue())
+        assert " waiting" in words
+        assert ("slots taken" in words) is (bench.ref is None), words
         bench.launcher.cancel(run, ME)
         assert bench.wait(run).status is RunStatus.STOPPED
         until(lambda: not bench.in_queue(run), "its leaving the queue")

@@ -22,13 +22,16 @@ async def show(here: Here) -> None:
     """The queue with its reasons, and the question whether it is to be paused or to go on."""
     launcher = here.backend.need("launcher")
 
-    def look() -> tuple[RunQueue, dict[str, str]]:
+    def look() -> tuple[RunQueue, dict[str, str], str]:
+        from console.cluster import queue_words
+
         found: RunQueue = launcher.queue()
         runs = here.backend.need("runs")
-        return found, {each.run: runs.get(each.run).name for each in found.waiting[:SHOWN]}
+        names = {each.run: runs.get(each.run).name for each in found.waiting[:SHOWN]}
+        return found, names, queue_words(here.backend, found)
 
-    queue, names = await here.app.look_up(look)
-    lines = [Line([(f"{len(queue.running)} of {queue.slots} slots taken, {len(queue.waiting)} waiting", "head")])]
+    queue, names, words = await here.app.look_up(look)
+    lines = [Line([(safe_text(words, 200), "head")])]
     if queue.taken:
         lines.append(Line([(safe_text(queue.taken, 100), "dim")]))
     if queue.unheard:
@@ -40,10 +43,10 @@ async def show(here: Here) -> None:
     if len(queue.waiting) > SHOWN:
         lines.append(Line([(f"and {len(queue.waiting) - SHOWN} more: mlops-console run queue", "dim")]))
     if queue.paused is None:
-        deed, words = "pause", "Paused, nothing further begins, also after a restart; what runs goes on."
+        deed, about = "pause", "Paused, nothing further begins, also after a restart; what runs goes on."
     else:
-        deed, words = "resume", f"It was paused by {queue.paused.actor}. {queue.paused.reason}".strip()
-    yes = await here.app.ask(Confirm(f"{deed.capitalize()} the queue", [*lines, *sentences(words)], deed, reason=True))
+        deed, about = "resume", f"It was paused by {queue.paused.actor}. {queue.paused.reason}".strip()
+    yes = await here.app.ask(Confirm(f"{deed.capitalize()} the queue", [*lines, *sentences(about)], deed, reason=True))
     if yes is None:
         return
     assert here.session is not None  # noqa: S101 the action needs a launcher, so there is a session
