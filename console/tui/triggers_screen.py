@@ -11,9 +11,9 @@ from backends.entities import Firing, Trigger
 from console.safe import safe_text
 from console.triggers.telling import do_words, limit_words, next_words, outcome_words, state_words, when_words
 from console.tui import ink, state
-from console.tui.lines import Line, wrapped
+from console.tui.lines import Line, folded, wrapped
 from console.tui.reading import ReadingScreen
-from console.wording import age, plural
+from console.wording import ago, plural
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -84,7 +84,8 @@ class TriggersScreen(ReadingScreen):
 
 
 def trigger_lines(found: Sequence[Kept], width: int, now: int) -> list[Line]:
-    """Two lines a trigger, and a third where it is not active; the cursor stands on the first."""
+    """A trigger in two lines, on a narrow screen in as many as it takes, then why it is not active; the cursor stands
+    on the first."""
     if not found:
         return wrapped(EMPTY, width - 2, "dim", " ")
     lines: list[Line] = []
@@ -93,22 +94,25 @@ def trigger_lines(found: Sequence[Kept], width: int, now: int) -> list[Line]:
         words = state_words(trigger)
         word, _, why = words.partition(": ")
         name = f"trigger:{trigger.name}"
+        deed = f"{when_words(trigger)} → {do_words(trigger)}"
+        first, *rest = folded(safe_text(deed, 400), max(20, width - 36))
         lines.append(
             Line(
                 [
                     state.span(word, f"{word:<8}"),
                     (" " + ink.fit(safe_text(trigger.name), 22) + " ", ""),
-                    (safe_text(f"{when_words(trigger)} → {do_words(trigger)}", max(20, width - 36)), ""),
+                    (first, ""),
                 ],
                 name,
                 kept,
             )
         )
+        lines += [Line([(" " * 34, ""), (more, "")]) for more in rest]
         due = next_words(trigger, now)
         last = kept.firings[0] if kept.firings else None
-        told = f"last {age(last.at, now)} ago, {outcome_words(last)}" if last else "has not fired yet"
+        told = f"last {ago(last.at, now)}, {outcome_words(last)}" if last else "has not fired yet"
         said = f"{f'next {due[0]} · ' if due else ''}{told} · {limit_words(trigger)}"
-        lines.append(Line([(" " * 11, ""), (safe_text(said, max(20, width - 13)), "dim")]))
+        lines += wrapped(safe_text(said, 600), width - 2, "dim", " " * 11)
         if why:
             lines += wrapped(safe_text(why), width - 2, "warn", " " * 11)
     return lines

@@ -10,6 +10,8 @@ from backends.contract import Backend
 from backends.entities import Alert, AlertState, Deployment, Monitor, RunStatus, Target, TriggerState
 from console.triggers.create import create_trigger
 from console.triggers.definition import parse_trigger
+from console.tui import ink
+from console.tui.triggers_screen import Kept, trigger_lines
 from tests.terminal.stage import add_run, add_version, by, on_stage, press, screen, session, until
 
 if TYPE_CHECKING:
@@ -123,3 +125,16 @@ async def test_from_an_alert_one_scales_opens_the_run_and_is_told_why_not_to_ret
         await until(app, pilot, "churn-run")
         assert app.pane is not None
         assert app.pane.PANE == "runs"
+
+
+def test_nothing_of_a_trigger_is_cut_off_on_the_smallest_screen() -> None:
+    trigger = parse_trigger(
+        'name = "nightly"\nnote = ""\n[when]\nschedule = "every day at 03:00"\ntimezone = "Europe/Berlin"\n'
+        '[do]\nrollback = "a-model-with-quite-a-long-name"\n'
+    )
+    lines = [ink.plain(line.spans) for line in trigger_lines([Kept(trigger, ())], 80, 1_700_000_000_000)]
+    assert all(len(line) <= 80 for line in lines)
+    whole = " ".join(" ".join(lines).split())
+    assert "…" not in whole
+    assert "a-model-with-quite-a-long-name" in whole
+    assert "stops after 3 failures in a row" in whole
