@@ -11,7 +11,7 @@ from console.cli.agent_needed import wake_agent
 from console.cli.monitor_show import show, source_words
 from console.cli.output import Col, narrate
 from console.cli.verb import Invocation, Noun, key_values, listing, parsed_query, reason_option
-from console.monitoring.feeds.folder import BatchRecord
+from console.monitoring.feeds.batch_log import BatchRecord
 from console.wording import local_time, plural, thousands
 
 
@@ -210,7 +210,8 @@ def _hand_in(invocation: Invocation, name: str, files: tuple[Path, ...], *, labe
 @click.pass_obj
 def batches(invocation: Invocation, name: str, limit: int) -> None:
     """What became of the files that arrived, newest first."""
-    from console.monitoring.feeds.folder import monitor_folder, recent_batches
+    from console.monitoring.feeds.batch_log import recent_batches
+    from console.monitoring.folder import monitor_folder
 
     found = invocation.need("monitors").get(name)
     records = recent_batches(monitor_folder(invocation.backend, found.name), limit)

@@ -13,7 +13,7 @@ from console.data.profile import pieces
 from console.data.profile_numbers import milliseconds
 from console.data.profile_texts import count_texts
 from console.data.sketch import Chooser, rank_error
-from console.monitoring.drift.distances import jensen_shannon, psi
+from console.monitoring.counted.distances import jensen_shannon, psi
 
 SAMPLED = 1 << 21
 """Numbers of a side that are compared; of a longer column a random sample of this size."""

@@ -15,7 +15,7 @@ from console.monitoring.alarms.policy import read_policy
 from console.monitoring.alarms.rules import Rule, read_rules
 from console.monitoring.counted.segments import check_segments
 from console.monitoring.counted.windows import LENGTHS
-from console.monitoring.feeds.folder import check_name, monitor_folder
+from console.monitoring.folder import check_name, monitor_folder
 from console.monitoring.quality.ranking import METRICS, MOST, TOP
 from console.retention.monitors import read_keep
 

@@ -19,12 +19,12 @@ from console.monitoring.counted.columns import as_text
 from console.monitoring.counted.profile import Profile
 from console.monitoring.feeds.batch import fit_columns, read_rows
 from console.monitoring.feeds.champion import read_profile
-from console.monitoring.feeds.folder import monitor_folder
 from console.monitoring.feeds.growing import KIND
 from console.monitoring.feeds.labels import is_label_file
 from console.monitoring.feeds.scored import SEGMENTS, read_pending
 from console.monitoring.feeds.sources import keeping_folders_of
 from console.monitoring.feeds.table_file import SUFFIXES
+from console.monitoring.folder import monitor_folder
 
 FEWEST: Final = 50
 """Labelled rows: on fewer nothing is learned that a gate could tell from chance."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from backends.entities import Monitor
-from console.monitoring.feeds.folder import BatchRecord
+from console.monitoring.feeds.batch_log import BatchRecord
 from console.monitoring.read import Feature, MonitorView
 from console.monitoring.wording import label
 from console.safe import safe_text

@@ -9,8 +9,8 @@ import msgspec
 from backends.local.process_identity import ProcessIdentity
 from console.agent import agent_log, ensure_agent, stop_agent
 from console.monitoring.create import create_monitor
-from console.monitoring.feeds.folder import monitor_folder
 from console.monitoring.feeds.handing import hand_over
+from console.monitoring.folder import monitor_folder
 from tests.monitored import WHO, deliveries, traffic, until
 
 

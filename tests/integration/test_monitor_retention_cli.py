@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from console.cli.main import main
-from console.monitoring.feeds.folder import monitor_folder
+from console.monitoring.folder import monitor_folder
 from tests.monitored import deliveries
 from tests.unit.test_monitoring_compaction import days
 

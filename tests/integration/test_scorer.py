@@ -14,7 +14,8 @@ import pytest
 
 from backends.contract import Backend
 from console.monitoring.create import create_monitor
-from console.monitoring.feeds.folder import BatchRecord, monitor_folder, recent_batches
+from console.monitoring.feeds.batch_log import BatchRecord, recent_batches
+from console.monitoring.folder import monitor_folder
 from tests.monitored import FEATURES, WHO, deliveries, register, traffic, until
 
 ROOT = Path(__file__).parents[2]

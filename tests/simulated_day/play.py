@@ -18,10 +18,10 @@ from console.agent import agent_log, ensure_agent, stop_agent
 from console.monitoring.counted.counts import unpack
 from console.monitoring.create import create_monitor
 from console.monitoring.feeds.champion import load_champion
-from console.monitoring.feeds.folder import monitor_folder
 from console.monitoring.feeds.handing import waiting_files
 from console.monitoring.feeds.in_hand import read_in_hand
 from console.monitoring.feeds.sample import OWN, read_sample
+from console.monitoring.folder import monitor_folder
 from console.monitoring.ranges import STRETCHES
 from console.monitoring.rolled import kept_stretches, level_name
 from tests.monitored import WHO, deliveries

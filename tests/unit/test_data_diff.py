@@ -91,7 +91,7 @@ def test_numbers_that_moved_come_first_with_their_figures(backend: Backend) -> N
 
 
 def test_what_stays_within_chance_is_said_to_in_simulation() -> None:
-    from console.monitoring.drift.distances import psi
+    from console.monitoring.counted.distances import psi
 
     rng = RNG(2)
     over = 0

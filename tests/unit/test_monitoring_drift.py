@@ -11,6 +11,7 @@ from scipy import stats
 from scipy.spatial.distance import jensenshannon
 
 from backends.entities import ColumnScore, MonitorState
+from console.monitoring.counted import distances
 from console.monitoring.counted.cells import coarse, in_order
 from console.monitoring.counted.columns import as_text, count_categorical, count_features, count_numeric, numeric_values
 from console.monitoring.counted.counts import layout_of
@@ -23,7 +24,6 @@ from console.monitoring.counted.profile import (
     numeric_column,
 )
 from console.monitoring.counted.windows import limit, make_window, score_column
-from console.monitoring.drift import distances
 
 counts_pairs = st.integers(2, 12).flatmap(
     lambda cells: st.tuples(*[st.lists(st.integers(0, 500), min_size=cells, max_size=cells)] * 2)

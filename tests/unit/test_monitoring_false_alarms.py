@@ -14,7 +14,7 @@ import pytest
 from scipy import stats
 
 from backends.entities import MonitorState
-from console.monitoring.counted import thresholds
+from console.monitoring.counted import distances, thresholds
 from console.monitoring.counted.cells import coarse, gathered, in_order
 from console.monitoring.counted.columns import Vector, as_text, count_categorical
 from console.monitoring.counted.counts import empty, layout_of
@@ -32,7 +32,6 @@ from console.monitoring.counted.profile import (
     numeric_column,
 )
 from console.monitoring.counted.windows import FALSE_DISCOVERIES, MIN_SHARE, RARE, limit, make_window, score_column
-from console.monitoring.drift import distances
 
 SIZES = [50, 100, 250, 1000, 5000, 100_000, 1_000_000]
 REFERENCE = 4000

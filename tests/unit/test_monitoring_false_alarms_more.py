@@ -14,6 +14,7 @@ from backends.entities import AlertState, ColumnScore, Monitor, MonitorState, Wi
 from console.monitoring.alarms.alerts import evaluate
 from console.monitoring.alarms.judging import corrected_over
 from console.monitoring.counted import thresholds
+from console.monitoring.counted.distances import two_sample_p
 from console.monitoring.counted.profile import (
     ALPHA,
     SCORE_CELLS,
@@ -25,7 +26,6 @@ from console.monitoring.counted.profile import (
     group_starts,
 )
 from console.monitoring.counted.windows import FALSE_DISCOVERIES, score_label, score_prediction
-from console.monitoring.drift.distances import two_sample_p
 from tests.unit.test_monitoring_false_alarms import REFERENCE, SIZES, slack
 
 DRAWS = 600

@@ -14,11 +14,12 @@ import pytest
 from backends.contract import Backend
 from console.monitoring.create import create_monitor
 from console.monitoring.feeds import growing, ingest
+from console.monitoring.feeds.batch_log import BatchRecord
 from console.monitoring.feeds.champion import load_champion
-from console.monitoring.feeds.folder import BatchRecord, monitor_folder
 from console.monitoring.feeds.growing import Files
 from console.monitoring.feeds.ingest import finish_begun, ingest_chunk
 from console.monitoring.feeds.versions import Versions
+from console.monitoring.folder import monitor_folder
 from tests.monitored import WHO, deliveries, traffic
 
 

@@ -20,9 +20,10 @@ from console.cli import monitor_pipe
 from console.cli.monitor_pipe import _Feed
 from console.monitoring.create import create_monitor
 from console.monitoring.feeds import handing
-from console.monitoring.feeds.folder import monitor_folder, recent_batches
+from console.monitoring.feeds.batch_log import recent_batches
 from console.monitoring.feeds.handing import hand_over, waiting_files
 from console.monitoring.feeds.scorer import Scorer
+from console.monitoring.folder import monitor_folder
 from tests.monitored import WHO, deliveries, traffic
 
 OWNER = {"Authorization": "Bearer owner"}

@@ -18,10 +18,11 @@ from console.monitoring.counted.counts import unpack
 from console.monitoring.create import create_monitor, delete_monitor
 from console.monitoring.drift.histograms import histogram
 from console.monitoring.feeds import ingest
+from console.monitoring.feeds.batch_log import recent_batches
 from console.monitoring.feeds.champion import load_champion, scores_of
-from console.monitoring.feeds.folder import monitor_folder, recent_batches
 from console.monitoring.feeds.ingest import ingest_batch
 from console.monitoring.feeds.labels import ingest_labels
+from console.monitoring.folder import monitor_folder
 from console.monitoring.read import monitor_view
 from tests.monitored import FEATURES, WHO, deliveries, register, traffic
 

@@ -17,12 +17,13 @@ from backends.entities import Deployment, Target
 from console.monitoring.counted.counts import unpack
 from console.monitoring.create import create_monitor
 from console.monitoring.feeds import ingest, scored, versions
+from console.monitoring.feeds.batch_log import recent_batches
 from console.monitoring.feeds.champion import load_champion, scores_of
-from console.monitoring.feeds.folder import monitor_folder, recent_batches
 from console.monitoring.feeds.ingest import ingest_batch
 from console.monitoring.feeds.lag import added, lags_of, median_lag
 from console.monitoring.feeds.sample import read_sample
 from console.monitoring.feeds.scorer import Scorer
+from console.monitoring.folder import monitor_folder
 from console.serving.deployment.place import folder_of
 from tests.monitored import FEATURES, WHO, deliveries, register, traffic
 

@@ -20,9 +20,9 @@ from console.monitoring.counted.members import count_groups, mask_of, members_of
 from console.monitoring.counted.segments import add_segment, protect_columns, read_segment, remove_segment
 from console.monitoring.create import create_monitor
 from console.monitoring.feeds.champion import load_champion, scores_of
-from console.monitoring.feeds.folder import monitor_folder
 from console.monitoring.feeds.ingest import ingest_batch
 from console.monitoring.feeds.sample import keep_sample, read_sample
+from console.monitoring.folder import monitor_folder
 from console.monitoring.quality.bias import MISSING, MOST_GROUPS, OTHER, add_groups, bias_of, rates_of
 from console.monitoring.ranges import merged
 from tests.monitored import FEATURES, WHO, deliveries, traffic

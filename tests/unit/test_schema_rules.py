@@ -13,7 +13,6 @@ from backends.contract import Backend, Invalid
 from backends.entities import Alert, AlertState, Column, ColumnType
 from backends.local import open_local
 from console.monitoring.alarms.ack import mute_of
-from console.monitoring.alarms.policy_replay import replay
 from console.monitoring.alarms.replaying import told
 from console.monitoring.alarms.rule_words import rule_words
 from console.monitoring.alarms.rules import read_rules, write_rules
@@ -21,6 +20,7 @@ from console.monitoring.alarms.schema_rules import kind_of, rule_for
 from console.monitoring.create import create_monitor, set_rules
 from console.monitoring.feeds.batch import fit_columns
 from console.monitoring.feeds.ingest import ingest_batch
+from console.monitoring.policy_replay import replay
 from tests.monitored import FEATURES, WHO, register, traffic
 
 ALL = '[[rule]]\nname = "columns"\nmetric = "schema"\nseverity = "critical"\ncooldown = "12h"\nrunbook = "https://x"\n'

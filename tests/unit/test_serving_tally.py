@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from backends.entities import GateStatus, Guard
-from console.monitoring.drift.distances import fisher_more
+from console.monitoring.counted.distances import fisher_more
 from console.serving.deployment.judge import GROWTH, Course, judge
 from console.serving.spec import Target
 from console.serving.split import Chosen, Split

@@ -14,10 +14,10 @@ from backends.contract import Backend, Invalid, Refused
 from backends.entities import Deployment, Monitor, Target
 from backends.local import open_local
 from console.monitoring.create import create_monitor
-from console.monitoring.feeds.folder import monitor_folder
 from console.monitoring.feeds.handing import hand_over, waiting_files
 from console.monitoring.feeds.scored import read_pending
 from console.monitoring.feeds.scorer import Scorer
+from console.monitoring.folder import monitor_folder
 from console.serving.deployment.place import folder_of
 from console.triggers.create import create_trigger, told
 from console.triggers.definition import parse_trigger

@@ -11,7 +11,7 @@ from console.data.checks.batch import Rows, shown
 from console.data.checks.finding import EXAMPLES, Examiner, Finding, examines, figure, percent, share
 from console.data.checks.rowwise import RowWise
 from console.data.checks.source import Source, no_previous
-from console.monitoring.drift.distances import psi
+from console.monitoring.counted.distances import psi
 
 BINS = 10
 CATEGORIES = 50

@@ -11,7 +11,7 @@ from backends.contract import Backend, Invalid, Mutation
 from backends.entities import ANY, Alert, Millis, Mute
 from backends.entities.triggers import ACTOR
 from console.monitoring.alarms.alerts import monitor_state
-from console.monitoring.feeds.folder import locked, monitor_folder
+from console.monitoring.folder import locked, monitor_folder
 
 _UNITS = {"m": 60_000, "h": 3_600_000, "d": 86_400_000, "w": 7 * 86_400_000}
 

@@ -23,9 +23,9 @@ from console.monitoring.alarms.judging import Judgement, corrected_over, judgeme
 from console.monitoring.alarms.policy import Policy, read_policy
 from console.monitoring.alarms.rules import DRIFT, PERFORMANCE, Rule, default_rules, policy_of, read_rules
 from console.monitoring.alarms.severity import CRITICAL, WARN, is_firing, is_muted
+from console.monitoring.alarms.verdicts import Verdict, primary_metric, verdicts
 from console.monitoring.counted.profile import Profile
 from console.monitoring.counted.windows import own_state
-from console.monitoring.quality.verdicts import Verdict, primary_metric, verdicts
 from console.monitoring.wording import digits, interval, label, moment, plural
 
 

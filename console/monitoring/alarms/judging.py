@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from backends.entities import Estimate, Millis, Record, ServiceWindow, Window
 from console.monitoring.alarms.measures import expanded, unit_of, value_of
 from console.monitoring.alarms.rules import Rule, upwards
-from console.monitoring.drift.distances import benjamini_hochberg
+from console.monitoring.counted.distances import benjamini_hochberg
 from console.monitoring.wording import digits, interval, label
 
 Seen = Window | ServiceWindow

@@ -75,7 +75,7 @@ def replay_offloaded(
         read_rules(rules)
     args = [place_of(backend), monitor, *([f"--rules={rules}"] if rules is not None else [])]
     return msgspec.convert(
-        run_offloaded("console.monitoring.alarms.policy_replay", args, on_progress=on_progress, cancel=cancel), Replay
+        run_offloaded("console.monitoring.policy_replay", args, on_progress=on_progress, cancel=cancel), Replay
     )
 
 

@@ -17,8 +17,8 @@ from backends.contract import Backend, Conflict
 from backends.entities import Millis, Monitor, Record, Window
 from console.monitoring.alarms.alerts import horizon
 from console.monitoring.counted.windows import LENGTHS, own_state
-from console.monitoring.feeds.folder import locked, monitor_folder
 from console.monitoring.feeds.in_hand import read_in_hand
+from console.monitoring.folder import locked, monitor_folder
 from console.monitoring.ranges import STRETCHES, merge_windows
 from console.monitoring.rolled import level_name, profile_of_version
 from console.retention.monitors import Keep

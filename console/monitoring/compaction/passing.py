@@ -11,7 +11,7 @@ from backends.contract import Backend, Mutation
 from backends.entities import Millis, Monitor, Record
 from console.monitoring.compaction.letting_go import LetGo, let_go, would_go
 from console.monitoring.compaction.merging import DAY, HOUR, Merged, merge, would_merge
-from console.monitoring.feeds.folder import monitor_folder
+from console.monitoring.folder import monitor_folder
 from console.retention.monitors import Keep, read_keep
 from console.wording import plural, size, thousands
 

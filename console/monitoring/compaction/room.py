@@ -7,7 +7,8 @@ from pathlib import Path
 
 from backends.contract import Backend
 from backends.entities import Holding, Millis, Monitor, Record
-from console.monitoring.feeds.folder import LOG_BYTES, monitor_folder
+from console.monitoring.feeds.batch_log import LOG_BYTES
+from console.monitoring.folder import monitor_folder
 from console.monitoring.ranges import STRETCHES
 from console.retention.monitors import Keep, said
 from console.wording import plural, size

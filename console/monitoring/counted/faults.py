@@ -15,8 +15,8 @@ from itertools import pairwise
 import msgspec
 
 from backends.entities import ColumnScore, MonitorState
+from console.monitoring.counted.distances import jensen_shannon
 from console.monitoring.counted.profile import CategoricalColumn, NumericColumn, Profile, ReferenceColumn
-from console.monitoring.drift.distances import jensen_shannon
 
 FAR = 0.15
 """Jensen-Shannon distance from the reference above which an explanation is looked for."""

@@ -12,6 +12,7 @@ import pandas as pd
 from console.monitoring.counted.cells import coarse, in_order
 from console.monitoring.counted.columns import as_text, count_categorical, count_numeric, numeric_values
 from console.monitoring.counted.counting import DAY_ROWS, FEWEST_DAYS, day_of
+from console.monitoring.counted.distances import psi
 from console.monitoring.counted.profile import (
     ALPHA,
     SCORE_CELLS,
@@ -21,7 +22,6 @@ from console.monitoring.counted.profile import (
     ReferenceColumn,
     ScoreCells,
 )
-from console.monitoring.drift.distances import psi
 
 SIZES = (50, 100, 250, 1000, 10_000)
 """Beyond the last size the scaled quantiles no longer change: counts are large and the statistics near their limits."""

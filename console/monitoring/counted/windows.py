@@ -12,9 +12,7 @@ from backends.entities import ColumnScore, Estimate, Millis, MonitorState, Windo
 from console.monitoring.counted import faults
 from console.monitoring.counted.cells import Shares, coarse, gathered, in_order, score_total, shares
 from console.monitoring.counted.counts import Counts, Layout, pack
-from console.monitoring.counted.faults import GONE, MISSING, NEW, OUTSIDE
-from console.monitoring.counted.profile import CategoricalColumn, Limits, NumericColumn, Profile, ReferenceColumn
-from console.monitoring.drift.distances import (
+from console.monitoring.counted.distances import (
     benjamini_hochberg,
     binomial_tail,
     fisher_more,
@@ -24,6 +22,8 @@ from console.monitoring.drift.distances import (
     two_sample_p,
     wasserstein,
 )
+from console.monitoring.counted.faults import GONE, MISSING, NEW, OUTSIDE
+from console.monitoring.counted.profile import CategoricalColumn, Limits, NumericColumn, Profile, ReferenceColumn
 from console.monitoring.quality import performance
 from console.monitoring.quality.bias import bias_of
 from console.monitoring.quality.estimated import estimate

@@ -31,6 +31,7 @@ from console.monitoring.counted.columns import (
     tally,
 )
 from console.monitoring.counted.counts import most_frequent
+from console.monitoring.counted.distances import benjamini_hochberg, two_sample_p
 from console.monitoring.counted.profile import (
     Profile,
     ReferenceColumn,
@@ -42,7 +43,6 @@ from console.monitoring.counted.profile import (
 from console.monitoring.counted.windows import FALSE_DISCOVERIES, MIN_ROWS, score_column
 from console.monitoring.drift import exact
 from console.monitoring.drift.comparing import Comparison
-from console.monitoring.drift.distances import benjamini_hochberg, two_sample_p
 from console.monitoring.drift.ordered import distances_in_order
 from console.monitoring.feeds.table_file import MISSING, read_table
 

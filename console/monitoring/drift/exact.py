@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from console.monitoring.drift.distances import chi_square, ks_p_value
+from console.monitoring.counted.distances import chi_square, ks_p_value
 from console.monitoring.drift.ordered import distances_in_order
 
 Vector = np.ndarray[Any, Any]

@@ -10,8 +10,8 @@ from backends.entities import ModelVersion, Monitor, Window
 from console.monitoring.counted.profile import REFERENCE_SAMPLE
 from console.monitoring.drift.multivariate import FEWEST, MOST, Together, together
 from console.monitoring.feeds.champion import read_profile
-from console.monitoring.feeds.folder import locked, monitor_folder
 from console.monitoring.feeds.sample import read_sample
+from console.monitoring.folder import locked, monitor_folder
 
 MOST_WINDOWS = 60
 """The newest windows are put together until there are rows enough, so many at most."""

@@ -20,15 +20,15 @@ from backends.entities import Millis, Monitor, Window
 from console.monitoring.alarms import alerts
 from console.monitoring.alarms.ack import restate
 from console.monitoring.alarms.policy import read_policy
-from console.monitoring.counted.beside import add_segment_windows, carried, count_rows
 from console.monitoring.counted.columns import as_text
 from console.monitoring.counted.counts import add, unpack
 from console.monitoring.counted.windows import make_window
 from console.monitoring.feeds import sample, schema
 from console.monitoring.feeds.batch import SchemaEvent, read_rows
+from console.monitoring.feeds.batch_log import BatchRecord, log_batch
+from console.monitoring.feeds.beside import add_segment_windows, carried, count_rows
 from console.monitoring.feeds.champion import Champion
 from console.monitoring.feeds.chunk import Chunk, whole_file
-from console.monitoring.feeds.folder import BatchRecord, locked, log_batch, monitor_folder
 from console.monitoring.feeds.growing import given_whole, remember
 from console.monitoring.feeds.in_hand import PLACE, InHand, in_hand, read_in_hand
 from console.monitoring.feeds.labels import add_batches, apply_labels, drop_pending, is_label_file, take_pending
@@ -36,6 +36,7 @@ from console.monitoring.feeds.rows import Rows, check_related, own_labels, parte
 from console.monitoring.feeds.scored import read_pending, segment_path, write_segment
 from console.monitoring.feeds.spots import Spot, find_spots, tumbling_starts
 from console.monitoring.feeds.versions import Versions
+from console.monitoring.folder import locked, monitor_folder
 from console.monitoring.rolled import roll_up
 
 if TYPE_CHECKING:

@@ -16,7 +16,6 @@ import pyarrow.parquet
 
 from backends.contract import Backend, Invalid
 from backends.entities import Millis, Monitor, Record, Window
-from console.monitoring.counted.beside import batch_key, segment_window
 from console.monitoring.counted.columns import Vector, as_text
 from console.monitoring.counted.counting import add_scores, count_answers, encode_labels
 from console.monitoring.counted.counts import MIXED, layout_of, unpack
@@ -25,13 +24,15 @@ from console.monitoring.counted.profile import Profile
 from console.monitoring.counted.ranked import QUERY, change_ranked
 from console.monitoring.counted.windows import relabelled
 from console.monitoring.feeds.batch import read_batch, times_of
+from console.monitoring.feeds.batch_log import BatchRecord
+from console.monitoring.feeds.beside import batch_key, segment_window
 from console.monitoring.feeds.champion import Champion, as_ranked_by, read_profile
 from console.monitoring.feeds.chunk import Chunk, whole_file
-from console.monitoring.feeds.folder import BatchRecord, locked, monitor_folder
 from console.monitoring.feeds.lag import added, lags_of, with_lags
 from console.monitoring.feeds.sample import label_sample
 from console.monitoring.feeds.scored import PENDING, SEGMENTS, read_pending, scores_in, write_atomically
 from console.monitoring.feeds.spots import newest_of
+from console.monitoring.folder import locked, monitor_folder
 from console.monitoring.quality.bias import Groups, add_groups
 from console.monitoring.quality.ranking import add_ranked
 from console.monitoring.rolled import roll_up

@@ -10,7 +10,7 @@ import msgspec
 from backends.connect import place_of
 from backends.contract import Backend, Refused
 from backends.entities import Progress
-from console.monitoring.feeds.folder import BatchRecord
+from console.monitoring.feeds.batch_log import BatchRecord
 from console.offload import run_offloaded
 
 MODULE = "console.monitoring.feeds.worker"

@@ -22,15 +22,15 @@ from typing import TYPE_CHECKING
 
 from backends.contract import Backend, BackendError, Invalid, NotFound, Unreachable
 from backends.entities import Monitor
-from console.monitoring.feeds.folder import monitor_folder
 from console.monitoring.feeds.growing import CLOSED_S, KIND, Files, clear_spool, moved_in
 from console.monitoring.feeds.handing import handed_digest, handed_over, is_keyed, let_go
 from console.monitoring.feeds.in_hand import read_in_hand
 from console.monitoring.feeds.sources import folders_of, inbox_of, is_fed
+from console.monitoring.folder import monitor_folder
 
 if TYPE_CHECKING:
+    from console.monitoring.feeds.batch_log import BatchRecord
     from console.monitoring.feeds.champion import Champion
-    from console.monitoring.feeds.folder import BatchRecord
     from console.monitoring.feeds.versions import Versions
 
 POLL_SECONDS = 0.1

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from backends.contract import Backend
 from backends.entities import Monitor
-from console.monitoring.feeds.folder import monitor_folder
+from console.monitoring.folder import monitor_folder
 
 INBOX = "inbox"
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from backends.contract import Backend
 from backends.entities import Progress
-from console.monitoring.feeds.folder import BatchRecord
+from console.monitoring.feeds.batch_log import BatchRecord
 from console.speaker import Speaker, speak_of
 
 

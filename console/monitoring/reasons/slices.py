@@ -19,8 +19,8 @@ from scipy import stats
 
 from backends.query_text import KEYWORDS
 from console.monitoring.counted.columns import Vector, as_text, is_numeric, numeric_values
+from console.monitoring.counted.distances import benjamini_hochberg
 from console.monitoring.counted.profile import PROBABILITY, Profile
-from console.monitoring.drift.distances import benjamini_hochberg
 from console.monitoring.feeds.sample import OWN
 from console.monitoring.reasons.found_slices import Slice
 

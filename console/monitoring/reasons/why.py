@@ -12,13 +12,13 @@ from backends.contract import Backend, NotFound
 from backends.entities import Alert, Estimate, Millis, Monitor, Record, Segment, Window
 from console.monitoring.alarms.measures import value_of
 from console.monitoring.alarms.severity import is_firing
+from console.monitoring.alarms.verdicts import primary_metric
 from console.monitoring.counted.cells import coarse
 from console.monitoring.counted.counts import Counts, layout_of, unpack
+from console.monitoring.counted.distances import psi
 from console.monitoring.counted.profile import Profile
-from console.monitoring.drift.distances import psi
 from console.monitoring.drift.histograms import Histogram, histogram
 from console.monitoring.feeds.champion import read_profile
-from console.monitoring.quality.verdicts import primary_metric
 from console.monitoring.ranges import merged
 from console.monitoring.reasons.onset import Loss, Onset, loss_name, loss_of, onset_of
 from console.monitoring.reasons.upstream import Upstream, upstream

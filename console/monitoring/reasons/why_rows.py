@@ -14,8 +14,8 @@ from console.monitoring.counted.columns import Vector, as_text, count_categorica
 from console.monitoring.counted.counts import layout_of
 from console.monitoring.counted.profile import NumericColumn, Profile, ReferenceColumn
 from console.monitoring.feeds.champion import read_profile
-from console.monitoring.feeds.folder import monitor_folder
 from console.monitoring.feeds.sample import OWN, read_sample
+from console.monitoring.folder import monitor_folder
 from console.monitoring.ranges import merged
 from console.monitoring.reasons.data_difference import with_differences
 from console.monitoring.reasons.found_slices import Slices

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from backends.entities import GateResult, GateStatus, Guard, Record
-from console.monitoring.drift.distances import chi_square, fisher_more, psi
+from console.monitoring.counted.distances import chi_square, fisher_more, psi
 from console.wording import number
 
 SLOW: Final = 0.95

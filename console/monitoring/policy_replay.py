@@ -1,6 +1,6 @@
 """What a policy would have done: replayed over the windows that are stored, and over windows in which nothing happens.
 
-Only a worker process simulates: `python -m console.monitoring.alarms.policy_replay URL MONITOR`, the policy's TOML on
+Only a worker process simulates: `python -m console.monitoring.policy_replay URL MONITOR`, the policy's TOML on
 stdin. Others call `replaying.replay_offloaded`.
 """
 
@@ -23,6 +23,7 @@ from console.monitoring.alarms.policy import read_policy
 from console.monitoring.alarms.replaying import Episode, Quiet, Replay, RuleReplay
 from console.monitoring.alarms.rules import PERFORMANCE, Rule, policy_of
 from console.monitoring.alarms.schema_rules import would_have_opened
+from console.monitoring.alarms.verdicts import primary_metric, verdicts
 from console.monitoring.counted.counts import Counts, Layout, layout_of
 from console.monitoring.counted.profile import PROBABILITY, SCORE_CELLS, CategoricalColumn, Profile, Spread
 from console.monitoring.counted.windows import make_window
@@ -30,7 +31,6 @@ from console.monitoring.feeds.champion import read_profile
 from console.monitoring.quality import performance
 from console.monitoring.quality.ranking import METRICS
 from console.monitoring.quality.spread import area_variance, critical, is_day, together
-from console.monitoring.quality.verdicts import primary_metric, verdicts
 from console.monitoring.ranges import merged_words
 
 MOST_WINDOWS = 20_000
@@ -295,7 +295,7 @@ def _sums(profile: Profile, drawn: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]
 def main(argv: list[str]) -> int:
     from console.speaker import Speaker, speak_of
 
-    parser = argparse.ArgumentParser(prog="console.monitoring.alarms.policy_replay")
+    parser = argparse.ArgumentParser(prog="console.monitoring.policy_replay")
     parser.add_argument("url")
     parser.add_argument("monitor")
     parser.add_argument("--rules", default=None)

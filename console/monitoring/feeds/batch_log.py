@@ -1,22 +1,14 @@
-"""What a monitor keeps beside its windows: a folder of its own with the scored predictions, the batch log and a
-lock."""
+"""What became of each file that a monitor read: a log in its folder."""
 
 from __future__ import annotations
 
-import fcntl
 import os
-import re
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from urllib.parse import quote
 
 import msgspec
 
-from backends.contract import Backend, Invalid, Unsupported
 from backends.entities import Millis, Record
 
-NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 LOG_BYTES = 1 << 20
 
 
@@ -40,36 +32,6 @@ class BatchRecord(Record, frozen=True):
     first: Millis | None = None
     last: Millis | None = None
     """Start of the first and of the last window that it reached."""
-
-
-def check_name(name: str) -> str:
-    """The name, if it can be a monitor's: it becomes a folder."""
-    if not NAME.fullmatch(name):
-        raise Invalid(
-            f"monitor name {name!r}: use letters, digits, '.', '_' and '-', first a letter or digit, at most 100",
-            "name",
-        )
-    return name
-
-
-def monitor_folder(backend: Backend, name: str) -> Path:
-    """The monitor's folder in the workspace, made if it is not there."""
-    if backend.home is None:
-        raise Unsupported(f"context {backend.name} has no workspace folder, where a monitor keeps its predictions")
-    if name in (".", ".."):
-        raise Invalid(f"{name!r} cannot be a monitor's name, because it names a folder of the workspace itself", "name")
-    # Quoted as the agent does, so that no name leads out of the workspace.
-    folder = backend.home / "monitors" / quote(name, safe="")
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    return folder
-
-
-@contextmanager
-def locked(folder: Path) -> Iterator[None]:
-    """Only one process at a time changes a monitor's counts: each change reads a window and writes it back."""
-    with (folder / "lock").open("a") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
 
 
 def log_batch(folder: Path, record: BatchRecord) -> None:
