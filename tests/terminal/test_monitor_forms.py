@@ -21,7 +21,7 @@ from tests.unit.test_monitoring_ranges import window_at
 
 DAY, HOUR, MINUTE = 86_400_000, 3_600_000, 60_000
 BEGIN = 1_699_833_600_000
-WAIT = 60.0
+WAIT = 120.0
 
 
 @pytest.fixture(scope="module")

@@ -17,7 +17,7 @@ from tests.unit.test_monitoring_ranges import window_at
 
 DAY, HOUR, MINUTE = 86_400_000, 3_600_000, 60_000
 BEGIN = 1_699_833_600_000  # Monday, 13 November 2023
-WAIT = 40.0
+WAIT = 120.0
 
 
 @pytest.fixture(scope="module")

@@ -19,7 +19,7 @@ from tests.unit.test_monitoring_ranges import window_at
 
 DAY = 86_400_000
 BEGIN = 1_699_833_600_000
-WAIT = 60.0
+WAIT = 120.0
 RULES = """[[rule]]
 name = "weights"
 metric = "drift.weight.psi"

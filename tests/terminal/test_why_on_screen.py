@@ -16,7 +16,7 @@ from console.offload import Cancelled
 from tests.monitored import watched
 from tests.terminal.stage import on_stage, press, screen, session, until, until_so
 
-WAIT = 60.0
+WAIT = 120.0
 
 
 @pytest.fixture(scope="module")
