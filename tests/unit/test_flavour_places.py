@@ -13,7 +13,7 @@ from backends.contract import Backend, Features, Invalid, Unauthorized
 from backends.login import Login
 from backends.mlflow.databricks import Account, DatabricksLogin
 from backends.mlflow.flavours import FLAVOURS, place
-from console.cli.context import _registry
+from console.contexts.made import as_registry
 from console.tui.actions import BY_ID
 
 ARN = "arn:aws:sagemaker:eu-west-1:123456789012:mlflow-tracking-server/team"
@@ -195,7 +195,7 @@ def test_a_child_reaches_the_server_as_its_own_client_wants_to_be_told(home: Pat
     ],
 )
 def test_the_address_that_mlflow_knows_is_what_one_types(said: str, kept: str) -> None:
-    assert _registry(said) == kept
+    assert as_registry(said) == kept
 
 
 def test_promoting_is_greyed_with_the_reason_where_there_are_no_aliases() -> None:
