@@ -17,6 +17,7 @@ from backends.local.compaction import LocalCompaction, put_window
 from backends.local.database import Database, now
 from backends.local.limits import check_name, check_text
 from backends.local.outbox import LocalOutbox
+from backends.local.schema import LONG, LONG_MS
 from backends.query import Query, select
 
 _KEPT_BY_STORE = ("state", "rows", "windows", "last_at", "created_at", "created_by")
@@ -129,8 +130,9 @@ class LocalMonitors(LocalAlerts, LocalOutbox, LocalCompaction):
         span = (-(2**63) if since is None else since, 2**63 - 1 if until is None else until)
         with self._database.read() as connection:
             _monitor(connection, monitor)
+            long = f"INDEXED BY windows_long WHERE {LONG} AND" if shortest >= LONG_MS else "WHERE"
             rows = connection.execute(
-                "SELECT record, counts FROM windows WHERE monitor = ? AND segment = ? AND start >= ? AND start < ? "
+                f"SELECT record, counts FROM windows {long} monitor = ? AND segment = ? AND start >= ? AND start < ? "
                 'AND (? = 0 OR "end" - start >= ?) ORDER BY start DESC LIMIT ?',
                 (monitor, segment, *span, shortest, shortest, limit),
             ).fetchall()

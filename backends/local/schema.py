@@ -40,7 +40,7 @@ from backends.contract import Unreachable, Unsupported
 if TYPE_CHECKING:
     from sqlite_utils import Database
 
-VERSION: Final = 6
+VERSION: Final = 7
 """What this program reads and writes; stored as `PRAGMA user_version`."""
 
 _RUNS = """
@@ -386,6 +386,16 @@ def _alarmed(db: Database) -> None:
     db.execute("PRAGMA user_version = 6")
 
 
+LONG_MS: Final = 3_600_000
+LONG: Final = f'"end" - start >= {LONG_MS}'
+"""In these words `windows_long` finds them among a year's minutes."""
+
+
+def _measured(db: Database) -> None:
+    db.execute(f"CREATE INDEX windows_long ON windows (monitor, segment, start) WHERE {LONG}")
+    db.execute("PRAGMA user_version = 7")
+
+
 def _first(db: Database) -> None:
     for statement in _statements(_RUNS):
         db.execute(statement)
@@ -563,6 +573,7 @@ def migrate(connection: sqlite3.Connection) -> None:
     migrations(name="0004 what is served")(_served)
     migrations(name="0005 what runs are watched by")(_watched)
     migrations(name="0006 what monitors tell and do")(_alarmed)
+    migrations(name="0007 which windows are long")(_measured)
     migrations.apply(Database(connection))
 
 

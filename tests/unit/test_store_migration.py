@@ -27,6 +27,7 @@ def old(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         patch.setattr(schema, "_served", lambda _: None)
         patch.setattr(schema, "_watched", lambda _: None)
         patch.setattr(schema, "_alarmed", lambda _: None)
+        patch.setattr(schema, "_measured", lambda _: None)
         schema.create(home / DATABASE, home / "tmp")
     with closing(sqlite3.connect(home / DATABASE)) as db:
         assert db.execute("PRAGMA user_version").fetchone() == (1,)
