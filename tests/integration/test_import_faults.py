@@ -24,6 +24,7 @@ from backends.local import open_local
 from backends.local.objects import ObjectStore
 from backends.local.probe import Health, probe
 from tests.cleaning import clean
+from tests.processes import words_of
 from tests.terminal.terminal import Terminal
 
 ROOT = Path(__file__).parents[2]
@@ -84,10 +85,7 @@ def workers(workspace: Path) -> list[psutil.Process]:
     """The processes that import into this workspace."""
     found = []
     for process in psutil.process_iter():
-        try:
-            words = process.cmdline()
-        except psutil.Error:
-            continue
+        words = words_of(process)
         if "console.data.worker" in words and f"local:{workspace}" in words:
             found.append(process)
     return found

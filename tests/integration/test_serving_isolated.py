@@ -27,6 +27,7 @@ from backends.local import open_local
 from console.serving.fetched import fetch_version
 from console.serving.pins import pin_path
 from console.serving.spec import ServingSpec, Target
+from tests.processes import gone, words_of
 from tests.serving import (
     WHO,
     Served,
@@ -168,19 +169,11 @@ def processes(served: Served, script: str) -> dict[str, psutil.Process]:
     """Those of the server that run this script, by the folder that they were given."""
     found = {}
     for each in psutil.Process(served.process.pid).children(recursive=True):
-        words = each.cmdline() if each.is_running() else []
+        words = words_of(each)
         at = next((at for at, word in enumerate(words) if word.endswith(script)), None)
         if at is not None and (script == "leash.py" or not any(word.endswith("leash.py") for word in words)):
             found[next(word for word in words[at:] if word.endswith("/model"))] = each
     return found
-
-
-def gone(process: psutil.Process) -> bool:
-    """Ended, whether or not anybody has asked how."""
-    try:
-        return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return True
 
 
 def folder(rig: Rig, version: str) -> str:
@@ -267,7 +260,7 @@ def test_a_killed_process_is_told_and_comes_back(rig: Rig, served: Served, whom:
     until(lambda: rig.answers(served, 2.0), what="another one")
     until(lambda: served.http.get("/ping").status_code == 200, what="health")
     until(lambda: served.state().targets[0].why == "", what="all well")
-    assert gone(left), "nothing is left of the dead one"
+    until(lambda: gone(left), what="the end of all that the dead one left")
 
 
 def test_while_its_process_is_away_the_server_says_so(rig: Rig, served: Served) -> None:
@@ -335,4 +328,4 @@ def test_an_ended_server_leaves_no_process(rig: Rig, served: Served) -> None:
     left = [*processes(served, "scorer.py").values(), *processes(served, "leash.py").values()]
     assert len(left) >= 2
     assert served.end() == 0
-    assert all(map(gone, left))
+    until(lambda: all(map(gone, left)), what="their end")  # killed, and not yet dead for a moment

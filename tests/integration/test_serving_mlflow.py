@@ -36,6 +36,7 @@ from console.serving.spec import Target
 from tests import fault_proxy as faults
 from tests.fault_proxy import FaultProxy
 from tests.mlflow_server import MlflowServer
+from tests.processes import words_of
 from tests.serving import WHO, Served, labels, rows, serving, until
 
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
@@ -266,7 +267,7 @@ def test_a_python_model_is_served_by_mlflows_own_server_under_the_agent(world: W
         scoring = [
             each
             for each in (psutil.Process(found.pid) for found in marked(folder))
-            if any("scoring_server" in word for word in each.cmdline())
+            if any("scoring_server" in word for word in words_of(each))
         ]
         assert scoring, "mlflow's own server"
         for each in scoring:

@@ -25,6 +25,7 @@ from backends.local.spawn import SPARE
 from console.agent import agent_log, agent_status, ensure_agent, stop_agent
 from console.agent.diary import LARGEST
 from console.agent.retry import Backoff
+from tests.processes import words_of
 
 ME = Mutation("someone@somewhere", "a test")
 
@@ -163,7 +164,7 @@ def test_it_is_light_and_idle_it_costs_next_to_nothing(backend: Backend, tmp_pat
 
 def spare_of(agent: int) -> psutil.Process | None:
     """The supervisor that waits for a run."""
-    return next((each for each in psutil.Process(agent).children() if each.cmdline()[-1:] == [SPARE]), None)
+    return next((each for each in psutil.Process(agent).children() if words_of(each)[-1:] == [SPARE]), None)
 
 
 def supervisor_of(workspace: Path, run: str) -> int:
@@ -247,7 +248,7 @@ def test_it_waits_for_the_lock_of_one_that_is_dying(backend: Backend, tmp_path: 
             return any(
                 file.path.endswith("/agent.lock")
                 for child in psutil.Process().children()
-                if str(tmp_path) in child.cmdline()
+                if str(tmp_path) in words_of(child)
                 for file in child.open_files()
             )
         return False
