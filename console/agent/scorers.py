@@ -55,7 +55,12 @@ class Scorers:
             if name not in fed:
                 self._end([name])
             elif not fed[name] and (scorer.process is None or scorer.process.poll() is not None):
-                del self._scorers[name]  # it waited for more for a while, and ended by itself
+                # It waited for more for a while, and ended by itself.
+                if scorer.process is not None and scorer.process.returncode:
+                    self._say(
+                        f"monitor {name}: its scorer ended with {scorer.process.returncode}; nothing waits for it"
+                    )
+                del self._scorers[name]
         for name in [name for name in fed if fed[name]]:
             self._keep(name, self._scorers.setdefault(name, Scorer()))
 

@@ -209,7 +209,9 @@ def test_the_command_line_tells_what_is_and_why_nothing_is(
 # ---------------------------------------------------------------- live: scraped, broken, locked, dead
 
 
-def test_scraped_live_with_exemplars_until_its_target_breaks() -> None:
+def test_scraped_live_with_exemplars_until_its_target_breaks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     exporter = Exporter()
     began = time.time()
 
@@ -241,6 +243,12 @@ def test_scraped_live_with_exemplars_until_its_target_breaks() -> None:
             failures = source.failures(service, since=int(began * 1000) - 5000, until=int(time.time() * 1000) + 5000)
             assert failures[0].labels["trace_id"].startswith("abc")
             assert failures[0].series["status"] == "500"
+            context(
+                tmp_path, monkeypatch, server.url, '[contexts.team.metrics.services.live]\nlabels = { job = "live" }\n'
+            )
+            assert main(["service", "errors", "live", "--json"]) == 0
+            told = json.loads(capsys.readouterr().out)
+            assert told["failures"][-1]["labels"]["trace_id"].startswith("abc")
             server.until('up{job="live"} == 1', lambda there: len(there) == 1)
             (scrape,) = source.scrapes(service)
             assert scrape.place.endswith(f"{exporter.place}/metrics")
