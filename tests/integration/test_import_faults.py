@@ -12,7 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -108,12 +108,23 @@ class Import:
     def signal(self, number: signal.Signals, *, worker: bool = False) -> int:
         """Its exit code. A worker that is not killed too has to end by itself."""
         if worker:
-            for process in [*workers(self.workspace), *workers(self.workspace)]:
-                process.send_signal(number)
+            self.signal_workers(number)
         self.process.send_signal(number)
         self.process.communicate(timeout=30)
         until(lambda: not workers(self.workspace))
         return self.process.returncode
+
+    def signal_workers(self, number: signal.Signals) -> None:
+        for process in [*workers(self.workspace), *workers(self.workspace)]:
+            with suppress(psutil.NoSuchProcess):  # finished meanwhile, which is one of the moments to be tried
+                process.send_signal(number)
+
+    def stop_at(self, step: str) -> None:
+        """Holds its worker as soon as this is staged. The worker is found before: a search takes longer than a step."""
+        until(lambda: workers(self.workspace))
+        (worker,) = workers(self.workspace)
+        until(lambda: self.staged(step))
+        worker.send_signal(signal.SIGSTOP)
 
     def staged(self, pattern: str) -> bool:
         return any((self.workspace / "tmp").glob(pattern))
@@ -208,19 +219,19 @@ def test_an_import_ended_at_any_moment_is_done_or_not(
     repeated_is_once(workspace, table)
 
 
-def test_an_import_killed_at_each_of_its_steps_leaves_nothing_that_counts(small: Table, tmp_path: Path) -> None:
+def test_an_import_killed_at_each_of_its_steps_leaves_nothing_that_counts(table: Table, tmp_path: Path) -> None:
     workspace = tmp_path / "workspace"
     for step in ("import-*", "import-*/first.parquet"):
-        running = Import(workspace, small)
-        until(lambda running=running, step=step: running.staged(step))
+        running = Import(workspace, table)
+        running.stop_at(step)
         running.signal(signal.SIGKILL, worker=True)
         assert running.staged("import-*"), "nobody was left who could clean up"
-        assert not is_true(workspace, small)
+        assert not is_true(workspace, table)
         clean(workspace)
         assert running.staged("import-*"), "too young: it may be a living import's"
         clean(workspace, idle_s=-1)
         assert not running.staged("*")
-    repeated_is_once(workspace, small)
+    repeated_is_once(workspace, table)
 
 
 @pytest.fixture
