@@ -12,7 +12,7 @@ from backends.contract import BackendError, Invalid, Refused, Unreachable
 from backends.entities import ClusterRoom, Job, JobState, LauncherRef, RunStatus
 from backends.slurm.address import read_address
 from backends.slurm.ledger import Ledger, Standing
-from backends.slurm.login_node import Answer, ControllerAway, LoginNode
+from backends.slurm.login_node import LoginNode
 from backends.slurm.parcels import Packer, Parcel, send, texts_tar
 from backends.slurm.room import FIELDS, read_sinfo
 from backends.slurm.rows import JobRow
@@ -32,12 +32,6 @@ ACCOUNTS_S: Final = 900.0
 STOPPED_AT_ONCE: Final = 200
 SIGNALLED: Final = 128
 """An exit code beyond it tells of a signal."""
-_DOWN: Final = (
-    "Unable to contact slurm controller", "Socket timed out", "Connection refused", "Zero Bytes",
-    "Slurm backup controller in standby", "Transport endpoint", "Munge", "munge", "Communication connection",
-    "temporarily unable to accept job", "Resource temporarily unavailable",
-)  # fmt: skip
-"""In what Slurm's programs say when it is the controller that is away."""
 
 
 def open_slurm(ref: LauncherRef) -> SlurmEngine:
@@ -55,7 +49,7 @@ class SlurmEngine:
         self._site = site_options({key: value for key, value in ref.options.items() if key not in OWN}, _source())
         self._node = LoginNode(self._address, ref.options)
         self._ledger = Ledger(self._node)
-        self._watch = Watch(self._node, ask)
+        self._watch = Watch(self._node)
         self._packer = Packer()
         self.place = self._address.place
         self.shared = _yes(ref.options, "shared", self._node.local)
@@ -69,10 +63,8 @@ class SlurmEngine:
         self._ending: dict[str, float] = {}
 
     def probe(self) -> str:
-        answer = ask(
-            self._node,
-            'sbatch --version && mkdir -p "$B" && [ -w "$B" ] && squeue -h -u "$(id -un)" -t running >/dev/null',
-        )
+        # Not by squeue: whoever looks at a context asks, besides the one squeue every five seconds of its agent.
+        answer = self._node.ask('sbatch --version && mkdir -p "$B" && [ -w "$B" ] && sinfo -h >/dev/null')
         return f"{answer.out.decode('utf-8', 'replace').strip()}, {self.place}"
 
     def close(self) -> None:
@@ -84,12 +76,13 @@ class SlurmEngine:
         """run → the job's number, of a trial that went as part of an array with the task behind it: `17_4`."""
         found: dict[str, str | BackendError] = {}
         fresh: list[Job] = []
+        begun = time.monotonic()
         held = self._ledger.held([job.run for job in jobs])
         for job in jobs:
             known = held.get(job.run)
             there = known.job if known is not None else ""
             if not there and known is not None and known.batch:
-                there = self._seen(known)  # submitted perhaps, by an agent that died before it heard the number
+                there = self._seen(known, begun)  # submitted perhaps, by an agent that died before it heard the number
             if there:
                 found[job.run] = there
             else:
@@ -114,8 +107,8 @@ class SlurmEngine:
         self._clean()
         return found
 
-    def _seen(self, known: Standing) -> str:
-        base = self._watch.find(f"{COMMENT}{known.batch}")
+    def _seen(self, known: Standing, since: float) -> str:
+        base = self._watch.find(f"{COMMENT}{known.batch}", since)
         if base:
             self._ledger.note(known.batch, base)
         return _task_of(base, known.index, known.count) if base else ""
@@ -154,8 +147,7 @@ class SlurmEngine:
                 places.append(f"{job.run} {batch} {index} {len(jobs)}\n")
             texts[f"batches/{batch}/places"] = "".join(places)
             name = job_name(jobs[0]) if len(jobs) == 1 else f"{job_name(jobs[0]).rpartition('-')[0]}-x{len(jobs)}"
-            answer = ask(
-                self._node,
+            answer = self._node.ask(
                 'umask 077; mkdir -p "$B" && cd "$B" && tar -xf - || exit 1\n'
                 f'while read -r run rest; do echo "$rest" >"runs/$run/batch" || exit 1; done <batches/{batch}/places\n'
                 # A job's number is its own file's last word: one that was cut short is none.
@@ -268,22 +260,23 @@ class SlurmEngine:
 
     def stop(self, jobs: Mapping[str, str]) -> None:
         """scancel. Of a run whose job is not known here (its name is the run's own) it is looked up."""
+        begun = time.monotonic()
         unknown = [run for run, job in jobs.items() if not job[:1].isdigit() or len(job) == 32]
         held = self._ledger.held(unknown) if unknown else {}
         names = [job for run, job in jobs.items() if run not in unknown]
         for run in unknown:
             known = held.get(run)
-            job = (known.job or (self._seen(known) if known.batch else "")) if known is not None else ""
+            job = (known.job or (self._seen(known, begun) if known.batch else "")) if known is not None else ""
             if job:
                 names.append(job)
         for at in range(0, len(names), STOPPED_AT_ONCE):
             some = " ".join(names[at : at + STOPPED_AT_ONCE])
             answer = self._node.run(f"scancel -Q {some}")
-            if answer.code and any(word in answer.said for word in _DOWN):
-                raise _trouble(self._node, answer)
+            if self._node.away(answer):
+                raise self._node.trouble(answer)
 
     def room(self) -> ClusterRoom:
-        answer = ask(self._node, f"sinfo -h -N -O '{FIELDS}'")
+        answer = self._node.ask(f"sinfo -h -N -O '{FIELDS}'")
         return read_sinfo(answer.out.decode("utf-8", "replace"))
 
     def _clean(self) -> None:
@@ -292,25 +285,6 @@ class SlurmEngine:
             return
         self._cleaned_at = time.monotonic()
         self._ledger.clean(self._keep_days)
-
-
-def ask(node: LoginNode, script: str, feed: bytes = b"") -> Answer:
-    """The answer of a script that has to succeed; what Slurm says against it is Refused, or Unreachable where it is not
-    up."""
-    answer = node.run(script, feed)
-    if answer.code:
-        raise _trouble(node, answer)
-    return answer
-
-
-def _trouble(node: LoginNode, answer: Answer) -> BackendError:
-    lines = [each for each in answer.said.splitlines() if each.strip()]
-    said = "; ".join(line.partition("error: ")[2] or line for line in lines[-3:])[:500] or f"exit code {answer.code}"
-    if answer.code == 127 or "not found" in answer.said:
-        return Unreachable(f"Slurm's programs are not there: {said}; {node.address.place} has to be a login node")
-    if any(word in answer.said for word in _DOWN):
-        return ControllerAway(f"{node.address.place} does not answer: {said}")
-    return Refused(f"{node.address.place} says: {said}")
 
 
 def _open(code: int | None) -> bool:

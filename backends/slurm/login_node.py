@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import IO, Final, NamedTuple
 
-from backends.contract import Invalid, Unauthorized, Unreachable
+from backends.contract import BackendError, Invalid, Refused, Unauthorized, Unreachable
 from backends.slurm.address import SlurmAddress
 
 ANSWER_S: Final = 60.0
@@ -20,6 +20,12 @@ ANSWER_S: Final = 60.0
 LONGEST: Final = 90_000
 """Characters of a script in its outer form: what one argument of a program may have is 128 kB on Linux."""
 SSH_FAILED: Final = 255
+_DOWN: Final = (
+    "Unable to contact slurm controller", "Socket timed out", "Connection refused", "Zero Bytes",
+    "Slurm backup controller in standby", "Transport endpoint", "Munge", "munge", "Communication connection",
+    "temporarily unable to accept job", "Resource temporarily unavailable",
+)  # fmt: skip
+"""In what Slurm's programs say when it is the controller that is away."""
 KEPT: Final = re.compile(
     r"PATH|HOME|USER|LOGNAME|SHELL|LANG|LC_\w+|TZ|TMPDIR|XDG_RUNTIME_DIR|SSH_AUTH_SOCK|SLURM_CONF|SLURM_CLUSTERS|"
     r"SLURM_CONF_SERVER|SBATCH_\w+|SQUEUE_\w+|SINFO_\w+|LD_LIBRARY_PATH|KRB5CCNAME|MUNGE_\w+"
@@ -81,6 +87,30 @@ class LoginNode:
         if not self.local and answer.code == SSH_FAILED:
             raise _not_let_in(self.address, answer.said)
         return answer
+
+    def ask(self, script: str, feed: bytes = b"") -> Answer:
+        """The answer of a script that has to succeed: Refused with what Slurm says against it, Unreachable where it is
+        not up."""
+        answer = self.run(script, feed)
+        if answer.code:
+            raise self.trouble(answer)
+        return answer
+
+    def away(self, answer: Answer) -> bool:
+        """Whether it failed because the controller does not answer."""
+        return bool(answer.code) and any(word in answer.said for word in _DOWN)
+
+    def trouble(self, answer: Answer) -> BackendError:
+        """Why a script failed, as an error."""
+        lines = [each for each in answer.said.splitlines() if each.strip()]
+        said = (
+            "; ".join(line.partition("error: ")[2] or line for line in lines[-3:])[:500] or f"exit code {answer.code}"
+        )
+        if answer.code == 127 or "not found" in answer.said:
+            return Unreachable(f"Slurm's programs are not there: {said}; {self.address.place} has to be a login node")
+        if self.away(answer):
+            return ControllerAway(f"{self.address.place} does not answer: {said}")
+        return Refused(f"{self.address.place} says: {said}")
 
     def _over_ssh(self, script: str) -> list[str]:
         # Whatever shell the login has, it has to understand this much: no newline, no quote, no exclamation mark.
