@@ -21,10 +21,10 @@ from console.monitoring.feeds.batch import fit_columns, read_rows
 from console.monitoring.feeds.champion import read_profile
 from console.monitoring.feeds.growing import KIND
 from console.monitoring.feeds.labels import is_label_file
-from console.monitoring.feeds.scored import SEGMENTS, read_pending
+from console.monitoring.feeds.scored import read_pending, targets_of
 from console.monitoring.feeds.sources import keeping_folders_of
 from console.monitoring.feeds.table_file import SUFFIXES
-from console.monitoring.folder import monitor_folder
+from console.monitoring.folder import locked, monitor_folder
 
 FEWEST: Final = 50
 """Labelled rows: on fewer nothing is learned that a gate could tell from chance."""
@@ -127,15 +127,19 @@ def _counted(backend: Backend, monitor: Monitor) -> Labels:
     folder = monitor_folder(backend, monitor.name)
     pending = read_pending(folder)
     labels = _by_id(pending["id"], pending["label"])
+    try:
+        rows = targets_of(folder)
+    except FileNotFoundError:  # some were merged into one meanwhile
+        with locked(folder):
+            rows = targets_of(folder)
     profiles: dict[str, Profile | None] = {}
-    for path in sorted((folder / SEGMENTS).glob("*.parquet"), key=lambda path: path.stat().st_mtime_ns):
-        segment = pd.read_parquet(path, columns=["id", "target", "version"])
-        segment = segment[segment["target"].notna()]
-        for version, part in segment.groupby("version"):
-            profile = _profile(backend, monitor, str(version), profiles)
-            if profile is not None:
-                labels |= _by_id(part["id"], part["target"].map(lambda value, of=profile: _plain(value, of)))
-    return labels
+    plain = [pd.Series(dtype="object")]
+    for version, part in rows.groupby("version"):
+        profile = _profile(backend, monitor, str(version), profiles)
+        if profile is not None:
+            plain.append(part["target"].map(lambda value, of=profile: _plain(value, of)).astype("object"))
+    named = pd.concat(plain).sort_index()  # as they were written: the last one stands
+    return labels | _by_id(rows["id"].reindex(named.index), named)
 
 
 def _profile(backend: Backend, monitor: Monitor, version: str, known: dict[str, Profile | None]) -> Profile | None:

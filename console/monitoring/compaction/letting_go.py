@@ -19,13 +19,14 @@ from backends.entities import Millis, Monitor, Record
 from console.monitoring.compaction.merging import clock_of
 from console.monitoring.feeds.growing import read_files
 from console.monitoring.feeds.in_hand import read_in_hand
+from console.monitoring.feeds.scored_files import PREFIX, SEGMENTS, beside, chunks_in, clear_replaced
 from console.monitoring.folder import locked, monitor_folder
 from console.retention.monitors import Keep
 
 if TYPE_CHECKING:
     from backends.contract.monitoring import MonitorStore
 
-SCORED, SAMPLES = "scored", "samples"
+SCORED, SAMPLES = SEGMENTS, "samples"
 LEDGER = "ids.json"
 """Day → the ids that were first seen on it: the store does not know since when it has one."""
 AT_ONCE = 200
@@ -78,6 +79,7 @@ def let_go(
         if keep.days is not None:
             days = store.forget_windows(monitor.name, until=clock_of(monitor) - keep.days, mutation=mutation)
             gone = msgspec.structs.replace(gone, days=days)
+        clear_replaced(folder)
         for part, limit in ((SCORED, keep.scored), (SAMPLES, keep.samples)):
             files, size = _remove(folder / part, limit)
             gone = msgspec.structs.replace(gone, **{part: files}, bytes=gone.bytes + size)
@@ -105,6 +107,7 @@ def _remove(folder: Path, limit: Millis | None) -> tuple[int, int]:
     for path in _old(folder, limit):
         size += path.stat().st_size
         path.unlink()
+        beside(path).unlink(missing_ok=True)
         files += 1
     return files, size
 
@@ -144,11 +147,11 @@ def _ids(
     # A file that was read or handed in since is known by how far it was counted; an older one by that alone.
     since = 0 if limit is None else int(time.time() * 1000) - limit
     in_use = {entry.sha256 for entry in read_files(folder).values() if entry.seen_at >= since}
-    in_use |= {path.stem[:64] for path in (folder / SCORED).glob("*.parquet")}
+    scored = chunks_in(folder)
     fresh: dict[str, list[str]] = {}
     for each in sorted(known.difference(going)):
         day = seen.get(each, today.isoformat())
-        if day < oldest and each not in in_use:
+        if day < oldest and each not in in_use and each[:PREFIX] not in scored:
             going.append(each)
         else:
             fresh.setdefault(day, []).append(each)

@@ -139,8 +139,9 @@ def _grown(total: int, limit: Millis, since: Millis | None) -> int:
 
 
 def _files(folder: Path) -> tuple[int, int, float]:
-    """(files, bytes, when the oldest was written in s)."""
+    """(files, bytes with what is said beside them, when the oldest was written in s)."""
     if not folder.is_dir():
         return 0, 0, 0.0
-    found = [path.stat() for path in folder.glob("*.parquet")]
-    return len(found), sum(each.st_size for each in found), min((each.st_mtime for each in found), default=0.0)
+    found, beside = ([path.stat() for path in folder.glob(name)] for name in ("*.parquet", "*.json"))
+    size = sum(each.st_size for each in (*found, *beside))
+    return len(found), size, min((each.st_mtime for each in found), default=0.0)

@@ -7,6 +7,7 @@ is kept, without the columns that the monitor redacts.
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -34,6 +35,7 @@ from console.monitoring.feeds.in_hand import PLACE, InHand, in_hand, read_in_han
 from console.monitoring.feeds.labels import add_batches, apply_labels, drop_pending, is_label_file, take_pending
 from console.monitoring.feeds.rows import Rows, check_related, own_labels, parted, timed
 from console.monitoring.feeds.scored import read_pending, segment_path, write_segment
+from console.monitoring.feeds.scored_merging import merge_if_many
 from console.monitoring.feeds.spots import Spot, find_spots, tumbling_starts
 from console.monitoring.feeds.versions import Versions
 from console.monitoring.folder import locked, monitor_folder
@@ -48,6 +50,8 @@ APART = "apart"
 """State of a record that says: these pieces cannot be counted at once, and nothing of them was."""
 RECENT = 100
 """Alerts that a rule's silence after one is looked up in."""
+
+log = logging.getLogger("scorer")
 
 
 def ingest_batch(
@@ -135,7 +139,16 @@ def ingest_held(
         log_batch(folder, record)
     if chunk.spooled:
         Path(chunk.path).unlink(missing_ok=True)
+    if record.scored and definition.id_column:
+        _merge_scored(folder, added=len(record.version.split(", ")))
     return record
+
+
+def _merge_scored(folder: Path, *, added: int) -> None:
+    try:
+        merge_if_many(folder, added)
+    except OSError as error:  # the chunk is counted: what is left apart is merged with what comes
+        log.warning("the scored rows were not merged: %s; it is tried again", error.strerror or error)
 
 
 def _ingest(

@@ -11,8 +11,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.parquet
 
 from backends.contract import Backend, Invalid
 from backends.entities import Millis, Monitor, Record, Window
@@ -30,7 +28,7 @@ from console.monitoring.feeds.champion import Champion, as_ranked_by, read_profi
 from console.monitoring.feeds.chunk import Chunk, whole_file
 from console.monitoring.feeds.lag import added, lags_of, with_lags
 from console.monitoring.feeds.sample import label_sample
-from console.monitoring.feeds.scored import PENDING, SEGMENTS, read_pending, scores_in, write_atomically
+from console.monitoring.feeds.scored import PENDING, predictions_of, read_pending, scores_in, write_atomically
 from console.monitoring.feeds.spots import newest_of
 from console.monitoring.folder import locked, monitor_folder
 from console.monitoring.quality.bias import Groups, add_groups
@@ -99,7 +97,7 @@ def apply_labels(
     """Put labels to the predictions with their ids; a label that differs from an earlier one corrects it. They came
     when the chunk did, or at the times of the monitor's time column where they have it.
 
-    Where more than one file has predictions with an id, the label is that of the newest. Labels without a prediction
+    Where more than one chunk has predictions with an id, the label is that of the newest. Labels without a prediction
     wait for it. All windows (each segment's too), the stretches made of them and the samples are written before any
     kept prediction, so that a crash between them is completed by the next try: a window refuses the same file twice,
     and a sampled row takes the same label twice.
@@ -115,29 +113,21 @@ def apply_labels(
     labels, came = labels[kept], came[kept]
     newest = ~labels.index.duplicated(keep="last")
     labels, came = labels[newest], came[newest]
-    missing = set(labels.index)
+    found: set[str] = set()
     profiles = {champion.version.version: champion.profile}
     places = _Places(backend, monitor)
     changes: dict[Spot, list[_Change]] = defaultdict(list)
     sampled: list[tuple[list[Millis], pd.Series[Any]]] = []
     rewritten: list[tuple[Path, pd.DataFrame]] = []
-    segments = sorted((folder / SEGMENTS).glob("*.parquet"), key=lambda path: -path.stat().st_mtime_ns)
     matched = 0
-    for path in segments:
-        if not missing:
-            break
-        with pyarrow.parquet.ParquetFile(path) as parquet:  # a tenth of what all columns cost; most have none
-            if not pc.any(
-                pc.is_in(parquet.read(columns=["id"]).column(0), value_set=pa.array(sorted(missing)))
-            ).as_py():
-                continue
-        segment = pd.read_parquet(path)
-        hit = segment["id"].isin(missing)
-        missing -= set(segment.loc[hit, "id"])
+    for path, segment, positions in predictions_of(folder, pa.array(labels.index, type=pa.string())):
+        hit = np.zeros(len(segment), dtype=bool)
+        hit[positions] = True
+        found |= set(segment.loc[hit, "id"])
         version = str(segment["version"].iloc[0])
         if version not in profiles:
-            found = read_profile(backend, backend.need("registry").version(monitor.model, version))
-            profiles[version] = as_ranked_by(found, monitor)
+            reference = read_profile(backend, backend.need("registry").version(monitor.model, version))
+            profiles[version] = as_ranked_by(reference, monitor)
         profile = profiles[version]
         named = labels.reindex(segment.loc[hit, "id"]).reset_index(drop=True)
         fresh = encode_labels(named, profile.task, profile.positive, profile.classes)
@@ -175,10 +165,11 @@ def apply_labels(
         roll_up(backend, monitor, reached)
     for path, segment in rewritten:
         write_atomically(segment, path, keep_time=True)
-    if missing:
-        _keep_pending(folder, labels[labels.index.isin(missing)])
+    missing = labels[~labels.index.isin(found)]
+    if len(missing):
+        _keep_pending(folder, missing)
     add_batches(backend, monitor.name, chunk)
-    waiting = f"{len(missing)} labels wait for their prediction" if missing else ""
+    waiting = f"{len(missing)} labels wait for their prediction" if len(missing) else ""
     return BatchRecord(
         at=_now(),
         file=chunk.name,
@@ -258,7 +249,7 @@ def _ranked(
     targets.loc[index] = fresh
     inside = (segment["start"] == start).to_numpy()
     if name:
-        inside &= segment[SEGMENT + name].fillna(False).to_numpy(dtype=bool)
+        inside = inside & segment[SEGMENT + name].fillna(False).to_numpy(dtype=bool)  # pandas lends what is read-only
     rows = segment[inside]
     reached = rows.index.isin(index)
     return change_ranked(rows, scores_in(rows), rows["target"].to_numpy(), targets[inside].to_numpy(), reached, top)
