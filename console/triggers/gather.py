@@ -31,6 +31,8 @@ class Wish(Record, frozen=True, kw_only=True):
     target: str
     also: tuple[str, ...] = ()
     """Columns besides the model's own that the recipe splits or orders by."""
+    unused: tuple[str, ...] = ()
+    """Columns that the recipe leaves aside by name: they are there, empty if no row has them."""
 
 
 def gather_offloaded(backend: Backend, trigger: Trigger, firing: str, mutation: Mutation) -> DatasetVersion:
@@ -71,7 +73,7 @@ def _wish(trigger: Trigger) -> Wish:
     if is_command(text):
         return Wish(monitor=trigger.do.rows_of, target="")
     recipe = parse_recipe(text)
-    return Wish(monitor=trigger.do.rows_of, target=recipe.target, also=recipe.aside)
+    return Wish(monitor=trigger.do.rows_of, target=recipe.target, also=recipe.aside, unused=recipe.exclude)
 
 
 def check_keeps_rows(monitor: Monitor) -> None:
@@ -114,12 +116,17 @@ def gather(backend: Backend, wish: Wish, out: Path) -> int:
     monitor: Monitor = backend.need("monitors").get(wish.monitor)
     version = backend.need("registry").version(monitor.model, f"@{monitor.alias}")
     features = version.signature.inputs
-    rows = labelled_rows(backend, monitor, features, wish.also)
+    rows = labelled_rows(backend, monitor, features, (*wish.also, *wish.unused))
+    # A recipe that excludes a column which is not there is refused as a slip of the pen; callers rarely send those.
+    for name in wish.unused:
+        if name not in rows.columns:
+            rows[name] = None
     target = wish.target or monitor.label_column
     if target != monitor.label_column:
         rows = rows.drop(columns=[target], errors="ignore").rename(columns={monitor.label_column: target})
     names = [column.name for column in features]
-    kept = list(dict.fromkeys([*names, *(each for each in wish.also if each in rows.columns), target]))
+    beside = [each for each in (*wish.also, *wish.unused) if each in rows.columns and each != target]
+    kept = list(dict.fromkeys([*names, *beside, target]))
     fresh = out.with_suffix(".part")
     rows[kept].tail(MOST).to_csv(fresh, index=False)
     fresh.replace(out)

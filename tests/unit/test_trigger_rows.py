@@ -115,6 +115,22 @@ def test_a_servers_log_and_labels_that_were_handed_in_are_what_is_trained_on(bac
     assert gathered(backend, "live", tmp_path / "more.csv")["late"].tolist()[90:] == ["yes"] * 10
 
 
+def test_a_column_that_the_recipe_leaves_aside_is_there_whether_or_not_rows_have_it(
+    backend: Backend, tmp_path: Path
+) -> None:
+    served(backend, "aside")
+    rows = traffic(60, 9)
+    lines = [json.loads(line) | {"seen": "x", "late": "yes"} for line in answered(rows).splitlines()]
+    text = "".join(json.dumps(line) + "\n" for line in lines)
+    (log_of(backend, "aside") / "20240301T000000-a-000001.jsonl").write_text(text)
+    wish = Wish(monitor="aside", target="late", unused=("seen", "row_id", FEATURES[0]))
+    assert gather(backend, wish, tmp_path / "out.csv") == 60
+    found = pd.read_csv(tmp_path / "out.csv")
+    assert list(found.columns) == [*FEATURES, "seen", "row_id", "late"]
+    assert set(found["seen"]) == {"x"}
+    assert found["row_id"].isna().all()
+
+
 def test_a_trigger_on_such_a_monitor_can_be_made_and_says_what_it_would_do(backend: Backend, tmp_path: Path) -> None:
     served(backend, "planned")
     recipe = (
