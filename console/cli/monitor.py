@@ -12,6 +12,7 @@ from console.cli.monitor_show import show, source_words
 from console.cli.output import Col, narrate
 from console.cli.verb import Invocation, Noun, key_values, listing, parsed_query, reason_option
 from console.monitoring.feeds.batch_log import BatchRecord
+from console.monitoring.wording import newest
 from console.wording import local_time, plural, thousands
 
 
@@ -28,7 +29,7 @@ MONITOR_COLUMNS: list[Col[Monitor]] = [
     Col("model", lambda item: f"{item.model}@{item.alias}"),
     Col("windows", lambda item: thousands(item.windows), right=True),
     Col("rows", lambda item: thousands(item.rows), right=True),
-    Col("newest", lambda item: local_time(item.last_at)),
+    Col("newest", lambda item: local_time(newest(item))),
     Col("source", lambda item: item.source, widest=60),
     Col("note", lambda item: item.note),
 ]

@@ -12,7 +12,7 @@ from backends.contract import Invalid
 from backends.entities import ColumnScore, Estimate, Millis, Monitor, ServiceWindow, Window
 from console.cli.output import Col, gap, print_record, print_table
 from console.cli.verb import Invocation, Verb
-from console.monitoring.wording import label
+from console.monitoring.wording import label, newest, time_words
 from console.wording import local_time, number, percent, plural, thousands
 
 if TYPE_CHECKING:
@@ -274,7 +274,6 @@ def _print_monitor(document: dict[str, object], address: str = "") -> None:
     assert isinstance(quality, list)  # noqa: S101
     assert isinstance(services, tuple)  # noqa: S101
     roles = (
-        ("time", found.time_column),
         ("label", found.label_column),
         ("id", found.id_column),
         ("group", found.group_column),
@@ -287,11 +286,12 @@ def _print_monitor(document: dict[str, object], address: str = "") -> None:
             "source": source_words(found),
             "address": address,
             "window": found.window,
+            "time column": time_words(found),
             "columns": "  ".join(f"{role}={column}" for role, column in roles if column),
             "ranks": f"the first {found.top} of each {found.group_column}" if found.group_column else "",
             "policy": ", ".join(f"{key} = {number(value)}" for key, value in sorted(found.policy.items())),
             "seen": f"{thousands(found.rows)} rows in {plural(found.windows, 'window')}",
-            "newest": local_time(found.last_at) if found.last_at else "",
+            "newest": local_time(newest(found)) if found.last_at else "",
             "disk": str(document["disk"]),
             "merged": str(document["resolution"]),
             "quality": "; ".join(quality),

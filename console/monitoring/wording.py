@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from datetime import UTC, datetime
 
-from backends.entities import Estimate, Millis
+from backends.entities import Estimate, Millis, Monitor
 
 
 def label(metric: str, top: int = 0) -> str:
@@ -29,6 +30,16 @@ def interval(estimate: Estimate) -> str:
 
 def plural(window: str) -> str:
     return {"batch": "batches"}.get(window, f"{window}s")
+
+
+def newest(monitor: Monitor) -> Millis | None:
+    """Until when it has looked: the end of its newest window, or now where that day or hour is not over."""
+    return None if monitor.last_at is None else min(monitor.last_at, int(time.time() * 1000))
+
+
+def time_words(monitor: Monitor) -> str:
+    """By what its rows are put into windows."""
+    return monitor.time_column or "none: each row counts when its file came"
 
 
 def moment(at: Millis, window: str) -> str:

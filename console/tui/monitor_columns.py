@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from backends.entities import Monitor, MonitorState
 from console.monitoring.read import SEVERITY, Feature, MonitorView
+from console.monitoring.wording import newest
 from console.tui.columns import Column, Tone
 from console.tui.dataset_columns import percent
 from console.tui.sparkline import sparkline
@@ -44,7 +45,7 @@ def monitor_columns() -> tuple[Column[Monitor], ...]:
         Column("model", "model", lambda m: f"{m.model}@{m.alias}", 18, grow=2, most=40),
         Column("rows", "rows", lambda m: thousands(m.rows), 10, right=True, priority=2, order=lambda m: m.rows),
         Column("windows", "windows", lambda m: m.windows, 7, right=True, priority=3, order=lambda m: m.windows),
-        Column("last", "newest", lambda m: age(m.last_at), 7, right=True, priority=1, order=lambda m: m.last_at),
+        Column("last", "newest", lambda m: age(newest(m)), 7, right=True, priority=1, order=lambda m: m.last_at),
         Column("source", "from", source, 14, priority=5, grow=2, most=50),
     )
 

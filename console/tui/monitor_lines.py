@@ -5,7 +5,7 @@ from __future__ import annotations
 from backends.entities import Monitor
 from console.monitoring.feeds.batch_log import BatchRecord
 from console.monitoring.read import Feature, MonitorView
-from console.monitoring.wording import label
+from console.monitoring.wording import label, newest, time_words
 from console.safe import safe_text
 from console.tui import ink, state
 from console.tui.dataset_columns import percent
@@ -43,9 +43,9 @@ def monitor_lines(monitor: Monitor, width: int) -> list[Line]:
         field("model", safe_text(f"{monitor.model}@{monitor.alias}", 60)),
         field("window", monitor.window),
         field("counted", f"{plural(monitor.rows, 'row')} in {plural(monitor.windows, 'window')}"),
-        field("newest", f"{local_time(monitor.last_at)}"),
+        field("newest", f"{local_time(newest(monitor))}"),
         field("folder", safe_text(monitor.source, max(10, width - 18)) or "none: batches are handed in"),
-        field("time column", safe_text(monitor.time_column, 60) or "none: the file's arrival"),
+        field("time column", safe_text(time_words(monitor), 60)),
         field("label", safe_text(monitor.label_column, 60) or "comes later, by id"),
         field("made", f"{ago(monitor.created_at)} by {safe_text(monitor.created_by, 40)}"),
     ]
