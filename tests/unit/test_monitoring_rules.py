@@ -21,6 +21,7 @@ from console.monitoring.alarms import measures
 from console.monitoring.alarms.alerts import evaluate, evaluate_service, horizon, rules_of
 from console.monitoring.alarms.policy import Policy
 from console.monitoring.alarms.rules import Rule, default_rules, read_rules, write_rules
+from console.monitoring.alarms.verdicts import Verdict
 from console.monitoring.counted.profile import Profile, ScoreCells
 
 HOUR = 3_600_000
@@ -126,6 +127,22 @@ def test_windows_without_the_measure_or_with_too_few_rows_are_stepped_over() -> 
     text = rule(metric="auc", below=0.7, k=2, n=2)
     assert course(text, [0.6, None, None, 0.6]) == [(3, "firing")]
     assert course(rule(metric="auc", below=0.7, min_sample=501), [0.1, 0.1]) == []
+
+
+def test_an_alert_that_is_neither_surely_bad_nor_surely_over_says_so() -> None:
+    def verdict(at: int, *, bad: bool) -> Verdict:
+        value = Estimate(value=0.77, low=0.74, high=0.8, n=900)
+        return Verdict(
+            start=at * HOUR, end=(at + 1) * HOUR, value=value, shortfall=0.03, bad=bad, good=False, reference=0.8
+        )
+
+    seen = [window(at, 0.77) for at in range(12)]
+    bad, unsure = [[verdict(at, bad=bad) for at in range(12)] for bad in (True, False)]
+    (fired,) = evaluate(monitor(""), PROFILE, seen, [], judged=bad)
+    assert "0.030 worse than the reference 0.800 of v1, 5 of the last 5 windows, since" in fired.text
+    (going,) = evaluate(monitor(""), PROFILE, seen, [fired], judged=unsure)
+    assert going.state is AlertState.FIRING
+    assert "v1, but not surely in the last 5 windows, and not surely back either, since" in going.text
 
 
 def drifted(at: int, psi: float, *, q: float = 0.001, segment: str = "") -> Window:

@@ -199,7 +199,7 @@ def _performance(
     began = next((alert.opened_at for alert in alerts if alert.metric == metric), _run_start(found).start)
     text = (
         f"{said}: {digits(abs(newest.shortfall))} {'worse' if newest.shortfall > 0 else 'better'} than the reference "
-        f"{digits(reference)} of v{windows[-1].model_version}, {len(bad)} of the last {len(recent)} windows, "
+        f"{digits(reference)} of v{windows[-1].model_version}, {_how_surely(len(bad), len(recent))}, "
         f"since {moment(began, monitor.window)}"
     )
     streak = sum(1 for verdict in found if verdict.bad and verdict.start >= began)
@@ -216,6 +216,12 @@ def _performance(
             windows=streak,
         )
     return Judged(fires=fires, text=text, windows=streak)
+
+
+def _how_surely(bad: int, recent: int) -> str:
+    """An alert goes on between the two: until the whole interval is back, not as soon as it is no longer all below."""
+    windows = f"the last {recent} windows"
+    return f"{bad} of {windows}" if bad else f"but not surely in {windows}, and not surely back either"
 
 
 def _run_start(found: Sequence[Verdict]) -> Verdict:
