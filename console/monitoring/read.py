@@ -35,6 +35,7 @@ from console.monitoring.quality.spread import is_day
 from console.monitoring.ranges import ALL, STRETCHES, against_previous, profile_of
 from console.monitoring.rolled import kept_stretches, merged_by, read_stretches
 from console.monitoring.wording import digits, interval, label, moment, plural
+from console.wording import plural as count_of
 
 if TYPE_CHECKING:
     from backends.contract.monitoring import MonitorStore
@@ -343,4 +344,4 @@ def worst_reason(window: Window) -> str:
 
 def label_share(window: Window) -> str:
     """`871 labels (98 %)`"""
-    return f"{window.labelled} labels ({percent(coverage(window.rows, window.labelled))})"
+    return f"{count_of(window.labelled, 'label')} ({percent(coverage(window.rows, window.labelled))})"

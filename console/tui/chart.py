@@ -101,6 +101,8 @@ class Chart(Drawing, can_focus=True):
         """The x whose values are read, or None."""
         self.traced: dict[tuple[object, ...], list[Cell]] = {}
         """Lines of the last picture: those whose dots are where they were are not traced again."""
+        self.empty = "no points yet"
+        """What stands where nothing can be drawn."""
         self.can_focus = False
         self._before: Widget | None = None
         """Who had the keyboard before the crosshair."""
@@ -203,7 +205,7 @@ class Chart(Drawing, can_focus=True):
 
     def drawn_lines(self, width: int, height: int) -> Sequence[Strip]:
         if not any(s.points for s in self.series):
-            return [*self.heading(width), self.ink.strip([("no points yet", "dim")], width)]
+            return [*self.heading(width), self.ink.strip([(self.empty, "dim")], width)]
         return picture(self, width, height)
 
     def heading(self, width: int) -> list[Strip]:

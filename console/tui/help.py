@@ -96,7 +96,7 @@ class HelpScreen(ModalScreen[str | None]):
         reason = action.reason(self.here) if action.here(self.here.pane) else "in " + ", ".join(action.panes)
         spans: list[ink.Span] = [
             (ink.fit(shown, 14), "dim" if reason else "key"),
-            (ink.fit(command, 12), "dim"),
+            (ink.fit(command, 15), "dim"),
             (action.help, "dim" if reason else ""),
         ]
         if reason:

@@ -262,6 +262,7 @@ class MonitorPane(TablePane):
             for window, value in zip(view.windows, feature.course, strict=False)  # it ends at what is looked at
         ]
         courses = [Series("PSI", tuple(points))] if len(points) > 1 else []  # of one there is nothing to be drawn
+        self.psi.empty = " one stretch has no course" if len(points) == 1 else " no points yet"
         self.psi.plot(courses, title=f" PSI of {feature.column}", times=True)
 
     def facts(self, width: int) -> list[Line]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from backends.contract import Invalid
-from console.monitoring.ranges import stretches
+from console.monitoring.ranges import ALL, stretches
 from console.tui.dialogs import Choose
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ def by(here: Here) -> None:
 
 def _show_by(here: Here, view: MonitorView, kind: str) -> None:
     """What was looked at in the past is what the new stretch holds; the newest stays the newest."""
-    from console.monitoring.ranges import ALL, bounds
+    from console.monitoring.ranges import bounds
 
     at = None
     if not view.last and view.newest is not None and kind != ALL:
@@ -90,7 +90,7 @@ def _move(here: Here, by_: int) -> None:
     if wanted < 0 and not view.first_read:
         turn(here, at=starts[0] - 1)
     elif wanted < 0:
-        here.app.tell(f"this is the first {view.kind}")
+        here.app.tell("this is all of it" if view.kind == ALL else f"this is the first {view.kind}")
     elif wanted < len(starts):
         turn(here, at=None if wanted == len(starts) - 1 and view.last_read else starts[wanted])
     elif not view.last_read:
