@@ -30,8 +30,8 @@ def alert_of(trigger: Trigger, cause: str, text: str) -> Alert:
         rule=METRIC,
         state=AlertState.FIRING,
         opened_at=real_now(),
-        text=f"trigger {trigger.name} stopped itself: {text}. It does nothing until it is resumed: mlops-console "
-        f"trigger resume {trigger.name}",
+        text=f"trigger {trigger.name} stopped itself: {text.rstrip('.')}. It does nothing until it is resumed: "
+        f"mlops-console trigger resume {trigger.name}",
         severity="critical",
     )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -114,9 +114,10 @@ def look(backend: Backend, before: Seen | None = None, early: Callable[[Seen], N
         pending = half_done(backend)[:SHOWN]
     datasets = backend.datasets.page(limit=100).items if backend.datasets else ()
     looks, served = _served(backend, None if before is None else before.looks)
+    alerts = tuple(by_urgency(backend.monitors.alerts(open_only=True))[:SHOWN]) if backend.monitors else ()
     found = Seen(
         at=at,
-        alerts=tuple(by_urgency(backend.monitors.alerts(open_only=True))[:SHOWN]) if backend.monitors else (),
+        alerts=alerts,
         pending=pending,
         asked=waiting(backend)[:SHOWN],
         lately=lately,
@@ -133,17 +134,22 @@ def look(backend: Backend, before: Seen | None = None, early: Callable[[Seen], N
         runs=some_run,
         models=bool(models),
         new=all(at - made < RECENT_MS for made in [*(d.created_at for d in datasets), *(m.created_at for m in models)]),
-        stopped=tuple(
-            each for each in backend.triggers.page(limit=500).items if each.status.state is TriggerState.STOPPED
-        )[:SHOWN]
-        if backend.triggers
-        else (),
+        stopped=_stopped(backend, alerts),
         cluster=_cluster(backend),
         look=turn,
     )
     if early is not None and champions and backend.features.page_limit:
         early(found)
     return replace(found, production=_in_production(backend, champions, monitors, _known(backend, before, turn)))
+
+
+def _stopped(backend: Backend, alerts: Sequence[Alert]) -> tuple[Trigger, ...]:
+    """Triggers that stopped themselves and of which no alert tells already: nothing needs somebody twice."""
+    if backend.triggers is None:
+        return ()
+    told = {alert.monitor for alert in alerts}
+    found = (each for each in backend.triggers.page(limit=500).items if each.status.state is TriggerState.STOPPED)
+    return tuple(each for each in found if each.actor not in told)[:SHOWN]
 
 
 def _asked(backend: Backend, one: Callable[[], Any], other: Callable[[], Any]) -> tuple[Any, Any]:

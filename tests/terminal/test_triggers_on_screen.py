@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import msgspec
 import pytest
 
 from backends.contract import Backend
 from backends.entities import Alert, AlertState, Deployment, Monitor, RunStatus, Target, TriggerState
 from console.triggers.create import create_trigger
 from console.triggers.definition import parse_trigger
+from console.triggers.stopped import alert_of
 from console.tui import ink
 from console.tui.triggers_screen import Kept, trigger_lines
 from tests.terminal.stage import add_run, add_version, by, on_stage, press, screen, session, until
@@ -102,6 +104,17 @@ async def test_a_stopped_trigger_calls_for_somebody_on_the_overview(tmp_path: Pa
         create_trigger(backend, parse_trigger(SCALE), by())
         backend.need("triggers").turn("more", TriggerState.STOPPED, by("it failed 3 times in a row"))
         await press(app, pilot, "1", "ctrl+r")
+        await until(app, pilot, "trigger: it failed 3 times in a row")
+        # Of one whose alert tells of it, that one alone.
+        alert = alert_of(backend.need("triggers").get("more"), "f1", "it gave up.")
+        backend.need("monitors").put_alert(alert)
+        await press(app, pilot, "ctrl+r")
+        await until(app, pilot, "stopped itself: it gave up. It")
+        assert "trigger: it failed 3 times" not in screen(app)
+        backend.need("monitors").put_alert(
+            msgspec.structs.replace(alert, state=AlertState.RESOLVED, resolved_at=alert.opened_at)
+        )
+        await press(app, pilot, "ctrl+r")
         await until(app, pilot, "trigger: it failed 3 times in a row")
 
 
