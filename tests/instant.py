@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 
 from backends.contract import Backend, BackendError, Mutation
-from backends.entities import Capacity, LaunchSpec, MetricPoint, Run, RunStatus
+from backends.entities import Capacity, LaunchSpec, MetricPoint, Needs, Run, RunStatus
 from backends.local import open_local
 from console.training.channel import Channel
 from console.training.command import keep_texts
@@ -97,6 +97,9 @@ class Instant:
 
     def cancel(self, run: str, mutation: Mutation) -> None:
         self.runs.end(run, RunStatus.STOPPED, reason=mutation.reason)
+
+    def fits(self, needs: Needs, options: Mapping[str, str]) -> int | None:
+        return None
 
     def capacity(self) -> Capacity:
         return Capacity(slots=2, running=0, queued=0)

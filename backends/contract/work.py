@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 from backends.contract.errors import BackendError
 from backends.contract.mutation import Mutation
-from backends.entities import Capacity, ClusterRoom, Job, JobState, LaunchSpec, LogChunk, Request, RunQueue
+from backends.entities import Capacity, ClusterRoom, Job, JobState, LaunchSpec, LogChunk, Needs, Request, RunQueue
 
 
 class RequestQueue(Protocol):
@@ -59,6 +59,11 @@ class Launcher(Protocol):
         ...
 
     def capacity(self) -> Capacity: ...
+
+    def fits(self, needs: Needs, options: Mapping[str, str]) -> int | None:
+        """How many such runs a cluster carries out at once, were they alone there; None where that is not known, and
+        for this machine. `options` are a recipe's `[launch]`."""
+        ...
 
     def queue(self) -> RunQueue:
         """What waits and why, in the order in which it will begin."""
@@ -119,5 +124,9 @@ class Engine(Protocol):
         ...
 
     def room(self) -> ClusterRoom: ...
+
+    def fits(self, needs: Needs, options: Mapping[str, str], room: ClusterRoom) -> int:
+        """How many jobs that ask for so much have a place at once, were all of its room free. It asks nothing."""
+        ...
 
     def close(self) -> None: ...

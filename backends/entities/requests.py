@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from enum import StrEnum
 from typing import Any
 
@@ -57,6 +58,11 @@ class Needs(Record, frozen=True, kw_only=True):
         value: float = getattr(self, resource)
         return value
 
+    def times_in(self, total: Needs) -> float:
+        """How many with these have room at once where there is so much; infinity for one that needs nothing."""
+        asked = [each for each in RESOURCES if self.of(each)]
+        return min((total.of(each) // self.of(each) for each in asked), default=math.inf)
+
     def beyond(self, most: Needs) -> str:
         """Why a run with these can never begin where there is so much, with the figures; empty when it can."""
         for each in RESOURCES:
@@ -74,6 +80,8 @@ class ClusterRoom(Record, frozen=True, kw_only=True):
     taken: Needs = Needs()
     others: dict[str, str] = {}
     """Partitions, custom resources: name → `2 of 8`."""
+    totals: dict[str, float] = {}
+    """Of the same what there is in all, in numbers: of partitions their cores."""
     note: str = ""
     """What a person should know: nodes that are down, nobody admitted."""
 

@@ -8,12 +8,23 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
 from backends.contract import BackendError, Conflict, Engine, Invalid, Journal, Mutation, RequestQueue, RunStore
 from backends.contract.work import Launcher
-from backends.entities import Capacity, LauncherRef, LaunchSpec, LogChunk, Request, RunQueue, RunStatus, WaitingRun
+from backends.entities import (
+    Capacity,
+    LauncherRef,
+    LaunchSpec,
+    LogChunk,
+    Needs,
+    Request,
+    RunQueue,
+    RunStatus,
+    WaitingRun,
+)
 from backends.local import run_queue
 from backends.local.agent_presence import living_agent, ring_bell
 from backends.local.handed import handed, notice_of, write_engine
@@ -136,6 +147,10 @@ class ClusterLauncher:
             slots=room.slots, running=states["claimed"], queued=states["waiting"], most=None, place=self._cluster.place,
             room=room.room, note=room.note,
         )  # fmt: skip
+
+    def fits(self, needs: Needs, options: Mapping[str, str]) -> int | None:
+        room = self._heard().room
+        return None if room is None else self._cluster.fits(needs, options, room)
 
     def _heard(self) -> Capacity:
         """As of some seconds ago; the cluster is asked in the background, and nobody waits long for it."""

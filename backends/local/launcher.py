@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import signal
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 from backends.contract import Conflict, Invalid, Journal, Mutation, NotFound, Refused, RequestQueue, RunStore
-from backends.entities import Capacity, LaunchSpec, LogChunk, Request, Run, RunQueue, RunStatus
+from backends.entities import Capacity, LaunchSpec, LogChunk, Needs, Request, Run, RunQueue, RunStatus
 from backends.local import run_queue
 from backends.local.agent_presence import living_agent
 from backends.local.process_identity import send_signal
@@ -151,6 +152,9 @@ class LocalLauncher:
             ended = self._runs.get(run).status.ended
             self._asked = {run: (time.monotonic(), ended)}
         return ended
+
+    def fits(self, needs: Needs, options: Mapping[str, str]) -> int | None:  # noqa: ARG002 nothing depends on them here
+        return None
 
     def capacity(self) -> Capacity:
         claimed = self._requests.list(states=("claimed",), kind=LAUNCH, limit=10_000)

@@ -92,9 +92,22 @@ class RayEngine:
         }
         return ClusterRoom(
             nodes=len(nodes), total=_needs({_plain(key): value for key, value in total.items()}), taken=_needs(taken),
-            others=others,
+            others=others, totals={key: total[key] for key in others},
             note=f"{waiting} waiting for room" if waiting else "",
         )  # fmt: skip
+
+    def fits(self, needs: Needs, options: Mapping[str, str], room: ClusterRoom) -> int:
+        custom = _custom({**self._options, **options})
+        if not custom and needs == Needs():
+            needs = Needs(cpu=1)  # as in `asked`
+        return int(
+            min(
+                [
+                    needs.times_in(room.total),
+                    *(room.totals.get(key, 0.0) // custom[key] for key in custom if custom[key]),
+                ]
+            )
+        )
 
     def _usage(self) -> tuple[dict[str, float], int]:
         """(taken, how many wait), as its autoscaler says; nothing where it does not."""

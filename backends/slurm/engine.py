@@ -9,12 +9,12 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from backends.contract import BackendError, Invalid, Refused, Unreachable
-from backends.entities import ClusterRoom, Job, JobState, LauncherRef, RunStatus
+from backends.entities import ClusterRoom, Job, JobState, LauncherRef, Needs, RunStatus
 from backends.slurm.address import read_address
 from backends.slurm.ledger import Ledger, Standing
 from backends.slurm.login_node import LoginNode
 from backends.slurm.parcels import Packer, Parcel, send, texts_tar
-from backends.slurm.room import FIELDS, read_sinfo
+from backends.slurm.room import FIELDS, fits, read_sinfo
 from backends.slurm.rows import JobRow
 from backends.slurm.script import COMMENT, SCRIPT, command_line, job_name, resources, sbatch, site_options
 from backends.slurm.watch import Watch
@@ -278,6 +278,9 @@ class SlurmEngine:
     def room(self) -> ClusterRoom:
         answer = self._node.ask(f"sinfo -h -N -O '{FIELDS}'")
         return read_sinfo(answer.out.decode("utf-8", "replace"))
+
+    def fits(self, needs: Needs, options: Mapping[str, str], room: ClusterRoom) -> int:
+        return fits(needs, {**self._site, **options}, room)
 
     def _clean(self) -> None:
         """Once a day: what runs left that ended long ago, and files that no run took since."""

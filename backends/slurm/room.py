@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections import Counter
+from collections.abc import Mapping
 from typing import Final
+
+import msgspec
 
 from backends.entities import ClusterRoom, Needs
 
@@ -46,8 +50,16 @@ def read_sinfo(text: str) -> ClusterRoom:
         total=Needs(cpu=total["cpu"], memory=total["memory"] * MEBI, gpu=total["gpu"]),
         taken=Needs(cpu=taken["cpu"], memory=taken["memory"] * MEBI, gpu=taken["gpu"]),
         others={name: f"{each['taken']} of {each['total']} cpu" for name, each in partitions.items()},
+        totals={name: float(each["total"]) for name, each in partitions.items()},
         note=note,
     )
+
+
+def fits(needs: Needs, options: Mapping[str, str], room: ClusterRoom) -> int:
+    """How many jobs have a place. `options` are sbatch's: in a partition there is no more than it has."""
+    needs = msgspec.structs.replace(needs, cpu=max(1, math.ceil(needs.cpu)))
+    cores = [room.totals.get(name, 0.0) for name in options.get("partition", "").split(",") if name]
+    return int(min(needs.times_in(room.total), sum(cores) // needs.cpu if cores else math.inf))
 
 
 def _columns(line: str) -> list[str]:

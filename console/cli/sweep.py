@@ -37,7 +37,11 @@ SWEEP_COLUMNS: list[Col[Run]] = [
 @sweep.command("start")
 @click.argument("recipe", type=click.Path(dir_okay=False, path_type=Path))
 @click.option("--trials", type=click.IntRange(1), help="Instead of the recipe's.")
-@click.option("--parallel", type=click.IntRange(1), help="How many trials at once, as far as there is room.")
+@click.option(
+    "--parallel",
+    type=click.IntRange(1),
+    help="How many trials at once, as far as there is room; without it one here, and on a cluster as many as fit.",
+)
 @click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Change one key of the recipe.")
 @click.option("--name", default="", help="The sweep's name.")
 @click.option("--wait", is_flag=True, help="Stay until it has ended; exit 1 unless it finished.")
@@ -65,6 +69,9 @@ def start(
         low = 0.01
         high = 0.3
         log = true
+
+    Where nothing says how many trials run at once (parallel), it is one on this machine, and on a cluster as many as
+    it has room for, up to 100, and of a sampler that learns (tpe) a quarter of the trials, or ten.
 
     A recipe of a command says which of the metrics that it logs counts: metric = "loss", direction = "minimize".
     """

@@ -1,7 +1,7 @@
 """The process of a sweep: `python -m console.training.sweep.controller` in the folder of the sweep's run.
 
-It keeps `parallel` trials going until the budget is spent, prunes, and ends. Its only state is the store: killed at any
-moment, another one goes on where it was. SIGTERM stops the trials that are running, and then itself.
+It keeps as many trials going as may run at once until the budget is spent, prunes, and ends. Its only state is the
+store: killed at any moment, another one goes on where it was. SIGTERM stops the trials that run, and then itself.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from backends.entities import LauncherRef, Record, Run, RunStatus
 from console.training.channel import Channel
 from console.training.job import RECIPE
 from console.training.start import start_run, stop_run
+from console.training.sweep.at_once import at_once
 from console.training.sweep.goal import any_recipe
 from console.training.sweep.space import SweepPlan
 from console.training.sweep.trials import (
@@ -38,6 +39,8 @@ LOOK_S: Final = 0.02
 """Between two looks whether the store changed: some microseconds each."""
 LOOK_REMOTE_S: Final = 0.25
 """As `LOOK_S`, where the store is a server."""
+ROOM_S: Final = 60.0
+"""Between two looks at how many trials the cluster has room for."""
 RETRY_S: Final = 3.0
 FAILURES: Final = 5
 """So many trials may fail before any finished: then the recipe is at fault, not the parameters."""
@@ -83,6 +86,8 @@ class Controller:
         self._exhausted = False
         self._forgiven: set[str] = set()
         self._lingered = False
+        self._most = 1
+        self._asked_room_at = float("-inf")
         self._look_s = LOOK_REMOTE_S if backend.features.page_limit else LOOK_S
 
     def run(self) -> str:
@@ -110,12 +115,13 @@ class Controller:
             if self.plan.pruner != "none":
                 self._read_courses(trials)
             paused = (bool(lost) or not why) and self._paused()
-            for trial in [] if paused else lost[: max(0, self.plan.parallel - len(running))]:
+            at_once = len(running) if paused or (why and not lost) else self._at_once()
+            for trial in [] if paused else lost[: max(0, at_once - len(running))]:
                 again = self._again(trial)
                 trials[trials.index(trial)] = again
                 running.append(again)
             if not why and not paused:
-                for number in self._next(trials, self.plan.parallel - len(running)):
+                for number in self._next(trials, at_once - len(running)):
                     params = adviser.ask(trials, number, self.courses)
                     if params is None:
                         self._exhausted = True
@@ -127,6 +133,24 @@ class Controller:
                     if not trial.pruned and adviser.hopeless(trials, self.courses, trial):
                         self._stop(trial, f"pruned: its {self.primary} is behind the others'", PRUNED)
             self._wait()
+
+    def _at_once(self) -> int:
+        """So many trials may run, the cluster being asked again now and then: it may have grown, or shrunk."""
+        if self.plan.parallel:
+            return self.plan.parallel
+        if time.monotonic() < self._asked_room_at + ROOM_S:
+            return self._most
+        fits = self.backend.need("launcher").fits(
+            self.recipe.needs.needs, {key: str(value) for key, value in self.recipe.launch.items()}
+        )
+        if fits is None and self.backend.launches_on is not None:
+            return self._most  # it has not answered yet
+        self._asked_room_at = time.monotonic()
+        most = at_once(self.plan, fits)
+        if most != self._most:
+            self.channel.note(f"up to {most} trials run at once: the cluster has room for {fits} such runs")
+        self._most = most
+        return most
 
     def _take_up(self) -> None:
         """What another controller, killed in the middle, had only half begun; and what was lost up to now, however

@@ -46,7 +46,8 @@ class SweepPlan(Record, frozen=True, kw_only=True, forbid_unknown_fields=True):
     sampler: Literal["tpe", "random", "grid"] = "tpe"
     pruner: Literal["none", "median", "hyperband"] = "none"
     trials: int = 20
-    parallel: int = 1
+    parallel: int = 0
+    """Trials at once. 0: one on this machine, on a cluster what `at_once` says."""
     seed: int = 0
     patience: int = 0
     max_minutes: float = 0.0
@@ -62,7 +63,7 @@ def wrong_plan(plan: SweepPlan) -> tuple[str, str] | None:
             "space",
             "is empty; name at least one parameter, such as [sweep.space.max_depth] with low = 2, high = 10.",
         )
-    for key, low, high in (("trials", 1, 100_000), ("parallel", 1, 1_000), ("patience", 0, 100_000)):
+    for key, low, high in (("trials", 1, 100_000), ("parallel", 0, 1_000), ("patience", 0, 100_000)):
         if not low <= getattr(plan, key) <= high:
             return key, f"is {getattr(plan, key)}, wanted {low} to {high}."
     if plan.max_minutes < 0:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 BUDGET = (
     ("trials", "trials", "how many at most"),
-    ("parallel", "at once", "as far as there is room"),
+    ("parallel", "at once", "0: one here; on a cluster as many as fit"),
     ("patience", "patience", "ends after so many trials without anything better; 0: never"),
     ("max_minutes", "minutes", "ends after so many; 0: never"),
     ("seed", "seed", "the same seed asks the same trials"),
