@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
+from typing import Any
 
 import click
 
@@ -10,7 +12,22 @@ from console.cli.exit import Exit
 from console.cli.output import Col, narrate, print_json, print_record, print_table
 from console.cli.verb import Invocation, Noun, key_values
 from console.config import Context, choose_context, load_config, use_context
+from console.contexts.fields import MOST_APPROVALS, SAID, context_of
 from console.wording import duration
+
+
+def _said_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """An option for everything that the form on the screen asks, too."""
+    kinds: dict[str, dict[str, Any]] = {
+        "text": {"default": ""},
+        "pairs": {"multiple": True},
+        "yes": {"is_flag": True},
+        "count": {"default": 0, "type": click.IntRange(0, MOST_APPROVALS)},
+    }
+    for each in reversed([each for each in SAID if each.option]):
+        asked = dict(kinds[each.kind]) | ({"metavar": each.metavar} if each.metavar else {})
+        command = click.option(each.option, each.key, help=each.note, **asked)(command)
+    return command
 
 
 @click.group("context", cls=Noun)
@@ -63,43 +80,8 @@ def use(invocation: Invocation, name: str) -> None:
 @context.command("add")
 @click.argument("name")
 @click.argument("url")
-@click.option("--token-env", default="", metavar="VARIABLE", help="The token is in this environment variable.")
-@click.option("--token-file", default="", metavar="FILE", help="The token is in this file (mode 0600).")
-@click.option("--token-command", default="", metavar="COMMAND", help="This command prints the token.")
-@click.option("--username", default="", help="Basic auth: the token is this user's password.")
+@_said_options
 @click.option("--flavor", default="", help="Whose MLflow: oss, databricks, unity-catalog, azureml, sagemaker, dagshub.")
-@click.option(
-    "--option",
-    "options",
-    multiple=True,
-    metavar="NAME=VALUE",
-    help="workspace=…, profile=…, arn=…, ca_file=…, timeout=…",
-)
-@click.option("--sidecar", "workspace", default="", metavar="DIR", help="Where what the server cannot keep is kept.")
-@click.option("--metrics", default="", metavar="URL", help="Where services are measured: prometheus+https://…")
-@click.option(
-    "--metrics-option",
-    "metrics_options",
-    multiple=True,
-    metavar="NAME=VALUE",
-    help="token_env=…, username=…, tenant=…, ca_file=…, services.NAME.kind=http, services.NAME.labels.job=…",
-)
-@click.option("--launcher", default="", metavar="URL", help="Where runs are carried out: ray+https://…, slurm:, …")
-@click.option("--launcher-token-env", default="", metavar="VARIABLE", help="The launcher's token is in this variable.")
-@click.option("--launcher-token-file", default="", metavar="FILE", help="It is in this file (mode 0600).")
-@click.option("--launcher-token-command", default="", metavar="COMMAND", help="This command prints it.")
-@click.option(
-    "--launcher-option",
-    "launcher_options",
-    multiple=True,
-    metavar="NAME=VALUE",
-    help="agent=…, python=…, partition=…, ca_file=…",
-)
-@click.option("--retention", multiple=True, metavar="NAME=VALUE", help='keep_deleted="30 d", max_size="50 GB", …')
-@click.option("--capacity", multiple=True, metavar="NAME=VALUE", help='runs=2, cpu=8, memory="32 GB", gpu=1')
-@click.option("--production", is_flag=True, help="Badge on every screen, typed confirmation.")
-@click.option("--approvals", default=0, type=click.IntRange(0, 20), help="People who must agree to a promotion.")
-@click.option("--note", default="", help="A word about it.")
 @click.option("--use", "use_it", is_flag=True, help="Make it the current context.")
 @click.option("--no-test", is_flag=True, help="Ask none of them first: it is added as it is.")
 @click.pass_obj
@@ -109,15 +91,9 @@ def add(
     name: str,
     url: str,
     flavor: str,
-    options: tuple[str, ...],
-    launcher_options: tuple[str, ...],
-    metrics: str,
-    metrics_options: tuple[str, ...],
-    retention: tuple[str, ...],
-    capacity: tuple[str, ...],
     use_it: bool,
     no_test: bool,
-    **said: object,
+    **said: Any,
 ) -> None:
     """Add a server, such as https://HOST, or a workspace directory, to config.toml.
 
@@ -126,28 +102,16 @@ def add(
 
     Each part is asked first, and what does not answer is not written down. No secret is: only the place where it is.
     """
-    from console.contexts.made import made_context
     from console.contexts.written import add_context, check_new
 
-    told = key_values(options, "--option")
-    if flavor and told.setdefault("flavor", flavor) != flavor:
+    for each in SAID:
+        if each.kind == "pairs":
+            said[each.key] = key_values(said[each.key], each.option)
+    if flavor and said["options"].setdefault("flavor", flavor) != flavor:
         raise click.UsageError(
-            f"--flavor {flavor} and --option flavor={told['flavor']} say two things; give one of them"
+            f"--flavor {flavor} and --option flavor={said['options']['flavor']} say two things; give one of them"
         )
-    measured = key_values(metrics_options, "--metrics-option")
-    if measured and not metrics:
-        raise click.UsageError("--metrics-option is for a metrics store, and none is named; add --metrics URL")
-    made = made_context(
-        name,
-        url,
-        read_only=invocation.read_only,
-        options=told,
-        launcher_options=key_values(launcher_options, "--launcher-option"),
-        metrics={"url": metrics, **measured} if metrics else {},
-        retention=key_values(retention, "--retention"),
-        capacity=key_values(capacity, "--capacity"),
-        **said,
-    )
+    made = context_of({"name": name, "url": url, "read_only": invocation.read_only, **said})
     check_new(made)
     _ask(made, ask=not no_test)
     path = add_context(made)

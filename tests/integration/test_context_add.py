@@ -81,7 +81,7 @@ def test_every_key_of_the_file_can_be_said(config: Path, tmp_path: Path, capsys:
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        (["--metrics-option=tenant=ml"], "add --metrics URL"),
+        (["--metrics-option=tenant=ml"], "say its address too"),
         (["--metrics=prometheus+http://p", "--metrics-option=tenent=ml"], "did you mean tenant"),
         (["--metrics=prometheus+http://p", "--metrics-option=username=ann"], "its password is wanted"),
         (["--metrics=graphite+http://p"], "no adapter is installed for metrics"),

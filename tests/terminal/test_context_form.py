@@ -6,7 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from console.config import load_config
+from console.capacity import CapacityTable
+from console.config import Context, load_config
+from console.contexts.fields import SAID
+from console.tui.dialogs import InputLine
 from tests.mlflow_server import free_port
 from tests.terminal.stage import add_run, on_stage, press, screen, session, until, until_so
 
@@ -18,6 +21,12 @@ def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "config.toml"
 
 
+def down_to(key: str) -> list[str]:
+    """Keys that lead from the address to a line of the form."""
+    asked = [each.key for each in SAID if each.label]
+    return ["enter"] * (asked.index(key) - asked.index("url"))
+
+
 async def test_a_workspace_is_added_with_its_care_and_opened(config: Path, tmp_path: Path) -> None:
     other = session(tmp_path / "other")
     add_run(other.backend, "fraud-hgb")
@@ -27,7 +36,7 @@ async def test_a_workspace_is_added_with_its_care_and_opened(config: Path, tmp_p
         await until(app, pilot, "Add a context")
         await press(app, pilot, "tab", "ctrl+s")
         await until(app, pilot, "a name and an address are wanted")
-        await press(app, pilot, *str(tmp_path / "other"), *["enter"] * 8, "down", "ctrl+s")
+        await press(app, pilot, *str(tmp_path / "other"), *down_to("production"), "down", "ctrl+s")
         await until(app, pilot, "PRODUCTION")
         assert app.session is not None
         assert app.session.context.name == "lab"
@@ -55,6 +64,51 @@ async def test_what_cannot_be_meant_is_said_in_the_form(config: Path, tmp_path: 
     async with on_stage(session(tmp_path / "w")) as (app, pilot):
         await press(app, pilot, "colon", *"context-add team", "enter")
         await until(app, pilot, "Add a context")
-        await press(app, pilot, "tab", *str(tmp_path / "v"), *["enter"] * 4, "enter", *"tenent=ml", "ctrl+s")
+        await press(app, pilot, "tab", *str(tmp_path / "v"), *down_to("metrics_options"), *"tenent=ml", "ctrl+s")
         await until(app, pilot, "did you mean tenant")
     assert not config.exists()
+
+
+async def test_the_form_asks_for_all_that_the_command_takes(config: Path, tmp_path: Path) -> None:
+    said = {
+        "name": "", "url": str(tmp_path / "v"), "launcher": "slurm:",
+        "launcher_options": "token_env=RAY partition=work", "retention": 'keep_deleted="30 d", monitors.minutes="2 d"',
+        "capacity": "runs=2 memory='32 GB'", "read_only": "yes", "approvals": "2", "note": "ours",
+    }  # fmt: skip
+    async with on_stage(session(tmp_path / "w")) as (app, pilot):
+        await press(app, pilot, "colon", *"context-add all", "enter")
+        await until(app, pilot, "Add a context")
+        for each in SAID:
+            if each.label and said.get(each.key):
+                await press(app, pilot, *said[each.key])
+            if each.label and each.key != "note":
+                await press(app, pilot, "enter")
+        for wrong in ("22", "two"):
+            form = app.screen
+            line = form.query_one(f"#field-{[e.key for e in SAID if e.label].index('approvals')}", InputLine)
+            line.value = wrong
+            await press(app, pilot, "ctrl+s")
+            await until(app, pilot, "a number up to 20 is wanted")
+            line.value = "2"
+        await press(app, pilot, "ctrl+s")
+        await until_so(pilot, lambda: "It does not answer" in screen(app) or config.exists())
+        if not config.exists():
+            await press(app, pilot, "y")
+        await until_so(pilot, config.exists)
+    found = load_config().context("all")
+    assert (found.launcher, found.launcher_token_env) == ("slurm:", "RAY")
+    assert found.launcher_options == {"partition": "work"}
+    assert found.retention is not None
+    assert (found.retention.keep_deleted, found.retention.monitors) == ("30 d", {"minutes": "2 d"})
+    assert found.capacity == CapacityTable(runs=2, memory="32 GB")
+    assert (found.read_only, found.approvals, found.note) == (True, 2, "ours")
+
+
+def test_nothing_of_a_context_is_left_out() -> None:
+    asked = {each.key for each in SAID}
+    assert all(len(each.note) <= 76 for each in SAID if each.label), "a form shows it whole in 80 columns"
+    assert {field for field in Context.__struct_fields__ if field != "registry"} <= asked
+    assert all(each.option or each.key in ("name", "url", "read_only") for each in SAID)
+    assert {each.key for each in SAID if not each.label} == {
+        "launcher_token_env", "launcher_token_file", "launcher_token_command"
+    }, "those are pairs of the launcher's options in the form"  # fmt: skip

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from typing import TYPE_CHECKING
 
 from backends.contract import BackendError
@@ -14,20 +13,6 @@ if TYPE_CHECKING:
     from console.contexts.asked import Answer, Silent
     from console.tui.here import Here
 
-FIELDS = (
-    ("name", "name", "a word for it: letters, digits, - and _"),
-    ("url", "address", "https://… of MLflow, oci+https://…, gto+ssh://…, or a directory"),
-    ("token_env", "token in", "the environment variable that holds it; empty: none is wanted"),
-    ("username", "user", "where the token is this user's password"),
-    ("options", "options", "NAME=VALUE …: ca_file, timeout, models, flavor, …"),
-    ("metrics", "metrics", "prometheus+https://…; empty: none"),
-    ("metrics_options", "of metrics", "NAME=VALUE …: token_env, username, tenant, ca_file, timeout"),
-    ("launcher", "launcher", "ray+https://head:8265, slurm:, slurm+ssh://login; empty: this machine"),
-    ("launcher_options", "of launcher", "NAME=VALUE …: token_env, partition, python, …"),
-    ("care", "care", "production: a badge, typed confirmation;  read only: nothing is changed"),
-    ("note", "note", "a word about it"),
-)
-CARE = ("", "production", "read only", "production, read only")
 _SHOWN = 6
 """Capabilities that are said to be missing, in the message; `context test` tells all."""
 
@@ -50,13 +35,21 @@ async def switch_context(here: Here) -> None:
 
 async def add_context(here: Here) -> None:
     """A form, one question to each part, and the context is written down and opened."""
+    from console.contexts.fields import SAID
     from console.contexts.written import add_context as write_down
 
     fields = [
-        Field(key, label, here.argument if key == "name" else "", note, CARE if key == "care" else ())
-        for key, label, note in FIELDS
+        Field(
+            each.key,
+            each.label,
+            here.argument if each.key == "name" else "",
+            each.note,
+            ("", "yes") if each.kind == "yes" else (),
+        )
+        for each in SAID
+        if each.label
     ]
-    about = sentences("It is written at the end of config.toml. No secret is: only the place where it is.")
+    about = sentences("Written at the end of config.toml; of a secret only where it is found.")
     values = await here.app.ask(Form("Add a context", fields, "add", lines=about, check=_trouble))
     if values is None:
         return
@@ -87,31 +80,15 @@ def _trouble(values: dict[str, str]) -> str:
         return "a name and an address are wanted"
     try:
         check_new(_made(values))
-    except (BackendError, ValueError) as wrong:
+    except BackendError as wrong:
         return safe_text(str(wrong), 400)
     return ""
 
 
 def _made(values: dict[str, str]) -> Context:
-    from console.contexts.made import made_context, pairs_of
+    from console.contexts.fields import SAID, context_of, read_line
 
-    launcher = pairs_of(shlex.split(values["launcher_options"]), what="of launcher")
-    secret = {f"launcher_{key}": launcher.pop(key) for key in ("token_env", "token_file") if key in launcher}
-    measured = pairs_of(shlex.split(values["metrics_options"]), what="of metrics")
-    return made_context(
-        values["name"],
-        values["url"],
-        token_env=values["token_env"],
-        username=values["username"],
-        options=pairs_of(shlex.split(values["options"]), what="options"),
-        metrics={"url": values["metrics"], **measured} if values["metrics"] or measured else {},
-        launcher=values["launcher"],
-        launcher_options=launcher,
-        production="production" in values["care"],
-        read_only="read only" in values["care"],
-        note=values["note"],
-        **secret,
-    )
+    return context_of({each.key: read_line(each, values[each.key]) for each in SAID if each.label})
 
 
 def _asked(made: Context) -> tuple[Answer, ...] | Silent:
