@@ -22,8 +22,8 @@ def open_gto(name: str, url: str, sidecar: Backend, login: Login, options: Mappi
     from backends.gto.options import read_options
     from backends.gto.registry import GtoRegistry
     from backends.gto.repository import Repository
-    from backends.gto.retention import GtoRetention
     from backends.gto.state import State
+    from backends.remote.retention import RegisteredStay
 
     home = sidecar.home
     if home is None:
@@ -37,7 +37,7 @@ def open_gto(name: str, url: str, sidecar: Backend, login: Login, options: Mappi
     registry.settle()  # a file is asked; git only where a process was killed in the middle of a change
     retention = sidecar.retention
     if retention is not None:
-        retention = GtoRetention(retention, registry.registered)
+        retention = RegisteredStay(retention, registry.registered)
     artifacts = sidecar.artifacts
     if artifacts is not None:
         artifacts = GtoArtifacts(artifacts, repository, home, registry.of_run)

@@ -21,6 +21,7 @@ def open_oci(name: str, url: str, sidecar: Backend, login: Login, options: Mappi
     from backends.oci.distribution import Distribution
     from backends.oci.registry import OciRegistry
     from backends.oci.room import Room
+    from backends.remote.retention import RegisteredStay
     from backends.remote.state import State
 
     home = sidecar.home
@@ -51,6 +52,7 @@ def open_oci(name: str, url: str, sidecar: Backend, login: Login, options: Mappi
         state.close()
         sidecar.close()
 
+    kept = sidecar.retention
     return msgspec.structs.replace(
         sidecar,
         name=name,
@@ -58,6 +60,8 @@ def open_oci(name: str, url: str, sidecar: Backend, login: Login, options: Mappi
         features=msgspec.structs.replace(sidecar.features, compare_and_set=room.comparing),
         artifacts=artifacts,
         registry=models,
+        # A run of this machine that became a version stays: the store beside knows of no versions.
+        retention=RegisteredStay(kept, state.registered) if kept is not None else None,
         changed=room.changed,
         close=close,
     )

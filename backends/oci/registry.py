@@ -137,6 +137,7 @@ class OciRegistry(Annotating):
             self._room.registry.delete(repository, digest)
         for alias in found.aliases:
             self._room.state.add_move(_taken(model, alias, found.version, mutation))
+        self._room.state.gone(model, found.version)
         self._done(model)
         before = {"run": found.run, "sha256": found.file.sha256, "aliases": found.aliases}
         self._room.record("model.delete_version", found.ref, mutation, before=before)
@@ -197,8 +198,9 @@ class OciRegistry(Annotating):
                 model, repository, record, tuple(each.file for each in packed)
             )
         self._done(model)
+        if run:
+            self._room.state.became(run, model, number)
         self._room.state.note("model.register", mutation, f"{model}@{number}")
-        self._room.keep_run(run, f"{model}@{number}", mutation)
         after = {"model": model, "version": number, "run": run, "sha256": file.sha256}
         self._room.record("model.register", f"{model}@{number}", mutation, after=after)
         return self.version(model, number)

@@ -7,11 +7,8 @@ import time
 from collections import OrderedDict
 from typing import Any, Final, NamedTuple
 
-import msgspec
-
-from backends.contract import Backend, Journal, Mutation, NotFound, RunStore
+from backends.contract import Backend, Journal, Mutation
 from backends.entities import ModelVersion
-from backends.entities.holdings import KEEP
 from backends.oci.distribution import Distribution
 from backends.oci.trouble import Moved
 from backends.remote.state import State
@@ -80,17 +77,6 @@ class Room:
     ) -> str:
         """Write down what was done; the entry's id."""
         return self.journal.record(action, target, mutation, before=before, after=after).id
-
-    def keep_run(self, run: str, ref: str, mutation: Mutation) -> None:
-        """No rule of retention takes a run away that a version came from: the sidecar knows of no versions, and of this
-        tag."""
-        runs: RunStore = self._sidecar.need("runs")
-        try:
-            if KEEP not in runs.get(run).tags:
-                why = msgspec.structs.replace(mutation, key="", action="", gates=(), undoes="")
-                runs.set_tags(run, {KEEP: f"registered as {ref}"}, why)
-        except NotFound:
-            pass  # a run of another machine, or none at all
 
     # ------------------------------------------------------------ what the server can
 

@@ -47,6 +47,8 @@ class State:
             "CREATE TABLE IF NOT EXISTS looked (model TEXT PRIMARY KEY, at INTEGER NOT NULL)",
             "CREATE TABLE IF NOT EXISTS moves (model TEXT, alias TEXT, at INTEGER, version TEXT, record TEXT NOT NULL, "
             "PRIMARY KEY (model, alias, at, version))",
+            "CREATE TABLE IF NOT EXISTS registered (run TEXT, model TEXT, version TEXT, "
+            "PRIMARY KEY (run, model, version))",
         ):
             self._db.execute(statement)
 
@@ -124,6 +126,23 @@ class State:
             row = self._db.execute("SELECT sha256 FROM digests WHERE owner = ? AND path = ?", (owner, path)).fetchone()
         return str(row[0]) if row else ""
 
+    # ------------------------------------------------------------ runs of the sidecar that became versions
+
+    def became(self, run: str, model: str, version: str) -> None:
+        with self._lock:
+            self._db.execute("INSERT OR IGNORE INTO registered VALUES (?, ?, ?)", (run, model, version))
+
+    def gone(self, model: str, version: str) -> None:
+        """The version is no more."""
+        with self._lock:
+            self._db.execute("DELETE FROM registered WHERE model = ? AND version = ?", (model, version))
+
+    def registered(self) -> dict[str, str]:
+        """Run → the version that it became, of those that are there."""
+        with self._lock:
+            rows = self._db.execute("SELECT run, model, version FROM registered ORDER BY rowid").fetchall()
+        return {run: f"{model}@{version}" for run, model, version in rows}
+
     # ------------------------------------------------------------ aliases
 
     def add_move(self, move: AliasMove) -> None:
@@ -200,7 +219,7 @@ class State:
 
     def renamed(self, model: str, name: str) -> None:
         with self._lock:
-            for table in ("seen", "looked", "moves", "owed"):
+            for table in ("seen", "looked", "moves", "owed", "registered"):
                 self._db.execute(f"UPDATE OR REPLACE {table} SET model = ? WHERE model = ?", (name, model))
 
     def forget(self, model: str) -> None:
@@ -208,6 +227,7 @@ class State:
         with self._lock:
             self._db.execute("DELETE FROM seen WHERE model = ?", (model,))
             self._db.execute("DELETE FROM looked WHERE model = ?", (model,))
+            self._db.execute("DELETE FROM registered WHERE model = ?", (model,))
 
 
 def _noticed(model: str, alias: str, old: str | None, new: str | None, at: Millis, since: Millis) -> AliasMove:

@@ -48,11 +48,13 @@ def test_a_model_goes_its_whole_way_and_another_console_reads_serves_and_promote
     for number, target in enumerate((labels(FRAME), labels(FRAME)[::-1])):
         pipeline = fitted(FRAME, target, LogisticRegression(max_iter=200))
         assert keep_version(ann, world.folder / str(number), pipeline, FRAME).version == str(number + 1)
-    # The sidecar knows of no versions: that no rule of retention takes their runs, a tag says.
-    assert {run.tags["keep"] for run in ann.need("runs").page().items} == {
-        "registered as parcels@1",
-        "registered as parcels@2",
-    }
+    # No rule of retention takes their runs, though the sidecar knows of no versions.
+    held = {run.needed for run in ann.need("retention").holdings().runs}
+    assert held == {"registered as parcels@1", "registered as parcels@2"}
+    # A registration is one line of the journal.
+    assert [entry.action for entry in ann.need("journal").page().items if entry.action != "run.create"] == [
+        "model.register", "model.register"
+    ]  # fmt: skip
     promote(ann, "parcels", "1", "champion", ANN, expected=None)
     promote(ann, "parcels", "2", "champion", ANN, expected="1")
     rollback(ann, "parcels", "champion", ANN, expected="2")

@@ -1,4 +1,4 @@
-"""What of the sidecar could go: not a run that became a version in git."""
+"""What of a sidecar could go: not a run that became a version in the registry beside it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from backends.contract import Mutation, RetentionStore
 from backends.entities.holdings import Freed, Going, Holdings, Part, Room
 
 
-class GtoRetention:
+class RegisteredStay:
     """`RetentionStore`. `registered` gives the version that a run became."""
 
     def __init__(self, beside: RetentionStore, registered: Callable[[], Mapping[str, str]]) -> None:
