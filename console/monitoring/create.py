@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
@@ -122,14 +123,33 @@ def create_monitor(
 def set_policy(backend: Backend, name: str, policy: dict[str, float], mutation: Mutation) -> Monitor:
     """Replace the alert policy. Raises Invalid naming the key that is wrong."""
     read_policy(policy)
-    return _change(backend, name, mutation.named("monitor.policy"), policy=dict(policy))
+    return _judged_anew(backend, _change(backend, name, mutation.named("monitor.policy"), policy=dict(policy)))
 
 
 def set_rules(backend: Backend, name: str, rules: str, mutation: Mutation) -> Monitor:
     """Replace the alert rules (TOML; empty for the default ones). Raises Invalid naming what is wrong."""
     if rules:
         _check_ranked(backend, name, read_rules(rules))
-    return _change(backend, name, mutation.named("monitor.policy"), rules=rules)
+    return _judged_anew(backend, _change(backend, name, mutation.named("monitor.policy"), rules=rules))
+
+
+def _judged_anew(backend: Backend, monitor: Monitor) -> Monitor:
+    """Nobody waits for the next row to hear what the new rules say of the newest ones."""
+    from console.monitoring.alarms.review import drop_unasked, review
+    from console.monitoring.alarms.service_review import review_service
+    from console.monitoring.feeds.champion import as_ranked_by, read_profile
+
+    store = backend.need("monitors")
+    drop_unasked(backend, monitor)
+    windows = store.windows(monitor.name, limit=1)
+    if windows:
+        version = windows[-1].model_version
+        with suppress(NotFound, Invalid):  # what windows are held against is gone or damaged: the monitor says so
+            profile = read_profile(backend, backend.need("registry").version(monitor.model, version))
+            review(backend, monitor, as_ranked_by(profile, monitor), version)
+    review_service(backend, monitor.deployment or f"monitor:{monitor.name}")
+    found: Monitor = store.get(monitor.name)
+    return found
 
 
 def _check_ranked(backend: Backend, name: str, rules: Sequence[Rule]) -> None:

@@ -2,29 +2,37 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import msgspec
 import pytest
 
-from backends.contract import Invalid
+from backends.contract import Backend, Invalid, Mutation
 from backends.entities import (
     Alert,
     AlertState,
     ColumnScore,
     Estimate,
+    ModelFile,
     Monitor,
     MonitorState,
     Segment,
     ServiceWindow,
+    Signature,
     Window,
 )
+from backends.local import open_local
 from console.monitoring.alarms import measures
 from console.monitoring.alarms.alerts import evaluate, evaluate_service, horizon, rules_of
 from console.monitoring.alarms.policy import Policy
 from console.monitoring.alarms.rules import Rule, default_rules, read_rules, write_rules
 from console.monitoring.alarms.verdicts import Verdict
 from console.monitoring.counted.profile import Profile, ScoreCells
+from console.monitoring.create import set_rules
+from console.monitoring.feeds.champion import REFERENCE
 
 HOUR = 3_600_000
+WHO = Mutation(actor="somebody@here")
 PROFILE = Profile(
     task="binary", rows=1000, score_rows=100, columns=(), score=ScoreCells(low=0, high=1, counts=(), groups=()),
     metrics={"auc": 0.8},
@@ -224,3 +232,52 @@ def test_old_alerts_without_a_rule_are_still_known() -> None:
     quiet = [window(at) for at in range(5)]
     (after,) = evaluate(monitor(""), PROFILE, quiet, [old])
     assert (after.id, after.state) == ("x", AlertState.RESOLVED)
+
+
+# ---------------------------------------------------------------- what a change of rules does to what is stored
+
+
+@pytest.fixture
+def watched(tmp_path) -> Iterator[Backend]:
+    """A monitor of one window in which a feature has moved; nobody feeds it any more."""
+    backend = open_local(tmp_path / "w")
+    run = backend.need("runs").create(name="r", mutation=WHO)
+    backend.need("registry").register(
+        "m", run=run.id, file=ModelFile(sha256="ab" * 32, format="skops"), signature=Signature(), mutation=WHO
+    )
+    file = tmp_path / "reference.json"
+    file.write_bytes(msgspec.json.encode(PROFILE))
+    backend.need("artifacts").put(run.id, REFERENCE, file)
+    backend.need("monitors").put(
+        Monitor(name="m", model="m", window="hour", segments=(Segment(name="s", where="x > 1"),)), WHO
+    )
+    for segment in ("", "s"):
+        backend.need("monitors").add_window(drifted(0, 0.9, segment=segment))
+    yield backend
+    backend.close()
+
+
+def test_saved_rules_judge_what_is_there_and_end_what_nobody_asks_for_any_more(watched: Backend) -> None:
+    store = watched.need("monitors")
+
+    def states() -> list[tuple[str, str, str]]:
+        return sorted((alert.rule, alert.segment, str(alert.state)) for alert in store.alerts("m"))
+
+    set_rules(watched, "m", rule(metric="drift.a.psi", above=0.2, segments=("*",), severity="critical"), WHO)
+    assert states() == [("r", "", "firing"), ("r", "s", "firing")]
+    assert store.get("m").state is MonitorState.FIRING
+    # The segment is no longer asked about; of the whole the same rule goes on.
+    set_rules(watched, "m", rule(metric="drift.a.psi", above=0.5, severity="critical"), WHO)
+    assert states() == [("r", "", "firing"), ("r", "s", "resolved")]
+    # The same name about something else is another rule.
+    set_rules(watched, "m", rule(metric="missing.a", above=0.5), WHO)
+    assert states() == [("r", "", "resolved"), ("r", "s", "resolved")]
+    assert all("Resolved: the rules no longer ask for it" in alert.text for alert in store.alerts("m"))
+    assert store.get("m").state is not MonitorState.FIRING
+
+
+def test_a_loosened_rule_ends_its_alert_at_once(watched: Backend) -> None:
+    set_rules(watched, "m", rule(metric="drift.a.psi", above=0.2), WHO)
+    set_rules(watched, "m", rule(metric="drift.a.psi", above=0.95), WHO)
+    (alert,) = watched.need("monitors").alerts("m")
+    assert alert.state is AlertState.RESOLVED

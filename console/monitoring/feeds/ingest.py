@@ -18,9 +18,9 @@ import numpy as np
 
 from backends.contract import Backend, BackendError, Invalid, Unreachable
 from backends.entities import Millis, Monitor, Window
-from console.monitoring.alarms import alerts
 from console.monitoring.alarms.ack import restate
 from console.monitoring.alarms.policy import read_policy
+from console.monitoring.alarms.review import review
 from console.monitoring.counted.columns import as_text
 from console.monitoring.counted.counts import add, unpack
 from console.monitoring.counted.windows import make_window
@@ -48,8 +48,6 @@ Vector = np.ndarray[Any, Any]
 
 APART = "apart"
 """State of a record that says: these pieces cannot be counted at once, and nothing of them was."""
-RECENT = 100
-"""Alerts that a rule's silence after one is looked up in."""
 
 log = logging.getLogger("scorer")
 
@@ -280,7 +278,7 @@ def _store(
         stored.append(window)
         # One that is new is looked at before the next is: so are alerts opened and resolved in their order.
         if spot.window is None or number == len(order) - 1:
-            review(backend, monitor, reference)
+            review(backend, monitor, reference.profile, reference.version.version)
     return stored
 
 
@@ -303,23 +301,6 @@ def _tell_events(backend: Backend, monitor: Monitor, parts: Sequence[Rows], wind
     events: list[SchemaEvent] = [event for rows in parts for event in rows.events]
     columns = {column.name for rows in parts for column in rows.reference.meta.features}
     schema.note_events(backend, monitor, events, window, sorted(columns))
-
-
-def review(backend: Backend, monitor: Monitor, champion: Champion) -> None:
-    """Let the newest windows open, change and resolve alerts; the newest one then says what the state is."""
-    store = backend.need("monitors")
-    windows = store.windows(monitor.name, limit=alerts.horizon(monitor))
-    if not windows or windows[-1].model_version != champion.version.version:
-        return
-    parts = {
-        segment.name: store.windows(monitor.name, segment=segment.name, limit=len(windows))
-        for segment in monitor.segments
-    }
-    known = {alert.id: alert for alert in store.alerts(monitor.name, limit=RECENT)}  # over lately: some rules wait then
-    known |= {alert.id: alert for alert in store.alerts(monitor.name, open_only=True)}
-    for alert in alerts.evaluate(monitor, champion.profile, windows, list(known.values()), segments=parts):
-        store.put_alert(alert)
-    restate(backend, monitor.name)
 
 
 def _record(chunk: Chunk, state: str, **known: Any) -> BatchRecord:

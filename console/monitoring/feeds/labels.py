@@ -14,6 +14,7 @@ import pyarrow as pa
 
 from backends.contract import Backend, Invalid
 from backends.entities import Millis, Monitor, Record, Window
+from console.monitoring.alarms.review import review
 from console.monitoring.counted.columns import Vector, as_text
 from console.monitoring.counted.counting import add_scores, count_answers, encode_labels
 from console.monitoring.counted.counts import MIXED, layout_of, unpack
@@ -159,9 +160,7 @@ def apply_labels(
     for starts, given in sampled:
         label_sample(folder, starts, given[~given.index.duplicated(keep="last")])
     if reached:
-        from console.monitoring.feeds.ingest import review
-
-        review(backend, monitor, champion)
+        review(backend, monitor, champion.profile, champion.version.version)
         roll_up(backend, monitor, reached)
     for path, segment in rewritten:
         write_atomically(segment, path, keep_time=True)
