@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Protocol
 
@@ -113,6 +114,16 @@ def bar(fraction: float, cells: int = 20) -> str:
     """`▕████████░░░░▏`: how far, without a unit."""
     full = round(max(0.0, min(1.0, fraction)) * cells)
     return "▕" + "█" * full + "░" * (cells - full) + "▏"
+
+
+def in_weight(aliases: Iterable[str]) -> list[str]:
+    """The champion first, then the others by name: where there is room for one, it is that."""
+    return sorted(aliases, key=lambda alias: (alias != "champion", alias))
+
+
+def by_whom(when: str, who: str) -> str:
+    """`3 d ago by ann@box`; the time alone where nobody is recorded."""
+    return f"{when} by {who}" if who else when
 
 
 def plural(count: int, noun: str) -> str:

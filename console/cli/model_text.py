@@ -10,7 +10,7 @@ import msgspec
 from backends.entities import AliasMove, Column, GateResult, Model, ModelVersion, Package
 from console.cli.output import Col, gap, narrate, print_record, print_table
 from console.training.measured import SIDE, in_order
-from console.wording import local_time, number, since, size
+from console.wording import in_weight, local_time, number, since, size
 
 if TYPE_CHECKING:
     from console.cli.verb import Invocation
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 MODEL_COLUMNS: list[Col[Model]] = [
     Col("name", lambda item: item.name),
     Col("latest", lambda item: f"v{item.latest}" if item.latest else "", right=True),
-    Col("aliases", lambda item: " ".join(f"{alias}=v{version}" for alias, version in sorted(item.aliases.items()))),
+    Col("aliases", lambda item: " ".join(f"{alias}=v{item.aliases[alias]}" for alias in in_weight(item.aliases))),
     Col("age", lambda item: since(item.updated_at or item.created_at), right=True),
     Col("versions", lambda item: item.versions, right=True),
     Col("by", lambda item: item.created_by),
@@ -28,7 +28,7 @@ MODEL_COLUMNS: list[Col[Model]] = [
 
 VERSION_COLUMNS: list[Col[ModelVersion]] = [
     Col("version", lambda item: f"v{item.version}", right=True),
-    Col("aliases", lambda item: " ".join(item.aliases)),
+    Col("aliases", lambda item: " ".join(in_weight(item.aliases))),
     Col("age", lambda item: since(item.created_at), right=True),
     Col(
         "metrics",
@@ -68,7 +68,7 @@ def print_version(found: ModelVersion, moves: Sequence[AliasMove], onnx: str = "
     print_record(
         {
             "version": f"{found.model} v{found.version}",
-            "aliases": ", ".join(found.aliases),
+            "aliases": ", ".join(in_weight(found.aliases)),
             "run": found.run,
             "created": local_time(found.created_at),
             "by": found.created_by,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from msgspec.structs import replace
 
 from backends.entities import GateResult, GateStatus
-from console.safe import safe_text
+from console.safe import cell_length, safe_text
 from console.tui import ink, state
 from console.tui.lines import Line, wrapped
 from console.wording import number
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from console.promotion.promote import Case
 
 MOST_METRICS = 6
+ROOM = 74
+"""Cells of a dialog's line beside its scroll bar, in a terminal of 80."""
 MOST_TEXT = 8
 """Lines of a prompt's text that are shown at once."""
 
@@ -37,8 +39,8 @@ def case_lines(case: Case) -> list[Line]:
     passed = [gate for gate in case.gates if gate.status is GateStatus.PASS]
     row: list[ink.Span] = []
     for gate in passed:
-        said = f"{safe_text(gate.gate, 20)} {safe_text(gate.value, 24)}".strip()
-        if ink.width_of(row) + len(said) + 5 > 74:
+        said = f"{safe_text(gate.gate, 20)} {safe_text(gate.value, 44)}".strip()
+        if row and ink.width_of(row) + cell_length(said) + 2 > ROOM:
             lines.append(Line(row))
             row = []
         row += [state.span("ok", ""), (f"{said}   ", "")]
@@ -129,15 +131,17 @@ def _text_lines(case: Case) -> list[Line]:
 
 def _gate_lines(gate: GateResult) -> list[Line]:
     """What was measured and what was wanted, then the detail where there is one."""
-    wanted = f" (wanted {safe_text(gate.rule, 40)})" if gate.rule else ""
-    head = Line(
-        [
-            state.span(gate.status, ""),
-            (f"{safe_text(gate.gate, 24)}: {safe_text(gate.value, 40)}", "bad" if gate.status == "fail" else ""),
-            (wanted, "dim"),
-        ]
-    )
-    return [head, *(wrapped(safe_text(gate.detail, 200), 72, "dim", "  ") if gate.detail else [])]
+    head: list[ink.Span] = [
+        state.span(gate.status, ""),
+        (f"{safe_text(gate.gate, 24)}: {safe_text(gate.value, 40)}", "bad" if gate.status == "fail" else ""),
+    ]
+    wanted = f"(wanted {safe_text(gate.rule, 160)})" if gate.rule else ""
+    below: list[str] = [safe_text(gate.detail, 200)] if gate.detail else []
+    if ink.width_of(head) + cell_length(wanted) < ROOM:
+        head.append((f" {wanted}", "dim"))
+    else:
+        below.insert(0, wanted)  # on lines of its own, whole
+    return [Line(head), *(line for text in below for line in wrapped(text, ROOM, "dim", "  "))]
 
 
 def _measure_line(measure: Measure) -> Line:

@@ -14,7 +14,7 @@ from console.tui.check_lines import standing_lines
 from console.tui.dataset_columns import percent, shown
 from console.tui.describing import field
 from console.tui.lines import Line, wrapped
-from console.wording import local_time, number, plural, size, thousands
+from console.wording import by_whom, local_time, number, plural, size, thousands
 
 BLANK = Line([("", "")])
 BARS = 24
@@ -30,7 +30,7 @@ def dataset_lines(dataset: Dataset, width: int) -> list[Line]:
         Line([(f" {name}", "head"), (f"  {plural(dataset.versions, 'version')}", "dim")]),
         field("latest", f"@{safe_text(dataset.latest, 20)}  {plural(dataset.rows, 'row')}"),
         field("changed", local_time(dataset.updated_at)),
-        field("made", f"{local_time(dataset.created_at)} by {safe_text(dataset.created_by, 40)}"),
+        field("made", by_whom(local_time(dataset.created_at), safe_text(dataset.created_by, 40))),
     ]
     if dataset.note:
         lines += [BLANK, *wrapped(safe_text(dataset.note, 2000), width, indent=" ")]
@@ -49,7 +49,7 @@ def version_lines(
         ),
         field("digest", safe_text(version.digest[:32], 40)),
         field("from", safe_text(version.source, max(10, width - 18))),
-        field("made", f"{local_time(version.created_at)} by {safe_text(version.created_by, 40)}"),
+        field("made", by_whom(local_time(version.created_at), safe_text(version.created_by, 40))),
     ]
     if version.parent:
         lines.append(field("made from", safe_text(version.parent, 60)))

@@ -11,7 +11,7 @@ from console.tui.deployment_columns import word_of
 from console.tui.describing import field
 from console.tui.lines import Line, wrapped
 from console.tui.sparkline import sparkline
-from console.wording import NOTHING, ago, figure, percent, plural, size, thousands, traffic
+from console.wording import NOTHING, ago, by_whom, figure, percent, plural, size, thousands, traffic
 
 BLANK = Line([("", "")])
 _TITLES = (("version", 7), ("share", 6), ("req/s", 6), ("p50", 6), ("p95", 6), ("p99 ms", 7), ("errors", 7))
@@ -48,7 +48,7 @@ def deployment_lines(view: View, width: int) -> list[Line]:
         lines += _watched(view, width)
     lines.append(field("predictions", _kept(view)))
     lines.append(field("since", f"{ago(status.since)}; {plural(status.restarts, 'restart')}"))
-    lines.append(field("made", f"{ago(found.created_at)} by {safe_text(found.created_by, 40)}"))
+    lines.append(field("made", by_whom(ago(found.created_at), safe_text(found.created_by, 40))))
     if found.note:
         lines += [BLANK, *wrapped(safe_text(found.note, 2000), width, indent=" ")]
     if status.tail:

@@ -43,7 +43,8 @@ class Ink:
         parts: list[str] = []
         tone = ""
         segments: list[Segment] = []
-        for text, wanted in spans:
+        following = iter(spans)
+        for text, wanted in following:
             if not text:
                 continue
             if not text.isprintable():
@@ -51,8 +52,11 @@ class Ink:
             if not utf8:
                 text = drawn(text)
             cells = cell_length(text)
+            if cells == left and any(each.strip() for each, _ in following):
+                text += ELLIPSIS  # it fits, and what comes after it does not
+                cells += 1
             if cells > left:
-                text = cut(text, left) if left > 0 else ""
+                text = cut(text, left)
                 cells = cell_length(text)
             if wanted != tone:
                 if parts:

@@ -212,7 +212,7 @@ class LineList(ScrollView, can_focus=True):
 
     def render_line(self, y: int) -> Strip:
         drawing: ink.Ink = self.app.ink  # type: ignore[attr-defined]
-        width = self.size.width
+        width = self.scrollable_content_region.width  # beside a scroll bar
         index = int(self.scroll_y) + y
         if index >= len(self._lines):
             spans = self.empty if not self._lines and y == min(1, self.size.height - 1) else ()

@@ -8,7 +8,7 @@ from backends.entities import AliasMove, Millis, Model, ModelVersion
 from console.training.measured import headline, shared_order
 from console.tui.columns import Column, metric
 from console.tui.run_columns import data_cell, short_actor
-from console.wording import NOTHING, age
+from console.wording import NOTHING, age, in_weight
 
 METRICS = 4
 
@@ -76,7 +76,7 @@ def version_columns(metrics: Sequence[str], moves: Sequence[AliasMove]) -> tuple
         Column(
             "aliases",
             "alias",
-            lambda v: ", ".join(v.aliases) or NOTHING,
+            lambda v: ", ".join(in_weight(v.aliases)) or NOTHING,
             10,
             grow=1,
             most=24,

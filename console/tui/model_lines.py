@@ -11,7 +11,8 @@ from console.tui import state
 from console.tui.columns import metric
 from console.tui.describing import field, hidden_line, own_tags
 from console.tui.lines import Line, wrapped
-from console.wording import ago, local_time, plural, size
+from console.tui.run_columns import used_words
+from console.wording import ago, by_whom, in_weight, local_time, plural, size
 
 MOVES = 6
 """Moves of a version that are shown beside the list."""
@@ -35,11 +36,11 @@ def model_lines(model: Model, champion: ModelVersion | None, width: int, *, ever
             ]
         )
     ]
-    for alias, version in sorted(model.aliases.items()):
-        lines.append(field(alias, [(f"v{safe_text(version, 20)}", "accent")]))
+    for alias in in_weight(model.aliases):
+        lines.append(field(alias, [(f"v{safe_text(model.aliases[alias], 20)}", "accent")]))
     if not model.aliases:
         lines.append(field("aliases", [("none: go in with enter, promote a version with p", "dim")]))
-    lines.append(field("made", f"{local_time(model.created_at)} by {safe_text(model.created_by, 40)}"))
+    lines.append(field("made", by_whom(local_time(model.created_at), safe_text(model.created_by, 40))))
     if model.note:
         lines += [BLANK, *wrapped(safe_text(model.note, 2000), width, indent=" ")]
     if champion:
@@ -54,11 +55,11 @@ def version_lines(
     package could not be read; MLflow's own tags and a long history only with `everything`."""
     file = version.file
     name = f" {safe_text(version.model, max(8, width - 20))} v{safe_text(version.version, 12)}"
-    lines = [Line([(name, "head"), *((f"  {safe_text(alias, 20)}", "accent") for alias in version.aliases)])]
-    lines.append(field("made", f"{ago(version.created_at)} by {safe_text(version.created_by, 40)}"))
+    lines = [Line([(name, "head"), *((f"  {safe_text(alias, 20)}", "accent") for alias in in_weight(version.aliases))])]
+    lines.append(field("made", by_whom(ago(version.created_at), safe_text(version.created_by, 40))))
     lines.append(field("run", safe_text(version.run, 32)))
     for used in version.inputs:
-        lines.append(field(used.context or "data", safe_text(f"{used.dataset}@{used.version} {used.digest[:8]}", 60)))
+        lines.append(field(used.context or "data", safe_text(used_words(used), 60)))
     lines += _metrics(version)
     lines += [BLANK, head("file")]
     lines.append(field("format", f"{safe_text(file.format, 20) or 'none recorded'}  {size(file.bytes)}"))

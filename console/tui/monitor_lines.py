@@ -12,7 +12,7 @@ from console.tui.dataset_columns import percent
 from console.tui.describing import field
 from console.tui.lines import Line, wrapped
 from console.tui.monitor_columns import chance
-from console.wording import ago, local_time, number, plural
+from console.wording import ago, by_whom, local_time, number, plural
 
 BLANK = Line([("", "")])
 PREDICTION = "prediction"
@@ -47,7 +47,7 @@ def monitor_lines(monitor: Monitor, width: int) -> list[Line]:
         field("folder", safe_text(monitor.source, max(10, width - 18)) or "none: batches are handed in"),
         field("time column", safe_text(time_words(monitor), 60)),
         field("label", safe_text(monitor.label_column, 60) or "comes later, by id"),
-        field("made", f"{ago(monitor.created_at)} by {safe_text(monitor.created_by, 40)}"),
+        field("made", by_whom(ago(monitor.created_at), safe_text(monitor.created_by, 40))),
     ]
     if monitor.group_column:
         lines.append(field("ranks", f"the first {monitor.top} of each {safe_text(monitor.group_column, 40)}"))

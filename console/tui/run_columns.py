@@ -6,7 +6,7 @@ import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 
-from backends.entities import ModelVersion, Run, RunStatus
+from backends.entities import DatasetInput, ModelVersion, Run, RunStatus
 from backends.query import And, Compare, Has, In, Key, Node, Not, Or, Query
 from console.training.flags import STALLED_TAG, flags
 from console.training.measured import shared_order
@@ -56,6 +56,13 @@ def data_cell(run: Run | ModelVersion) -> str:
         return NOTHING
     first = f"{run.inputs[0].dataset}@{run.inputs[0].version}"
     return first if len(run.inputs) == 1 else f"{first} +{len(run.inputs) - 1}"
+
+
+def used_words(used: DatasetInput) -> str:
+    """`churn@3 17b45bf3`; of a server that names versions by their digest, that once."""
+    digest = used.digest[:8]
+    said = f"{used.dataset}@{used.version}"
+    return said if used.version.startswith(digest) else f"{said} {digest}"
 
 
 def short_actor(actor: str) -> str:

@@ -15,6 +15,7 @@ from console.tui import ink, state
 from console.tui.columns import metric
 from console.tui.describing import hidden_line, own_tags
 from console.tui.lines import Line, wrapped
+from console.tui.run_columns import used_words
 from console.wording import NOTHING, ago, bar, clock, duration, local_time, plural, size
 
 NAME = 22
@@ -54,7 +55,7 @@ def run_lines(
     lines += _pairs("params", sorted(run.params.items()), width)
     lines.append(_BLANK)
     for used in run.inputs:
-        lines.append(_fact("data", f"{used.dataset}@{used.version} {used.digest[:8]} {used.context}", width))
+        lines.append(_fact("data", f"{used_words(used)} {used.context}", width))
     source = run.source
     if source.commit or source.entry:
         dirty = " dirty" if source.dirty else " clean" if source.commit else ""

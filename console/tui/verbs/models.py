@@ -11,6 +11,7 @@ from console.safe import safe_text
 from console.tui.dialogs import Ask, Choose, Confirm, sentences
 from console.tui.lines import Line
 from console.tui.verbs.swapping import following, moved, swapping
+from console.wording import in_weight
 
 if TYPE_CHECKING:
     from backends.contract import Backend
@@ -144,7 +145,7 @@ async def which_version(
     """The one that the person picks; None where they leave."""
     page = await here.app.look_up(lambda: backend.need("registry").versions(model.name, limit=50))
     options = [
-        (each.version, f"v{each.version}  {' '.join(each.aliases)}", each.note or f"run {each.run[:8]}")
+        (each.version, f"v{each.version}  {' '.join(in_weight(each.aliases))}", each.note or f"run {each.run[:8]}")
         for each in page.items
     ]
     picked = await here.app.ask(Choose(f"{question} {safe_text(model.name, 40)}", options))
