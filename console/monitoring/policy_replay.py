@@ -23,7 +23,7 @@ from console.monitoring.alarms.policy import read_policy
 from console.monitoring.alarms.replaying import Episode, Quiet, Replay, RuleReplay
 from console.monitoring.alarms.rules import PERFORMANCE, Rule, policy_of
 from console.monitoring.alarms.schema_rules import would_have_opened
-from console.monitoring.alarms.verdicts import primary_metric, verdicts
+from console.monitoring.alarms.verdicts import Verdict, primary_metric, verdicts
 from console.monitoring.counted.counts import Counts, Layout, layout_of
 from console.monitoring.counted.profile import PROBABILITY, SCORE_CELLS, CategoricalColumn, Profile, Spread
 from console.monitoring.counted.windows import make_window
@@ -121,8 +121,10 @@ def history(
             name: [each for each in found if recent[0].start <= each.start <= window.start]
             for name, found in segments.items()
         }
-        own = judged.get(window.model_version)
-        seen = None if own is None else [each for each in own if recent[0].start <= each.start <= window.start]
+        seen = {
+            name: [each for each in found if recent[0].start <= each.start <= window.start]
+            for name, found in judged[window.model_version].items()
+        }
         changed = alerts.evaluate(monitor, profile, recent, list(known.values()), segments=parts, judged=seen)
         known |= {alert.id: alert for alert in changed}
         said = {alert.id: alert.text for alert in changed} | said
@@ -139,18 +141,17 @@ def history(
     ]  # fmt: skip
 
 
-def _judged_once(monitor: Monitor, profile: Profile, windows: Sequence[Window]) -> dict[str, list[Any]]:
-    """version → verdicts of all its windows, where the policy has one rule about performance: unpacking a window's
-    counts again for each later one would take a second a hundred windows."""
+def _judged_once(monitor: Monitor, profile: Profile, windows: Sequence[Window]) -> dict[str, dict[str, list[Verdict]]]:
+    """version → rule about performance → verdicts of all its windows: unpacking a window's counts again for each later
+    one would take a second a hundred windows."""
     rules = [rule for rule in alerts.rules_of(monitor) if rule.metric == PERFORMANCE]
-    if len(rules) != 1:
-        return {}
-    policy = policy_of(rules[0], read_policy(monitor.policy))
-    versions = {window.model_version for window in windows}
-    return {
-        version: verdicts([window for window in windows if window.model_version == version], profile, policy)
-        for version in versions
-    }
+    found: dict[str, dict[str, list[Verdict]]] = {}
+    for version in {window.model_version for window in windows}:
+        own = [window for window in windows if window.model_version == version]
+        found[version] = {
+            rule.name: verdicts(own, profile, policy_of(rule, read_policy(monitor.policy))) for rule in rules
+        }
+    return found
 
 
 # ---------------------------------------------------------------- windows in which nothing happens

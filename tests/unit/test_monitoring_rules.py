@@ -146,9 +146,9 @@ def test_an_alert_that_is_neither_surely_bad_nor_surely_over_says_so() -> None:
 
     seen = [window(at, 0.77) for at in range(12)]
     bad, unsure = [[verdict(at, bad=bad) for at in range(12)] for bad in (True, False)]
-    (fired,) = evaluate(monitor(""), PROFILE, seen, [], judged=bad)
+    (fired,) = evaluate(monitor(""), PROFILE, seen, [], judged={"performance": bad, "collapse": []})
     assert "0.030 worse than the reference 0.800 of v1, 5 of the last 5 windows, since" in fired.text
-    (going,) = evaluate(monitor(""), PROFILE, seen, [fired], judged=unsure)
+    (going,) = evaluate(monitor(""), PROFILE, seen, [fired], judged={"performance": unsure, "collapse": []})
     assert going.state is AlertState.FIRING
     assert "v1, but not surely in the last 5 windows, and not surely back either, since" in going.text
 
@@ -281,3 +281,41 @@ def test_a_loosened_rule_ends_its_alert_at_once(watched: Backend) -> None:
     set_rules(watched, "m", rule(metric="drift.a.psi", above=0.95), WHO)
     (alert,) = watched.need("monitors").alerts("m")
     assert alert.state is AlertState.RESOLVED
+
+
+# ---------------------------------------------------------------- a model that collapses
+
+
+def judged_at(at: int, *, performance: bool, collapse: bool, good: bool = False) -> dict[str, list[Verdict]]:
+    def verdict(*, bad: bool, good: bool = False) -> Verdict:
+        value = Estimate(value=0.5, low=0.45, high=0.55, n=900)
+        return Verdict(
+            start=at * HOUR, end=(at + 1) * HOUR, value=value, shortfall=0.3, bad=bad, good=good, reference=0.8
+        )
+
+    return {"performance": [verdict(bad=performance)] * 5, "collapse": [verdict(bad=collapse, good=good)] * 2}
+
+
+def test_a_collapse_is_told_before_there_are_windows_enough_and_only_once() -> None:
+    """One trouble is one alert: what the slower rule finds meanwhile is told when the first is over."""
+    watched, known = monitor(""), {}
+    course = [
+        {"performance": [], "collapse": judged_at(1, performance=False, collapse=True)["collapse"]},
+        judged_at(2, performance=True, collapse=True),
+        judged_at(3, performance=True, collapse=False, good=True),
+        judged_at(4, performance=True, collapse=False, good=True),
+    ]
+    told = []
+    for at, judged in enumerate(course, 1):
+        seen = [window(each, 0.5) for each in range(at + 1)]
+        for alert in evaluate(watched, PROFILE, seen, list(known.values()), judged=judged):
+            if alert.id not in known or known[alert.id].state is not alert.state:
+                told.append((at, alert.rule, str(alert.state), alert.metric))
+            known[alert.id] = alert
+    assert told[0] == (1, "collapse", "firing", "auc")
+    assert (3, "collapse", "resolved", "auc") in told
+    assert [each for each in told if each[1] == "performance"] == [(4, "performance", "firing", "auc")]
+    (first,) = (alert for alert in known.values() if alert.rule == "collapse")
+    assert "AUC 0.500 [0.450, 0.550] in one hour: 0.300 worse than the reference 0.800 of v1, 2 of the last 2" in (
+        first.text
+    )

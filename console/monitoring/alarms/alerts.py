@@ -21,7 +21,7 @@ from backends.entities import (
 )
 from console.monitoring.alarms.judging import Judgement, corrected_over, judgements, said
 from console.monitoring.alarms.policy import Policy, read_policy
-from console.monitoring.alarms.rules import DRIFT, PERFORMANCE, Rule, default_rules, policy_of, read_rules
+from console.monitoring.alarms.rules import COLLAPSE, DRIFT, PERFORMANCE, Rule, default_rules, policy_of, read_rules
 from console.monitoring.alarms.severity import CRITICAL, WARN, is_firing, is_muted
 from console.monitoring.alarms.verdicts import Verdict, primary_metric, verdicts
 from console.monitoring.counted.profile import Profile
@@ -43,13 +43,13 @@ def evaluate(
     alerts: Sequence[Alert],
     *,
     segments: Mapping[str, Sequence[Window]] | None = None,
-    judged: Sequence[Verdict] | None = None,
+    judged: Mapping[str, Sequence[Verdict]] | None = None,
 ) -> list[Alert]:
     """The alerts that must be written: new, worsened, resolved. Unchanged ones are left out.
 
     windows: oldest first, the newest ones; `horizon` says how many are looked at. alerts: the monitor's open ones, and
-    those over lately for rules that wait after one. segments: name → its windows. judged: what `verdicts` said of the
-    windows of the newest version, where the caller knows it.
+    those over lately for rules that wait after one. segments: name → its windows. judged: by rule about
+    performance what `verdicts` said of the windows of the newest version, where the caller knows it.
     """
     if not windows:
         return []
@@ -73,11 +73,16 @@ def evaluate(
             if current is not None and current.opened_at < seen[0].start and seen[0] is not parts[segment][0]:
                 changed.append(_resolve(current, seen[-1].end, f"version {version} took over"))
                 current = None
+            if current is None and rule.metric == PERFORMANCE and _is_told(rules, segment, (*alerts, *changed)):
+                continue
             live = [current] if current is not None else []
             if rule.metric == PERFORMANCE:
                 policy = policy_of(rule, knobs)
-                found = verdicts(seen, profile, policy) if judged is None or segment else list(judged)
-                found_out = _performance(monitor, profile, seen, policy, live, found)
+                if judged is None or segment:
+                    found = verdicts([each for each in seen if each.labelled][-_reach(rule) :], profile, policy)
+                else:
+                    found = list(judged[rule.name])
+                found_out = _performance(rule, monitor, profile, seen, policy, live, found)
             elif rule.metric == DRIFT:
                 found_out = _drift(monitor, seen, policy_of(rule, knobs), live)
             else:
@@ -101,12 +106,22 @@ def evaluate_service(monitor: Monitor, services: Sequence[ServiceWindow], alerts
     return changed
 
 
+def _is_told(rules: Sequence[Rule], segment: str, alerts: Sequence[Alert]) -> bool:
+    """Whether another rule about the model's metric has an alert open: one trouble is one alert."""
+    names = {rule.name for rule in rules if rule.metric == PERFORMANCE}
+    newest = {alert.id: alert for alert in alerts}.values()
+    return any(
+        alert.rule in names and alert.segment == segment and alert.state is not AlertState.RESOLVED for alert in newest
+    )
+
+
 def _metric_of(rule: Rule, profile: Profile) -> str:
     return primary_metric(profile) if rule.metric == PERFORMANCE else rule.metric
 
 
 def _is_of(alert: Alert, rule: Rule, metric: str, segment: str) -> bool:
-    named = alert.rule == rule.name or (not alert.rule and alert.metric == metric)
+    # One of before there were rules has none, and is of the rule that was meant then.
+    named = alert.rule == rule.name or (not alert.rule and alert.metric == metric and rule.name != COLLAPSE)
     return named and alert.segment == segment
 
 
@@ -136,8 +151,11 @@ def _settled(
 def horizon(monitor: Monitor) -> int:
     """How many of the newest windows `evaluate` looks at."""
     policy = read_policy(monitor.policy)
-    reach = [rule.pool + 2 * max(rule.n, rule.clear_k or 0) for rule in rules_of(monitor)]
-    return max(policy.drift_n, *reach)
+    return max(policy.drift_n, *map(_reach, rules_of(monitor)))
+
+
+def _reach(rule: Rule) -> int:
+    return rule.pool + 2 * max(rule.n, rule.clear_k or 0)
 
 
 def measured(
@@ -177,6 +195,7 @@ class Judged(Record, frozen=True):
 
 
 def _performance(
+    rule: Rule,
     monitor: Monitor,
     profile: Profile,
     windows: Sequence[Window],
@@ -193,6 +212,8 @@ def _performance(
     reference = newest.reference
     measured = f"{digits(newest.value.value)}{interval(newest.value)}"
     over = f"within days, over {policy.pool} days" if newest.within else f"over {policy.pool} {plural(monitor.window)}"
+    if policy.pool == 1:
+        over = f"in one {monitor.window}"
     said = f"{label(metric)} {measured} {over}"
     if len(found) >= policy.k and all(verdict.good for verdict in found[-policy.k :]):
         return Judged(calm=f"{said}, back within {digits(policy.min_effect)} of the reference {digits(reference)}")
@@ -206,7 +227,7 @@ def _performance(
     fires = None
     if newest.bad and len(bad) >= policy.k:
         fires = Alert(
-            id=alert_id(monitor.name, metric, windows[-1].model_version, began),
+            id=alert_id(monitor.name, _subject(rule, metric), windows[-1].model_version, began),
             monitor=monitor.name,
             metric=metric,
             state=AlertState.FIRING,
@@ -216,6 +237,11 @@ def _performance(
             windows=streak,
         )
     return Judged(fires=fires, text=text, windows=streak)
+
+
+def _subject(rule: Rule, metric: str) -> str:
+    """What tells the alerts of several rules about the model's metric apart."""
+    return metric if rule.name == PERFORMANCE else f"{metric}/{rule.name}"
 
 
 def _how_surely(bad: int, recent: int) -> str:

@@ -106,14 +106,27 @@ class _File(msgspec.Struct, forbid_unknown_fields=True):
     rule: list[Rule] = []
 
 
+COLLAPSE = "collapse"
+"""The rule that speaks up before there are windows enough for that of `PERFORMANCE`."""
+FAR = 5
+
+
 def default_rules(policy: Policy, *, ranked: bool = False) -> tuple[Rule, ...]:
-    """Performance decides, drift warns; where rows are ranked within queries, their order decides too."""
+    """Performance decides, drift warns; where rows are ranked within queries, their order decides too.
+
+    A model that collapses is told of before `pool` windows are full: as soon as two in a row are worse by `FAR` times
+    what counts as worse.
+    """
     order = Rule(
         name="ranking", metric=RANKED, worse_by=policy.min_effect, k=policy.k, n=policy.n, severity=CRITICAL,
     )  # fmt: skip
     return (
         Rule(
             name=PERFORMANCE, metric=PERFORMANCE, worse_by=policy.min_effect, pool=policy.pool, k=policy.k, n=policy.n,
+            min_sample=policy.min_labels, severity=CRITICAL,
+        ),
+        Rule(
+            name=COLLAPSE, metric=PERFORMANCE, worse_by=FAR * policy.min_effect, k=2, n=2,
             min_sample=policy.min_labels, severity=CRITICAL,
         ),
         Rule(name=DRIFT, metric=DRIFT, psi=policy.psi, k=policy.drift_k, n=policy.drift_n, severity=WARN),
