@@ -95,6 +95,21 @@ def test_the_performance_of_a_window_is_that_of_its_rows(backend: Backend, monit
     assert window.labelled == 1500
 
 
+def test_answers_that_are_suddenly_all_wrong_are_told_on_the_second_day(
+    backend: Backend, monitor: str, tmp_path: Path
+) -> None:
+    said = []
+    for day in range(1, 6):
+        frame = traffic(900, 50 + day, day=f"2024-03-{day:02d}")
+        if day > 3:
+            frame["late"] = frame["late"].map({"yes": "no", "no": "yes"})
+        send(backend, monitor, tmp_path / f"{day}.csv", frame.assign(id=[f"{day}-{row}" for row in range(900)]))
+        found = backend.need("monitors").alerts(monitor, open_only=True)
+        said.append([(alert.rule, alert.severity) for alert in found if alert.metric == "auc"])
+    assert said == [[], [], [], [], [("collapse", "critical")]]
+    assert backend.need("monitors").get(monitor).state is MonitorState.FIRING
+
+
 def test_a_crash_between_two_windows_counts_no_row_twice(
     backend: Backend, monitor: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
