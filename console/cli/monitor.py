@@ -158,6 +158,7 @@ BATCH_COLUMNS: list[Col[BatchRecord]] = [
     Col("what", lambda item: item.state, state=True),
     Col("rows", lambda item: thousands(item.rows), right=True),
     Col("labels", lambda item: thousands(item.labelled), right=True),
+    Col("left out", lambda item: thousands(item.left_out) if item.left_out else "", right=True),
     Col("windows", lambda item: item.windows, right=True),
     Col("version", lambda item: f"v{item.version}" if item.version else "", right=True),
     Col("odd", lambda item: item.reason, widest=90),

@@ -24,8 +24,8 @@ from console.monitoring.compaction.passing import carry_out, last_pass, preview
 from console.monitoring.counted.counts import Counts, unpack
 from console.monitoring.create import create_monitor
 from console.monitoring.feeds.champion import Champion, load_champion
-from console.monitoring.feeds.growing import PLACE, read_files
 from console.monitoring.feeds.ingest import ingest_batch
+from console.monitoring.feeds.known_files import PLACE, read_files
 from console.monitoring.folder import monitor_folder
 from console.monitoring.ranges import merged, merged_words
 from console.retention.monitors import Keep

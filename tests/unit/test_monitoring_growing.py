@@ -143,9 +143,9 @@ def test_a_file_handed_in_that_fails_is_read_where_it_is_dropped(reader: Reader,
     path = tmp_path / "log.jsonl"
     path.write_text("no json\n" + lines(1))
     assert ingest.ingest_batch(reader.backend, reader.name, path, versions=reader.versions).state == "failed"
-    assert [record.state for record in reader.read(path)] == ["failed"]
+    assert [(record.state, record.rows, record.left_out) for record in reader.read(path)] == [("stored", 10, 1)]
     append(path, lines(2))
-    assert [record.rows for record in reader.read(path)] == [20]
+    assert [record.rows for record in reader.read(path)] == [10]
 
 
 def test_a_file_that_is_cut_or_written_anew_is_read_from_its_beginning(reader: Reader, tmp_path: Path) -> None:
@@ -199,15 +199,16 @@ def test_the_last_cell_of_a_csv_may_be_the_beginning_of_a_longer_one(reader: Rea
 def test_lines_that_cannot_be_read_cost_only_themselves_in_a_file_that_grows(reader: Reader, tmp_path: Path) -> None:
     path = tmp_path / "log.jsonl"
     path.write_text("no json\n" + lines(1))
-    assert [record.state for record in reader.read(path)] == ["failed"], "whole, so that it can be mended"
+    (record,) = reader.read(path)
+    assert (record.state, record.rows, record.left_out) == ("stored", 10, 1)
+    assert record.reason == "1 line of log.jsonl left out: line 1 (no JSON object)."
     assert reader.read(path) == []
     append(path, lines(2))
-    (record,) = reader.read(path)
-    assert (record.state, record.rows) == ("stored", 20)
-    assert "1 lines of log.jsonl are no JSON objects" in record.reason
+    assert [(record.rows, record.reason) for record in reader.read(path)] == [(10, "")]
     append(path, '{"half": \n' + lines(3))
     (record,) = reader.read(path)
-    assert record.rows == 10
+    assert (record.rows, record.left_out) == (10, 1)
+    assert record.reason == "1 line of log.jsonl left out: line 22 (no JSON object); 2 of the file so far."
     assert reader.rows == 30
 
 
@@ -218,10 +219,8 @@ def test_a_bad_line_of_a_log_that_was_rotated_costs_only_itself(reader: Reader, 
     assert [(record.state, record.rows) for record in reader.read(packed)] == [("stored", 10)]
     path = tmp_path / "log.jsonl"
     path.write_text("no json\n" + lines(2))
-    assert [record.state for record in reader.read(path)] == ["failed"]
-    turned = path.rename(tmp_path / "log.jsonl.1")
-    assert [(record.state, record.rows) for record in reader.read(turned)] == [("stored", 10)]
-    assert reader.read(turned) == []
+    assert [(record.state, record.rows) for record in reader.read(path)] == [("stored", 10)]
+    assert reader.read(path.rename(tmp_path / "log.jsonl.1")) == []
     assert reader.rows == 20
 
 

@@ -17,8 +17,8 @@ import msgspec
 from backends.contract import Backend, Mutation
 from backends.entities import Millis, Monitor, Record
 from console.monitoring.compaction.merging import clock_of
-from console.monitoring.feeds.growing import read_files
 from console.monitoring.feeds.in_hand import read_in_hand
+from console.monitoring.feeds.known_files import read_files
 from console.monitoring.feeds.scored_files import PREFIX, SEGMENTS, beside, chunks_in, clear_replaced
 from console.monitoring.folder import locked, monitor_folder
 from console.retention.monitors import Keep

@@ -24,6 +24,8 @@ class BatchRecord(Record, frozen=True):
     rows: int = 0
     scored: int = 0
     labelled: int = 0
+    left_out: int = 0
+    """Lines that are no rows: `reason` names the first of them."""
     windows: int = 0
     version: str = ""
     seconds: float = 0.0

@@ -14,6 +14,20 @@ from backends.entities import Millis, Record
 BLOCK = 1 << 20
 
 
+class LeftOut(Record, frozen=True, kw_only=True):
+    """A line of a file that is no row."""
+
+    begin: int
+    end: int
+    line: int
+    """Its number, from 1."""
+    reason: str
+    own: str
+    """sha256 of its bytes, the first 16 digits."""
+    before: str
+    """sha256 of what is between the line that was left out before it, or the file's beginning, and this one."""
+
+
 class Progress(Record, frozen=True, kw_only=True):
     """How far a file has been counted."""
 
@@ -39,6 +53,16 @@ class Progress(Record, frozen=True, kw_only=True):
     past: bool = False
     """The file holds something else by now. It is remembered because a copy of it may be met later than that."""
     seen_at: Millis = 0
+    lines: int = 0
+    """Line ends up to `offset`; 0 where they were not counted."""
+    timed: bool = False
+    """Rows up to `offset` have a time."""
+    left_out: tuple[LeftOut, ...] = ()
+    """The first of the lines up to `offset` that are no rows, in their order: if they are mended, they are counted."""
+    left: int = 0
+    """How many there are of them."""
+    stretch: str = ""
+    """sha256 from the end of the last of `left_out` to `offset`."""
 
 
 class Piece(Record, frozen=True, kw_only=True):
@@ -83,6 +107,14 @@ class Chunk(Record, frozen=True, kw_only=True):
     """What to remember of the file once they are counted."""
     pieces: tuple[Piece, ...] = ()
     """Where they are several files, in their order: then `path` is the first of them."""
+    said: str = ""
+    """What is odd about them, to be told with what becomes of them."""
+    left_out: int = 0
+    """Lines among them that are no rows, and not in the file at `path`."""
+    bare: bool = False
+    """There are no others."""
+    mended: bool = False
+    """They stand where lines were left out: of what is beside them all is counted."""
     given: bool = False
     """Handed in by a person, who is told where it fails: nothing is remembered of it then."""
 

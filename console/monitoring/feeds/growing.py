@@ -7,9 +7,7 @@ another name by its content; one that was truncated or written anew is read from
 
 from __future__ import annotations
 
-import csv
 import hashlib
-import io
 import logging
 import os
 import re
@@ -20,17 +18,26 @@ from typing import Any
 import msgspec
 
 from console.monitoring.feeds.chunk import BLOCK, Chunk, Progress, open_content, sha256_of
+from console.monitoring.feeds.known_files import (
+    HEAD,
+    PLACE,
+    TAIL,
+    goes_on,
+    progress_of,
+    read_files,
+    same_content,
+    seen_as,
+)
+from console.monitoring.feeds.mended import Mend, Stretches, is_touched, mend_of
+from console.monitoring.feeds.sifting import JSON_LINES, Line, Sifted, fields_of, is_row, json_row, said_of, sift
+from console.monitoring.feeds.writing import is_held_open, is_quiet, moved_in
+from console.wording import plural
 
-PLACE = "files.json"
 SPOOL = "spool"
 MOST = 32 << 20
 """Bytes that are counted at once."""
-HEAD, TAIL = 4096, 64
-"""Bytes by which a file is known again."""
-CLOSED_S = 10.0
-"""A last line without an end is taken as it is once nobody has written for so long."""
-REMEMBERED = 2000
-"""Files; of more, those that are gone are forgotten."""
+ASKED_S = 5.0
+"""Whether somebody holds a file open is looked at again after so long."""
 KIND = re.compile(r"\.(jsonl|ndjson|csv|tsv)(\.\d+|[-.]\d{8}(-\d+)?)?(\.gz)?$", re.IGNORECASE)
 """Text that can be read by line, under the names that rotation gives it."""
 
@@ -43,6 +50,12 @@ class Files:
     def __init__(self, folder: Path) -> None:
         """folder: the monitor's own."""
         self._folder = folder
+        self.time_column = ""
+        """Whose values are times, where rows have it."""
+        self.held: set[str] = set()
+        """Paths of files whose last line waits for somebody who holds them open."""
+        self._asked: dict[str, float] = {}
+        self._stretches: dict[str, Stretches] = {}
         self._hashes: dict[str, tuple[int, Any]] = {}
         self._known: dict[str, Progress] = {}
         self._known_at: tuple[int, int] | None = None
@@ -71,83 +84,27 @@ class Files:
         at_rest = (status.st_size, status.st_size, status.st_mtime_ns)
         if entry is not None and not packed and (entry.offset, entry.size, entry.modified_ns) == at_rest:
             return None
-        if entry is not None and not self._goes_on(path, status, entry, packed):
-            log.warning("%s was truncated or written anew: it is read from its beginning", path.name)
+        said = ""
+        same = entry is not None and goes_on(path, status, entry, packed)
+        before = _last_known(path, entry, known)
+        if before is not None and before.left_out and not packed:
+            untouched = before is entry and same and not is_touched(path, before)
+            mend = None if untouched else mend_of(path, before)
+            if mend is not None:
+                return self._mended(path, status, found.group(1).lower(), before, mend)
+        if entry is not None and not same:
+            said = f"{path.name} was truncated or written anew: it is read from its beginning."
             entry = None
         if entry is not None and entry.refused and entry.size == status.st_size and entry.path == str(path.absolute()):
             return None
-        copied = self._same(path, known, 0 if entry is None else entry.offset, None if packed else status.st_size)
+        copied = same_content(path, known, 0 if entry is None else entry.offset, None if packed else status.st_size)
         if copied is not None:
-            entry = _seen(copied, path, status)
+            entry = seen_as(copied, path, status)
             if self._at_end(path, entry):
                 chunk = _chunk(path, entry, entry.sha256, begin=0, content="")
                 return msgspec.structs.replace(chunk, copied=True)
         begin = entry.offset if entry is not None else 0
-        return self._read(path, status, found.group(1).lower(), begin, entry, settled)
-
-    # ------------------------------------------------------------ knowing a file again
-
-    def _goes_on(self, path: Path, status: os.stat_result, entry: Progress, packed: bool) -> bool:
-        """Whether the file still has what was counted of it."""
-        if packed:
-            return entry.size == status.st_size and entry.modified_ns == status.st_mtime_ns
-        if status.st_size < entry.offset:
-            return False
-        with path.open("rb") as file:
-            if hashlib.sha256(file.read(entry.head_bytes)).hexdigest() != entry.head:
-                return False
-            tail = bytes.fromhex(entry.tail)
-            file.seek(max(0, entry.offset - len(tail)))
-            return file.read(len(tail)) == tail
-
-    def _same(self, path: Path, known: dict[str, Progress], beyond: int, size: int | None) -> Progress | None:
-        """The file under another name whose counted content this one begins with, the longest of them; or, shorter,
-        is the beginning of. beyond: bytes of this one that are counted; size: those that it has, None where packed."""
-        heads: dict[int, str] = {}
-        for entry in sorted(known.values(), key=lambda each: -each.offset):
-            if entry.offset <= beyond or not entry.head_bytes:
-                continue
-            if size is not None and entry.offset > size:
-                if size > beyond and not entry.past and (found := self._beginning(path, entry, size)) is not None:
-                    return found
-                continue
-            if entry.head_bytes not in heads:
-                with open_content(path) as file:
-                    heads[entry.head_bytes] = hashlib.sha256(file.read(entry.head_bytes)).hexdigest()
-            if heads[entry.head_bytes] == entry.head and self._prefix(path, entry.offset) == entry.sha256:
-                return entry
-        return None
-
-    def _beginning(self, path: Path, entry: Progress, size: int) -> Progress | None:
-        """What is counted of this file, where all of it is the beginning of another one that is counted further."""
-        other = Path(entry.path)
-        if other == path:
-            return None
-        try:
-            with path.open("rb") as file, open_content(other) as whole:
-                head = file.read(min(HEAD, size))
-                if whole.read(len(head)) != head:
-                    return None
-                file.seek(max(0, size - TAIL))
-                tail = file.read(TAIL)
-            digest = self._prefix(path, size)
-            if not digest or self._prefix(other, size) != digest:
-                return None
-        except (OSError, EOFError):  # the other one is gone, or being packed
-            return None
-        begins = hashlib.sha256(head).hexdigest()
-        return msgspec.structs.replace(
-            entry, offset=size, sha256=digest, head_bytes=len(head), head=begins, tail=tail.hex()
-        )
-
-    def _prefix(self, path: Path, size: int) -> str:
-        """sha256 of the first bytes, or empty where there are fewer."""
-        found, left = hashlib.sha256(), size
-        with open_content(path) as file:
-            while left and (block := file.read(min(BLOCK, left))):
-                found.update(block)
-                left -= len(block)
-        return "" if left else found.hexdigest()
+        return self._read(path, status, found.group(1).lower(), begin, entry, settled, said)
 
     def _at_end(self, path: Path, entry: Progress) -> bool:
         with open_content(path) as file:
@@ -160,11 +117,18 @@ class Files:
         if entry is not None and (entry.size, entry.modified_ns) == (status.st_size, status.st_mtime_ns):
             return None
         digest = sha256_of(path)
-        progress = _progress(path, status, status.st_size, digest, b"", b"", "")
+        progress = progress_of(path, status, status.st_size, digest, b"", b"", "")
         return _chunk(path, progress, digest, begin=0, content=digest)
 
     def _read(
-        self, path: Path, status: os.stat_result, kind: str, begin: int, entry: Progress | None, settled: bool
+        self,
+        path: Path,
+        status: os.stat_result,
+        kind: str,
+        begin: int,
+        entry: Progress | None,
+        settled: bool,
+        said: str,
     ) -> Chunk | None:
         with open_content(path) as file:
             head = file.read(HEAD)
@@ -172,36 +136,157 @@ class Files:
             data = file.read(MOST)
             final = len(data) < MOST
         header = entry.header if entry is not None and begin else _first_line(head, kind)
-        stop = last_end(data, kind)
-        rest = data[stop:]
-        quiet = time.time() - status.st_mtime >= CLOSED_S
-        # The last cell of a CSV may always be the beginning of a longer one: there nobody may be writing any more.
-        ended = settled if kind in ("jsonl", "ndjson") else moved_in(status)
-        if rest and final and (quiet or (ended and _looks_whole(rest, kind, header))):
-            stop = len(data)
-        if not stop and final:
-            return self._whole(path, status, entry) if quiet and not status.st_size else None
-        if not stop:  # a line longer than all that is read at once: nothing sane ends here
-            stop = len(data)
-        data = data[:stop]
-        digest = self._digest(path, begin, data)
-        fresh = _progress(path, status, begin + stop, digest, head, data[-TAIL:], header)
-        suffix = ".jsonl" if kind in ("jsonl", "ndjson") else f".{kind}"
-        spool = self._folder / SPOOL / f"{digest}{suffix}"
-        spool.parent.mkdir(mode=0o700, exist_ok=True)
-        whole = header.encode() + b"\n" + data if begin and header else data
-        spool.write_bytes(whole)
-        chunk = _chunk(spool, fresh, digest, begin=begin, content=hashlib.sha256(whole).hexdigest())
-        # What was rotated or packed grows no more, and nobody mends it: a bad line costs only itself.
+        # What was rotated or packed grows no more: how it ends, it stays.
         turned = path.name.lower().endswith(".gz") or not path.name.lower().endswith(
             (".jsonl", ".ndjson", ".csv", ".tsv")
         )
-        salvage = turned or begin > 0 or bool(entry is not None and entry.refused)
-        also = (sha256_of(path),) if path.name.lower().endswith(".gz") and final and not begin else ()
-        before = entry.sha256 if entry is not None and begin else ""
-        return msgspec.structs.replace(
-            chunk, spooled=True, salvage=salvage, name=path.name, also=also, supersedes=before
+        stop = data.rfind(b"\n") + 1
+        if (
+            final
+            and stop < len(data)
+            and self._is_ended(path, status, kind, header, data, begin, stop, settled, turned)
+        ):
+            stop = len(data)
+        if not stop and final:
+            return self._whole(path, status, entry) if is_quiet(status) and not status.st_size else None
+        if not stop:  # a line longer than all that is read at once: nothing sane ends here
+            stop = len(data)
+        first = (data.find(b"\n") + 1 or len(data)) if header and not begin else 0
+        lines = _lines_before(path, begin, entry)
+        sifted = self._sift(
+            path, status, kind, header, data[first:stop], begin + first, lines + (first > 0), entry, final
         )
+        bad = sifted.bad if sifted.good or begin else []  # else it is another kind of file, and refused as a whole
+        if sifted.good or bad:
+            stop = sifted.stop - begin
+        elif begin and sifted.stop == begin:
+            return None
+        rows = sifted.rows_of(data[first:stop], begin + first) if bad else data[first:stop]
+        data = data[:stop]
+        digest = self._digest(path, begin, data)
+        fresh = progress_of(path, status, begin + stop, digest, head, data[-TAIL:], header)
+        kept = self._stretches.pop(str(path), None)
+        stretches = kept if kept is not None and entry is not None and kept.ends(entry) else Stretches(entry)
+        if bad or stretches.left_out:
+            with open_content(path) as file:
+                fresh = stretches.noted(fresh, file, bad)
+            self._stretches[str(path)] = stretches
+        fresh = msgspec.structs.replace(fresh, lines=lines + data.count(b"\n"), timed=sifted.timed)
+        chunk = self._spooled(
+            kind,
+            fresh,
+            (header.encode() + b"\n" if header else b"") + rows if begin else data[:first] + rows,
+            digest,
+            begin,
+        )
+        also = (sha256_of(path),) if path.name.lower().endswith(".gz") and final and not begin else ()
+        return msgspec.structs.replace(
+            chunk,
+            salvage=turned or begin > 0 or bool(bad) or bool(entry is not None and entry.refused),
+            also=also,
+            supersedes=entry.sha256 if entry is not None and begin else "",
+            said=" ".join(text for text in (said, said_of(bad, path.name, fresh.left)) if text),
+            left_out=len(bad),
+            bare=bool(bad) and not sifted.good,
+        )
+
+    def _spooled(self, kind: str, progress: Progress, content: bytes, digest: str, begin: int) -> Chunk:
+        spool = self._folder / SPOOL / f"{digest}{'.jsonl' if kind in JSON_LINES else f'.{kind}'}"
+        spool.parent.mkdir(mode=0o700, exist_ok=True)
+        spool.write_bytes(content)
+        chunk = _chunk(spool, progress, digest, begin=begin, content=hashlib.sha256(content).hexdigest())
+        return msgspec.structs.replace(chunk, spooled=True, name=Path(progress.path).name)
+
+    def _sift(
+        self,
+        path: Path,
+        status: os.stat_result,
+        kind: str,
+        header: str,
+        data: bytes,
+        at: int,
+        lines: int,
+        entry: Progress | None,
+        final: bool,
+    ) -> Sifted:
+        """The rows and the other lines of data, which begins at `at` behind so many lines."""
+        timed = entry is not None and entry.timed
+        found = sift(data, kind, header, at=at, number=lines + 1, time_column=self.time_column, timed=timed)
+        if found.stop < at + len(data) and final and self._is_closed(path, status):
+            found = sift(
+                data, kind, header, at=at, number=lines + 1, closed=True, time_column=self.time_column, timed=timed
+            )
+        return found
+
+    def _mended(self, path: Path, status: os.stat_result, kind: str, entry: Progress, mend: Mend) -> Chunk:
+        """What stands where lines were left out; all else up to there is counted."""
+        running, rows, good, lines = hashlib.sha256(), b"", 0, 0
+        bad: list[Line] = []
+        with path.open("rb") as file:
+            head = file.read(HEAD)
+            file.seek(0)
+            for begin, end in (*mend.gaps, (mend.offset, mend.offset)):
+                while (left := begin - file.tell()) > 0:
+                    block = file.read(min(BLOCK, left))
+                    running.update(block)
+                    lines += block.count(b"\n")
+                data = file.read(end - begin)
+                running.update(data)
+                found = sift(
+                    data, kind, entry.header, at=begin, number=lines + 1, closed=True, time_column=self.time_column,
+                    timed=entry.timed,
+                )  # fmt: skip
+                rows, bad, good = rows + found.rows_of(data, begin), bad + found.bad, good + len(found.good)
+                lines += data.count(b"\n")
+            digest = running.hexdigest()
+            file.seek(max(0, mend.offset - TAIL))
+            fresh = progress_of(
+                path, status, mend.offset, digest, head, file.read(min(TAIL, mend.offset)), entry.header
+            )
+            stretches = Stretches()
+            stretches.left = entry.left - len(entry.left_out)
+            fresh = stretches.noted(msgspec.structs.replace(fresh, lines=lines, timed=entry.timed), file, bad)
+        self._hashes[str(path)] = (mend.offset, running)
+        begin = mend.gaps[0][0] if mend.gaps else mend.offset
+        header = entry.header.encode() + b"\n" if entry.header else b""
+        chunk = self._spooled(kind, fresh, header + rows, digest, begin)
+        said = (
+            f"{path.name} was mended: {plural(good, 'line')} that stand where others were left out are counted, "
+            f"{plural(fresh.left, 'line')} of it {'is' if fresh.left == 1 else 'are'} still left out."
+        )
+        return msgspec.structs.replace(chunk, salvage=True, mended=True, said=said, left_out=len(bad), bare=not good)
+
+    def _is_ended(
+        self,
+        path: Path,
+        status: os.stat_result,
+        kind: str,
+        header: str,
+        data: bytes,
+        begin: int,
+        stop: int,
+        settled: bool,
+        turned: bool,
+    ) -> bool:
+        """Whether what is behind the last line end is a line, or may be the beginning of one."""
+        rest = data[stop:]
+        alone = not stop and not begin  # it is refused and looked at again when it grows
+        if kind in JSON_LINES and json_row(rest) is not None:
+            return settled or is_quiet(status)
+        # The last cell of a CSV may always be the beginning of a longer one: there nobody may be writing any more.
+        mark = "\t" if kind == "tsv" else ","
+        whole = kind not in JSON_LINES and is_row(rest, mark, len(fields_of(header, mark)))
+        return (whole or turned or alone) and self._is_closed(path, status)
+
+    def _is_closed(self, path: Path, status: os.stat_result) -> bool:
+        """Whether nobody writes to a file any more, as far as that can be told."""
+        if not (moved_in(status) or is_quiet(status)):
+            return False
+        name = str(path)
+        if name not in self.held or time.monotonic() - self._asked.get(name, 0.0) >= ASKED_S:
+            self._asked[name] = time.monotonic()
+            (self.held.add if is_held_open(path) else self.held.discard)(name)
+        return name not in self.held
 
     def _digest(self, path: Path, begin: int, data: bytes) -> str:
         """Of the content up to the end of data; that before `begin` is read again where it is not at hand."""
@@ -239,7 +324,7 @@ def given_whole(chunk: Chunk) -> Chunk:
         return chunk
     digest = chunk.also[0] if chunk.also else chunk.digest
     header = _first_line(head, found.group(1).lower())
-    progress = _progress(path, path.stat(), size, digest, head, tail, header)
+    progress = progress_of(path, path.stat(), size, digest, head, tail, header)
     return msgspec.structs.replace(chunk, progress=progress, given=True)
 
 
@@ -248,37 +333,6 @@ def clear_spool(folder: Path, *, but: str = "") -> None:
     for copy in (folder / SPOOL).glob("*"):
         if str(copy.absolute()) != but:
             copy.unlink(missing_ok=True)
-
-
-def read_files(folder: Path) -> dict[str, Progress]:
-    """What is known of the files of a monitor, by device and inode."""
-    try:
-        return msgspec.json.decode((folder / PLACE).read_bytes(), type=dict[str, Progress])
-    except (FileNotFoundError, msgspec.DecodeError):
-        return {}
-
-
-def remember(folder: Path, progress: Progress, *, begin: int, failed: bool) -> None:
-    """Write down how far a file is counted. What failed at the beginning of a file is looked at again when it grows;
-    what failed later is stepped over."""
-    known = read_files(folder)
-    if failed and not begin:
-        progress = msgspec.structs.replace(progress, offset=0, sha256="", tail="", refused=True)
-    key = f"{progress.device}:{progress.inode}"
-    before = known.get(key)
-    # Read on, it holds still what it held; else a copy of that may be met later.
-    gone = before is not None and before.head_bytes and before.sha256 != progress.sha256 and begin != before.offset
-    if before is not None and gone:
-        known[f"{key}:{before.sha256}"] = msgspec.structs.replace(before, past=True)
-    known[key] = progress
-    if len(known) > REMEMBERED:
-        oldest = sorted(known, key=lambda key: known[key].seen_at)[: len(known) - REMEMBERED // 2]
-        for key in oldest:
-            if known[key].past or not Path(known[key].path).exists():
-                del known[key]
-    fresh = folder / f"{PLACE}.tmp"
-    fresh.write_bytes(msgspec.json.encode(known))
-    fresh.replace(folder / PLACE)
 
 
 def _chunk(path: Path, progress: Progress, digest: str, *, begin: int, content: str) -> Chunk:
@@ -290,39 +344,6 @@ def _chunk(path: Path, progress: Progress, digest: str, *, begin: int, content: 
         at=progress.modified_ns // 1_000_000,
         begin=begin,
         progress=progress,
-    )
-
-
-def _progress(
-    path: Path, status: os.stat_result, offset: int, digest: str, head: bytes, tail: bytes, header: str
-) -> Progress:
-    begins = head[: min(len(head), offset)]
-    return Progress(
-        path=str(path.absolute()),
-        device=status.st_dev,
-        inode=status.st_ino,
-        offset=offset,
-        sha256=digest,
-        head_bytes=len(begins),
-        head=hashlib.sha256(begins).hexdigest(),
-        tail=tail.hex(),
-        header=header,
-        modified_ns=status.st_mtime_ns,
-        size=status.st_size,
-        seen_at=int(time.time() * 1000),
-    )
-
-
-def _seen(entry: Progress, path: Path, status: os.stat_result) -> Progress:
-    """The same content under another name."""
-    return msgspec.structs.replace(
-        entry,
-        path=str(path.absolute()),
-        device=status.st_dev,
-        inode=status.st_ino,
-        modified_ns=status.st_mtime_ns,
-        size=status.st_size,
-        seen_at=int(time.time() * 1000),
     )
 
 
@@ -344,23 +365,20 @@ def last_end(data: bytes, kind: str) -> int:
     return at + 1
 
 
-def moved_in(status: os.stat_result) -> bool:
-    """Whether a file came under its name when it was written already.
-
-    A write sets the times of content and of status alike; a rename sets only that of status, so a later status time
-    means that nobody wrote last.
-    """
-    return status.st_size > 0 and status.st_ctime_ns - status.st_mtime_ns >= 1_000_000
+def _last_known(path: Path, entry: Progress | None, known: dict[str, Progress]) -> Progress | None:
+    """The newest that is known of a file, or of one that had its name: many editors write another in its place, and
+    the system gives inodes again."""
+    own = [each for each in known.values() if each is entry or each.path == str(path.absolute())]
+    return max(own, key=lambda each: each.seen_at, default=None)
 
 
-def _looks_whole(line: bytes, kind: str, header: str) -> bool:
-    """Whether a last line without its end can be taken for a row."""
-    if kind in ("jsonl", "ndjson"):
-        try:
-            return isinstance(msgspec.json.decode(line), dict)
-        except (msgspec.DecodeError, UnicodeDecodeError):
-            return False
-    mark = "\t" if kind == "tsv" else ","
-    fields = [len(row) for row in csv.reader(io.StringIO(line.decode("utf-8", "replace")), delimiter=mark)]
-    names = len(next(csv.reader([header], delimiter=mark), []))
-    return fields[-1:] == [names]
+def _lines_before(path: Path, begin: int, entry: Progress | None) -> int:
+    """Line ends up to an offset."""
+    if entry is not None and begin and entry.lines:
+        return entry.lines
+    found, left = 0, begin
+    with open_content(path) as file:
+        while left and (block := file.read(min(BLOCK, left))):
+            found += block.count(b"\n")
+            left -= len(block)
+    return found

@@ -30,8 +30,9 @@ from console.monitoring.feeds.batch_log import BatchRecord, log_batch
 from console.monitoring.feeds.beside import add_segment_windows, carried, count_rows
 from console.monitoring.feeds.champion import Champion
 from console.monitoring.feeds.chunk import Chunk, whole_file
-from console.monitoring.feeds.growing import given_whole, remember
+from console.monitoring.feeds.growing import given_whole
 from console.monitoring.feeds.in_hand import PLACE, InHand, in_hand, read_in_hand
+from console.monitoring.feeds.known_files import remember
 from console.monitoring.feeds.labels import add_batches, apply_labels, drop_pending, is_label_file, take_pending
 from console.monitoring.feeds.rows import Rows, check_related, own_labels, parted, timed
 from console.monitoring.feeds.scored import read_pending, segment_path, write_segment
@@ -126,9 +127,12 @@ def ingest_held(
                 raise
             except BackendError as error:
                 record = _record(chunk, "failed", version=version, reason=str(error))
-            record = msgspec.structs.replace(record, seconds=round(time.monotonic() - began, 4))
+            told = " ".join(text for text in (chunk.said, record.reason) if text)
+            record = msgspec.structs.replace(record, seconds=round(time.monotonic() - began, 4), reason=told)
             if chunk.progress is not None and not (chunk.given and record.state == "failed"):
-                remember(folder, chunk.progress, begin=chunk.begin, failed=record.state == "failed")
+                remember(
+                    folder, chunk.progress, begin=chunk.begin, failed=record.state == "failed", mended=chunk.mended
+                )
                 if chunk.supersedes and record.state != "failed":
                     backend.need("monitors").forget_batches(monitor, (chunk.supersedes,))
     except OSError as error:
@@ -159,6 +163,8 @@ def _ingest(
             if not chunk.labels and not is_label_file(frame, monitor, features):
                 _drop_waiting(monitor, folder, frame)
         return _record(chunk, "duplicate", version=version, reason="counted before, by its content")
+    if chunk.bare:
+        return _record(chunk, "stored" if chunk.mended else "failed", version=version, left_out=chunk.left_out)
     known = versions.reference(version)
     try:
         frame, left_out = _read(chunk, salvage=chunk.salvage)
@@ -191,6 +197,7 @@ def _ingest(
         "stored",
         version=", ".join(dict.fromkeys(rows.reference.version.version for rows in parts)),
         rows=len(frame),
+        left_out=chunk.left_out,
         scored=sum(len(rows.features) for rows in scored),
         labelled=sum(int((~np.isnan(rows.targets)).sum()) for rows in scored),
         windows=len({(window.start, window.model_version) for window in stored}),

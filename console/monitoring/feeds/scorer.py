@@ -22,10 +22,11 @@ from typing import TYPE_CHECKING
 
 from backends.contract import Backend, BackendError, Invalid, NotFound, Unreachable
 from backends.entities import Monitor
-from console.monitoring.feeds.growing import CLOSED_S, KIND, Files, clear_spool, moved_in
+from console.monitoring.feeds.growing import KIND, Files, clear_spool
 from console.monitoring.feeds.handing import handed_digest, handed_over, is_keyed, let_go
 from console.monitoring.feeds.in_hand import read_in_hand
 from console.monitoring.feeds.sources import folders_of, inbox_of, is_fed
+from console.monitoring.feeds.writing import CLOSED_S, moved_in
 from console.monitoring.folder import monitor_folder
 
 if TYPE_CHECKING:
@@ -128,6 +129,7 @@ class Scorer:
 
     def step(self, monitor: Monitor) -> bool:
         """Take everything that is ready; False when there was nothing."""
+        self.files.time_column = monitor.time_column
         ready = [found for folder in folders_of(self.backend, monitor) for found in self.ready_files(folder)]
         if monitor.deployment and not monitor.source:
             # What a server logged was scored by it: no model is needed.
@@ -307,7 +309,8 @@ class Scorer:
             handed = path.parent == inbox_of(self.backend, self.name)
             chunk = handed_over(path) if handed else self.files.take(path, settled=settled(time.time(), status))
             if chunk is None:
-                if time.time() - status.st_mtime > CLOSED_S + 1 or not KIND.search(path.name):
+                long_ago = time.time() - status.st_mtime > CLOSED_S + 1 or not KIND.search(path.name)
+                if long_ago and str(path) not in self.files.held:
                     self.done.add(seen)
                     self._taken_at.pop(str(path), None)
                 return False

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import msgspec
 import pyarrow as pa
 import pyarrow.csv
 import pyarrow.json
@@ -15,6 +14,7 @@ import pyarrow.parquet
 
 from backends.contract import Invalid, NotFound
 from console.monitoring.feeds.chunk import open_content
+from console.monitoring.feeds.sifting import json_row
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -80,11 +80,8 @@ def _lines(paths: Sequence[Path], called: str, salvage: bool) -> tuple[pa.Table 
         for number, line in enumerate(file, 1):
             if not line.strip():
                 continue
-            try:
-                row = msgspec.json.decode(line)
-            except (msgspec.DecodeError, UnicodeDecodeError):
-                row = None
-            if isinstance(row, dict):
+            row = json_row(line)
+            if row is not None:
                 rows.append(row)
             else:
                 lost, first = lost + 1, first or number
