@@ -179,7 +179,7 @@ def _time(text: str) -> Millis:
 
 def _document(invocation: Invocation, name: str, shown: int, look: Look) -> dict[str, object]:
     from console.monitoring.quality.adwin import changes, service_changes
-    from console.monitoring.quality.answers import gap_of, quality_parts
+    from console.monitoring.quality.answers import gap_of, quality_parts, ranks_of
     from console.monitoring.read import monitor_view
 
     view: MonitorView = monitor_view(invocation.backend, name, look=look)
@@ -194,6 +194,7 @@ def _document(invocation: Invocation, name: str, shown: int, look: Look) -> dict
         "resolution": _resolution(windows, view.monitor, view.kind),
         "quality": [text for text, _ in quality_parts(newest, view.metric)] if newest is not None else [],
         "gap": gap_of(newest, view.metric) if newest is not None else None,
+        "ranks": ranks_of(newest) if newest is not None else None,
         "by": view.kind,
         "against": view.against,
         "segment": look.segment,
@@ -314,7 +315,9 @@ def _print_monitor(document: dict[str, object], address: str = "") -> None:
             print_table([(key, each.value, each.low, each.high) for key, each in bias.items()], BIAS_COLUMNS)
         if ranked := _ranking(windows[-1]):
             gap()
-            print_table([(label(key, found.top), value) for key, value in ranked], RANKING_COLUMNS)
+            ranks = document["ranks"]
+            assert isinstance(ranks, int)  # noqa: S101
+            print_table([(label(key, ranks), value) for key, value in ranked], RANKING_COLUMNS)
     if services:
         gap()
         print_table(services, SERVICE_COLUMNS)

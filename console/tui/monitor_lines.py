@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from backends.entities import Monitor
 from console.monitoring.feeds.batch_log import BatchRecord
+from console.monitoring.quality.answers import unranked_words
 from console.monitoring.read import Feature, MonitorView
 from console.monitoring.wording import label, newest, time_words
 from console.safe import safe_text
@@ -99,6 +100,8 @@ def batch_lines(view: MonitorView, width: int) -> list[Line]:
             notes += wrapped(safe_text(said), width, indent=" ")
     if notes:
         notes = [BLANK, Line([(" notes", "head")]), *notes]
+    if view.newest is not None and (unranked := unranked_words(view.newest)):
+        notes += wrapped(unranked, width, "warn", " ")
     lines = [*notes, BLANK, Line([(" latest files", "head")])]
     if view.trouble:
         lines += wrapped(safe_text(view.trouble, 400), width, "warn", " ")

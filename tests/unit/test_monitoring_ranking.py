@@ -23,6 +23,9 @@ from console.monitoring.create import create_monitor, set_rules
 from console.monitoring.feeds.champion import as_ranked_by, load_champion, scores_of
 from console.monitoring.feeds.ingest import ingest_batch
 from console.monitoring.quality.ranking import SUMS, TOP, add_ranked, measure_ranked
+from console.monitoring.read import Look, monitor_view
+from console.tui.monitor_head import headline_lines
+from console.tui.monitor_lines import batch_lines
 from tests.monitored import FEATURES, WHO, register, traffic
 from tests.unit.test_monitoring_metrics import binary_profile, covers
 
@@ -319,3 +322,43 @@ def test_a_group_column_that_is_not_there_is_said(searched: tuple[Backend, Path]
     assert record.state == "stored"
     assert "group column 'session' is not there" in record.reason
     assert "ndcg" not in backend.need("monitors").windows("absent")[-1].performance
+
+
+def test_a_stretch_with_rankings_at_different_k_says_so_and_each_window_keeps_its_own(
+    searched: tuple[Backend, Path], capfd: pytest.CaptureFixture[str]
+) -> None:
+    backend, home = searched
+    columns = {"time_column": "at", "label_column": "late", "id_column": "id", "group_column": "query"}
+    store = backend.need("monitors")
+    create_monitor(backend, "changed", "search", mutation=WHO, top=3, **columns)
+    files = []
+    for day, top in (("2024-03-05", 3), ("2024-03-06", 5)):
+        monitor = store.put(msgspec.structs.replace(store.get("changed"), top=top), WHO)
+        frame = asked(400, top, day)
+        files.append(home / f"changed-{day}.parquet")
+        frame.to_parquet(files[-1])
+        ingest_batch(backend, "changed", files[-1], champion=load_champion(backend, monitor))
+    words = "ranking at different k: no common figure"
+
+    def shown(*more: str) -> str:
+        assert main(["--workspace", str(home), "monitor", "show", "changed", *more]) == 0
+        return capfd.readouterr().out
+
+    capfd.readouterr()
+    mixed = shown("--by", "week")
+    assert words in mixed
+    assert "precision@" not in mixed
+    assert "precision@5" in shown()
+    first = shown("--at", "2024-03-05T23:00")
+    assert "precision@3" in first
+    assert words not in first
+    view = monitor_view(backend, "changed", look=Look(stretch="week"))
+    for lines in (headline_lines(view, 120, low=False), batch_lines(view, 80)):
+        assert any(words in "".join(text for text, *_ in line.spans) for line in lines)
+
+    late = asked(400, 3, "2024-03-05")[["id", "late"]].iloc[:8]
+    late.assign(late=late["late"].map({"yes": "no", "no": "yes"})).to_parquet(home / "changed-late.parquet")
+    ingest_batch(
+        backend, "changed", home / "changed-late.parquet", champion=load_champion(backend, store.get("changed"))
+    )
+    assert words in shown("--at", "2024-03-05T23:00"), "corrected at another k than it was counted at"

@@ -303,6 +303,8 @@ def _corrected(window: Window, parts: Sequence[_Change], profile: Profile) -> Wi
         counts.groups = add_groups(counts.groups, groups)
         if ranked and (counts.top == profile.top or (not counts.ranked and counts.top != MIXED)):
             counts.ranked, counts.top = add_ranked(counts.ranked, ranked), profile.top
+        elif ranked:  # it was ranked at another k, and would be without these
+            counts.ranked, counts.top = (), MIXED
         lags = added(lags, waited)
     return with_lags(relabelled(window, profile, layout, counts), lags)
 

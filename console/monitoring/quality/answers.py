@@ -4,14 +4,17 @@ Plain Python."""
 from __future__ import annotations
 
 from backends.entities import Estimate, Record, Window
+from console.monitoring.counted.counts import MIXED, unpack
 from console.monitoring.counted.windows import percent
 from console.monitoring.quality.performance import LARGER_IS_BETTER, coverage, provisional
+from console.monitoring.quality.ranking import METRICS
 from console.monitoring.wording import digits, interval, label
 from console.wording import duration
 
 Part = tuple[str, str]
 """Words, and their tone: empty, `dim`, `warn` or `bad`."""
 
+UNRANKED = "at different k: no common figure"
 LEVEL = 0.005
 """Differences under this are called none."""
 
@@ -49,13 +52,18 @@ def quality_parts(window: Window, metric: str) -> list[Part]:
     without labels, and what lies between: `AUC 0.640 [0.612, 0.668]`, `0.109 worse than the reference 0.749`, …"""
     parts: list[Part] = []
     found = window.performance.get(metric) if metric else None
-    if found is not None:
+    mixed = bool(unranked_words(window))
+    if mixed and metric in METRICS:
+        parts.append((f"{label(metric)} not known: {UNRANKED}", "warn"))
+    elif found is not None:
         parts.append((f"{label(metric)} {digits(found.value)}{interval(found)}", "head"))
         reference = window.reference.get(metric)
         if reference is not None:
             parts.append(against(metric, found, reference))
     elif metric:
         parts.append((f"{label(metric)} not known: {'too few labels' if window.labelled else 'no labels yet'}", "dim"))
+    if mixed and metric not in METRICS:
+        parts.append((unranked_words(window), "warn"))
     share = percent(coverage(window.rows, window.labelled))
     parts.append(
         (f"labels {share}, provisional" if provisional(window.rows, window.labelled) else f"labels {share}", "dim")
@@ -69,6 +77,18 @@ def quality_parts(window: Window, metric: str) -> list[Part]:
     if gap is not None:
         parts.append(gap_words(gap))
     return parts
+
+
+def ranks_of(window: Window) -> int | None:
+    """How many of the first its ranking looks at, `MIXED` where that differs within it; None where nothing is ranked,
+    or its counts are not at hand."""
+    counts = unpack(window.counts) if window.counts else None
+    return counts.top if counts is not None and (counts.ranked or counts.top == MIXED) else None
+
+
+def unranked_words(window: Window) -> str:
+    """Why a ranking is not told, where its parts cannot be put together; else nothing."""
+    return f"ranking {UNRANKED}" if ranks_of(window) == MIXED else ""
 
 
 def against(metric: str, found: Estimate, reference: float) -> Part:
