@@ -1,6 +1,6 @@
 """Real servers that the tests share: each starts once a session, on a free loopback port.
 
-No example of a property has a time limit: the tests run beside each other.
+No example of a property has a time limit, nor has the making of examples: the tests run beside each other.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import os
 from collections.abc import Iterator
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 from tests.mlflow_server import MlflowServer, start_mlflow
 from tests.oci_server import NO_REGISTRY, REGISTRY, OciServer, start_registry
@@ -18,7 +18,7 @@ for _threads in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
     # Tests run beside each other: threads that wait for one another would spin on the cores of the others.
     os.environ.setdefault(_threads, "1")
 
-settings.register_profile("beside others", deadline=None)
+settings.register_profile("beside others", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("beside others")
 
 

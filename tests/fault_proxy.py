@@ -12,16 +12,19 @@ import json
 import socket
 import threading
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
+
+from tests.ports import free_port
 
 _KEPT = (
     "content-type", "content-disposition", "www-authenticate", "docker-content-digest", "location", "range", "link",
     "oci-subject", "content-range",
 )  # fmt: skip
-LONGEST_S = 20.0
-"""A hang ends here at the latest, so that no test leaves a thread behind."""
+LONGEST_S = 300.0
+"""A hang ends here at the latest, so that no test leaves a thread behind; with `calm` it ends at once."""
 
 
 @dataclass(frozen=True)
@@ -123,7 +126,7 @@ class FaultProxy:
     # ------------------------------------------------------------ the machinery
 
     def __enter__(self) -> FaultProxy:
-        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._listener = socket.create_server(("127.0.0.1", free_port()))
         self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
         self._open: set[socket.socket] = set()
         threading.Thread(target=self._accept, daemon=True).start()
@@ -131,11 +134,17 @@ class FaultProxy:
 
     def __exit__(self, *_: object) -> None:
         self._over.set()
-        self._listener.close()
+        self.leave()
         with self._guard:
             still = list(self._open)
         for each in still:
             _shut(each)
+
+    def leave(self) -> None:
+        """Nobody listens here from now on; what is open stays."""
+        with suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)  # closed alone, it would still take the one who comes next
+        self._listener.close()
 
     def _accept(self) -> None:
         while True:
@@ -179,7 +188,7 @@ class FaultProxy:
         with self._guard:
             self.reached.append(asked)
         place = urlsplit(self.target)
-        server = http.client.HTTPConnection(place.hostname or "", place.port, timeout=60)
+        server = http.client.HTTPConnection(place.hostname or "", place.port, timeout=180)
         try:
             skipped = ("host", "connection", "content-length", "accept-encoding")
             headers = {key: value for key, value in asked.headers.items() if key not in skipped}

@@ -74,7 +74,8 @@ class FlavourServer:
         self.asked: list[Asked] = []
         self.tokens = 0
         """How many machine tokens were given."""
-        self._client = httpx.Client(timeout=60)
+        # A connection a request: one that is kept may be closed by the server just as it is used again.
+        self._client = httpx.Client(timeout=60, limits=httpx.Limits(max_keepalive_connections=0))
         service = self
 
         class Handler(http.server.BaseHTTPRequestHandler):

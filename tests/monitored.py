@@ -180,7 +180,7 @@ def watched(home: Path, *, days: int = 7, rows: int = 150) -> Backend:
     return backend
 
 
-def until(check: Any, *, seconds: float = 90.0, what: str = "it") -> Any:
+def until(check: Any, *, seconds: float = 180.0, what: str = "it") -> Any:
     """What `check` gives once it is truthy; fails after the deadline. Looked at ever more seldom, for what is waited
     for wants the processor too."""
     deadline, pause = time.monotonic() + seconds, 0.01

@@ -7,7 +7,6 @@ import base64
 import hashlib
 import json
 import shutil
-import socket
 import subprocess
 import threading
 import time
@@ -18,8 +17,11 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.ports import free_port
+
 REGISTRY = shutil.which("docker-registry")
 NO_REGISTRY = "docker-registry is not installed here (Debian and Ubuntu: apt-get install docker-registry)"
+ANSWER_S = 60.0
 needs_registry = pytest.mark.skipif(REGISTRY is None, reason=NO_REGISTRY)
 
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
@@ -50,31 +52,27 @@ class OciServer:
 
     def blob(self, repository: str, raw: bytes, media_type: str) -> dict[str, Any]:
         digest = f"sha256:{hashlib.sha256(raw).hexdigest()}"
-        begun = httpx.post(f"{self.url}/v2/{repository}/blobs/uploads/")
+        begun = httpx.post(f"{self.url}/v2/{repository}/blobs/uploads/", timeout=ANSWER_S)
         where = httpx.URL(begun.headers["location"]).copy_add_param("digest", digest)
-        assert httpx.put(where, content=raw).status_code == 201
+        assert httpx.put(where, content=raw, timeout=ANSWER_S).status_code == 201
         return {"mediaType": media_type, "digest": digest, "size": len(raw)}
 
     def put(self, repository: str, tag: str, manifest: dict[str, Any] | bytes, kind: str = MANIFEST) -> str:
         raw = manifest if isinstance(manifest, bytes) else json.dumps(manifest).encode()
-        answer = httpx.put(f"{self.url}/v2/{repository}/manifests/{tag}", content=raw, headers={"Content-Type": kind})
+        where, headers = f"{self.url}/v2/{repository}/manifests/{tag}", {"Content-Type": kind}
+        answer = httpx.put(where, content=raw, headers=headers, timeout=ANSWER_S)
         assert answer.status_code == 201, answer.text
         return f"sha256:{hashlib.sha256(raw).hexdigest()}"
 
     def raw(self, repository: str, tag: str) -> bytes:
         accept = {"Accept": f"{MANIFEST}, {INDEX}"}
-        answer = httpx.get(f"{self.url}/v2/{repository}/manifests/{tag}", headers=accept)
+        answer = httpx.get(f"{self.url}/v2/{repository}/manifests/{tag}", headers=accept, timeout=ANSWER_S)
         assert answer.status_code == 200, answer.text
         return answer.content
 
     def tags(self, repository: str) -> list[str]:
-        return sorted(httpx.get(f"{self.url}/v2/{repository}/tags/list").json()["tags"] or ())
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+        answer = httpx.get(f"{self.url}/v2/{repository}/tags/list", timeout=ANSWER_S)
+        return sorted(answer.json()["tags"] or ())
 
 
 def start_registry(folder: Path, *, delete: bool = True, auth: dict[str, Any] | None = None) -> OciServer:
@@ -103,10 +101,10 @@ def _run(config: Path, folder: Path, url: str) -> subprocess.Popen[bytes]:
     assert REGISTRY is not None
     with (folder / "log").open("ab") as log:
         process = subprocess.Popen([REGISTRY, "serve", str(config)], stdout=log, stderr=log)
-    end = time.monotonic() + 60
+    end = time.monotonic() + 180
     while time.monotonic() < end:
         try:
-            if httpx.get(f"{url}/v2/", timeout=5).status_code in (200, 401):
+            if httpx.get(f"{url}/v2/", timeout=10).status_code in (200, 401):
                 return process
         except httpx.HTTPError:
             pass

@@ -21,7 +21,7 @@ from backends.contract import (
 from backends.entities import ModelFile, RunStatus, Signature
 from tests import fault_proxy as faults
 from tests.fault_proxy import FaultProxy
-from tests.oci_server import MANIFEST, OciServer
+from tests.oci_server import ANSWER_S, MANIFEST, OciServer
 
 ANN = Mutation("ann@box", reason="better")
 BOB = Mutation("bob@other", reason="mine is better still")
@@ -119,7 +119,7 @@ def comparing(world: World) -> faults.Fault:
     def fault(asked: faults.Asked, forward: faults.Forward) -> Iterator[bytes]:
         wanted = asked.headers.get("if-match", "").strip('"')
         with alone:
-            there = httpx.head(f"{world.server.url}{asked.path}", headers={"Accept": MANIFEST})
+            there = httpx.head(f"{world.server.url}{asked.path}", headers={"Accept": MANIFEST}, timeout=ANSWER_S)
             at = there.headers.get("docker-content-digest", "") if there.status_code == 200 else ""
             if (wanted and wanted != at) or (asked.headers.get("if-none-match") == "*" and at):
                 yield faults.raw(412, b"{}")

@@ -12,7 +12,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-START_S = 60.0
+START_S = 180.0
 _INSTALLED = Path("/usr/lib/postgresql")
 _USERS = ("postgres", "nobody")
 """As one of them it is run where the tests are root, which PostgreSQL refuses to be."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import socket
 import subprocess
 import tempfile
 import threading
@@ -17,18 +16,14 @@ from pathlib import Path
 import httpx
 import pytest
 
+from tests.ports import free_port
+
 PROMETHEUS = shutil.which("prometheus")
 PROMTOOL = shutil.which("promtool")
 needs_prometheus = pytest.mark.skipif(
     PROMETHEUS is None or PROMTOOL is None,
     reason="prometheus is not installed here (Debian and Ubuntu: apt-get install prometheus)",
 )
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 class Server:
@@ -40,11 +35,11 @@ class Server:
         self.directory = directory
 
     def ask(self, path: str, **params: str) -> dict[str, object]:
-        answer = httpx.get(f"{self.url}/api/v1/{path}", params=params, timeout=10)
+        answer = httpx.get(f"{self.url}/api/v1/{path}", params=params, timeout=60)
         found: dict[str, object] = answer.json()
         return found
 
-    def until(self, query: str, wanted: Callable[[list[dict[str, object]]], bool], seconds: float = 60.0) -> None:
+    def until(self, query: str, wanted: Callable[[list[dict[str, object]]], bool], seconds: float = 120.0) -> None:
         """Poll until the answer is as wanted."""
         end = time.monotonic() + seconds
         said: object = None
@@ -98,7 +93,7 @@ def prometheus(
             done = subprocess.run(
                 [PROMTOOL, "tsdb", "create-blocks-from", "openmetrics", "--quiet",
                  str(directory / "history.om"), str(directory / "data")],
-                capture_output=True, text=True, check=False, timeout=60,
+                capture_output=True, text=True, check=False, timeout=180,
             )  # fmt: skip
             assert done.returncode == 0, done.stderr
         command = [
@@ -122,7 +117,7 @@ def prometheus(
         shutil.rmtree(directory, ignore_errors=True)
 
 
-def _await(server: Server, seconds: float = 30.0) -> None:
+def _await(server: Server, seconds: float = 180.0) -> None:
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         assert server.process.poll() is None, (server.directory / "log").read_text()

@@ -161,7 +161,7 @@ class Served:
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
         try:
-            return self.process.wait(60)
+            return self.process.wait(120)
         finally:
             self.process.kill()
 
@@ -207,7 +207,7 @@ def start(
     return process, json.loads(process.stdout.readline() or b"{}"), log
 
 
-def until(check: Any, *, seconds: float = 60.0, what: str = "it") -> Any:
+def until(check: Any, *, seconds: float = 120.0, what: str = "it") -> Any:
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         found = check()

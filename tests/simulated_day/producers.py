@@ -181,7 +181,7 @@ class Web:
             self._wrong = wrong
 
     def _send_all(self) -> None:
-        with httpx.Client(timeout=10) as client:
+        with httpx.Client(timeout=60) as client:
             while (asked := self._waiting.get()) is not None:
                 what, body, key = asked
                 while not self._accepted(client, what, body, key):
