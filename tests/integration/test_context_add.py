@@ -10,7 +10,7 @@ import pytest
 from console.cli.main import main
 from console.config import Context, load_config
 from console.retention.policy import RetentionPolicy
-from tests.mlflow_server import free_port
+from tests.ports import free_port
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from backends.contract import Backend, Mutation
 from backends.local import open_local
 from console.cli.main import main
 from tests.contract.a_little import fill
-from tests.mlflow_server import free_port
+from tests.ports import free_port
 
 
 @pytest.fixture(scope="module")
