@@ -11,8 +11,12 @@ import urllib.error
 import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tests.ports import free_port
+
+if TYPE_CHECKING:
+    import pytest
 
 START_S = 180.0
 """An import of mlflow and 69 migrations, on a loaded box."""
@@ -39,6 +43,14 @@ class MlflowServer:
 
     def resume(self) -> None:
         os.killpg(self.process.pid, signal.SIGCONT)
+
+
+def never_slow(patch: pytest.MonkeyPatch) -> None:
+    """A busy machine is no slow server, of which the client asks less."""
+    for module in ("client_sorting", "client_pages", "client_versions"):
+        patch.setattr(f"backends.mlflow.{module}.SLOW_S", 600.0)
+    patch.setattr("backends.mlflow.client_sorting.EXPECTED_S", 6_000.0)
+    patch.setattr("backends.mlflow.client_pages.LIMIT_S", 120.0)
 
 
 def start_mlflow(

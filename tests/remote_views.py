@@ -67,7 +67,7 @@ def views(finished: int) -> tuple[View, ...]:
     )
 
 
-def open_session(url: str, folder: Path, timeout: float = 30.0) -> Session:
+def open_session(url: str, folder: Path, timeout: float = 120.0) -> Session:
     where = f"mlflow+{url}"
     backend = connect("prod", where, sidecar=folder, options={"timeout": str(timeout)})
     context = Context(name="prod", registry=where, workspace=str(folder))

@@ -90,7 +90,7 @@ def loaded(own: OwnServer, tmp_path: Path, uri: str = "models:/flights@champion"
         text=True,
         cwd=tmp_path,
         env=env,
-        timeout=180,
+        timeout=600,
         check=False,
     )
     assert done.returncode == 0, done.stderr

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 import traceback
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -23,8 +24,9 @@ from tests.mlflow_server import MlflowServer, start_mlflow
 pytest.importorskip("flask_wtf", reason="mlflow's login needs mlflow[auth]")
 
 ANN = Mutation("ann@box", reason="because")
-ADMIN, READER = "admin-hunter2-pass", "reader-hunter2-pass"
-NO_READING = "hunter2"
+NO_READING = f"hunter{uuid.uuid4().hex}"
+"""Of these tests alone: what runs beside them may show secrets of its own."""
+ADMIN, READER = f"admin-{NO_READING}-pass", f"reader-{NO_READING}-pass"
 
 
 @pytest.fixture(scope="module")
@@ -101,7 +103,7 @@ def test_a_password_comes_from_its_place_and_goes_nowhere_else(
 
 
 def test_a_wrong_password_is_told_and_nothing_of_it(server: MlflowServer, tmp_path: Path) -> None:
-    (tmp_path / "secret").write_text("wrong-hunter2")
+    (tmp_path / "secret").write_text(f"wrong-{NO_READING}")
     (tmp_path / "secret").chmod(0o600)
     wrong = opened(server, tmp_path, Login(username="admin", file=str(tmp_path / "secret")))
     for act in (
@@ -153,7 +155,7 @@ def shell(server: MlflowServer, folder: Path, login: str, *args: str) -> subproc
     with subprocess.Popen(
         command, env=env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as process:
-        until = time.monotonic() + 120
+        until = time.monotonic() + 300
         while process.poll() is None and time.monotonic() < until:
             for each in Path("/proc").glob("[0-9]*/cmdline"):
                 try:
@@ -175,7 +177,7 @@ def test_the_command_line_shows_no_secret_and_leaves_with_the_right_code(
     done = shell(server, tmp_path, command, "model", "list", "--json")
     assert done.returncode == 0, done.stderr
     assert model in [each["name"] for each in json.loads(done.stdout)["items"]]
-    secret.write_text("wrong-hunter2")
+    secret.write_text(f"wrong-{NO_READING}")
     done = shell(server, tmp_path, f'username = "admin"\ntoken_file = "{secret}"', "run", "list", "--json")
     assert (done.returncode, json.loads(done.stderr)["error"]["kind"]) == (4, "Unauthorized")
     secret.write_text(READER)

@@ -20,7 +20,7 @@ from console.promotion.rollback import rollback
 from tests.counting_proxy import CountingProxy
 from tests.mlflow_fill import run_id
 from tests.mlflow_fill_postgres import BROKEN, UNMEASURED, fill_models, fill_runs
-from tests.mlflow_server import start_mlflow
+from tests.mlflow_server import never_slow, start_mlflow
 from tests.postgres_server import absent, start_postgres
 from tests.remote_views import View, looking, open_session, refreshed
 
@@ -61,10 +61,8 @@ def proxy(world: World) -> Iterator[CountingProxy]:
 
 @pytest.fixture
 def backend(proxy: CountingProxy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Backend]:
-    monkeypatch.setattr("backends.mlflow.client_sorting.SLOW_S", 60.0)  # a busy machine is no slow server
-    monkeypatch.setattr("backends.mlflow.client_sorting.EXPECTED_S", 600.0)
-    monkeypatch.setattr("backends.mlflow.client_pages.LIMIT_S", 60.0)
-    made = connect("prod", f"mlflow+{proxy.url}", sidecar=tmp_path / "sidecar", options={"timeout": "60"})
+    never_slow(monkeypatch)
+    made = connect("prod", f"mlflow+{proxy.url}", sidecar=tmp_path / "sidecar", options={"timeout": "120"})
     yield made
     made.close()
 
@@ -99,8 +97,9 @@ def walked(backend: Backend, query: str, pages: int, at: str = START) -> list[Ru
 async def test_a_refresh_is_three_questions_and_200_kb_at_most(
     world: World, proxy: CountingProxy, view: View, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    never_slow(monkeypatch)
     monkeypatch.setattr(client_room, "POLL_S", 3_600.0)  # a look at the server is the test's to ask for
-    opened = open_session(proxy.url, tmp_path / "sidecar", timeout=60)
+    opened = open_session(proxy.url, tmp_path / "sidecar")
     try:
         async with looking(opened, view) as (app, pilot):
             opening = proxy.taken()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,9 +15,9 @@ from console.tui.app import ConsoleApp
 from console.tui.keymap import Keymap, default_keys
 from tests.counting_proxy import CountingProxy
 from tests.mlflow_fill import fill_models, fill_runs
-from tests.mlflow_server import MlflowServer, start_mlflow
+from tests.mlflow_server import MlflowServer, never_slow, start_mlflow
 from tests.remote_views import SIZE, View, looking, open_session, refreshed, views
-from tests.terminal.stage import screen, until
+from tests.terminal.stage import screen, until, until_so
 
 RUNS = 600
 REQUESTS, BYTES = 3, 200_000
@@ -40,6 +41,7 @@ def proxy(filled: MlflowServer) -> Iterator[CountingProxy]:
 
 @pytest.fixture
 def opened(proxy: CountingProxy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Session]:
+    never_slow(monkeypatch)
     monkeypatch.setattr(client_room, "POLL_S", 3_600.0)  # a look at the server is the test's to ask for
     made = open_session(proxy.url, tmp_path / "sidecar")
     yield made
@@ -60,6 +62,38 @@ async def test_a_refresh_of_what_is_seen_is_three_questions_and_200_kb_at_most(
             assert tally.bytes <= BYTES, str(tally)
 
 
+class Rounds:
+    """Answers are held until all that is asked for at once has been asked, and then come together."""
+
+    def __init__(self, proxy: CountingProxy) -> None:
+        self._changed = threading.Condition()
+        self._gone = 0
+        self.waiting = 0
+        proxy.delay = self._hold
+
+    def _hold(self, what: str, body: str) -> float:
+        with self._changed:
+            mine = self._gone
+            self.waiting += 1
+            self._changed.wait_for(lambda: self._gone > mine, 120)
+            self.waiting -= 1
+        return 0.0
+
+    async def full(self) -> None:
+        """Nobody comes any more, though the app was given many a turn."""
+        before, same = -1, 0
+        while same < 40:
+            await asyncio.sleep(0.02)
+            before, same = self.waiting, same + 1 if self.waiting == before else 0
+
+    async def go(self) -> None:
+        with self._changed:
+            self._gone += 1
+            self._changed.notify_all()
+        while self.waiting:
+            await asyncio.sleep(0.01)
+
+
 @pytest.mark.parametrize(
     ("view", "text", "chain"),
     [
@@ -72,11 +106,19 @@ async def test_a_refresh_of_what_is_seen_is_three_questions_and_200_kb_at_most(
 async def test_the_first_rows_are_there_after_two_answers(
     opened: Session, proxy: CountingProxy, view: View, text: str, chain: int
 ) -> None:
-    proxy.delay = lambda *_: 0.5
+    rounds = Rounds(proxy)
     app = ConsoleApp(session=opened, keymap=Keymap(default_keys()), pane=view.pane)
     async with app.run_test(size=SIZE, notifications=True, tooltips=True) as pilot:
-        await until(app, pilot, text)
-        assert proxy.taken().chain <= chain + 1, "one more may have ended while the screen was drawn"
+        for _ in range(chain + 1):  # one more may end before the screen is drawn
+            await until_so(pilot, lambda: rounds.waiting > 0 or text in screen(app))
+            await rounds.full()
+            if text in screen(app):
+                break
+            await rounds.go()
+        await rounds.full()
+        assert text in screen(app)
+        proxy.delay = lambda *_: 0.0
+        await rounds.go()
         await app.idle(60)
     assert proxy.most_at_once <= 4
 
@@ -87,9 +129,11 @@ async def test_typing_a_filter_sends_no_search_for_each_key_and_never_two_at_onc
     async with looking(opened, View("Runs", "runs")) as (app, pilot):
         proxy.taken()
         together: list[int] = []
+        typed = threading.Event()
 
         def slowly(what: str, body: str) -> float:
             together.append(sum(each.endswith("runs/search") for each in proxy.under_way))
+            typed.wait(100)
             return 0.4
 
         proxy.delay = slowly
@@ -98,6 +142,7 @@ async def test_typing_a_filter_sends_no_search_for_each_key_and_never_two_at_onc
             await pilot.press({" ": "space", ".": "full_stop", "=": "equals_sign", "'": "apostrophe"}.get(key, key))
             assert f"run-{RUNS - 1}" in screen(app), "the rows before stay until the new ones come"
         await pilot.press("enter")
+        typed.set()
         await app.idle(60)
         searches = [one for one in proxy.taken().passed if one.what.endswith("runs/search")]
         assert len(searches) <= 4, [one.body for one in searches]
@@ -111,14 +156,26 @@ async def test_a_server_too_slow_at_sorting_is_left_alone_and_the_screen_says_so
     monkeypatch.setattr(client_pages, "LIMIT_S", 0.5)
     monkeypatch.setattr(client_pages, "SORTED", 200)
     monkeypatch.setattr(client_pages, "NEWEST", 200)
-    proxy.delay = lambda what, body: 3.0 if "order_by" in body and what.endswith("runs/search") else 0.0
+    pressed = threading.Event()
+    pressed.set()
+
+    def slowly(what: str, body: str) -> float:
+        if what.endswith("runs/search"):
+            if "order_by" in body:
+                return 3.0
+            pressed.wait(100)
+        return 0.0
+
+    proxy.delay = slowly
     async with looking(opened, View("Runs", "runs")) as (app, pilot):
         assert app.pane is not None
+        pressed.clear()
         app.pane.sort(column="metrics.auc")
         while not any(each.endswith("runs/search") for each in proxy.under_way):
             await asyncio.sleep(0.01)
         await pilot.press("down", "down")  # keys are answered while the server is at it
         assert app.pane.table.position == 2
+        pressed.set()
         text = await until(app, pilot, "only the newest")
         assert "sorting all takes this server too long" in text
         await app.idle(60)

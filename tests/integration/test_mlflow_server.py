@@ -9,7 +9,6 @@ import socket
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,7 @@ from backends.contract import Mutation
 from backends.entities import RunStatus
 from backends.mlflow.server.app import VERSION
 from backends.mlflow.server.room import Limits
+from tests.monitored import until
 from tests.protocol_server import TOKEN, OwnServer, start_own
 
 ANN = Mutation("ann@box")
@@ -37,7 +37,7 @@ def ask(
     own: OwnServer, method: str, path: str, body: Any = None, headers: dict[str, str] | None = None
 ) -> tuple[int, Any]:
     """One request, exactly as given; the answer as JSON where it is some."""
-    connection = http.client.HTTPConnection(urlsplit(own.url).netloc, timeout=30)
+    connection = http.client.HTTPConnection(urlsplit(own.url).netloc, timeout=120)
     given = {"Authorization": f"Bearer {TOKEN}"} if headers is None else headers
     data = body if isinstance(body, bytes) or body is None else json.dumps(body).encode()
     connection.request(method, path, data, given)
@@ -205,11 +205,8 @@ def test_a_client_that_goes_away_in_the_middle_leaves_nothing(own: OwnServer) ->
             f"Authorization: Bearer {TOKEN}\r\nContent-Length: 1000\r\n\r\n"
         )
         line.sendall(head.encode() + b"x" * 10)
-        time.sleep(0.3)
-    until = time.monotonic() + 10
-    while list((own.backend.home / "tmp").glob("upload-*")) and time.monotonic() < until:  # type: ignore[operator]
-        time.sleep(0.05)
-    assert list((own.backend.home / "tmp").glob("upload-*")) == []  # type: ignore[operator]
+        until(lambda: list((own.backend.home / "tmp").glob("upload-*")), what="the beginning of a file")
+    until(lambda: not list((own.backend.home / "tmp").glob("upload-*")), what="its end")
     assert own.backend.need("artifacts").list(run) == ()
 
 
@@ -314,7 +311,7 @@ def test_an_autolog_script_attaches_to_the_run_it_is_given(own: OwnServer, tmp_p
         },
         capture_output=True,
         text=True,
-        timeout=240,
+        timeout=600,
         check=False,
     )
     assert done.returncode == 0, done.stderr

@@ -220,7 +220,7 @@ def test_a_console_killed_at_any_request_leaves_all_or_nothing(world: World, tmp
         model, key = world.model(), uuid.uuid4().hex
         child = subprocess.run(
             [sys.executable, "-c", CHILD, f"mlflow+{world.server.url}", str(world.home), model, str(moment), key],
-            input=given, capture_output=True, text=True, timeout=120, check=False, cwd=ROOT,
+            input=given, capture_output=True, text=True, timeout=300, check=False, cwd=ROOT,
             env={**os.environ, "PYTHONPATH": str(ROOT)},
         )  # fmt: skip
         finished = child.returncode == 0
