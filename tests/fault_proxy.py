@@ -1,8 +1,8 @@
 """A proxy on loopback before a real server, that does what networks do: hang, cut, drip, drop, answer for another.
 
 A fault is a function `(asked, forward) -> pieces of bytes`: `forward()` sends the request on and gives the server's
-whole answer, the pieces go to the client as they are, and then the connection is closed. What reached the server is
-counted.
+whole answer, the pieces go to the client as they are, and then the connection is closed, of which a whole answer tells:
+who does not know it would ask again on a connection that is just being closed. What reached the server is counted.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ _KEPT = (
     "content-type", "content-disposition", "www-authenticate", "docker-content-digest", "location", "range", "link",
     "oci-subject", "content-range",
 )  # fmt: skip
+LAST = {"Connection": "close"}
 LONGEST_S = 300.0
 """A hang ends here at the latest, so that no test leaves a thread behind; with `calm` it ends at once."""
 
@@ -165,7 +166,7 @@ class FaultProxy:
                     if fault is None:
                         client.sendall(self._forward(asked))
                         continue
-                    for piece in fault(asked, lambda asked=asked: self._forward(asked)):  # type: ignore[misc]
+                    for piece in fault(asked, lambda asked=asked: self._forward(asked, last=True)):  # type: ignore[misc]
                         client.sendall(piece)
                     return
         except OSError:
@@ -184,7 +185,7 @@ class FaultProxy:
             given = asked.headers.get("authorization", "")
             return answer(401, b"who are you?") if self.tokens is not None and given not in self.tokens else None
 
-    def _forward(self, asked: Asked) -> bytes:
+    def _forward(self, asked: Asked, *, last: bool = False) -> bytes:
         with self._guard:
             self.reached.append(asked)
         place = urlsplit(self.target)
@@ -201,7 +202,7 @@ class FaultProxy:
                 for key, value in found.getheaders()
                 if key.lower() in _KEPT
             }
-            return raw(found.status, body, **more)
+            return raw(found.status, body, **more, **(LAST if last else {}))
         finally:
             server.close()
 
@@ -239,7 +240,7 @@ def raw(status: int, body: bytes, *, length: int | None = None, **headers: str) 
 
 def answer(status: int, body: bytes = b"", **headers: str) -> Fault:
     """Somebody in between answers; the server hears nothing."""
-    return lambda asked, forward: [raw(status, body, **headers)]
+    return lambda asked, forward: [raw(status, body, **headers, **LAST)]
 
 
 def answer_after(status: int, body: bytes = b"", **headers: str) -> Fault:
@@ -247,7 +248,7 @@ def answer_after(status: int, body: bytes = b"", **headers: str) -> Fault:
 
     def fault(_: Asked, forward: Forward) -> Iterator[bytes]:
         forward()
-        yield raw(status, body, **headers)
+        yield raw(status, body, **headers, **LAST)
 
     return fault
 
@@ -272,7 +273,7 @@ def cut(keeping_length: bool) -> Fault:
         if keeping_length:
             yield head + b"\r\n\r\n" + half
         else:
-            yield raw(200, half or b'{"a', Content_Type="application/json")
+            yield raw(200, half or b'{"a', Content_Type="application/json", **LAST)
 
     return fault
 
