@@ -5,8 +5,6 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
-import os
-import signal
 import socketserver
 import stat
 import threading
@@ -23,12 +21,13 @@ from backends.contract import Backend, Mutation
 from backends.entities import Alert, AlertState, DeliveryState, Monitor, Mute
 from backends.local import open_local
 from console.agent import agent_log, ensure_agent, stop_agent
+from tests.processes import gone
 
 ME = Mutation("someone@somewhere", "a test")
 SECRET = "a-secret-for-signing"
 
 
-def wait_for(condition: Callable[[], object], seconds: float = 60.0) -> None:
+def wait_for(condition: Callable[[], object], seconds: float = 120.0) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "it did not come to pass"
@@ -49,7 +48,7 @@ class Hook:
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers["Content-Length"]))
                 hook.got.append((dict(self.headers), body))
-                hook.hold.wait(60)
+                hook.hold.wait(240)
                 try:
                     self.send_response(hook.answers.pop(0) if hook.answers else 200)
                     self.end_headers()
@@ -167,8 +166,9 @@ def test_an_agent_killed_before_it_noted_down_sends_again_under_the_same_id(
     backend.need("monitors").put_alert(alert())
     wait_for(lambda: len(hook.got) == 1)
     assert first.pid is not None
-    os.kill(first.pid, signal.SIGKILL)
-    wait_for(lambda: not psutil.pid_exists(first.pid) or psutil.Process(first.pid).status() == "zombie")
+    agent = psutil.Process(first.pid)
+    agent.kill()
+    wait_for(lambda: gone(agent))
     hook.hold.set()
     assert ensure_agent(tmp_path).pid != first.pid
     (delivery,) = settled(backend)

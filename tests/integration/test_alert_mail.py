@@ -28,6 +28,7 @@ from console.alerting.channels import Channel, read_channels
 from console.alerting.mail import send_mail
 from console.alerting.undelivered import Undelivered
 from console.cli.main import main
+from tests.ports import free_port
 
 ME = Mutation("someone@somewhere", "a test")
 PASSWORD = "hush-hush-4711"
@@ -199,7 +200,7 @@ def test_a_certificate_that_nobody_vouches_for_is_refused_with_what_to_do(
 
 def test_a_server_that_is_not_there_and_one_that_never_answers(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MAIL_SECRET", PASSWORD)
-    with socket.create_server(("127.0.0.1", 0)) as silent:
+    with socket.create_server(("127.0.0.1", free_port())) as silent:
         port = silent.getsockname()[1]
         with pytest.raises(Undelivered, match=r"did not answer within 0.3 s"):
             send_mail(channel(f"127.0.0.1:{port}", timeout=0.3), delivery(), "w")

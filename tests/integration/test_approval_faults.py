@@ -108,7 +108,7 @@ def nursery() -> Iterator[Callable[..., int]]:
 
     yield bear
     process.stdin.close()
-    process.wait(timeout=60)
+    process.wait(timeout=180)
 
 
 def prepared(folder: Path, count: int, *deeds: str) -> tuple[Path, str]:

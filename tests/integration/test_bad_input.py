@@ -85,7 +85,7 @@ class World:
             capture_output=True,
             text=True,
             stdin=subprocess.DEVNULL,
-            timeout=120,
+            timeout=600,
             cwd=self.folder,
             env={**self.env, **(env or {})},
             check=False,
@@ -263,7 +263,7 @@ def test_a_run_that_cannot_succeed_says_why(world: World) -> None:
     from tests.monitored import until
 
     for run, (name, _, words) in zip(started, DOOMED[1:], strict=True):
-        found = until(lambda run=run: (at := runs.get(run)).status.ended and at, seconds=90, what=name)
+        found = until(lambda run=run: (at := runs.get(run)).status.ended and at, seconds=300, what=name)
         assert found.status == "failed", name
         for word in words:
             assert word in found.reason, (name, found.reason)
@@ -368,7 +368,7 @@ def mounted(world: World, mount: str, script: str) -> list[dict[str, Any]]:
         given = []
         def run(line):
             done = subprocess.run([sys.executable, "-m", "console.launch", *line.split()], capture_output=True,
-                                  text=True, stdin=subprocess.DEVNULL, timeout=120)
+                                  text=True, stdin=subprocess.DEVNULL, timeout=300)
             given.append(dict(line=line, code=done.returncode, out=done.stdout, err=done.stderr))
         {}
         print("GIVEN" + json.dumps(given))
@@ -381,7 +381,7 @@ def mounted(world: World, mount: str, script: str) -> list[dict[str, Any]]:
         check=False,
         cwd=world.folder,
         env=world.env,
-        timeout=180,
+        timeout=900,
     )
     if "GIVEN" not in done.stdout and ("ermission denied" in done.stderr or "not permitted" in done.stderr):
         pytest.skip(f"nothing can be mounted here: {done.stderr.strip()}")

@@ -35,7 +35,7 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def bias(workspace: Path, *args: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "console.launch", "--workspace", str(workspace), "dataset", "bias", *args]
-    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    return subprocess.run(command, capture_output=True, text=True, timeout=240, check=False)
 
 
 def test_bias_is_measured_kept_and_fails_the_command(workspace: Path) -> None:

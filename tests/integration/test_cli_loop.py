@@ -47,7 +47,7 @@ class Shell:
             capture_output=True,
             text=True,
             stdin=subprocess.DEVNULL,
-            timeout=180,
+            timeout=600,
             env=self.env,
             check=False,
         )
@@ -213,12 +213,14 @@ def test_a_run_is_watched_stopped_deleted_and_restored(shell: Shell, tmp_path: P
         text=True,
         env=shell.env,
     )
-    deadline = time.monotonic() + 90
+    assert watcher.stdout is not None
+    seen = [json.loads(watcher.stdout.readline())["status"]]
+    deadline = time.monotonic() + 180
     while shell.json("run", "show", started["id"])["status"] == "queued":
         assert time.monotonic() < deadline
     shell.json("run", "stop", started["id"], "--reason", "too slow")
-    out, _ = watcher.communicate(timeout=60)
-    seen = [json.loads(line)["status"] for line in out.splitlines()]
+    out, _ = watcher.communicate(timeout=180)
+    seen += [json.loads(line)["status"] for line in out.splitlines()]
     assert seen[-1] == "stopped"
     assert len(seen) > 1
 

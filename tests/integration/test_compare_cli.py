@@ -49,7 +49,7 @@ def compare(home: tuple[Path, list[str]], *args: str) -> subprocess.CompletedPro
     folder, ids = home
     return subprocess.run(
         [sys.executable, "-m", "console.launch", "--workspace", str(folder / "w"), "run", "compare", *ids, *args],
-        capture_output=True, text=True, timeout=120, check=False, cwd="/",
+        capture_output=True, text=True, timeout=300, check=False, cwd="/",
         env={**os.environ, "PYTHONPATH": str(ROOT)},
     )  # fmt: skip
 

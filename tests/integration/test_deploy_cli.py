@@ -19,6 +19,7 @@ import pytest
 from backends.contract import Mutation
 from backends.entities import GateStatus
 from backends.local import open_local
+from backends.local.process_identity import send_signal
 from console.agent import stop_agent
 from console.agent.server_process import marked
 from console.serving.deployment.place import folder_of
@@ -37,7 +38,7 @@ def cli(home: Path, *words: str) -> subprocess.CompletedProcess[str]:
         capture_output=True,
         text=True,
         cwd=ROOT,
-        timeout=400,
+        timeout=900,
         check=False,
     )
 
@@ -49,7 +50,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     yield made
     stop_agent(made)
     for process in marked(folder_of(made, "live")):
-        os.kill(process.pid, signal.SIGKILL)
+        send_signal(process, signal.SIGKILL)
 
 
 def test_start_list_show_logs_stop_delete(home: Path) -> None:
@@ -79,7 +80,7 @@ def test_start_list_show_logs_stop_delete(home: Path) -> None:
         items: list[dict[str, object]] = json.loads(cli(home, "predictions", "live", "--json").stdout)["items"]
         return items
 
-    (asked,) = until(kept, seconds=60, what="the prediction in the log")
+    (asked,) = until(kept, seconds=180, what="the prediction in the log")
     assert (asked["version"], asked["row"]) == ("1", {"weight": 6.0, "distance": 400.0})  # the carrier is redacted
     assert "weight 6" in cli(home, "predictions", "live").stdout
     running = cli(home, "delete", "live", "--confirm", "live")
@@ -173,7 +174,7 @@ def test_a_context_serves_its_version_without_the_workspace(home: Path, tmp_path
             ready = [line for line in (tmp_path / "out").read_text().splitlines() if line.startswith('{"ready"')]
             return str(json.loads(ready[0])["url"]) if ready else ""
 
-        port = until(url, seconds=240, what="the server").rpartition(":")[2]
+        port = until(url, seconds=600, what="the server").rpartition(":")[2]
         asked = urllib.request.Request(f"http://127.0.0.1:{port}/invocations", BODY, JSON)
         with pytest.raises(urllib.error.HTTPError) as refused:
             urllib.request.urlopen(asked)
@@ -186,7 +187,7 @@ def test_a_context_serves_its_version_without_the_workspace(home: Path, tmp_path
         _, flag, code = json.loads(probe[1])
         subprocess.run([sys.executable, flag, code.replace(":8080/", f":{port}/")], check=True)
         process.send_signal(signal.SIGTERM)
-        assert process.wait(60) == 0
+        assert process.wait(180) == 0
     finally:
         process.kill()
         process.wait()

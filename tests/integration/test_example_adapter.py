@@ -66,7 +66,7 @@ class Console:
     def __call__(self, *args: str) -> tuple[int, str, str]:
         done = subprocess.run(
             [sys.executable, "-m", "console.cli.main", *args],
-            env=self.env, capture_output=True, text=True, timeout=120, check=False, stdin=subprocess.DEVNULL,
+            env=self.env, capture_output=True, text=True, timeout=300, check=False, stdin=subprocess.DEVNULL,
         )  # fmt: skip
         return done.returncode, done.stdout, done.stderr
 

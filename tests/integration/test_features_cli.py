@@ -20,7 +20,7 @@ type = "float"
 
 def run(place: Path, *words: str) -> tuple[int, str, str]:
     line = [sys.executable, "-m", "console.launch", "--workspace", str(place / "w"), "dataset", *words]
-    done = subprocess.run(line, cwd=place, capture_output=True, text=True, timeout=120, check=False)
+    done = subprocess.run(line, cwd=place, capture_output=True, text=True, timeout=300, check=False)
     return done.returncode, done.stdout, done.stderr
 
 

@@ -100,7 +100,7 @@ class Seeded:
         place = runs[2]["artifact_uri"].removeprefix("mlflow-artifacts:")
         for name in ("notes.txt", "plots/a b+é.txt"):
             files = f"{url}/api/2.0/mlflow-artifacts/artifacts{place}/{name}"
-            assert httpx.put(files, content=f"of {name}".encode()).status_code == 200
+            assert httpx.put(files, content=f"of {name}".encode(), timeout=60).status_code == 200
         self.model = f"main.{word}.churn"
         self.ask("registered-models/create", name=self.model)
         for _ in range(2):
@@ -348,7 +348,7 @@ def test_mlflows_own_client_takes_the_fake_for_the_service(
         "MLFLOW_DISABLE_TELEMETRY": "true",
     }
     command = [sys.executable, "-c", AS_DATABRICKS, seeded.runs[0], seeded.model if unity else ""]
-    done = subprocess.run(command, env=env, cwd=tmp_path, capture_output=True, text=True, timeout=180, check=False)
+    done = subprocess.run(command, env=env, cwd=tmp_path, capture_output=True, text=True, timeout=600, check=False)
     assert done.returncode == 0, done.stderr[-2000:]
     if unity:
         assert ours.get(seeded.model).aliases["theirs"] == "2"
@@ -377,7 +377,7 @@ def test_a_server_is_added_tested_and_listed_by_the_command_line(serve: Any, see
 
     def console(*words: str, **more: str) -> tuple[int, str, str]:
         command = [sys.executable, "-m", "console.launch", *words]
-        done = subprocess.run(command, env=env | more, capture_output=True, text=True, timeout=120, check=False)
+        done = subprocess.run(command, env=env | more, capture_output=True, text=True, timeout=300, check=False)
         return done.returncode, done.stdout, done.stderr
 
     add = ("context", "add", "prod", service.url, "--flavor", "sagemaker")

@@ -18,6 +18,7 @@ from backends.local import open_local
 from console.data import fetched
 from console.data.importing import Imported, import_origin
 from console.data.origin import Origin
+from tests.ports import free_port
 
 ACTOR = Mutation(actor="tester@here")
 CSV = b"a,b\n" + b"".join(b"%d,%d\n" % (n, n % 7) for n in range(200_000))
@@ -72,7 +73,7 @@ class Site(BaseHTTPRequestHandler):
 
 @contextmanager
 def site(mood: str = "") -> Iterator[Any]:
-    server: Any = ThreadingHTTPServer(("127.0.0.1", 0), Site)
+    server: Any = ThreadingHTTPServer(("127.0.0.1", free_port()), Site)
     server.mood, server.asked = mood, []
     server.url = f"http://127.0.0.1:{server.server_port}"
     thread = threading.Thread(target=server.serve_forever, args=(0.01,))

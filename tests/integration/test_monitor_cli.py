@@ -36,7 +36,7 @@ class Shell:
             capture_output=True,
             text=True,
             stdin=subprocess.DEVNULL,
-            timeout=180,
+            timeout=400,
             env=self.env,
             check=False,
         )
