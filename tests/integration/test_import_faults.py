@@ -12,7 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -74,7 +74,7 @@ def command(workspace: Path, file: Path) -> list[str]:
     return [*program, "dataset", "import", str(file), "flights"]
 
 
-def until(condition: Callable[[], object], seconds: float = 60.0) -> None:
+def until(condition: Callable[[], object], seconds: float = 180.0) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "it did not come to pass"
@@ -110,7 +110,7 @@ class Import:
         if worker:
             self.signal_workers(number)
         self.process.send_signal(number)
-        self.process.communicate(timeout=30)
+        self.process.communicate(timeout=180)
         until(lambda: not workers(self.workspace))
         return self.process.returncode
 
@@ -222,9 +222,10 @@ def test_an_import_ended_at_any_moment_is_done_or_not(
 def test_an_import_killed_at_each_of_its_steps_leaves_nothing_that_counts(table: Table, tmp_path: Path) -> None:
     workspace = tmp_path / "workspace"
     for step in ("import-*", "import-*/first.parquet"):
-        running = Import(workspace, table)
-        running.stop_at(step)
-        running.signal(signal.SIGKILL, worker=True)
+        with locked(workspace):  # it cannot come to its end, however late it is stopped
+            running = Import(workspace, table)
+            running.stop_at(step)
+            running.signal(signal.SIGKILL, worker=True)
         assert running.staged("import-*"), "nobody was left who could clean up"
         assert not is_true(workspace, table)
         clean(workspace)
@@ -234,14 +235,27 @@ def test_an_import_killed_at_each_of_its_steps_leaves_nothing_that_counts(table:
     repeated_is_once(workspace, table)
 
 
-@pytest.fixture
-def held(tmp_path: Path) -> Iterator[sqlite3.Connection]:
+@contextmanager
+def locked(workspace: Path) -> Iterator[sqlite3.Connection]:
     """A store whose write lock is taken: an import gets as far as its commit, and waits there."""
-    workspace = tmp_path / "workspace"
     open_local(workspace).close()
     with closing(sqlite3.connect(workspace / "console.db", isolation_level=None)) as connection:
         connection.execute("BEGIN IMMEDIATE")
         yield connection
+
+
+@pytest.fixture
+def held(tmp_path: Path) -> Iterator[sqlite3.Connection]:
+    with locked(tmp_path / "workspace") as connection:
+        yield connection
+
+
+def threads_of(process: psutil.Process) -> int:
+    """0 of one that has ended."""
+    try:
+        return int(process.num_threads())
+    except psutil.NoSuchProcess:
+        return 0
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGHUP], ids=lambda number: number.name)
@@ -252,8 +266,11 @@ def test_an_import_ended_between_its_file_and_its_commit_is_not_done(
     running = Import(workspace, small)
     until(lambda: list(ObjectStore(workspace).all()))
     if number is signal.SIGHUP:
+        (worker,) = workers(workspace)
+        threads = threads_of(worker)
         running.process.send_signal(number)
-        running.process.communicate(timeout=30)
+        running.process.communicate(timeout=180)
+        until(lambda: threads_of(worker) < threads)  # the one that waited for its console's end, and tells the others
         held.execute("ROLLBACK")  # what its worker waits for comes after the wish to end
         until(lambda: not workers(workspace))
     else:
@@ -282,8 +299,9 @@ def test_the_screen_hangs_up_while_it_imports_and_the_import_is_finished(
         terminal.rest(0.2)
         terminal.press(str(table.path))
         terminal.wait(table.path.name)
-        terminal.press("\x13")  # ctrl+s: the form as it is
-        terminal.wait("importing")
+        with locked(workspace):  # however late we look, it is at it
+            terminal.press("\x13")  # ctrl+s: the form as it is
+            terminal.wait("importing")
         time.sleep(random.Random(seed).random() * table.seconds)
         descriptor, terminal.fd = terminal.fd, os.open(os.devnull, os.O_RDONLY)
         os.close(descriptor)
