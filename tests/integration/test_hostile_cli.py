@@ -52,7 +52,7 @@ def run(env: dict[str, str], *args: str) -> subprocess.CompletedProcess[bytes]:
         env={**os.environ, **env},
         cwd=ROOT,
         capture_output=True,
-        timeout=60,
+        timeout=240,
         stdin=subprocess.DEVNULL,
         check=False,
     )
@@ -117,7 +117,7 @@ def test_an_argument_that_is_no_utf8_is_refused_in_words(env: dict[str, str]) ->
         env={**os.environ, **env},
         cwd=ROOT,
         capture_output=True,
-        timeout=60,
+        timeout=240,
         check=False,
     )
     assert done.returncode == 2
@@ -255,10 +255,12 @@ def test_nothing_of_a_name_reaches_the_terminal_but_its_letters(env: dict[str, s
         for keys in WALK:
             terminal.press(keys)
             terminal.rest(0.15)
-        harmless(terminal.written)
         terminal.press("\x1b\x1b")
         terminal.rest(0.2)
         terminal.press("\x03")
+        terminal.rest(0.2)
+        # What came last may be half a sequence, or half a letter: the rest of it is still under way.
+        harmless(terminal.written[: terminal.written.rindex(b"\x1b[")])
 
 
 @pytest.mark.parametrize(
@@ -268,6 +270,8 @@ def test_nothing_of_a_name_reaches_the_terminal_but_its_letters(env: dict[str, s
 )
 def test_lists_on_a_terminal_are_coloured_by_the_program_alone(env: dict[str, str], args: tuple[str, ...]) -> None:
     with Terminal(*args, env=env, size=(140, 45)) as terminal:
-        assert terminal.end(30) == 0
+        assert terminal.end(180) == 0
+        while terminal.read(0.1):
+            pass
         harmless(terminal.written)
         assert set(re.findall(rb"\x1b\[([0-9;]*)m", terminal.written)) <= {b"0", b"2", b"31", b"32", b"33", b"36"}
