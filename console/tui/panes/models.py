@@ -189,17 +189,19 @@ class ModelsPane(TablePane):
     async def described(self) -> Sequence[Line] | None:
         """Of a model also how its aliases moved, which its list does not ask for."""
         found = self.selected()
-        if not isinstance(found, Model):
-            return None
+        return [*self.details(), *await self._moved(found.name)] if isinstance(found, Model) else None
+
+    async def _moved(self, name: str) -> list[Line]:
+        """How the aliases of a model moved, and who agreed to it."""
         from console.promotion.consent import consents_to, words
 
-        known, backend = self.details(), self.backend
+        backend = self.backend
         try:
-            moves = await self.app.look_up(lambda: backend.need("registry").history(found.name, limit=MOVES))
-            asked = await self.app.look_up(lambda: consents_to(backend, found.name, moves))
+            moves = await self.app.look_up(lambda: backend.need("registry").history(name, limit=MOVES))
+            asked = await self.app.look_up(lambda: consents_to(backend, name, moves))
         except BackendError as error:
-            return [*known, *wrapped(safe_text(f"history: {error}", 400), self.size.width - 4, "warn", " ")]
-        return [*known, *moves_lines(moves, {entry: words(each) for entry, each in asked.items()})]
+            return wrapped(safe_text(f"history: {error}", 400), self.size.width - 4, "warn", " ")
+        return moves_lines(moves, {entry: words(each) for entry, each in asked.items()})
 
     def _facts(self, width: int, *, everything: bool = False) -> list[Line]:
         match self.selected():
@@ -302,10 +304,15 @@ class ModelsPane(TablePane):
         self.app.refresh_frame()
 
     def go(self, argument: str) -> None:
-        """`:model churn` goes into the model of that name; anything else is a filter."""
+        """`:model churn` goes into the model of that name, `:model churn history` says how its aliases moved, and
+        `… at TIME` what was in production then; anything else is a filter."""
         name, at, when = argument.strip().rpartition(" at ")
         if at and when.strip():
             self.app.run_worker(self._tell_what_was(name.strip(), when.strip()), exit_on_error=False)
+            return
+        name, _, word = argument.strip().rpartition(" ")
+        if name and word == "history":
+            self.app.run_worker(self._tell_how_it_moved(name.strip()), exit_on_error=False)
             return
         self.app.run_worker(self._go(argument.strip()), exit_on_error=False)
 
@@ -322,6 +329,20 @@ class ModelsPane(TablePane):
         finally:
             self._going_in = False
         self.enter(name)
+
+    async def _tell_how_it_moved(self, name: str) -> None:
+        """`:model churn history`: as `d` in the list of models says it."""
+        from console.tui.reading import ReadingScreen
+
+        try:
+            model = await self.app.look_up(lambda: self.backend.need("registry").get(name))
+        except BackendError as error:
+            self.app.show_problem(error, f"the history of {name}")
+            return
+        lines = model_lines(model, None, max(20, self.size.width - 4), everything=True)
+        moved = await self._moved(model.name)
+        nothing = [Line([("", "")]), Line([(" none of its aliases has moved yet", "dim")])]
+        self.app.push_screen(ReadingScreen(f"Models › {safe_text(name, 60)} › history", [*lines, *(moved or nothing)]))
 
     async def _tell_what_was(self, name: str, when: str) -> None:
         """`:model churn at 2026-11-01T02:00`: what was in production then."""
