@@ -4,7 +4,7 @@
 A real PostgreSQL of its own, a real `mlflow server` on it with one worker, a counting proxy before that. First every
 view as `bench_remote` measures it: its opening, then refreshes in the steady state beside the budget of 3 requests and
 200 kB. Then what the adapter is asked for by keys and by the command line: requests, kilobytes, how many waited for one
-another, seconds in all and of these the server's. At last a minute of looking, and our memory.
+another, seconds in all and of these the server's. At last a minute without a key, and our memory.
 """
 
 from __future__ import annotations
@@ -23,7 +23,8 @@ from backends.entities import ModelFile, RunStatus, Signature
 from backends.query import MODEL_FIELDS, RUN_FIELDS, parse
 from console.promotion.promote import promote
 from console.promotion.rollback import rollback
-from tests.bench.bench_remote import costs, idle
+from tests.bench.bench_idle import idle_minutes
+from tests.bench.bench_remote import costs
 from tests.counting_proxy import CountingProxy
 from tests.mlflow_fill_postgres import fill_models, fill_runs
 from tests.mlflow_server import start_mlflow
@@ -64,7 +65,7 @@ def measure(url: str, folder: Path, runs: int) -> None:
     try:
         asyncio.run(costs(proxy, folder / "views", runs))
         _asked(proxy, folder / "asked", runs)
-        asyncio.run(idle(proxy, folder / "idle"))
+        idle_minutes(url, folder / "idle")
     finally:
         proxy.stop()
     print(f"our memory at its most: {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} MB")
