@@ -35,7 +35,7 @@ from console.monitoring.feeds.in_hand import PLACE, InHand, in_hand, read_in_han
 from console.monitoring.feeds.known_files import remember
 from console.monitoring.feeds.labels import add_batches, apply_labels, drop_pending, is_label_file, take_pending
 from console.monitoring.feeds.rows import Rows, check_related, own_labels, parted, timed
-from console.monitoring.feeds.scored import read_pending, segment_path, write_segment
+from console.monitoring.feeds.scored import PENDING, segment_path, write_segment
 from console.monitoring.feeds.scored_merging import merge_if_many
 from console.monitoring.feeds.spots import Spot, find_spots, tumbling_starts
 from console.monitoring.feeds.versions import Versions
@@ -157,7 +157,7 @@ def _ingest(
     backend: Backend, monitor: Monitor, folder: Path, chunk: Chunk, versions: Versions, version: str
 ) -> BatchRecord:
     if chunk.copied or backend.need("monitors").batches(monitor.name, among=(chunk.digest, *chunk.also)):
-        if monitor.id_column and not read_pending(folder).empty:  # whoever counted it may have died right after
+        if monitor.id_column and (folder / PENDING).is_file():  # whoever counted it may have died right after
             frame = _read(chunk, salvage=True)[0]
             features = [column.name for column in versions.reference(version).meta.features]
             if not chunk.labels and not is_label_file(frame, monitor, features):

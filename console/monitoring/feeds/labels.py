@@ -312,9 +312,9 @@ def _corrected(window: Window, parts: Sequence[_Change], profile: Profile) -> Wi
 def take_pending(folder: Path, ids: pa.Array) -> pd.Series[Any] | None:
     """Labels that came before these predictions, in their order (missing where there is none); None if there are
     none."""
-    pending = read_pending(folder)
-    if pending.empty:
+    if not (folder / PENDING).is_file():
         return None
+    pending = read_pending(folder)
     known = pd.Series(pending["label"].to_numpy(dtype=object), index=pending["id"].to_numpy(dtype=object))
     found = known.reindex(pd.Series(ids.to_pandas()).astype("object")).reset_index(drop=True)
     return found if bool(found.notna().any()) else None
@@ -322,11 +322,13 @@ def take_pending(folder: Path, ids: pa.Array) -> pd.Series[Any] | None:
 
 def drop_pending(folder: Path, ids: pa.Array) -> None:
     """Forget waiting labels whose prediction has come."""
-    pending = read_pending(folder)
-    if pending.empty:
+    if not (folder / PENDING).is_file():
         return
+    pending = read_pending(folder)
     left = pending[~pending["id"].isin(ids.to_pylist())]
-    if len(left) < len(pending):
+    if len(left) == 0:
+        (folder / PENDING).unlink()
+    elif len(left) < len(pending):
         write_atomically(left, folder / PENDING)
 
 

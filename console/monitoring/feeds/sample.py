@@ -16,6 +16,9 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet
 
 from backends.entities import Millis
 from console.monitoring.feeds.scored import write_atomically
@@ -56,8 +59,15 @@ def keep_sample(
 ) -> None:
     """Add the rows of one window to its sample. rows: shape (n, columns); at (n,) ms; scores (n,) or (n, classes)."""
     keys = keys_of(ids, rows, at)
-    chosen = np.argsort(keys, kind="stable")[:ROWS]
     path = folder / SAMPLES / f"{start}-{_plain(version)}.parquet"
+    before = None
+    if path.is_file():
+        with pyarrow.parquet.ParquetFile(path) as parquet:
+            known = parquet.read(columns=[f"{OWN}key"]).column(0).to_numpy()
+            if len(known) >= ROWS and bool((keys > known.max()).all()):
+                return
+            before = parquet.read()
+    chosen = np.argsort(keys, kind="stable")[:ROWS]
     kept = rows.iloc[chosen].drop(columns=[name for name in redact if name in rows.columns]).reset_index(drop=True)
     kept[f"{OWN}key"] = keys[chosen]
     kept[f"{OWN}at"] = np.asarray(at)[chosen]
@@ -67,23 +77,41 @@ def keep_sample(
         table = np.asarray(scores, dtype=np.float64).reshape(len(rows), -1)[chosen]
         for number in range(table.shape[1]):
             kept[f"{OWN}score{number}"] = table[:, number]
-    if path.is_file():
-        kept = pd.concat([pd.read_parquet(path), kept], ignore_index=True)
-    kept = kept.drop_duplicates(f"{OWN}key", keep="last").nsmallest(ROWS, f"{OWN}key")
-    write_atomically(kept.reset_index(drop=True), path)
-    _forget(path.parent)
+    fresh = pa.Table.from_pandas(kept, preserve_index=False)
+    write_atomically(_smallest(fresh if before is None else _put_together(before, fresh)), path)
+    if before is None:
+        _forget(path.parent)
+
+
+def _put_together(before: pa.Table, fresh: pa.Table) -> pa.Table:
+    try:
+        return pa.concat_tables([before, fresh], promote_options="permissive")
+    except (pa.ArrowInvalid, pa.ArrowTypeError):  # a column has another type by now: pandas finds one for both
+        both = pd.concat([before.to_pandas(), fresh.to_pandas()], ignore_index=True)
+        return pa.Table.from_pandas(both, preserve_index=False)
+
+
+def _smallest(rows: pa.Table) -> pa.Table:
+    """The `ROWS` rows with the smallest keys, of those with one key the last."""
+    keys = rows.column(f"{OWN}key").to_numpy()
+    _, last = np.unique(keys[::-1], return_index=True)
+    return rows.take(pa.array(len(keys) - 1 - last[:ROWS]))
 
 
 def label_sample(folder: Path, starts: Sequence[Millis], labels: pd.Series[Any]) -> None:
     """Put late labels (id → encoded target) to the sampled rows of these windows."""
+    wanted, ids = set(starts), pa.array(labels.index, type=pa.string())
+    given = labels.to_numpy(dtype=np.float64)
     for path in _paths(folder):
-        if _start(path) not in set(starts):
+        if _start(path) not in wanted:
             continue
-        rows = pd.read_parquet(path)
-        hit = rows[f"{OWN}id"].isin(labels.index)
-        if hit.any():
-            rows.loc[hit, f"{OWN}target"] = labels.reindex(rows.loc[hit, f"{OWN}id"]).to_numpy(dtype=np.float64)
-            write_atomically(rows, path)
+        with pyarrow.parquet.ParquetFile(path) as parquet:
+            rows = parquet.read()
+        places = pc.fill_null(pc.index_in(rows.column(f"{OWN}id").cast(ids.type), value_set=ids), -1).to_numpy()
+        if (places >= 0).any():
+            targets = np.where(places >= 0, given[places], rows.column(f"{OWN}target").to_numpy())
+            at = rows.column_names.index(f"{OWN}target")
+            write_atomically(rows.set_column(at, f"{OWN}target", pa.array(targets, from_pandas=True)), path)
 
 
 def read_sample(

@@ -116,11 +116,12 @@ def scores_in(frame: pd.DataFrame) -> np.ndarray[Any, Any]:
     return table[:, 0] if len(names) == 1 else table
 
 
-def write_atomically(frame: pd.DataFrame, path: Path, *, keep_time: bool = False) -> None:
+def write_atomically(rows: pd.DataFrame | pa.Table, path: Path, *, keep_time: bool = False) -> None:
     """All of it or the old one: a temporary name beside it, then a rename. keep_time: the time of the one before."""
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     fresh = path.with_name(f".{path.name}.tmp")
-    frame.to_parquet(fresh, index=False)
+    table = rows if isinstance(rows, pa.Table) else pa.Table.from_pandas(rows, preserve_index=False)
+    pyarrow.parquet.write_table(table, fresh)
     if keep_time and path.exists():
         shutil.copystat(path, fresh)
     fresh.replace(path)
