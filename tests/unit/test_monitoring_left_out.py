@@ -135,6 +135,14 @@ def test_a_file_of_another_kind_is_refused_as_a_whole(reader: Reader, tmp_path: 
     assert (record.state, record.rows, record.left_out) == ("stored", 10, 2)
 
 
+def test_who_hands_a_file_in_is_told_the_line_and_nothing_of_it_is_counted(reader: Reader, tmp_path: Path) -> None:
+    path = tmp_path / "log.jsonl"
+    path.write_text(lines(1, 3) + "no json\n" + lines(2) + "[]\n")
+    record = ingest.ingest_batch(reader.backend, reader.name, path, versions=reader.versions)
+    assert (record.state, record.rows) == ("failed", 0)
+    assert record.reason == "log.jsonl cannot be read: line 4 is no JSON object, and 1 more; mend it"
+
+
 def test_a_time_that_is_none_costs_its_row_and_counts_once_it_is_mended(reader: Reader, tmp_path: Path) -> None:
     path = tmp_path / "log.jsonl"
     rows = lines(1).splitlines(keepends=True)

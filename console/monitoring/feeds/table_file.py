@@ -85,10 +85,11 @@ def _lines(paths: Sequence[Path], called: str, salvage: bool) -> tuple[pa.Table 
                 rows.append(row)
             else:
                 lost, first = lost + 1, first or number
-    if lost and not salvage:
-        raise refused
     if not rows:
-        raise Invalid(f"{called} cannot be read: no line of it is a JSON object", "file")
+        raise Invalid(f"{called} cannot be read: no line of it is a JSON object", "file") from refused
+    if lost and not salvage:
+        more = f", and {lost - 1} more" if lost > 1 else ""
+        raise Invalid(f"{called} cannot be read: line {first} is no JSON object{more}; mend it", "file") from refused
     import pandas as pd  # 0.4 s: only where lines are left out, or their types are mixed
 
     return pd.DataFrame(rows, dtype="object"), _left_out(lost, called, "JSON objects", first)
