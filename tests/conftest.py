@@ -6,6 +6,7 @@ No example of a property has a time limit, nor has the making of examples: the t
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Iterator
 
 import pytest
@@ -13,6 +14,10 @@ from hypothesis import HealthCheck, settings
 
 from tests.mlflow_server import MlflowServer, start_mlflow
 from tests.oci_server import NO_REGISTRY, REGISTRY, OciServer, start_registry
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # As in a shell's background. Programs that the tests start and interrupt would be deaf to it as well.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 for _threads in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
     # Tests run beside each other: threads that wait for one another would spin on the cores of the others.

@@ -14,7 +14,7 @@ from typing import Any
 
 import msgspec
 
-from backends.contract import Backend, BackendError, Mutation
+from backends.contract import Backend, BackendError, Mutation, all_pages
 from backends.entities import Capacity, LaunchSpec, MetricPoint, Needs, Run, RunStatus
 from backends.local import open_local
 from console.training.channel import Channel
@@ -170,7 +170,20 @@ def killed_after(seconds: float, home: Path, sweep: Run, text: str, root: str = 
         return True
     child.kill()
     child.join()
+    _supervise(home)
     return False
+
+
+def _supervise(home: Path) -> None:
+    """End as supervisors would what a killed launcher had started: those live on, and here it is both."""
+    backend = open_local(home)
+    runs = backend.need("runs")
+    for run in all_pages(lambda at: runs.page(at=at)):
+        if run.status is RunStatus.RUNNING and SWEEP not in run.tags:
+            if not runs.points(run.id, "loss").items:
+                runs.log_points(run.id, [MetricPoint(key="loss", value=loss(run.params), step=1)])
+            runs.end(run.id, RunStatus.FINISHED)
+    backend.close()
 
 
 def found(home: Path, sweep: Run) -> list[Trial]:
