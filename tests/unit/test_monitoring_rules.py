@@ -25,9 +25,11 @@ from backends.local import open_local
 from console.monitoring.alarms import measures
 from console.monitoring.alarms.alerts import evaluate, evaluate_service, horizon, rules_of
 from console.monitoring.alarms.policy import Policy
+from console.monitoring.alarms.review import review
 from console.monitoring.alarms.rules import Rule, default_rules, read_rules, write_rules
 from console.monitoring.alarms.verdicts import Verdict
 from console.monitoring.counted.profile import Profile, ScoreCells
+from console.monitoring.counted.segments import remove_segment
 from console.monitoring.create import set_rules
 from console.monitoring.feeds.champion import REFERENCE
 
@@ -272,8 +274,18 @@ def test_saved_rules_judge_what_is_there_and_end_what_nobody_asks_for_any_more(w
     # The same name about something else is another rule.
     set_rules(watched, "m", rule(metric="missing.a", above=0.5), WHO)
     assert states() == [("r", "", "resolved"), ("r", "s", "resolved")]
-    assert all("Resolved: the rules no longer ask for it" in alert.text for alert in store.alerts("m"))
+    assert all("Resolved: nothing asks for it any more" in alert.text for alert in store.alerts("m"))
     assert store.get("m").state is not MonitorState.FIRING
+
+
+def test_an_alert_of_a_segment_that_is_counted_no_longer_ends_with_the_next_look(watched: Backend) -> None:
+    store = watched.need("monitors")
+    set_rules(watched, "m", rule(metric="drift.a.psi", above=0.2, segments=("*",)), WHO)
+    remove_segment(watched, "m", "s", WHO)
+    review(watched, store.get("m"), PROFILE, "1")
+    assert sorted((alert.segment, str(alert.state)) for alert in store.alerts("m")) == [
+        ("", "firing"), ("s", "resolved"),
+    ]  # fmt: skip
 
 
 def test_a_loosened_rule_ends_its_alert_at_once(watched: Backend) -> None:

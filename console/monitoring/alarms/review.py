@@ -38,14 +38,17 @@ def review(backend: Backend, monitor: Monitor, profile: Profile, version: str) -
 
 
 def drop_unasked(backend: Backend, monitor: Monitor) -> None:
-    """Resolve the open alerts of rules that are no longer there: no window would ever end them."""
+    """Resolve the open alerts of rules and segments that are no longer there: no window would ever end them."""
     store, rules = backend.need("monitors"), rules_of(monitor)
+    parts = {"", *(segment.name for segment in monitor.segments)}
     now = int(time.time() * 1000)
     for alert in store.alerts(monitor.name, open_only=True):
         # What columns are like is told by who reads the rows, and turned off there.
-        if not alert.rule or alert.metric.startswith(PREFIX) or any(_asks(rule, alert) for rule in rules):
+        if not alert.rule or alert.metric.startswith(PREFIX):
             continue
-        text = f"{alert.text}. Resolved: the rules no longer ask for it"
+        if alert.segment in parts and any(_asks(rule, alert) for rule in rules):
+            continue
+        text = f"{alert.text}. Resolved: nothing asks for it any more"
         store.put_alert(msgspec.structs.replace(alert, state=AlertState.RESOLVED, resolved_at=now, text=text))
 
 
