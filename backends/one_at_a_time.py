@@ -15,8 +15,9 @@ _LOOK_S: Final = 0.02
 
 
 @contextmanager
-def one_at_a_time(path: Path, *, wait: float, refusal: str) -> Iterator[None]:
-    """Hold the file's lock meanwhile. Conflict, with `refusal` as its words, where somebody else still holds it after
+def one_at_a_time(path: Path, *, wait: float, refusal: str) -> Iterator[int]:
+    """Hold the file's lock meanwhile; its descriptor, by which a child that gets it holds the lock as well, also after
+    our own death. Conflict, with `refusal` as its words, where somebody else still holds it after
     `wait` seconds."""
     until = time.monotonic() + wait
     with path.open("ab") as file:
@@ -28,4 +29,4 @@ def one_at_a_time(path: Path, *, wait: float, refusal: str) -> Iterator[None]:
                 if time.monotonic() >= until:
                     raise Conflict(refusal) from None
                 time.sleep(_LOOK_S)
-        yield
+        yield file.fileno()

@@ -70,8 +70,10 @@ class Git:
         also: Mapping[str, str] | None = None,
         within: float = HERE_S,
         bare: bool = False,
+        holding: int | None = None,
     ) -> Done:
-        """One call. `bare` leaves the repository unnamed, for what makes it."""
+        """One call. `bare` leaves the repository unnamed, for what makes it; `holding` is a lock's descriptor, which
+        git keeps locked until its own end, whatever becomes of us."""
         env = {name: value for name, value in os.environ.items() if name not in _INHERITED}
         env |= {"GIT_TERMINAL_PROMPT": "0", "GIT_OPTIONAL_LOCKS": "0", "LC_ALL": "C", "GIT_ASKPASS": "true"}
         env.setdefault("GIT_SSH_COMMAND", _SSH)
@@ -85,7 +87,7 @@ class Git:
         try:
             with subprocess.Popen(
                 command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=env,
-                start_new_session=True, cwd="/",
+                start_new_session=True, cwd="/", pass_fds=() if holding is None else (holding,),
             ) as process:  # fmt: skip
                 try:
                     out, err = process.communicate(given, timeout=within)

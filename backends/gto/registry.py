@@ -30,6 +30,8 @@ from backends.gto.tags import Change, change_of
 from backends.gto.versions import VersionRecord, read_index, record_of
 from backends.gto.writing import Plan, Writer
 
+SETTLE_S: Final = 5.0
+"""So long a context that is opened waits for a git that outlived its console: it needs milliseconds."""
 _TEXT: Final = 1_000_000
 _GATES: Final = 200_000
 """Characters of an account of gates that a tag still carries."""
@@ -391,7 +393,7 @@ class GtoRegistry(GtoReading):
         if not self._state.intents():
             return
         try:
-            with self._state.alone(wait=0.0):
+            with self._state.alone(wait=SETTLE_S):
                 self._writer.settle()
         except BackendError:
             pass  # somebody is at it, or the repository is away: the next change does it

@@ -25,6 +25,8 @@ class State:
         path.touch(mode=0o600)
         self._alone = path.with_suffix(".lock")
         self._alone.touch(mode=0o600)
+        self.holding: int | None = None
+        """While `alone`: what keeps it so for whoever has it open, as a git that outlives us."""
         self._lock = threading.RLock()
         self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=20.0)
         self._db.execute("PRAGMA journal_mode = WAL")
@@ -51,8 +53,12 @@ class State:
             "another console of this machine is changing a model and waits for git; nothing was changed. Look again in "
             "a moment, and repeat."
         )
-        with one_at_a_time(self._alone, wait=wait, refusal=refusal):
-            yield
+        with one_at_a_time(self._alone, wait=wait, refusal=refusal) as held:
+            self.holding = held
+            try:
+                yield
+            finally:
+                self.holding = None
 
     # ------------------------------------------------------------ results by key
 

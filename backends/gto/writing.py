@@ -105,7 +105,7 @@ class Writer:
         remote = self._repository.remote
         if remote is None:
             self._state.intend(change.id, msgspec.json.encode(refs).decode())
-            lost = _update(self._repository.git, refs)
+            lost = _update(self._repository.git, refs, self._state.holding)
             self._state.intended(change.id)
             self._repository.forget()
             return lost
@@ -116,7 +116,7 @@ class Writer:
         if pushed.lost:
             return pushed.said
         # The copy follows at once: whoever reads next sees what was just done.
-        _update(self._repository.git, refs)
+        _update(self._repository.git, refs, self._state.holding)
         self._repository.forget()
         return ""
 
@@ -150,7 +150,7 @@ class Writer:
                     {ref: oid for ref, oid in refs.created.items() if ref not in seen},
                     {ref: ends for ref, ends in refs.moved.items() if seen.get(ref, "") == ends[0]},
                 )
-                _update(git, rest)
+                _update(git, rest, self._state.holding)
                 self._repository.forget()
             self._state.intended(change)
 
@@ -193,15 +193,18 @@ def _numbered(seen: Snapshot, plan: Plan, at: int) -> list[tuple[Named, str, int
     return found
 
 
-def _update(git: Git, refs: Refs) -> str:
-    """All refs in one transaction. Empty when done, else why somebody was quicker."""
+def _update(git: Git, refs: Refs, holding: int | None) -> str:
+    """All refs in one transaction. Empty when done, else why somebody was quicker. Nobody else of the sidecar is at it
+    before this git has ended, be we killed meanwhile."""
     lines = [f"create {ref}\0{oid}\0" for ref, oid in refs.created.items()]
     for ref, (old, new) in refs.moved.items():
         lines.append(f"update {ref}\0{new}\0{old}\0" if old else f"create {ref}\0{new}\0")
     if not lines:
         return ""
     given = "".join(lines).encode("utf-8", "surrogateescape")
-    done: Done = git.run("-c", "core.logAllRefUpdates=false", "update-ref", "-z", "--stdin", given=given)
+    done: Done = git.run(
+        "-c", "core.logAllRefUpdates=false", "update-ref", "-z", "--stdin", given=given, holding=holding
+    )
     if not done.code:
         return ""
     if any(mark in done.err.lower() for mark in _RACES) and "permission denied" not in done.err.lower():
