@@ -38,6 +38,8 @@ from backends.local.usage_thread import UsageThread
 
 LINGER_S = 2.0
 """How long processes that outlive the command may finish writing before they are ended."""
+PIPE_HOLDS = 1 << 20
+"""Bytes at most, unless root lets it hold more."""
 PENDING_LIMIT = 8 * 1024 * 1024
 """Bytes of progress that may wait in memory for a full disk; then the command has to wait."""
 
@@ -278,16 +280,18 @@ class Supervision:
             self.log.note(f"{killed} process{'es' if killed != 1 else ''} left running by the command ended with it")
 
     def _empty(self, command: CommandProcess) -> None:
-        """Read what is still in the pipes; nobody of ours holds their other ends any more."""
-        until = time.monotonic() + LINGER_S
+        """Read what is still in the pipes, however late we come to it; nobody of ours holds their other ends any
+        more, and of a stranger that writes on and on no more is read than a pipe holds."""
         for pipe, take in ((command.output, self.log.write), (command.progress, self.said.take)):
-            while pipe in self.open and time.monotonic() < until:
+            left = PIPE_HOLDS
+            while pipe in self.open and left > 0:
                 try:
                     data = os.read(pipe, 65_536)
                 except BlockingIOError:
                     break
                 if not data:
                     break
+                left -= len(data)
                 take(data)
         self.said.end()
 

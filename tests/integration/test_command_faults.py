@@ -5,6 +5,7 @@ What a recipe is refused for, signals, forks and binary output stand in `test_co
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import shutil
@@ -12,13 +13,14 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from backends.contract import Backend, Mutation
 from backends.entities import RunStatus
-from backends.local import open_local
+from backends.local import open_local, supervisor
 from backends.local.process_tree import run_processes
 from backends.local.run_folder import RunFolder
 from backends.local.run_log import SEGMENT, log_files
@@ -71,6 +73,28 @@ def test_each_ends_in_its_state_with_its_reason(backend: Backend, tmp_path: Path
     files = log_files(RunFolder.of(tmp_path / "w", endless).log)
     assert sum(file.stat().st_size for file in files) <= 3 * SEGMENT
     assert launcher.log(endless, start=-20).text.endswith("after\n")
+
+
+def test_what_is_left_in_the_pipes_is_read_however_late_its_supervisor_comes_to_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Paused between any two of its lines, as on a machine that is busy."""
+    clock = itertools.count(0.0, 10.0)
+    monkeypatch.setattr(supervisor, "time", SimpleNamespace(monotonic=lambda: next(clock)))
+    pipes = [os.pipe() for _ in range(2)]
+    for (reader, writer), byte in zip(pipes, (b"o", b"p"), strict=True):
+        os.set_blocking(reader, False)
+        os.write(writer, byte * 60_000)
+    output, progress = (reader for reader, _ in pipes)
+    log, said = bytearray(), bytearray()
+    one = object.__new__(supervisor.Supervision)
+    one.open = {output, progress}
+    one.log = SimpleNamespace(write=log.extend)
+    one.said = SimpleNamespace(take=said.extend, end=lambda: None)
+    one._empty(SimpleNamespace(output=output, progress=progress))
+    for descriptor in itertools.chain(*pipes):
+        os.close(descriptor)
+    assert (bytes(log), bytes(said)) == (b"o" * 60_000, b"p" * 60_000)
 
 
 IN_A_SMALL_DISK = """
