@@ -102,7 +102,7 @@ class Scorers:
                 [
                     sys.executable,
                     "-m",
-                    "console.monitoring.feeds.scorer",
+                    "console.monitoring.scorer",
                     "--workspace",
                     str(self._workspace),
                     "--monitor",

@@ -137,7 +137,7 @@ def _judged_anew(backend: Backend, monitor: Monitor) -> Monitor:
     """Nobody waits for the next row to hear what the new rules say of the newest ones."""
     from console.monitoring.alarms.review import drop_unasked, review
     from console.monitoring.alarms.service_review import review_service
-    from console.monitoring.feeds.champion import as_ranked_by, read_profile
+    from console.monitoring.reference import as_ranked_by, read_profile
 
     store = backend.need("monitors")
     drop_unasked(backend, monitor)

@@ -80,9 +80,9 @@ def onset_mark(backend: Backend, monitor: str) -> Mark | None:
 
     It unpacks up to `why.KEPT` windows, so a screen asks it once an alert and not at every change.
     """
-    from console.monitoring.feeds.champion import read_profile
     from console.monitoring.reasons.onset import onset_of
     from console.monitoring.reasons.why import KEPT
+    from console.monitoring.reference import read_profile
 
     store = backend.need("monitors")
     found: Monitor = store.get(monitor)

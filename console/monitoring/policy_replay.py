@@ -27,11 +27,11 @@ from console.monitoring.alarms.verdicts import Verdict, primary_metric, verdicts
 from console.monitoring.counted.counts import Counts, Layout, layout_of
 from console.monitoring.counted.profile import PROBABILITY, SCORE_CELLS, CategoricalColumn, Profile, Spread
 from console.monitoring.counted.windows import make_window
-from console.monitoring.feeds.champion import read_profile
 from console.monitoring.quality import performance
 from console.monitoring.quality.ranking import METRICS
 from console.monitoring.quality.spread import area_variance, critical, is_day, together
 from console.monitoring.ranges import merged_words
+from console.monitoring.reference import read_profile
 
 MOST_WINDOWS = 20_000
 """Windows of history that are replayed, the newest."""

@@ -12,7 +12,7 @@ from backends.entities import Estimate, Millis, Window
 from console.monitoring.counted.counts import Counts, Layout, layout_of, merge, unpack
 from console.monitoring.counted.profile import CategoricalColumn, NumericColumn, Profile, ReferenceColumn
 from console.monitoring.counted.windows import LENGTHS, make_window
-from console.monitoring.feeds.lag import added, median_lag
+from console.monitoring.quality.lag import added, median_lag
 from console.monitoring.quality.performance import measure
 from console.wording import plural
 

@@ -26,13 +26,13 @@ from console.monitoring.counted.counts import unpack
 from console.monitoring.counted.profile import Profile
 from console.monitoring.counted.windows import percent
 from console.monitoring.feeds.batch_log import BatchRecord, recent_batches
-from console.monitoring.feeds.champion import read_profile
 from console.monitoring.folder import monitor_folder
 from console.monitoring.marks import Mark
 from console.monitoring.quality.bias import GroupRates, Groups, add_groups, bias_of, rates_of
 from console.monitoring.quality.performance import LARGER_IS_BETTER, coverage
 from console.monitoring.quality.spread import is_day
 from console.monitoring.ranges import ALL, STRETCHES, against_previous, profile_of
+from console.monitoring.reference import read_profile
 from console.monitoring.rolled import kept_stretches, merged_by, read_stretches
 from console.monitoring.wording import digits, interval, label, moment, plural
 from console.wording import plural as count_of

@@ -83,7 +83,7 @@ def _merged(
 
 def profile_of_version(backend: Backend, monitor: Monitor, version: str) -> Profile | None:
     """The reference of a version; None where it or the version has gone: its windows stay as they are."""
-    from console.monitoring.feeds.champion import as_ranked_by, read_profile
+    from console.monitoring.reference import as_ranked_by, read_profile
 
     try:
         found = read_profile(backend, backend.need("registry").version(monitor.model, version))

@@ -18,13 +18,13 @@ from backends.entities import Column, Monitor
 from console.monitoring.counted.columns import as_text
 from console.monitoring.counted.profile import Profile
 from console.monitoring.feeds.batch import fit_columns, read_rows
-from console.monitoring.feeds.champion import read_profile
 from console.monitoring.feeds.growing import KIND
 from console.monitoring.feeds.labels import is_label_file
 from console.monitoring.feeds.scored import read_pending, targets_of
 from console.monitoring.feeds.sources import keeping_folders_of
 from console.monitoring.feeds.table_file import SUFFIXES
 from console.monitoring.folder import locked, monitor_folder
+from console.monitoring.reference import read_profile
 
 FEWEST: Final = 50
 """Labelled rows: on fewer nothing is learned that a gate could tell from chance."""

@@ -22,7 +22,7 @@ from backends.local.protocol_access import living_server, token_for
 from console.agent import ensure_agent, stop_agent
 from console.monitoring.create import create_monitor
 from console.monitoring.feeds.handing import hand_over
-from console.monitoring.feeds.scorer import Scorer
+from console.monitoring.scorer import Scorer
 from tests.monitored import WHO, deliveries, traffic, until
 
 TENS, PIPED = 60, 50_000

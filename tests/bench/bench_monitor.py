@@ -24,9 +24,9 @@ import msgspec
 from backends.contract import Backend
 from backends.entities import Monitor, ServiceWindow, Window
 from backends.local import open_local
-from console.monitoring.feeds.champion import read_profile
 from console.monitoring.ranges import STRETCHES, bounds, merge_windows
 from console.monitoring.read import Look, monitor_view
+from console.monitoring.reference import read_profile
 from console.monitoring.rolled import level_name
 from tests.bench.bench_terminal import tuiperf
 from tests.monitored import WHO, deliveries

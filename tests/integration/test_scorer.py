@@ -44,7 +44,7 @@ class Rig:
     def start(self) -> subprocess.Popen[bytes]:
         self.process = subprocess.Popen(
             [
-                *(sys.executable, "-m", "console.monitoring.feeds.scorer"),
+                *(sys.executable, "-m", "console.monitoring.scorer"),
                 *("--workspace", str(self.home / "workspace"), "--monitor", "live"),
             ],
             cwd=ROOT,

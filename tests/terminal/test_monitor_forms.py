@@ -11,8 +11,8 @@ from backends.contract import NotFound
 from backends.entities import Alert, AlertState, Monitor
 from console.config import Session
 from console.monitoring.alarms.ack import ack_alert
-from console.monitoring.feeds.champion import read_profile
 from console.monitoring.read import MonitorView
+from console.monitoring.reference import read_profile
 from console.tui import dialogs, ink
 from console.tui.monitor_head import headline_lines
 from tests.monitored import deliveries

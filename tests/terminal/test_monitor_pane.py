@@ -9,7 +9,7 @@ import pytest
 
 from backends.entities import Alert, AlertState, Estimate, Monitor, ServiceWindow
 from console.config import Session
-from console.monitoring.feeds.champion import read_profile
+from console.monitoring.reference import read_profile
 from console.tui.panes.monitor import MonitorPane
 from tests.monitored import deliveries
 from tests.terminal.stage import by, on_stage, press, screen, session, until, until_so

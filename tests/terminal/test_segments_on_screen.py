@@ -11,7 +11,7 @@ import pytest
 from backends.entities import Estimate, Monitor, Segment
 from console.config import Session
 from console.monitoring.counted.segments import add_segment
-from console.monitoring.feeds.champion import read_profile
+from console.monitoring.reference import read_profile
 from console.tui.verbs.segments import named
 from tests.monitored import deliveries
 from tests.terminal.stage import by, on_stage, press, screen, session, until

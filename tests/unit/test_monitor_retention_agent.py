@@ -13,7 +13,7 @@ from backends.entities import Monitor, ServiceWindow, Window
 from console.agent.monitor_retention import MonitorRetention
 from console.monitoring.counted.profile import Profile
 from console.monitoring.create import create_monitor, set_keep
-from console.monitoring.feeds.champion import read_profile
+from console.monitoring.reference import read_profile
 from tests.monitored import WHO, deliveries
 from tests.unit.test_monitoring_ranges import window_at
 

@@ -12,8 +12,8 @@ from backends.contract import Backend, Invalid
 from backends.entities import Estimate, Monitor, ServiceWindow
 from console.cli.main import main
 from console.monitoring.charted import charts_of, courses_of, keys_of_chart
-from console.monitoring.feeds.champion import read_profile
 from console.monitoring.read import monitor_view
+from console.monitoring.reference import read_profile
 from tests.monitored import WHO, deliveries
 from tests.unit.test_monitoring_ranges import window_at
 

@@ -110,7 +110,7 @@ def test_counts_of_two_profiles_are_never_added(profile: Profile) -> None:
 
 def test_a_screen_reads_monitors_without_numpy() -> None:
     script = (
-        "import sys, console.monitoring.read, console.monitoring.create, console.monitoring.feeds.scorer;"
+        "import sys, console.monitoring.read, console.monitoring.create, console.monitoring.scorer;"
         "print([name for name in ('numpy', 'pandas', 'pyarrow', 'scipy', 'sklearn') if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True)

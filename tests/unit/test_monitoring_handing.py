@@ -22,8 +22,8 @@ from console.monitoring.create import create_monitor
 from console.monitoring.feeds import handing
 from console.monitoring.feeds.batch_log import recent_batches
 from console.monitoring.feeds.handing import hand_over, waiting_files
-from console.monitoring.feeds.scorer import Scorer
 from console.monitoring.folder import monitor_folder
+from console.monitoring.scorer import Scorer
 from tests.monitored import WHO, deliveries, traffic
 
 OWNER = {"Authorization": "Bearer owner"}
@@ -215,7 +215,7 @@ def test_a_scorer_stays_for_a_while_when_nothing_is_left(
 ) -> None:
     scorer = Scorer(backend, monitor.name)
     assert scorer._is_fed(monitor)
-    monkeypatch.setattr("console.monitoring.feeds.scorer.LINGER_SECONDS", 0.0)
+    monkeypatch.setattr("console.monitoring.scorer.LINGER_SECONDS", 0.0)
     assert not scorer._is_fed(monitor)
     hand_over(backend, monitor.name, b'{"x": 1}\n')
     assert Scorer(backend, monitor.name)._is_fed(monitor)

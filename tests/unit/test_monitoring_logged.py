@@ -20,10 +20,10 @@ from console.monitoring.feeds import ingest, scored, versions
 from console.monitoring.feeds.batch_log import recent_batches
 from console.monitoring.feeds.champion import load_champion, scores_of
 from console.monitoring.feeds.ingest import ingest_batch
-from console.monitoring.feeds.lag import added, lags_of, median_lag
 from console.monitoring.feeds.sample import read_sample
-from console.monitoring.feeds.scorer import Scorer
 from console.monitoring.folder import monitor_folder
+from console.monitoring.quality.lag import added, lags_of, median_lag
+from console.monitoring.scorer import Scorer
 from console.serving.deployment.place import folder_of
 from tests.monitored import FEATURES, WHO, deliveries, register, traffic
 

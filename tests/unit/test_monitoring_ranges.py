@@ -119,7 +119,7 @@ def test_a_window_held_against_itself_has_not_moved(profile: Profile) -> None:
 
 @pytest.fixture(scope="module")
 def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Backend, Profile]]:
-    from console.monitoring.feeds.champion import read_profile
+    from console.monitoring.reference import read_profile
 
     backend = deliveries(tmp_path_factory.mktemp("rolled") / "w")
     found = read_profile(backend, backend.need("registry").version("deliveries", "@champion"))

@@ -20,10 +20,11 @@ from console.monitoring.alarms import measures
 from console.monitoring.counted.counts import MIXED, add, empty, layout_of, pack, unpack
 from console.monitoring.counted.ranked import count_ranked, query_of
 from console.monitoring.create import create_monitor, set_rules
-from console.monitoring.feeds.champion import as_ranked_by, load_champion, scores_of
+from console.monitoring.feeds.champion import load_champion, scores_of
 from console.monitoring.feeds.ingest import ingest_batch
 from console.monitoring.quality.ranking import SUMS, TOP, add_ranked, measure_ranked
 from console.monitoring.read import Look, monitor_view
+from console.monitoring.reference import as_ranked_by
 from console.tui.monitor_head import headline_lines
 from console.tui.monitor_lines import batch_lines
 from tests.monitored import FEATURES, WHO, register, traffic

@@ -31,7 +31,7 @@ from console.monitoring.alarms.verdicts import Verdict
 from console.monitoring.counted.profile import Profile, ScoreCells
 from console.monitoring.counted.segments import remove_segment
 from console.monitoring.create import set_rules
-from console.monitoring.feeds.champion import REFERENCE
+from console.monitoring.reference import REFERENCE
 
 HOUR = 3_600_000
 WHO = Mutation(actor="somebody@here")

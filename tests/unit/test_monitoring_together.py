@@ -10,14 +10,15 @@ import pytest
 
 from backends.contract import Backend
 from backends.entities import Monitor, Segment
+from console.monitoring import scorer
 from console.monitoring.counted.counts import unpack
 from console.monitoring.create import create_monitor
-from console.monitoring.feeds import ingest, scorer
+from console.monitoring.feeds import ingest
 from console.monitoring.feeds.batch_log import recent_batches
 from console.monitoring.feeds.handing import hand_over, waiting_files
 from console.monitoring.feeds.sample import OWN, read_sample
-from console.monitoring.feeds.scorer import Scorer
 from console.monitoring.folder import monitor_folder
+from console.monitoring.scorer import Scorer
 from tests.monitored import WHO, deliveries, traffic
 
 SEGMENTED = (Segment(name="far", where="distance > 300"),)

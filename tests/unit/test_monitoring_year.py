@@ -13,9 +13,9 @@ from console.monitoring.compaction.passing import carry_out
 from console.monitoring.compaction.room import room_of
 from console.monitoring.counted.profile import Profile
 from console.monitoring.create import create_monitor
-from console.monitoring.feeds.champion import read_profile
 from console.monitoring.ranges import STRETCHES
 from console.monitoring.read import Look, monitor_view
+from console.monitoring.reference import read_profile
 from console.monitoring.rolled import read_stretches, roll_up
 from console.retention.monitors import DAY, HOUR, Keep
 from tests.monitored import WHO, deliveries

@@ -16,8 +16,8 @@ from backends.local import open_local
 from console.monitoring.create import create_monitor
 from console.monitoring.feeds.handing import hand_over, waiting_files
 from console.monitoring.feeds.scored import read_pending
-from console.monitoring.feeds.scorer import Scorer
 from console.monitoring.folder import monitor_folder
+from console.monitoring.scorer import Scorer
 from console.serving.deployment.place import folder_of
 from console.triggers.create import create_trigger, told
 from console.triggers.definition import parse_trigger

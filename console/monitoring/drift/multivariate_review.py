@@ -9,9 +9,9 @@ from backends.contract import Backend, Invalid, NotFound
 from backends.entities import ModelVersion, Monitor, Window
 from console.monitoring.counted.profile import REFERENCE_SAMPLE
 from console.monitoring.drift.multivariate import FEWEST, MOST, Together, together
-from console.monitoring.feeds.champion import read_profile
 from console.monitoring.feeds.sample import read_sample
 from console.monitoring.folder import locked, monitor_folder
+from console.monitoring.reference import read_profile
 
 MOST_WINDOWS = 60
 """The newest windows are put together until there are rows enough, so many at most."""

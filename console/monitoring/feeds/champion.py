@@ -11,14 +11,13 @@ from typing import Any
 
 import msgspec
 
-from backends.contract import Backend, Invalid, NotFound
+from backends.contract import Backend, NotFound
 from backends.entities import ModelVersion, Monitor
 from console.model_meta import ModelMeta, read_meta
 from console.monitoring.counted.counts import Layout, layout_of
-from console.monitoring.counted.profile import Profile, load_profile
-from console.monitoring.quality.ranking import OF_ALL
+from console.monitoring.counted.profile import Profile
+from console.monitoring.reference import as_ranked_by, read_profile
 
-REFERENCE = "model/reference.json"
 FEW = 10_000
 """Rows that one thread scores."""
 
@@ -55,34 +54,6 @@ def read_champion(backend: Backend, monitor: Monitor, *, version: str = "") -> C
     meta = read_meta(backend, found.run, found.ref)
     profile = as_ranked_by(read_profile(backend, found), monitor)
     return Champion(version=found, model=None, meta=meta, profile=profile, layout=layout_of(profile))
-
-
-def read_profile(backend: Backend, version: ModelVersion) -> Profile:
-    """The reference profile of a version, without loading its model."""
-    try:
-        path = backend.need("artifacts").open(version.run, REFERENCE)
-    except NotFound as error:
-        raise NotFound(
-            f"{version.ref} has no reference profile ({REFERENCE} of run {version.run[:8]}), so there is nothing to "
-            "hold windows against; train it again with this console"
-        ) from error
-    try:
-        return load_profile(path)
-    except ValueError as error:
-        raise Invalid(f"{version.ref}: {error}", "reference") from error
-
-
-def as_ranked_by(profile: Profile, monitor: Monitor) -> Profile:
-    """The reference as the monitor ranks: over as many ranks, where the held-out rows were measured over those too
-    (what looks at all ranks holds for any), and without its ranking where the rows are ranked within other groups."""
-    if monitor.top == profile.top and (not profile.ranking or profile.query == monitor.group_column):
-        return profile
-    ranking = profile.ranking if monitor.top == profile.top else profile.rankings.get(monitor.top)
-    if ranking is None:
-        ranking = {name: value for name, value in profile.ranking.items() if name in OF_ALL}
-    if profile.query != monitor.group_column:
-        ranking = {}
-    return msgspec.structs.replace(profile, ranking=ranking, top=monitor.top)
 
 
 def scores_of(champion: Champion, frame: Any) -> Any:

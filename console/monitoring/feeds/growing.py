@@ -159,8 +159,8 @@ class Files:
         bad = sifted.bad if sifted.good or begin else []  # else it is another kind of file, and refused as a whole
         if sifted.good or bad:
             stop = sifted.stop - begin
-        elif begin and sifted.stop == begin:
-            return None
+        elif begin or (sifted.stop == first and final and not self._is_closed(path, status)):
+            return None  # nothing but line ends, an open quote or the header: rows may still come
         rows = sifted.rows_of(data[first:stop], begin + first) if bad else data[first:stop]
         data = data[:stop]
         digest = self._digest(path, begin, data)

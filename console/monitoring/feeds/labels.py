@@ -25,15 +25,16 @@ from console.monitoring.counted.windows import relabelled
 from console.monitoring.feeds.batch import read_batch, times_of
 from console.monitoring.feeds.batch_log import BatchRecord
 from console.monitoring.feeds.beside import batch_key, segment_window
-from console.monitoring.feeds.champion import Champion, as_ranked_by, read_profile
+from console.monitoring.feeds.champion import Champion
 from console.monitoring.feeds.chunk import Chunk, whole_file
-from console.monitoring.feeds.lag import added, lags_of, with_lags
 from console.monitoring.feeds.sample import label_sample
 from console.monitoring.feeds.scored import PENDING, predictions_of, read_pending, scores_in, write_atomically
 from console.monitoring.feeds.spots import newest_of
 from console.monitoring.folder import locked, monitor_folder
 from console.monitoring.quality.bias import Groups, add_groups
+from console.monitoring.quality.lag import added, lags_of, with_lags
 from console.monitoring.quality.ranking import add_ranked
+from console.monitoring.reference import as_ranked_by, read_profile
 from console.monitoring.rolled import roll_up
 
 if TYPE_CHECKING:

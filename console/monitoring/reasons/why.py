@@ -18,10 +18,10 @@ from console.monitoring.counted.counts import Counts, layout_of, unpack
 from console.monitoring.counted.distances import psi
 from console.monitoring.counted.profile import Profile
 from console.monitoring.drift.histograms import Histogram, histogram
-from console.monitoring.feeds.champion import read_profile
 from console.monitoring.ranges import merged
 from console.monitoring.reasons.onset import Loss, Onset, loss_name, loss_of, onset_of
 from console.monitoring.reasons.upstream import Upstream, upstream
+from console.monitoring.reference import read_profile
 from console.monitoring.wording import digits, label, moment
 
 KEPT = 400

@@ -13,7 +13,6 @@ from console.monitoring.counted.cells import coarse
 from console.monitoring.counted.columns import Vector, as_text, count_categorical, numeric_values
 from console.monitoring.counted.counts import layout_of
 from console.monitoring.counted.profile import NumericColumn, Profile, ReferenceColumn
-from console.monitoring.feeds.champion import read_profile
 from console.monitoring.feeds.sample import OWN, read_sample
 from console.monitoring.folder import monitor_folder
 from console.monitoring.ranges import merged
@@ -22,6 +21,7 @@ from console.monitoring.reasons.found_slices import Slices
 from console.monitoring.reasons.onset import Loss
 from console.monitoring.reasons.slices import error_name, errors_of, worst_slices
 from console.monitoring.reasons.why import FEWEST, Carrier, Cause, Example, Why, carrier, why
+from console.monitoring.reference import read_profile
 from console.telling import Told, tell
 from console.wording import thousands
 

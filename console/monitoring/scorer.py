@@ -1,4 +1,4 @@
-"""`python -m console.monitoring.feeds.scorer --workspace DIR --monitor NAME`: takes every batch that lands in a
+"""`python -m console.monitoring.scorer --workspace DIR --monitor NAME`: takes every batch that lands in a
 monitor's folder.
 
 Each file counts once, by content. It follows the alias: a new champion is loaded after verification; if that fails,
@@ -366,7 +366,7 @@ def open_log(folder: Path) -> None:
 
 
 def main(argv: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m console.monitoring.feeds.scorer", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m console.monitoring.scorer", description=__doc__)
     parser.add_argument("--workspace", type=Path, required=True)
     parser.add_argument("--monitor", required=True)
     asked = parser.parse_args(argv)
