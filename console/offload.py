@@ -49,17 +49,21 @@ def run_offloaded(
     """The result of `python -m module args…`, decoded from JSON. Blocking: call it from a thread.
 
     Errors arrive as the contract's own; `cancel` is asked ten times a second, and True ends the process tree with
-    Cancelled.
+    Cancelled, unless it had come to its end by then: what was done is told as done.
     """
     with tempfile.TemporaryFile() as errors, _started(module, args, errors, env) as process:
         outcome: dict[str, Any] = {}
-        for line in lines_of(process, cancel or (lambda: False)):
-            said = decoded(line)
-            if "progress" in said and on_progress is not None:
-                with contextlib.suppress(msgspec.ValidationError):
-                    on_progress(msgspec.convert(said["progress"], Progress))
-            elif "result" in said or "error" in said:
-                outcome = said
+        try:
+            for line in lines_of(process, cancel or (lambda: False)):
+                said = decoded(line)
+                if "progress" in said and on_progress is not None:
+                    with contextlib.suppress(msgspec.ValidationError):
+                        on_progress(msgspec.convert(said["progress"], Progress))
+                elif "result" in said or "error" in said:
+                    outcome = said
+        except Cancelled:
+            if "result" not in outcome:
+                raise
         code = process.wait()
         if "error" in outcome:
             raise error_of(outcome["error"])
@@ -107,13 +111,16 @@ def python_path() -> str:
 
 def lines_of(process: subprocess.Popen[bytes], cancelled: Callable[[], bool]) -> Any:
     assert process.stdout is not None  # noqa: S101  (asked for above)
-    rest = b""
+    rest, stopped = b"", False
     with selectors.DefaultSelector() as selector:
         selector.register(process.stdout, selectors.EVENT_READ)
         while True:
-            if cancelled():
-                raise Cancelled("stopped at your request; nothing of it was kept.")
-            if not selector.select(0.1):
+            if not stopped and cancelled():
+                end(process)
+                stopped = True  # what it said before it heard of that is heard still
+            if not selector.select(0 if stopped else 0.1):
+                if stopped:
+                    break
                 continue
             data = os.read(process.stdout.fileno(), 1 << 16)
             if not data:
@@ -122,6 +129,8 @@ def lines_of(process: subprocess.Popen[bytes], cancelled: Callable[[], bool]) ->
             yield from whole
     if rest.strip():
         yield rest
+    if stopped:
+        raise Cancelled("stopped at your request; nothing of it was kept.")
 
 
 def decoded(line: bytes) -> dict[str, Any]:

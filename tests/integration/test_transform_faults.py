@@ -14,6 +14,7 @@ from backends.contract import BackendError
 from backends.entities import Progress
 from console.data.transform.job import TransformJob, transform_offloaded
 from console.offload import Cancelled
+from tests.held import hold_at
 from tests.transforming import ACTOR, Bench, bench
 
 RECIPE = """
@@ -44,7 +45,10 @@ def nothing_was_made(desk: Bench) -> bool:
 
 
 @pytest.mark.parametrize("stage", ["learning, reading 1", "writing"])
-def test_stopped_at_any_stage_it_leaves_nothing_and_can_be_begun_again(desk: Bench, tmp_path: Path, stage: str) -> None:
+def test_stopped_at_any_stage_it_leaves_nothing_and_can_be_begun_again(
+    desk: Bench, tmp_path: Path, stage: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held = hold_at(stage, tmp_path, monkeypatch)
     job = TransformJob(ref="table", file=str(tmp_path / "recipe.toml"))
     seen: list[str] = []
 
@@ -58,6 +62,7 @@ def test_stopped_at_any_stage_it_leaves_nothing_and_can_be_begun_again(desk: Ben
         transform_offloaded(desk.backend, job, ACTOR, on_progress=follow, cancel=stop)
     assert nothing_was_made(desk)
     assert not list((desk.home / "tmp").iterdir())
+    held.unlink()
     made = transform_offloaded(desk.backend, job, ACTOR)
     assert sum(part.version.rows for part in made.parts) == 600_000
 
