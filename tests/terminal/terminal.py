@@ -26,6 +26,7 @@ class Terminal:
         self.screen = pyte.Screen(columns, rows)
         self._stream = pyte.ByteStream(self.screen)
         self.written = b""
+        self._rest = b""
         self.started = time.monotonic()
         self.first: float | None = None
         """Seconds to the first byte."""
@@ -67,8 +68,12 @@ class Terminal:
                 self.first = time.monotonic() - self.started
             count += len(data)
             self.written += data
-            # Private-mode queries such as CSI > 1 u are more than pyte reads; it would print their ends.
-            self._stream.feed(data.replace(b"\x1b[>", b"\x1b[?"))
+            # Private-mode queries such as CSI > 1 u are more than pyte reads; it would print their ends. The beginning
+            # of one may come without its end.
+            whole = self._rest + data
+            cut = next((len(begun) for begun in (b"\x1b[", b"\x1b") if whole.endswith(begun)), 0)
+            self._rest = whole[len(whole) - cut :]
+            self._stream.feed(whole[: len(whole) - cut].replace(b"\x1b[>", b"\x1b[?"))
         return count
 
     @property
@@ -84,7 +89,14 @@ class Terminal:
                 return self.text
         raise AssertionError(f"{text!r} never came:\n{self.text}")
 
-    def rest(self, quiet: float = 0.6, seconds: float = 20) -> None:
+    def wait_for(self, written: bytes, seconds: float = 60) -> None:
+        """Until it has written these bytes."""
+        end = time.monotonic() + seconds
+        while written not in self.written:
+            assert time.monotonic() < end, f"{written!r} never came: {self.written!r}"
+            self.read()
+
+    def rest(self, quiet: float = 0.6, seconds: float = 60) -> None:
         """Until it has written nothing for a while."""
         end = time.monotonic() + seconds
         while self.read(quiet):
@@ -96,7 +108,7 @@ class Terminal:
     def signal(self, number: signal.Signals) -> None:
         os.kill(self.pid, number)
 
-    def end(self, seconds: float = 15) -> int:
+    def end(self, seconds: float = 60) -> int:
         """Its exit code, once it has ended."""
         end = time.monotonic() + seconds
         while time.monotonic() < end:

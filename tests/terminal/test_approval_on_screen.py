@@ -10,8 +10,8 @@ from backends.contract import Mutation
 from console.promotion.approvals import waiting
 from console.promotion.policy import FILE
 from console.promotion.promote import promote
-from tests.terminal.stage import on_stage, press, screen, session
-from tests.terminal.test_promotion_on_screen import ask_to_promote, champion, prepare, until
+from tests.terminal.stage import on_stage, press, screen, session, until
+from tests.terminal.test_promotion_on_screen import ask_to_promote, champion, prepare
 
 OTHER = Mutation(actor="user2@box", reason="beats it")
 

@@ -18,7 +18,7 @@ async def test_a_card_is_read_and_written_from_the_screen(tmp_path: Path) -> Non
         async with on_stage(opened, size=size, pane="models", argument="churn") as (app, pilot):
             await until(app, pilot, "v1")
             await press(app, pilot, "C")
-            text = await until(app, pilot, "card of churn v1", 60)
+            text = await until(app, pilot, "card of churn v1")
             assert "not known" in text
             assert "[/red]m" in text
             assert "\x1b" not in text

@@ -23,9 +23,9 @@ def opened(tmp_path: Path):
 
 
 async def open_case(app, pilot, *keys: str) -> str:
-    await until(app, pilot, "v2", 30)
+    await until(app, pilot, "v2")
     await press(app, pilot, *keys)
-    return await until(app, pilot, "case for churn v2", 60)
+    return await until(app, pilot, "case for churn v2")
 
 
 @pytest.mark.parametrize("size", [(80, 24), (120, 40)])
@@ -49,17 +49,17 @@ async def test_p_in_the_case_promotes_the_very_version(opened) -> None:
     async with on_stage(opened, size=(120, 40), pane="models", argument="churn") as (app, pilot):
         await open_case(app, pilot, "c")
         await press(app, pilot, "p")
-        await until(app, pilot, "Promote churn v2", 30)
+        await until(app, pilot, "Promote churn v2")
         await press(app, pilot, "enter")
-        assert "latency and size" in await until(app, pilot, "verdict", 30)
+        assert "latency and size" in await until(app, pilot, "verdict")
         await press(app, pilot, "escape", "y")
-        await until(app, pilot, "v1 → v2", 30)
+        await until(app, pilot, "v1 → v2")
     assert opened.backend.registry.get("churn").aliases["champion"] == "2"
 
 
 async def test_replay_says_why_there_is_nothing_to_replay(opened) -> None:
     async with on_stage(opened, size=(120, 40), pane="models", argument="churn") as (app, pilot):
-        await until(app, pilot, "v2", 30)
+        await until(app, pilot, "v2")
         await press(app, pilot, "R")
         await until(app, pilot, "no deployment serves it", 90)
 
@@ -75,14 +75,14 @@ async def test_after_a_replay_its_part_of_the_case_stands_first(opened, monkeypa
 
     monkeypatch.setattr("console.serving.replayer.replayed", replayed)
     async with on_stage(opened, size=(80, 24), pane="models", argument="churn") as (app, pilot):
-        await until(app, pilot, "v2", 30)
+        await until(app, pilot, "v2")
         await press(app, pilot, "R")
-        await until(app, pilot, "case for churn v2", 60)
-        text = await until(app, pilot, "lineage", 30)
+        await until(app, pilot, "case for churn v2")
+        text = await until(app, pilot, "lineage")
         assert "verdict" not in text
         assert asked == [("2", 1_000, "user1@box")]
         await press(app, pilot, "r")  # again, from the case
-        await until(app, pilot, "lineage", 60)
+        await until(app, pilot, "lineage")
         await press(app, pilot, "escape", "colon", *"replay 7", "enter")
-        await until(app, pilot, "nothing there", 30)
+        await until(app, pilot, "nothing there")
         assert asked[-1][:2] == ("2", 7)

@@ -10,7 +10,7 @@ import pytest
 
 from console.tui.clean_screen import CleanScreen
 from console.tui.dialogs import Confirm, Form
-from tests.terminal.stage import add_run, by, on_stage, press, screen, session, until_so
+from tests.terminal.stage import add_run, by, on_stage, press, screen, session, until, until_so
 
 HOSTILE = "[red]evil\x1b[31m\u202e"
 
@@ -43,7 +43,6 @@ async def test_what_goes_is_seen_left_out_restored_and_removed_by_the_typed_name
     async with on_stage(opened, size=size) as (app, pilot):
         await command(app, pilot, "clean 0d")
         await until_so(pilot, lambda: isinstance(app.screen, CleanScreen))
-        await pilot.pause()
         shown = screen(app)
         assert "3 deleted runs" in shown
         assert "left over · asks for a yes" in shown
@@ -61,7 +60,6 @@ async def test_what_goes_is_seen_left_out_restored_and_removed_by_the_typed_name
         await until_so(pilot, lambda: isinstance(app.screen, Confirm))
         await press(app, pilot, "y")
         await until_so(pilot, lambda: isinstance(app.screen, CleanScreen) and app.screen is not first)
-        await pilot.pause()
         assert "2 deleted runs" in screen(app)
 
         first = app.screen
@@ -70,7 +68,6 @@ async def test_what_goes_is_seen_left_out_restored_and_removed_by_the_typed_name
         )
         await press(app, pilot, "space")
         await until_so(pilot, lambda: isinstance(app.screen, CleanScreen) and app.screen is not first)
-        await pilot.pause()
         assert "left out by you" in app.screen.body.text()
 
         await press(app, pilot, "r")
@@ -99,11 +96,10 @@ async def test_without_a_rule_a_form_asks_and_a_read_only_console_removes_nothin
         await command(app, pilot, "clean")
         await until_so(pilot, lambda: isinstance(app.screen, Form))
         await press(app, pilot, *"soon", "ctrl+s")
-        assert "a time such as 30 d" in screen(app)
+        await until(app, pilot, "a time such as 30 d")
         app.screen.query_one("#field-0").value = "0 d"
         await press(app, pilot, "ctrl+s")
         await until_so(pilot, lambda: isinstance(app.screen, CleanScreen))
-        await pilot.pause()
         assert "3 deleted runs" in screen(app)
         await press(app, pilot, "r")
         await pilot.pause()

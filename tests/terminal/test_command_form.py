@@ -45,17 +45,16 @@ async def test_a_recipe_s_parameters_are_a_form_and_a_run_offers_them_again_as_t
             await until(app, pilot, "step of the descent; float up to 1")
             assert "sh -c 'echo lr is $0' {lr}" in screen(app)
             await press(app, pilot, "ctrl+u", *"7", "ctrl+s")
+            await until(app, pilot, "is 7, wanted a value up to 1")
             assert isinstance(app.screen, Form)
-            assert "is 7, wanted a value up to 1" in screen(app)
             assert not runs.page(limit=1).items
             await press(app, pilot, "ctrl+u", *"0.5", "ctrl+s")
-            await until(app, pilot, "finished")
+            await until(app, pilot, "finished", 240.0)  # an agent starts first
             (run,) = runs.page(limit=5).items
             assert (run.status, run.params) == (RunStatus.FINISHED, {"lr": "0.5", "kind": "tree"})
             await press(app, pilot, "t")
             await until(app, pilot, "again, with changes")
             await press(app, pilot, "enter")
-            await until(app, pilot, "step of the descent")
-            assert "0.5" in screen(app)
+            assert "0.5" in await until(app, pilot, "step of the descent")
     finally:
         stop_agent(tmp_path / "w")

@@ -9,8 +9,7 @@ import pyarrow as pa
 import pytest
 
 from console.tui.diff_screen import DiffScreen
-from tests.terminal.stage import on_stage, press, screen, session
-from tests.terminal.test_rows_on_screen import until_so
+from tests.terminal.stage import drawn, on_stage, press, screen, session, until_so
 from tests.unit.test_data_profile import keep
 
 
@@ -28,7 +27,6 @@ async def test_the_worst_column_comes_first_and_is_drawn(tmp_path: Path, size: t
         await until_so(pilot, lambda: app.pane.level.dataset == "flights" and app.pane.table.cursor_row is not None)
         await press(app, pilot, "space", "space", "c")
         await until_so(pilot, lambda: isinstance(app.screen, DiffScreen))
-        await pilot.pause()
         shown = screen(app).splitlines()
         assert "flights@1 → flights@2" in shown[0]
         (line,) = [line for line in shown if "moved far" in line]
@@ -36,10 +34,10 @@ async def test_the_worst_column_comes_first_and_is_drawn(tmp_path: Path, size: t
         assert "0 %" in line.replace("\u2009", " "), "the share of missing values fits"
         assert any("█" in line for line in shown)
         app.screen.body.select("day")
-        await pilot.pause()
+        await drawn(app)
         assert "2013-01-30" in screen(app)
         app.screen.body.select("by")
-        await pilot.pause()
+        await drawn(app)
         assert "\x1b" not in screen(app)
         await press(app, pilot, "escape")
         assert not isinstance(app.screen, DiffScreen)

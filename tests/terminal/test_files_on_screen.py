@@ -74,11 +74,7 @@ async def test_a_versions_files_are_those_of_its_folder_and_are_saved_over_nothi
         await until(app, pilot, "Save MLmodel")
         await press(app, pilot, "enter")
         await until(app, pilot, "is there already")
-        await press(app, pilot, "escape")
-        await pilot.pause(0.5)
-        await press(app, pilot, "down")
-        await pilot.pause(0.5)
-        await press(app, pilot, "enter")
+        await press(app, pilot, "escape", "down", "enter")
         await until(app, pilot, "Save model")
         await press(app, pilot, "enter")
         await until_so(pilot, lambda: (tmp_path / "out" / "model" / "MLmodel").is_file())
@@ -118,16 +114,16 @@ async def test_each_kind_of_file_is_looked_at_in_its_own_way(tmp_path: Path) -> 
             await until(app, pilot, "ctrl+s")
             assert app.screen.query_one("#choose-list", LineList).select(name)
             await press(app, pilot, "enter")
-            text = await until(app, pilot, wanted, 15.0)
+            text = await until(app, pilot, wanted)
             assert f"› {name}" in text
             assert "\x1b" not in text
             assert "\u202e" not in text
             if name == "a.csv":
                 await press(app, pilot, "end")
-                await until(app, pilot, "row 300 of 300", 15.0)
+                await until(app, pilot, "row 300 of 300")
             if name == "d.txt":
                 await press(app, pilot, "slash", *"needle", "enter")
-                await until(app, pilot, "the needle", 15.0)
+                await until(app, pilot, "the needle")
             await press(app, pilot, "escape")
 
 

@@ -9,13 +9,24 @@ import pytest
 from backends.contract import Unreachable
 from backends.entities import RunStatus
 from console.tui.actions import ACTIONS
-from console.tui.app import ConsoleApp
 from console.tui.dialogs import Ask, Choose, Confirm, Field, Form, Yes, sentences
 from console.tui.errors import ErrorLine
 from console.tui.keymap import Keymap, default_keys
 from console.tui.theme import PALETTES
 from tests.hostile import HOSTILE, on_screen_is_harmless
-from tests.terminal.stage import add_run, add_version, by, on_stage, press, screen, session
+from tests.terminal.stage import (
+    Staged,
+    add_run,
+    add_version,
+    by,
+    drawn,
+    on_stage,
+    press,
+    screen,
+    session,
+    until,
+    until_so,
+)
 
 
 async def settle(app, pilot) -> None:
@@ -52,12 +63,7 @@ async def test_a_change_elsewhere_arrives_by_itself(tmp_path: Path) -> None:
     opened, other = session(tmp_path), session(tmp_path)
     async with on_stage(opened) as (app, pilot):
         add_run(other.backend, "from-elsewhere", RunStatus.RUNNING)
-        for _ in range(100):
-            if "from-elsewhere" in screen(app):
-                break
-            await asyncio.sleep(0.05)
-            await pilot.pause()
-        assert "from-elsewhere" in screen(app)
+        await until(app, pilot, "from-elsewhere")
 
 
 async def test_the_cursor_stays_on_its_run_when_others_come(tmp_path: Path) -> None:
@@ -197,15 +203,11 @@ async def test_a_filter_previews_esc_restores_enter_keeps(tmp_path: Path) -> Non
     add_run(opened.backend, "bad", RunStatus.FAILED)
     async with on_stage(opened, pane="runs") as (app, pilot):
         await press(app, pilot, "slash", *"status = failed")
-        await asyncio.sleep(0.2)
-        await settle(app, pilot)
-        assert "good" not in screen(app)
+        await until_so(pilot, lambda: "good" not in screen(app))
         await press(app, pilot, "escape")
-        await settle(app, pilot)
-        assert "good" in screen(app)
+        await until(app, pilot, "good")
         await press(app, pilot, "slash", *"status = failed", "enter")
-        await settle(app, pilot)
-        assert "good" not in screen(app)
+        await until_so(pilot, lambda: "good" not in screen(app))
         assert app.pane.query_text == "status = failed"
         await press(app, pilot, "escape")
         await settle(app, pilot)
@@ -215,10 +217,7 @@ async def test_a_filter_previews_esc_restores_enter_keeps(tmp_path: Path) -> Non
 async def test_a_wrong_filter_points_at_the_place(tmp_path: Path) -> None:
     async with on_stage(session(tmp_path), pane="runs") as (app, pilot):
         await press(app, pilot, "slash", *"statsu = failed", "enter")
-        await asyncio.sleep(0.2)
-        await pilot.pause()
-        text = screen(app)
-        assert "^" in text
+        text = await until(app, pilot, "^")
         assert "status" in text.splitlines()[-2]
 
 
@@ -232,7 +231,9 @@ async def test_q_steps_back_and_then_quits(tmp_path: Path) -> None:
         assert not app.pane.opened
         assert app.is_running
         await press(app, pilot, "q")
-        await asyncio.sleep(0.05)
+        async with asyncio.timeout(60):
+            while app.return_value is None:
+                await asyncio.sleep(0.01)
         assert app.return_value == 0
 
 
@@ -276,31 +277,21 @@ async def test_an_absent_server_leaves_the_rows_and_recovers(tmp_path: Path) -> 
 
     opened = msgspec.structs.replace(opened, backend=msgspec.structs.replace(opened.backend, changed=changed))
 
-    async def until(word: str, there: bool, app, pilot) -> str:
-        for _ in range(150):
-            await asyncio.sleep(0.05)
-            await pilot.pause()
-            if (word in screen(app)) is there:
-                break
-        return screen(app)
-
     async with on_stage(opened) as (app, pilot):
         away = True
-        text = await until("retry in", True, app, pilot)
+        text = await until(app, pilot, "retry in")
         assert "◌ stale" in text
         assert "does not answer" in text
         assert "kept" in text
         away = False
         app.ask_again()
-        text = await until("retry in", False, app, pilot)
-        assert "● live" in text.splitlines()[0]
+        await until_so(pilot, lambda: "retry in" not in screen(app))
+        assert "● live" in screen(app).splitlines()[0]
 
 
 async def test_a_context_that_cannot_be_opened_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from console.tui.app import ConsoleApp
-
     monkeypatch.setenv("MLOPS_CONSOLE_CONFIG", str(tmp_path / "config.toml"))
-    app = ConsoleApp(context="nowhere", keymap=Keymap(default_keys()))
+    app = Staged(context="nowhere", keymap=Keymap(default_keys()))
     async with app.run_test(size=(100, 30), notifications=True) as pilot:
         await app.idle()
         await pilot.pause()
@@ -314,6 +305,7 @@ async def answer_of(app, pilot, dialog, *keys: str):
     given = []
     app.push_screen(dialog, given.append)
     await pilot.pause()
+    await drawn(app)
     await press(app, pilot, *keys)
     return given[0] if given else "still open"
 
@@ -424,19 +416,15 @@ async def test_a_slow_question_is_shown_and_esc_stops_it(tmp_path: Path) -> None
     answer = threading.Event()
     async with on_stage(session(tmp_path)) as (app, pilot):
         pane = app.pane
-        pane.fetch = lambda: answer.wait(20) and None
+        pane.fetch = lambda: answer.wait(300) and None
         pane.refresh_data()
-        for _ in range(100):
-            await asyncio.sleep(0.05)
-            await pilot.pause()
-            if "asking …" in screen(app):
-                break
-        assert "esc stops" in screen(app)
-        assert "NEEDS YOU" in screen(app)
-        await press(app, pilot, "escape")
-        assert "asking" not in screen(app)
-        assert not pane.busy
-        answer.set()
+        try:
+            assert "NEEDS YOU" in await until(app, pilot, "esc stops")
+            await press(app, pilot, "escape")
+            assert "asking" not in screen(app)
+            assert not pane.busy
+        finally:
+            answer.set()
 
 
 # ---------------------------------------------------------------- without a context
@@ -447,7 +435,7 @@ async def on_a_bad_configuration(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     path = tmp_path / "config.toml"
     path.write_text("contexts = 3\n", encoding="utf-8")
     monkeypatch.setenv("MLOPS_CONSOLE_CONFIG", str(path))
-    app = ConsoleApp(keymap=Keymap(default_keys()))
+    app = Staged(keymap=Keymap(default_keys()))
     async with app.run_test(size=(100, 30), notifications=True, tooltips=True) as pilot:
         await settle(app, pilot)
         yield app, pilot, path

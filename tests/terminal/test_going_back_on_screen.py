@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,7 @@ from console.promotion import case_facts
 from console.promotion.comparer import Paired
 from console.promotion.policy import FILE
 from console.promotion.promote import promote
-from tests.terminal.stage import on_stage, press, screen, session
+from tests.terminal.stage import on_stage, press, session, until
 from tests.unit.registry import version_of
 
 ME = Mutation(actor="user1@box", reason="first")
@@ -35,16 +34,6 @@ def opened(tmp_path: Path) -> Any:
 def aliases(opened: Any) -> dict[str, str]:
     found: dict[str, str] = opened.backend.registry.get("churn").aliases
     return found
-
-
-async def until(app: Any, pilot: Any, text: str) -> str:
-    """The screen, once it says `text`."""
-    for _ in range(1_000):
-        await asyncio.sleep(0.02)
-        await pilot.pause()
-        if text in screen(app):
-            return screen(app)
-    raise AssertionError(f"{text!r} never came:\n{screen(app)}")
 
 
 async def at_models(app: Any, pilot: Any, key: str) -> None:
@@ -125,7 +114,7 @@ async def test_the_interval_of_the_difference_comes_when_it_is_there(
     go_on = threading.Event()
 
     def compared(*_: object, **__: object) -> tuple[Paired, ...]:
-        go_on.wait(60)
+        go_on.wait(300)
         return (
             Paired(
                 metric="auc", candidate=0.8, holder=0.75, difference=0.05, low=0.02, high=0.08, rows=100,

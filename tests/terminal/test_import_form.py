@@ -7,7 +7,8 @@ from contextlib import closing
 from typing import TYPE_CHECKING
 
 from console.tui.file_names import complete_file, data_files
-from tests.terminal.stage import on_stage, press, screen, session, until
+from tests.held import hold_at
+from tests.terminal.stage import on_stage, press, session, until
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -37,7 +38,7 @@ async def test_tab_completes_the_file_then_goes_on_and_the_dataset_is_named_afte
         await until(app, pilot, "old@1")
         await press(app, pilot, "2", "i", *"fr")
         await press(app, pilot, "tab")
-        assert "fresh.csv" in screen(app)
+        await until(app, pilot, "fresh.csv")
         await press(app, pilot, "tab", "tab", *"noted", "ctrl+s")
         await until(app, pilot, "fresh@1")
         assert app.session is not None
@@ -52,7 +53,7 @@ async def test_a_file_that_is_not_there_is_told_with_the_one_that_is(
     (tmp_path / "big.csv").write_text("a\n1\n")
     async with on_stage(session(tmp_path / "w")) as (app, pilot):
         await press(app, pilot, "2", "i", *"big", "ctrl+s")
-        assert "did you mean big.csv?" in screen(app)
+        await until(app, pilot, "did you mean big.csv?")
 
 
 async def test_a_folder_and_a_query_come_in_by_the_same_form(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -68,7 +69,7 @@ async def test_a_folder_and_a_query_come_in_by_the_same_form(tmp_path: Path, mon
         await press(app, pilot, "2", "i", *"flights", "ctrl+s")
         await until(app, pilot, "flights@1: 2 rows, 2 columns. 2 files")
         await press(app, pilot, "i", *"sqlite:///f.db", "tab", *"rows", "ctrl+s")
-        assert "this is a database: write the query" in screen(app)
+        await until(app, pilot, "this is a database: write the query")
         await press(app, pilot, "tab", "tab", *"SELECT id FROM f ORDER BY id", "enter")
         await until(app, pilot, "rows@1: 7 rows")
         assert app.session is not None
@@ -78,23 +79,26 @@ async def test_a_folder_and_a_query_come_in_by_the_same_form(tmp_path: Path, mon
 async def test_a_password_is_not_taken_from_the_form(tmp_path: Path) -> None:
     async with on_stage(session(tmp_path / "w"), size=(120, 30)) as (app, pilot):
         await press(app, pilot, "2", "i", *"postgresql://ann:geheim@db/f", "tab", *"x", "ctrl+s")
-        assert "$NAME" in screen(app)
+        await until(app, pilot, "$NAME")
         await press(app, pilot, "escape", "i", *"$NO_SUCH_URL", "tab", *"x", "ctrl+s")
-        assert "NO_SUCH_URL, which is not set" in screen(app)
+        await until(app, pilot, "NO_SUCH_URL, which is not set")
 
 
-async def test_an_import_under_way_is_stopped_by_its_key_and_a_yes(tmp_path: Path) -> None:
+async def test_an_import_under_way_is_stopped_by_its_key_and_a_yes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hold_at("", tmp_path, monkeypatch)
     long = tmp_path / "long.csv"
-    long.write_text("a,b\n" + "".join(f"{number},{number}\n" for number in range(3_000_000)))
+    long.write_text("a,b\n" + "".join(f"{number},{number}\n" for number in range(100_000)))
     async with on_stage(session(tmp_path / "w"), size=(120, 30)) as (app, pilot):
         await press(app, pilot, "2", "x")
-        assert "no import or transform is under way" in screen(app)
+        await until(app, pilot, "no import or transform is under way")
         await press(app, pilot, "i", *str(long), "ctrl+s")
         shown = await until(app, pilot, "x stops")
         assert "importing long.csv" in shown
         assert "eta" in shown
         await press(app, pilot, "x")
-        assert "Stop importing long.csv" in screen(app)
+        await until(app, pilot, "Stop importing long.csv")
         await press(app, pilot, "y")
         await until(app, pilot, "nothing of it was kept")
         assert app.session is not None

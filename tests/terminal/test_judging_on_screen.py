@@ -36,7 +36,7 @@ async def test_groups_of_a_version_are_compared_by_a_key(tmp_path: Path) -> None
             await press(app, pilot, "B")
             await until(app, pilot, "Compare the groups of people@1")
             await press(app, pilot, *"sex", "tab", *"hired", "ctrl+s")
-            text = await until(app, pilot, "label rate", 30)
+            text = await until(app, pilot, "label rate")
             assert "█" in text
             assert "\x1b" not in text
             assert "[/red]m" in text
@@ -56,7 +56,7 @@ async def test_what_is_missing_in_the_form_and_in_the_data_is_told(tmp_path: Pat
         await press(app, pilot, "B")
         await until(app, pilot, "Compare the groups")
         await press(app, pilot, *"sexx", "tab", *"hired", "ctrl+s")
-        await until(app, pilot, "did you mean sex", 30)
+        await until(app, pilot, "did you mean sex")
 
 
 async def test_the_audit_of_a_run_and_of_its_version_is_read(tmp_path: Path) -> None:

@@ -41,19 +41,16 @@ def seed(env: dict[str, str]) -> None:
 
 
 def test_something_is_painted_before_textual_is_imported(env: dict[str, str]) -> None:
+    """Python itself says here what it imports, when it has: between what is painted, on the same line."""
     seed(env)
-    shares = []
-    for _ in range(5):
-        with Terminal(env=env) as terminal:
-            terminal.wait("● live")
-            alive = time.monotonic() - terminal.started
-            assert terminal.first is not None
-            shares.append(terminal.first / alive)
+    for painted in (b"opening", b"flights-hgb"):  # a start that remembers nothing, and one that remembers the screen
+        with Terminal(env={**env, "PYTHONPROFILEIMPORTTIME": "1"}) as terminal:
+            terminal.wait_for(b" textual.app\r\n")
+            assert painted in re.split(rb"import time:[^\n]* textual[.\r]", terminal.written)[0]
+            terminal.wait("flights-hgb")
+            terminal.rest()
             terminal.press("q")
             assert terminal.end() == 0
-    # Of the time to a live screen the import of Textual takes the most; what comes before it is a small part of that,
-    # on a slow machine too.
-    assert sorted(shares)[2] < 0.5, shares
 
 
 def test_the_first_paint_is_the_last_screen(env: dict[str, str]) -> None:
@@ -64,8 +61,7 @@ def test_the_first_paint_is_the_last_screen(env: dict[str, str]) -> None:
         terminal.press("q")
         assert terminal.end() == 0
     with Terminal(env=env) as terminal:
-        while b"\x1b[0m\x1b[H" not in terminal.written:
-            assert terminal.read(5)
+        terminal.wait_for(b"\x1b[0m\x1b[H")
         painted = terminal.written.split(b"\x1b[0m\x1b[H")[0].decode()
         assert "flights-hgb" in painted
         assert "opening" in painted
@@ -78,8 +74,7 @@ def test_a_still_screen_writes_nothing(env: dict[str, str], size: tuple[int, int
     seed(env)
     with Terminal(env=env, size=size) as terminal:
         terminal.wait("● live")
-        terminal.rest(1.0)
-        assert terminal.read(3.0) == 0
+        terminal.rest(4.0, 90)
 
 
 def test_quitting_leaves_the_terminal_as_it_was(env: dict[str, str]) -> None:
@@ -119,14 +114,11 @@ def test_a_lost_line_ends_it(env: dict[str, str]) -> None:
     terminal = Terminal(env=env)
     terminal.wait("● live")
     os.close(terminal.fd)
-    for _ in range(200):
+    deadline, pid, status = time.monotonic() + 60, 0, 0
+    while not pid:
+        assert time.monotonic() < deadline, "it goes on without a terminal"
         pid, status = os.waitpid(terminal.pid, os.WNOHANG)
-        if pid:
-            break
-        import time
-
         time.sleep(0.05)
-    assert pid == terminal.pid, "it goes on without a terminal"
     assert os.waitstatus_to_exitcode(status) in (128 + signal.SIGHUP, -signal.SIGHUP)
 
 
@@ -142,6 +134,8 @@ def test_no_control_sequence_of_a_name_reaches_the_terminal(env: dict[str, str],
         for keys in ("j", "j", "d", "\x1b", "\x1b[6~", "j"):
             terminal.press(keys)
             terminal.rest(0.3)
+        terminal.signal(signal.SIGTERM)
+        terminal.end()  # to its last byte: no sequence is cut by the end of our reading
         left = KNOWN.sub(b"", terminal.written)
         left = left.replace(b"\r", b"").replace(b"\n", b"")
         assert on_screen_is_harmless(left.decode("utf-8"))
@@ -157,7 +151,7 @@ def run(*args: str, env: dict[str, str], **more) -> subprocess.CompletedProcess[
         cwd=ROOT,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=240,
         stdin=subprocess.DEVNULL,
         check=False,
         **more,
@@ -217,5 +211,5 @@ def test_before_the_first_paint_nothing_heavy_is_imported() -> None:
 
 def test_a_plain_pane_piped_into_a_reader_that_has_enough_says_nothing(tmp_path: Path) -> None:
     command = f"{sys.executable} -m console.launch --workspace {tmp_path} --plain runs | true"
-    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, timeout=60)
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, timeout=240)
     assert done.stderr == ""

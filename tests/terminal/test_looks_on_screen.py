@@ -40,11 +40,11 @@ async def test_esc_stops_an_explanation_and_its_process(opened, tmp_path: Path, 
     async with on_stage(opened, size=(80, 24), pane="models", argument="churn") as (app, pilot):
         await until(app, pilot, "v1")
         await press(app, pilot, "i")
-        text = await until(app, pilot, "explaining churn@1", 30)
+        text = await until(app, pilot, "explaining churn@1")
         assert "esc stops" in text
         await until_so(pilot, lambda: pids.exists() and len(pids.read_text().split()) == 2)
         await press(app, pilot, "escape")
-        await until(app, pilot, "stopped", 30)
+        await until(app, pilot, "stopped")
         await until_so(pilot, lambda: not any(psutil.pid_exists(int(pid)) for pid in pids.read_text().split()))
         await until_so(pilot, lambda: "explaining churn@1  " not in screen(app))
         assert "v1" in screen(app)  # the same esc did not leave the model
@@ -59,6 +59,6 @@ async def test_a_look_that_fails_says_why_and_leaves_nothing_under_way(opened, m
     async with on_stage(opened, size=(80, 24), pane="models", argument="churn") as (app, pilot):
         await until(app, pilot, "v1")
         await press(app, pilot, "i")
-        await until(app, pilot, "odd types", 30)
+        await until(app, pilot, "odd types")
         assert not app.looks
         assert "esc stops" not in screen(app)

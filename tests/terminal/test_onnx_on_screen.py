@@ -37,8 +37,8 @@ async def test_a_form_that_differs_is_shown_with_how_far(opened, monkeypatch) ->
     monkeypatch.setattr("console.serving.onnx.worker.export_onnx", lambda *_args, **_named: REPORT)
     async with on_stage(opened, size=(80, 24), pane="models", argument="churn") as (app, pilot):
         await ask(app, pilot)
-        await until(app, pilot, "9 of 10 rows", 30)
-        text = await until(app, pilot, "not kept", 30)
+        await until(app, pilot, "9 of 10 rows")
+        text = await until(app, pilot, "not kept")
         assert "ONNX form of churn@1" in text
         assert "0.25" in text
 
@@ -50,4 +50,4 @@ async def test_what_has_no_form_says_why(opened, monkeypatch) -> None:
     monkeypatch.setattr("console.serving.onnx.worker.export_onnx", refused)
     async with on_stage(opened, size=(80, 24), pane="models", argument="churn") as (app, pilot):
         await ask(app, pilot)
-        await until(app, pilot, "odd steps", 30)
+        await until(app, pilot, "odd steps")

@@ -6,7 +6,7 @@ from pathlib import Path
 from backends.entities import Alert, AlertState, MetricPoint, Monitor, RunStatus
 from console.tui.overview_look import SHOWN
 from console.tui.panes import overview
-from tests.terminal.stage import add_run, add_version, by, on_stage, press, screen, session, until
+from tests.terminal.stage import add_run, add_version, by, on_stage, press, screen, session, until, until_so
 
 
 def add_monitor(backend, *alerts: tuple[str, str]) -> None:
@@ -116,6 +116,7 @@ async def test_a_new_alert_is_told_and_rings_and_a_mute_keeps_it_quiet(tmp_path:
             )
         )  # fmt: skip
         await until(app, pilot, "▲ 1 firing")
+        await until_so(pilot, lambda: bool(rung))
         assert rung == [1]
         assert [note.severity for note in app._notifications] == ["error"]
         await until(app, pilot, "AUC [bold]fell")
@@ -133,11 +134,12 @@ async def test_a_new_alert_is_told_and_rings_and_a_mute_keeps_it_quiet(tmp_path:
 async def test_runs_that_wait_for_an_agent_which_is_not_there_need_somebody(tmp_path: Path, monkeypatch) -> None:
     opened = session(tmp_path)
     add_run(opened.backend, "waits", RunStatus.QUEUED)
+    monkeypatch.setattr(overview, "TAKEN_UP_MS", 3_600_000)
     async with on_stage(opened, (80, 24)) as (app, pilot):
-        await until(app, pilot, "agent ○ off", 30)
+        await until(app, pilot, "agent ○ off")
         assert "mlops-console agent start" not in screen(app)  # it is perhaps about to start
         monkeypatch.setattr(overview, "TAKEN_UP_MS", 0)
-        await until(app, pilot, "1 run is left alone: mlops-console agent start", 30)
+        await until(app, pilot, "1 run is left alone: mlops-console agent start")
 
 
 async def test_a_sweep_is_seen_whose_trials_are_more_than_there_are_rows(tmp_path: Path) -> None:
@@ -148,7 +150,7 @@ async def test_a_sweep_is_seen_whose_trials_are_more_than_there_are_rows(tmp_pat
             opened.backend, f"trial {number}", RunStatus.QUEUED, parent=sweep.id, tags={"console.trial": str(number)}
         )
     async with on_stage(opened, (100, 60)) as (app, pilot):
-        text = await until(app, pilot, "the sweep", 30)
+        text = await until(app, pilot, "the sweep")
     assert text.count("  trial ") == SHOWN - 1
     assert f"trial {SHOWN + 4} " in text
 
@@ -162,5 +164,5 @@ async def test_a_lost_trial_needs_nobody_and_a_lost_run_does(tmp_path: Path) -> 
             opened.backend, f"trial {number}", RunStatus.FAILED, parent=sweep.id, tags={"console.trial": str(number)}
         )
     async with on_stage(opened, (100, 40)) as (app, pilot):
-        text = await until(app, pilot, "alone", 30)
+        text = await until(app, pilot, "alone")
     assert "trial " not in text.partition("LATELY")[0]

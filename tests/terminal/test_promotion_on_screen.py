@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 from pathlib import Path
 
 import pytest
 
 from backends.contract import Mutation
 from console.promotion.promote import promote
-from tests.terminal.stage import on_stage, press, screen, session
+from tests.terminal.stage import on_stage, press, screen, session, until
 from tests.unit.registry import version_of
 
 ME = Mutation(actor="user1@box", reason="first")
@@ -30,16 +29,6 @@ def prepare(made, tmp_path: Path):
 
 def champion(opened) -> str | None:
     return opened.backend.registry.get("churn").aliases.get("champion")
-
-
-async def until(app, pilot, text: str) -> str:
-    """The screen, once it says `text`."""
-    for _ in range(200):
-        await asyncio.sleep(0.02)
-        await pilot.pause()
-        if text in screen(app):
-            return screen(app)
-    raise AssertionError(f"{text!r} never came:\n{screen(app)}")
 
 
 async def open_models(app, pilot) -> None:

@@ -27,7 +27,7 @@ def proxy(mlflow_server: MlflowServer) -> Iterator[FaultProxy]:
 @pytest.fixture
 def opened(proxy: FaultProxy, tmp_path: Path) -> Iterator[Session]:
     url = f"mlflow+{proxy.url}"
-    backend = connect("prod", url, sidecar=tmp_path / "sidecar", options={"timeout": "6"})
+    backend = connect("prod", url, sidecar=tmp_path / "sidecar", options={"timeout": "60"})
     context = Context(name="prod", registry=url, workspace=str(tmp_path / "sidecar"))
     yield Session(context=context, backend=backend, actor=ACTOR, workspace=tmp_path / "sidecar")
     backend.close()

@@ -30,9 +30,10 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MlflowServer]:
 
 
 @pytest.fixture
-def opened(server: MlflowServer, tmp_path: Path) -> Iterator[Session]:
-    url = f"mlflow+{server.url}"
-    backend = connect("prod", url, sidecar=tmp_path / "sidecar", options={"timeout": "3"})
+def opened(server: MlflowServer, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Session]:
+    """Waits a minute for an answer, or as many seconds as a test asks for."""
+    url, waits = f"mlflow+{server.url}", getattr(request, "param", "60")
+    backend = connect("prod", url, sidecar=tmp_path / "sidecar", options={"timeout": waits})
     context = Context(name="prod", registry=url, workspace=str(tmp_path / "sidecar"), production=True)
     made = Session(context=context, backend=backend, actor=ACTOR, workspace=tmp_path / "sidecar")
     yield made
@@ -86,6 +87,7 @@ async def test_a_promotion_in_production_wants_the_name_and_leaves_a_trail(opene
     assert (move.actor, move.version) == (ACTOR, "1")
 
 
+@pytest.mark.parametrize("opened", ["5"], indirect=True, ids=["waits 5 s"])
 async def test_rows_stay_with_their_age_while_the_server_is_away(
     opened: Session, server: MlflowServer, tmp_path: Path
 ) -> None:
@@ -151,6 +153,7 @@ async def test_models_of_a_large_registry_are_read_as_one_goes_down(
         assert {f"model-{n:02}" for n in range(250)} <= set(names)
         assert names == sorted(set(names)), "none is missing, none is there twice"
         await press(app, pilot, "home")
+        await app.idle(60)
         before = len(asked)
         app.pane.refresh_data()
         await app.idle(60)

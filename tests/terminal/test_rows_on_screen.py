@@ -39,10 +39,10 @@ async def test_rows_are_reached_by_number_by_search_and_by_column(tmp_path: Path
         await until_so(pilot, lambda: row() == 2500)
         assert "column20" not in screen(app)
         await press(app, pilot, *["right"] * 19)
-        assert "column20" in screen(app)
+        await until(app, pilot, "column20")
         assert "    #  " in screen(app), "the row's number stays"
         await press(app, pilot, *["left"] * 19)
-        assert "number" in screen(app)
+        await until(app, pilot, "number")
 
 
 async def test_n_on_a_column_says_what_it_means_and_is_measured_in(tmp_path: Path) -> None:
@@ -55,7 +55,7 @@ async def test_n_on_a_column_says_what_it_means_and_is_measured_in(tmp_path: Pat
         await app.idle()
         await press(app, pilot, "enter")
         await until_so(pilot, lambda: app.pane.profile is not None)
-        assert "quantiles" in screen(app)
+        await until(app, pilot, "quantiles")
         await press(app, pilot, "n", *"km", "tab", *"how far", "ctrl+s")
         await until(app, pilot, "how far")
         column = app.session.backend.need("datasets").version("wide@1").columns[0]

@@ -15,10 +15,10 @@ from backends.contract import Backend, Mutation
 from backends.entities import DatasetInput, MetricPoint, Progress, Run, RunStatus
 from backends.local import open_local
 from console.config import Context, Session
-from console.tui.app import ConsoleApp
 from console.tui.panes.compare import CompareScreen
 from console.tui.panes.runs import RunsPane
 from tests.hostile import HOSTILE
+from tests.terminal.stage import Staged
 
 
 def by(key: str) -> Mutation:
@@ -40,7 +40,7 @@ async def console_on(
     session = Session(
         context=Context(name="local", workspace=str(home)), backend=backend, actor="me@here", workspace=home
     )
-    app = ConsoleApp(session=session, pane="runs")
+    app = Staged(session=session, pane="runs")
     async with app.run_test(size=size, notifications=True, tooltips=True) as pilot:
         await app.idle()
         pane = app.pane
@@ -167,9 +167,10 @@ async def test_full_screen_of_a_run_follows_its_log_and_draws_its_courses(tmp_pa
         await pilot.press("G")
         await until(lambda: view.following and "and one more" in view.plain())
         await pilot.press("slash", *"LINE", "space", *"29990", "enter")
-        await pilot.pause()
+        await until(
+            lambda: any("29990" in "".join(s.text for s in view.render_line(y)) for y in range(view.size.height))
+        )
         assert "\x1b" not in view.plain()
-        assert any("29990" in "".join(s.text for s in view.render_line(y)) for y in range(view.size.height))
         await pilot.press("escape")
         await until(lambda: pane.table.has_focus)
     backend.close()

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
 
 from backends.entities import Estimate, Monitor, Segment
 from console.config import Session
+from console.monitoring.alarms import replaying
 from console.monitoring.counted.segments import add_segment
 from console.monitoring.reference import read_profile
+from console.offload import Cancelled
 from console.tui.verbs.segments import named
 from tests.monitored import deliveries
 from tests.terminal.stage import by, on_stage, press, screen, session, until
@@ -150,6 +155,14 @@ async def test_rules_are_edited_replayed_and_saved(
 async def test_rules_that_are_not_saved_are_not_lost_without_a_yes(
     opened: Session, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """The replay goes on until it is ended: it would take a moment only."""
+
+    def endless(*_: Any, cancel: Callable[[], bool], **__: Any) -> Any:
+        while not cancel():
+            time.sleep(0.02)
+        raise Cancelled("stopped at your request")
+
+    monkeypatch.setattr(replaying, "replay_offloaded", endless)
     script = tmp_path / "editor"
     (tmp_path / "text").write_text(RULES.format(k=1))
     script.write_text(f'#!/bin/sh\ncp {tmp_path}/text "$1"\n')

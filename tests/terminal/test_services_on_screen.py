@@ -14,6 +14,7 @@ from backends.entities import Asked, Exemplar, Monitor, Service, ServiceWindow, 
 from console.config import Session
 from console.services.following import looked
 from console.services.table import MetricsTable, ServiceTable
+from console.tui import overview_outside
 from tests.terminal.stage import by, on_stage, press, session, until, until_so
 
 
@@ -87,7 +88,10 @@ def watched(tmp_path: Path, store: Store) -> Session:
     )
 
 
-async def test_what_fires_in_the_store_stands_in_the_overview_as_its_own(tmp_path: Path) -> None:
+async def test_what_fires_in_the_store_stands_in_the_overview_as_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(overview_outside, "EVERY_S", 3_600.0)
     store = Store()
     async with on_stage(watched(tmp_path, store)) as (app, pilot):
         text = await until(app, pilot, "FraudDown")
@@ -128,9 +132,9 @@ async def test_who_looks_at_a_monitor_makes_the_agent_ask_more_often(tmp_path: P
 async def test_from_a_service_to_the_traces_of_what_failed_and_back(tmp_path: Path, size: tuple[int, int]) -> None:
     async with on_stage(watched(tmp_path, Store()), size) as (app, pilot):
         await press(app, pilot, "colon", *"services", "enter")
-        await until(app, pilot, "enter failed requests", timeout=30)
+        await until(app, pilot, "enter failed requests")
         await press(app, pilot, "enter")
-        text = await until(app, pilot, "Failed requests of fraud", timeout=30)
+        text = await until(app, pilot, "Failed requests of fraud")
         assert "12 of 1 200 requests" in text.replace("\u2009", " ")
         assert "failed (1.0" in " ".join(text.split())
         assert "span_id=0f0f" in text
@@ -138,7 +142,7 @@ async def test_from_a_service_to_the_traces_of_what_failed_and_back(tmp_path: Pa
         assert "path=/predict status=500" in text
         assert "\x1b" not in text
         await press(app, pilot, "escape")
-        await until(app, pilot, "2 alerts there", timeout=30)
+        await until(app, pilot, "2 alerts there")
 
 
 async def test_the_errors_key_of_a_monitor_shows_those_of_its_service(tmp_path: Path) -> None:
@@ -148,7 +152,7 @@ async def test_the_errors_key_of_a_monitor_shows_those_of_its_service(tmp_path: 
         await press(app, pilot, "5")
         await until_so(pilot, lambda: app.here().selected is not None)
         await press(app, pilot, "E")
-        await until(app, pilot, "Failed requests of fraud", timeout=30)
+        await until(app, pilot, "Failed requests of fraud")
 
 
 async def test_failed_requests_without_a_trace_say_what_the_store_wants_for_one(tmp_path: Path) -> None:
@@ -156,7 +160,7 @@ async def test_failed_requests_without_a_trace_say_what_the_store_wants_for_one(
     store.traces = False
     async with on_stage(watched(tmp_path, store)) as (app, pilot):
         await press(app, pilot, "colon", *"errors fraud 6h", "enter")
-        text = " ".join((await until(app, pilot, "Failed requests of fraud", timeout=30)).split())
+        text = " ".join((await until(app, pilot, "Failed requests of fraud")).split())
         assert "requests of the last 6 h failed" in text
         assert "--enable-feature=exemplar-storage" in text
 
@@ -164,10 +168,10 @@ async def test_failed_requests_without_a_trace_say_what_the_store_wants_for_one(
 async def test_errors_of_a_service_that_is_not_there_name_those_that_are(tmp_path: Path) -> None:
     async with on_stage(watched(tmp_path, Store()), (120, 40)) as (app, pilot):
         await press(app, pilot, "colon", *"errors nothere", "enter")
-        await until(app, pilot, "service nothere: there is no such one", timeout=30)
+        await until(app, pilot, "service nothere: there is no such one")
 
 
 async def test_without_a_metrics_store_the_errors_key_says_so(tmp_path: Path) -> None:
     async with on_stage(session(tmp_path), (120, 40)) as (app, pilot):
         await press(app, pilot, "5", "E")
-        await until(app, pilot, "names no metrics store", timeout=30)
+        await until(app, pilot, "names no metrics store")

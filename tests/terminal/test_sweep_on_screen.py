@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from textual.pilot import Pilot  # noqa: TC002
 
 from backends.contract import Backend
 from backends.entities import MetricPoint, Run, RunStatus
@@ -17,10 +16,8 @@ from console.training.job import RECIPE
 from console.training.measured import PRIMARY_TAG
 from console.training.sweep.trials import NUMBER, PARAMS, PAUSED, PRUNED, SWEEP
 from console.tui.actions import BY_ID
-from console.tui.app import ConsoleApp
 from console.tui.panes.sweeping import SweepingRunsPane
-from tests.terminal.stage import by, on_stage, press, screen, session
-from tests.terminal.stage import until as until_in
+from tests.terminal.stage import by, on_stage, press, screen, session, until
 
 TEXT = """
 command = "true {lr} {depth} {kind}"
@@ -45,10 +42,6 @@ high = 12
 [sweep.space.kind]
 choices = ["gini", "entropy"]
 """
-
-
-async def until(app: ConsoleApp, pilot: Pilot[int], text: str) -> str:
-    return await until_in(app, pilot, text, 30.0)
 
 
 @pytest.fixture(autouse=True)

@@ -68,7 +68,7 @@ async def test_a_key_on_its_way_to_the_list_is_none_for_a_screen_that_is_being_l
     async with on_stage(session(tmp_path)) as (app, pilot):
         laid = BeingLaid()
         app.push_screen(laid)
-        await until(app, pilot, "here it is", timeout=30)
+        await until(app, pilot, "here it is")
         await press(app, pilot, "y", "escape")
         assert app.screen is laid, "taken away before it stands it could not stand at all"
         assert not laid.agreed, "nobody has seen what they agree to"
