@@ -25,12 +25,12 @@ from backends.local.spawn import SPARE
 from console.agent import agent_log, agent_status, ensure_agent, stop_agent
 from console.agent.diary import LARGEST
 from console.agent.retry import Backoff
-from tests.processes import words_of
+from tests.processes import gone, words_of
 
 ME = Mutation("someone@somewhere", "a test")
 
 
-def wait_for(condition: Callable[[], object], seconds: float = 60.0) -> None:
+def wait_for(condition: Callable[[], object], seconds: float = 180.0) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "it did not come to pass"
@@ -74,7 +74,7 @@ def test_two_consoles_that_start_it_at_once_start_one(backend: Backend, tmp_path
         subprocess.Popen([sys.executable, "-c", code, str(tmp_path)], stdout=subprocess.PIPE, text=True)
         for _ in range(4)
     ]
-    said = {console.communicate(timeout=30)[0].strip() for console in consoles}
+    said = {console.communicate(timeout=180)[0].strip() for console in consoles}
     assert len(said) == 1
     assert said == {str(agent_status(tmp_path).pid)}
     assert agent_log(tmp_path).count(" starts in ") == 1
@@ -151,11 +151,13 @@ def test_a_monitor_with_a_source_keeps_a_scorer_that_is_restarted_ever_later(bac
 def test_it_is_light_and_idle_it_costs_next_to_nothing(backend: Backend, tmp_path: Path) -> None:
     agent = psutil.Process(ensure_agent(tmp_path).pid)
     wait_for(lambda: spare_of(agent.pid))  # start-up is over
-    before, at = agent.cpu_times(), time.monotonic()
-    time.sleep(4.0)
-    after, seconds = agent.cpu_times(), time.monotonic() - at
-    used = (after.user + after.system - before.user - before.system) / seconds
-    assert used <= 0.005, f"{used:.2%} of a core"  # the kernel counts in 10 ms: two ticks in four seconds
+    shares: list[float] = []
+    while not shares or shares[-1] > 0.005:  # the kernel counts in 10 ms: two ticks in four seconds
+        assert len(shares) < 20, f"it is never idle: {shares}"  # on a busy machine its start is over late
+        before, at = agent.cpu_times(), time.monotonic()
+        time.sleep(4.0)
+        after, seconds = agent.cpu_times(), time.monotonic() - at
+        shares.append((after.user + after.system - before.user - before.system) / seconds)
     assert agent.memory_info().rss < 45_000_000
     code = f"import sys; sys.argv = ['x', '--workspace', {str(tmp_path)!r}]; import console.agent.__main__, console.agent.work; print(sorted({{'pandas', 'sklearn', 'numpy', 'pyarrow', 'textual', 'httpx', 'sqlite_utils'}} & set(sys.modules)))"  # noqa: E501
     heavy = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip()
@@ -180,12 +182,13 @@ def test_a_supervisor_waits_for_the_next_run_and_is_its_own(backend: Backend, tm
     wait_for(lambda: spare_of(agent))
     first = spare_of(agent)
     assert first is not None
-    run = launch(backend, "sh", "-c", "pwd; sleep 3")
+    run = launch(backend, "sh", "-c", "pwd; while [ ! -e go ]; do sleep 0.05; done")
     assert supervisor_of(tmp_path, run) == first.pid
     folder = RunFolder.of(tmp_path, run)
     assert first.cwd() == str(folder.path)
     for descriptor in (1, 2):
         assert Path(f"/proc/{first.pid}/fd/{descriptor}").readlink() == folder.path / "supervisor.log"
+    (folder.path / "go").touch()
     wait_for(lambda: (spare_of(agent) or first).pid != first.pid)  # another, for the next
     second = spare_of(agent)
     assert second is not None
@@ -202,7 +205,7 @@ def test_what_waits_for_a_run_ends_with_its_agent(backend: Backend, tmp_path: Pa
     spare = spare_of(agent)
     assert spare is not None
     os.kill(agent, number)
-    wait_for(lambda: not spare.is_running() or spare.status() == psutil.STATUS_ZOMBIE)
+    wait_for(lambda: gone(spare))
 
 
 def test_its_bell_is_heard_and_may_be_missing(tmp_path: Path) -> None:
@@ -234,10 +237,10 @@ def test_its_log_stays_small(backend: Backend, tmp_path: Path) -> None:
 
 def test_it_ends_when_its_workspace_is_taken_away(backend: Backend, tmp_path: Path) -> None:
     pid = ensure_agent(tmp_path).pid
-    assert pid is not None
+    agent = psutil.Process(pid)
     (tmp_path / "agent.lock").unlink()
     launch(backend, "true")
-    wait_for(lambda: not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE)
+    wait_for(lambda: gone(agent))
 
 
 def test_it_waits_for_the_lock_of_one_that_is_dying(backend: Backend, tmp_path: Path) -> None:

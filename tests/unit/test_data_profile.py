@@ -120,7 +120,9 @@ def test_whole_numbers_of_any_width_agree_with_pandas(backend: Backend, kind: st
     agrees(profiled(backend, wide), pd.Series(wide))
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 @given(values=st.lists(st.integers(-(2**52), 2**52) | st.integers(-3, 3), min_size=2, max_size=60))
 def test_whole_numbers_of_any_spread_agree_with_pandas(backend: Backend, values: list[int]) -> None:
     from console.data.profile_numbers import rank

@@ -164,7 +164,7 @@ def test_a_server_whose_agent_died_before_noting_it_is_found_by_its_mark(tmp_pat
     (tmp_path / "server.json").write_bytes(msgspec.json.encode(record))
     assert server_process.find(tmp_path) is None
     process = subprocess.Popen(
-        [sys.executable, "-c", "import time; time.sleep(60)"], env={**os.environ, MARK: str(tmp_path)}
+        [sys.executable, "-c", "import time; time.sleep(600)"], env={**os.environ, MARK: str(tmp_path)}
     )
     try:
         found = server_process.find(tmp_path)
@@ -173,7 +173,7 @@ def test_a_server_whose_agent_died_before_noting_it_is_found_by_its_mark(tmp_pat
         assert found.process.pid == process.pid
         assert server_process.find(tmp_path) == found  # it is noted
         assert server_process.end_leftovers(tmp_path) == 1
-        assert process.wait(10) == -signal.SIGKILL
+        assert process.wait(120) == -signal.SIGKILL
         assert not is_alive(found.process)
         assert server_process.find(tmp_path) is None
     finally:

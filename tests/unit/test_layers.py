@@ -41,7 +41,7 @@ def loaded_by(script: str, *args: str, env: dict[str, str] | None = None) -> fro
         capture_output=True,
         text=True,
         cwd=ROOT,
-        timeout=60,
+        timeout=240,
         env={**os.environ, **(env or {})},
         check=False,
     )
@@ -59,7 +59,7 @@ def test_the_import_contracts_hold() -> None:
         capture_output=True,
         text=True,
         cwd=ROOT,
-        timeout=120,
+        timeout=240,
         check=False,
     )
     assert done.returncode == 0, done.stdout
@@ -129,7 +129,7 @@ def test_a_light_command_imports_neither_the_screen_nor_anything_heavy(args: lis
     script = "import sys; from console.cli.main import main; main(sys.argv[1:])"
     workspace = str(tmp_path / "workspace")
     main_once = [sys.executable, "-m", "console.cli.main", "context", "test", "--workspace", workspace]
-    subprocess.run(main_once, capture_output=True, cwd=ROOT, timeout=60, check=True)
+    subprocess.run(main_once, capture_output=True, cwd=ROOT, timeout=240, check=True)
     loaded = loaded_by(script, *args, env={"MLOPS_CONSOLE_WORKSPACE": workspace})
     assert not loaded & SCREEN
     assert not loaded & HEAVY

@@ -48,7 +48,7 @@ class Listening:
 
     async def __aexit__(self, *_: object) -> None:
         self.stop()
-        await asyncio.wait_for(self.serving, 30)
+        await asyncio.wait_for(self.serving, 120)
 
     def stop(self) -> None:
         self.handler.draining = True
@@ -62,7 +62,8 @@ class Listening:
         return ends
 
 
-async def test_who_came_before_the_end_and_asks_after_it_is_answered() -> None:
+async def test_who_came_before_the_end_and_asks_after_it_is_answered(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(protocol, "FIRST_S", 60.0)  # we may be slow to ask
     async with Listening() as it:
         reader, writer = await it.connected()
         it.stop()
@@ -94,8 +95,9 @@ async def test_who_asked_before_and_asks_nothing_now_is_let_go_at_once() -> None
         writer.close()
 
 
-async def test_while_servers_come_and_go_on_one_socket_nobody_is_turned_away() -> None:
+async def test_while_servers_come_and_go_on_one_socket_nobody_is_turned_away(monkeypatch: pytest.MonkeyPatch) -> None:
     """Who was accepted in the very turn in which the listening ended is answered too."""
+    monkeypatch.setattr(protocol, "FIRST_S", 20.0)  # however late they come to ask
     listener = socket.create_server(("127.0.0.1", 0), backlog=128)
     listener.setblocking(False)  # of all that share it: `dup` would make each block again
     place, over, failed, answered = listener.getsockname(), threading.Event(), [], [0]
@@ -103,7 +105,7 @@ async def test_while_servers_come_and_go_on_one_socket_nobody_is_turned_away() -
     def ask() -> None:
         while not over.is_set():
             try:
-                with socket.create_connection(place, timeout=30) as client:
+                with socket.create_connection(place, timeout=120) as client:
                     client.sendall(REQUEST)
                     assert client.recv(1000).startswith(b"HTTP/1.1 200")
                     answered[0] += 1
@@ -129,7 +131,7 @@ async def test_while_servers_come_and_go_on_one_socket_nobody_is_turned_away() -
             await asyncio.sleep(0)  # as a signal does, it ends before what is accepted in this turn of the loop
             handler.draining = True
             server.stop()
-            await asyncio.wait_for(task, 30)
+            await asyncio.wait_for(task, 120)
             current = following
     finally:
         over.set()

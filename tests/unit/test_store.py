@@ -102,7 +102,7 @@ def test_two_processes_may_make_the_same_workspace_at_once(tmp_path: Path) -> No
         for _ in range(4)
     ]
     for process in started:
-        _, errors = process.communicate(timeout=60)
+        _, errors = process.communicate(timeout=240)
         assert (process.returncode, errors) == (0, b"")
     backend = open_local(tmp_path / "w")
     assert backend.need("runs").count().value == 4

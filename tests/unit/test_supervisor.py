@@ -36,7 +36,7 @@ class Bench:
         self.launcher = self.backend.need("launcher")
         self.started: list[tuple[str, subprocess.Popen[bytes]]] = []
 
-    def submit(self, *argv: str, grace_s: float = 5.0, env: dict[str, str] | None = None) -> RunFolder:
+    def submit(self, *argv: str, grace_s: float = 60.0, env: dict[str, str] | None = None) -> RunFolder:
         run = self.runs.create(name="a run", mutation=ME)
         self.launcher.submit(LaunchSpec(run=run.id, argv=argv, grace_s=grace_s, env=env or {}), ME)
         return RunFolder.of(self.workspace, run.id)
@@ -50,13 +50,13 @@ class Bench:
         self.started.append((folder.run, process))
         return process
 
-    def finish(self, *argv: str, grace_s: float = 5.0) -> tuple[Run, str]:
+    def finish(self, *argv: str, grace_s: float = 60.0) -> tuple[Run, str]:
         """Run a command to its end: (its run, its log)."""
         folder = self.submit(*argv, grace_s=grace_s)
-        assert self.supervise(folder).wait(30) == 0
+        assert self.supervise(folder).wait(120) == 0
         return self.runs.get(folder.run), self.launcher.log(folder.run).text
 
-    def begin(self, code: str, grace_s: float = 5.0) -> tuple[RunFolder, subprocess.Popen[bytes]]:
+    def begin(self, code: str, grace_s: float = 60.0) -> tuple[RunFolder, subprocess.Popen[bytes]]:
         """Start a shell script, and wait until it printed `ready`."""
         folder = self.submit("sh", "-c", code, grace_s=grace_s)
         process = self.supervise(folder)
@@ -64,7 +64,7 @@ class Bench:
         return folder, process
 
 
-def wait_for(condition: Callable[[], object], seconds: float = 60.0) -> None:
+def wait_for(condition: Callable[[], object], seconds: float = 180.0) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "it did not come to pass"
@@ -181,7 +181,7 @@ def test_a_hundred_megabytes_in_one_line_take_neither_memory_nor_disk(bench: Ben
             break
         peak = max([peak, *(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM"))])
         time.sleep(0.02)
-    assert process.wait(30) == 0
+    assert process.wait(120) == 0
     assert 0 < peak < 60_000, f"{peak} kB"
     assert sum(file.stat().st_size for file in folder.path.glob("out.log*")) <= 3 * 16 * 1024 * 1024
     chunk = bench.launcher.log(folder.run, start=-200)
@@ -205,7 +205,7 @@ def stop_asked_by(bench: Bench, run: str, way: str, supervisor: subprocess.Popen
 def test_each_way_of_asking_stops_the_run(bench: Bench, way: str) -> None:
     folder, supervisor = bench.begin("echo ready; sleep 72")
     stop_asked_by(bench, folder.run, way, supervisor)
-    assert supervisor.wait(20) == 0
+    assert supervisor.wait(120) == 0
     run = bench.runs.get(folder.run)
     assert run.status is RunStatus.STOPPED
     if way == "launcher":
@@ -217,7 +217,7 @@ def test_a_stop_lets_the_command_clean_up(bench: Bench) -> None:
     folder, supervisor = bench.begin("trap 'echo cleaned; exit 0' TERM; echo ready; while :; do sleep 0.05; done")
     bench.launcher.cancel(folder.run, ME)
     bench.launcher.cancel(folder.run, ME)
-    assert supervisor.wait(20) == 0
+    assert supervisor.wait(120) == 0
     assert bench.runs.get(folder.run).status is RunStatus.STOPPED
     assert "cleaned" in bench.launcher.log(folder.run).text
 
@@ -232,7 +232,7 @@ def test_a_command_that_will_not_stop_is_killed_with_all_its_processes(bench: Be
     assert meta is not None
     members = run_processes(folder.run, (meta.supervisor,))
     bench.launcher.cancel(folder.run, ME)
-    assert supervisor.wait(20) == 0
+    assert supervisor.wait(120) == 0
     assert bench.runs.get(folder.run).status is RunStatus.STOPPED
     assert [member for member in members if is_alive(member)] == []
     assert "SIGKILL" in bench.launcher.log(folder.run).text
@@ -268,7 +268,7 @@ def test_submitting_twice_starts_once(bench: Bench) -> None:
     bench.supervise(folder)
     second = subprocess.run([sys.executable, "-m", "backends.local.supervisor", str(folder.path)], check=False)
     assert second.returncode == 0
-    assert bench.started[0][1].wait(20) == 0
+    assert bench.started[0][1].wait(120) == 0
     again = subprocess.run([sys.executable, "-m", "backends.local.supervisor", str(folder.path)], check=False)
     assert again.returncode == 0
     assert bench.launcher.log(folder.run).text == "once\n"
@@ -307,7 +307,7 @@ def test_a_store_that_is_held_delays_the_end_and_loses_nothing(bench: Bench) -> 
     assert supervisor.poll() is None
     holder.execute("COMMIT")
     holder.close()
-    assert supervisor.wait(30) == 0
+    assert supervisor.wait(120) == 0
     run = bench.runs.get(folder.run)
     assert (run.status, run.exit_code, own(run.metrics)) == (RunStatus.FAILED, 3, {"auc": 0.7})
     assert bench.runs.series(run.id, "auc").count == 1
@@ -328,7 +328,8 @@ def command_lines(folder: RunFolder) -> list[str]:
 
 
 def test_a_killed_supervisor_leaves_the_command_running_and_another_goes_on_with_it(bench: Bench) -> None:
-    folder, supervisor = bench.begin("echo ready; " + SAY + COUNT.format(steps=40, pause=0.05) + "; exit 3")
+    gate = "; while [ ! -e gate ]; do sleep 0.05; done; exit 3"
+    folder, supervisor = bench.begin("echo ready; " + SAY + COUNT.format(steps=40, pause=0.05) + gate)
     wait_for(lambda: b"line 5" in folder.log.read_bytes())
     meta = folder.meta()
     assert meta is not None
@@ -337,7 +338,9 @@ def test_a_killed_supervisor_leaves_the_command_running_and_another_goes_on_with
     assert standing(folder) is Standing.ORPHANED
     time.sleep(0.5)
     assert is_alive(meta.child)
-    assert bench.supervise(folder, claim=False).wait(30) == 0
+    another = bench.supervise(folder, claim=False)
+    (folder.path / "gate").touch()
+    assert another.wait(120) == 0
     run = bench.runs.get(folder.run)
     assert (run.status, run.exit_code) == (RunStatus.FAILED, 3)
     assert run.reason == "exit code 3: line 40"
@@ -356,7 +359,7 @@ def test_what_ended_unsupervised_has_its_exit_code_and_its_last_words(bench: Ben
     (folder.path / "gate").touch()
     wait_for(lambda: folder.ended() is not None)
     assert standing(folder) is Standing.ORPHANED
-    assert bench.supervise(folder, claim=False).wait(30) == 0
+    assert bench.supervise(folder, claim=False).wait(120) == 0
     run = bench.runs.get(folder.run)
     assert (run.status, run.exit_code, run.reason) == (RunStatus.FAILED, 7, "no more data")
     assert command_lines(folder) == ["ready", "last words"]
@@ -368,7 +371,7 @@ def test_a_command_waits_at_a_full_pipe_while_nobody_supervises_it_and_loses_not
     (folder.path / "gate").touch()
     time.sleep(1.0)  # 340 kB against a pipe that holds 64
     assert folder.ended() is None
-    assert bench.supervise(folder, claim=False).wait(30) == 0
+    assert bench.supervise(folder, claim=False).wait(120) == 0
     assert bench.runs.get(folder.run).status is RunStatus.FINISHED
     assert command_lines(folder) == ["ready", *map(str, range(1, 60001)), "end"]
 
@@ -376,7 +379,7 @@ def test_a_command_waits_at_a_full_pipe_while_nobody_supervises_it_and_loses_not
 def test_a_keeper_sends_a_supervisor_where_no_agent_does(bench: Bench) -> None:
     folder, supervisor = bench.begin("echo ready; while [ ! -e gate ]; do sleep 0.05; done; exit 4")
     kill(supervisor)
-    wait_for(lambda: standing(folder) is Standing.SUPERVISED, 40)
+    wait_for(lambda: standing(folder) is Standing.SUPERVISED)
     (folder.path / "gate").touch()
     wait_for(lambda: bench.runs.get(folder.run).status.ended)
     assert bench.runs.get(folder.run).exit_code == 4
@@ -391,7 +394,7 @@ def test_a_killed_keeper_changes_nothing_while_the_supervisor_lives(bench: Bench
     assert send_signal(keeping.keeper, signal.SIGKILL)
     wait_for(lambda: not is_alive(keeping.keeper))
     (folder.path / "gate").touch()
-    assert supervisor.wait(30) == 0
+    assert supervisor.wait(120) == 0
     run = bench.runs.get(folder.run)
     assert (run.status, run.exit_code) == (RunStatus.FAILED, 5)
     assert run_processes(run.id) == []
@@ -413,7 +416,7 @@ def test_with_supervisor_and_keeper_killed_the_work_goes_on_and_only_its_exit_co
     another = bench.supervise(folder, claim=False)
     wait_for(lambda: b"line 30" in folder.log.read_bytes())
     (folder.path / "gate").touch()
-    assert another.wait(30) == 0
+    assert another.wait(120) == 0
     run = bench.runs.get(folder.run)
     assert (run.status, run.exit_code) == (RunStatus.LOST, None)
     assert "exit code" in run.reason
@@ -428,9 +431,9 @@ def test_a_run_that_was_taken_over_stops_with_all_its_processes(bench: Bench) ->
     bench.launcher.cancel(folder.run, ME)
     meta = folder.meta()
     assert meta is not None
+    wait_for(lambda: len(run_processes(folder.run)) >= 3)
     members = run_processes(folder.run)
-    assert len(members) >= 3
-    assert bench.supervise(folder, claim=False).wait(30) == 0
+    assert bench.supervise(folder, claim=False).wait(120) == 0
     assert bench.runs.get(folder.run).status is RunStatus.STOPPED
     assert [each for each in members if is_alive(each)] == []
 
@@ -478,7 +481,7 @@ def test_a_daemon_with_a_session_of_its_own_is_asked_before_it_is_killed(bench: 
     daemon = "trap 'echo daemon heard; exit 0' TERM; echo ready; while :; do sleep 0.05; done"
     folder, supervisor = bench.begin(f'(setsid sh -c "{daemon}" &); sleep 78')
     bench.launcher.cancel(folder.run, ME)
-    assert supervisor.wait(20) == 0
+    assert supervisor.wait(120) == 0
     assert "daemon heard" in folder.log.read_text()
     assert "SIGKILL sent" not in folder.log.read_text()
     assert run_processes(folder.run) == []

@@ -213,10 +213,12 @@ def test_who_wants_no_samples_gets_none(tmp_path: Path, spec: dict[str, object])
 
 def test_a_sample_goes_the_way_of_what_a_run_says(tmp_path: Path) -> None:
     thread, _, file = watched(tmp_path)
+    memory = [psutil.virtual_memory()]
     thread.start()
-    end = time.monotonic() + 20
+    end = time.monotonic() + 120
     while not file.read_bytes() and time.monotonic() < end:
         time.sleep(0.05)
+    memory.append(psutil.virtual_memory())
     thread.finish(Ended(code=0, signal=None, cpu_s=1e6, max_rss=10**15))
     reports = [from_spool(line)[1] for line in file.read_bytes().splitlines()]
     first, last = reports[0].metrics, reports[-1].metrics
@@ -227,8 +229,8 @@ def test_a_sample_goes_the_way_of_what_a_run_says(tmp_path: Path) -> None:
         monitor.collect_metrics()
     theirs = {f"system/{name}" for monitor in (disk, cpu, network) for name in monitor.aggregate_metrics()}
     assert theirs == {name for name in first if "/run_" not in name}
-    memory = psutil.virtual_memory()
-    assert first[system_metrics.MEMORY_PERCENT] == pytest.approx(memory.used / memory.total * 100, abs=15)
+    taken = [each.used / each.total * 100 for each in memory]  # others take and give back beside us
+    assert min(taken) - 15 < first[system_metrics.MEMORY_PERCENT] < max(taken) + 15
     assert reports[0].step >= 1
     assert last == {"system/run_cpu_seconds": 1e6, "system/run_memory_peak_megabytes": 1e9}
 

@@ -16,6 +16,7 @@ from backends.contract import Unreachable
 from console.tui.columns import Column
 from console.tui.table import BigTable
 from tests.hostile import HOSTILE
+from tests.terminal.stage import drawn
 from tests.unit.keyset import Row, Shelf
 
 COLUMNS = (
@@ -46,10 +47,10 @@ async def table_of(shelf: Shelf, *, seek: bool = True, size: tuple[int, int] = (
 
 async def calm(pilot: Pilot[None]) -> None:
     """Until no question is out and every message is handled."""
-    await until(lambda: not the_table(pilot).busy)
-    await pilot.pause()
-    await until(lambda: not the_table(pilot).busy)
-    await pilot.pause()
+    for _ in range(2):
+        await until(lambda: not the_table(pilot).busy)
+        await pilot.pause()
+        await drawn(pilot.app)
 
 
 async def until(true: Callable[[], bool], seconds: float = 60.0) -> None:
