@@ -14,7 +14,7 @@ from backends.contract import Backend
 from console.tui.dialogs import Choose, Confirm, Dialog
 from tests.hostile import HOSTILE, on_screen_is_harmless
 from tests.hostile_workspace import LOG, TEXTS, WATCHED, fill
-from tests.terminal.stage import on_stage, press, session
+from tests.terminal.stage import on_stage, press, session, until_so
 
 ROWS = len(TEXTS) + 2
 
@@ -42,7 +42,7 @@ def look(app) -> str:
     return "\n".join(lines)
 
 
-async def settled(app, pilot, seconds: float = 10) -> str:
+async def settled(app, pilot, seconds: float = 60) -> str:
     """Once the pane has its answer; a dialog keeps its action's worker, so the app itself may not be idle."""
     end = time.monotonic() + seconds
     while app.pane is None or app.pane.busy:
@@ -52,7 +52,7 @@ async def settled(app, pilot, seconds: float = 10) -> str:
     return look(app)
 
 
-async def dialog(app, pilot, seconds: float = 10) -> str:
+async def dialog(app, pilot, seconds: float = 60) -> str:
     """Once a dialog is there."""
     end = time.monotonic() + seconds
     while not isinstance(app.screen, Dialog):
@@ -145,11 +145,7 @@ async def test_columns_and_rows_of_a_dataset(home: Path) -> None:
         await settled(app, pilot)
         await press(app, pilot, "escape")
         app.pane.view_rows()
-        for _ in range(200):
-            await settled(app, pilot)
-            if app.pane.table.cursor_row is not None:
-                break
-            await asyncio.sleep(0.05)
+        await until_so(pilot, lambda: not app.pane.busy and app.pane.table.cursor_row is not None)
         assert app.pane.crumbs()[-1] == f"row 1 of {len(TEXTS)}"
         for key in [*["j"] * len(TEXTS), *["right"] * 12]:
             await press(app, pilot, key)
@@ -217,11 +213,7 @@ async def test_runs_are_compared(home: Path) -> None:
         app.apply_filter(app.pane, "status = finished")
         await settled(app, pilot)
         await press(app, pilot, *["space", "j"] * 8, "c")
-        for _ in range(500):
-            if len(app.screen_stack) > 1:
-                break
-            await asyncio.sleep(0.02)
-        assert len(app.screen_stack) > 1
+        await until_so(pilot, lambda: len(app.screen_stack) > 1)
         look(app)
         await press(app, pilot, "pagedown", "pagedown")
         look(app)
@@ -242,12 +234,8 @@ async def test_every_model_is_asked_about(home: Path, production: bool) -> None:
             await press(app, pilot, "p")
             await dialog(app, pilot)
             assert isinstance(app.screen, Choose)
-            await press(app, pilot, "1")
-            for _ in range(200):
-                if isinstance(app.screen, Confirm) or app.problem is not None:
-                    break
-                await asyncio.sleep(0.01)
-            await pilot.pause()
+            await press(app, pilot, "1", "enter")
+            await until_so(pilot, lambda: isinstance(app.screen, Confirm) or app.problem is not None)
             look(app)
             await closed(app, pilot)
             await press(app, pilot, "n")
