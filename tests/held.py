@@ -1,11 +1,13 @@
-"""Data work that stands still where a test wants it, until it is stopped: so that no machine is too fast or too slow."""
+"""Data work that stands still where a test wants it, until it is stopped: no machine is too fast or too slow then."""
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import pytest
+if TYPE_CHECKING:
+    import pytest
 
 TRIPWIRE = """
 import sys, time

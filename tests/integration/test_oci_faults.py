@@ -65,7 +65,7 @@ def killed(world: World, verb: str, run: str, *, method: str, path: str, after: 
     def fault(_: faults.Asked, forward: faults.Forward) -> list[bytes]:
         if after:
             forward()
-        end = time.monotonic() + 30
+        end = time.monotonic() + 120
         while not process and time.monotonic() < end:
             time.sleep(0.01)
         os.kill(process[0].pid, signal.SIGKILL)
@@ -155,13 +155,14 @@ def test_each_fault_has_words_that_say_what_to_do(
     world.prefix = one_model
     ann = world.console(behind=True)
     world.proxy.plan("GET", "/tags/list", fault)
+    asked = time.time() * 1000
     with pytest.raises(kind, match=words) as told:
         ann.need("registry").get("churn")
     assert "s3cret" not in str(told.value)
     if "too often" in words:
         assert isinstance(told.value, Unreachable)
         assert told.value.retry_at is not None
-        assert 2_000 < told.value.retry_at - time.time() * 1000 < 9_000
+        assert asked + 2_000 < told.value.retry_at < time.time() * 1000 + 9_000
 
 
 def test_a_slow_server_is_waited_for_no_longer_than_the_context_says(world: World) -> None:

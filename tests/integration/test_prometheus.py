@@ -16,6 +16,7 @@ from backends.login import Login
 from backends.prometheus.source import Prometheus, open_prometheus
 from console.cli.main import main
 from tests.prometheus_server import Exporter, Server, needs_prometheus, prometheus
+from tests.serving import until
 
 pytestmark = needs_prometheus
 
@@ -230,7 +231,7 @@ def test_scraped_live_with_exemplars_until_its_target_breaks(
         say()
         with prometheus(scrape=[("live", exporter.place)], flags=["--enable-feature=exemplar-storage"]) as server:
             source = open_prometheus(f"prometheus+{server.url}", Login(), {})
-            end = time.monotonic() + 60
+            end = time.monotonic() + 120
             found: tuple[object, ...] = ()
             while time.monotonic() < end and (len(found) < 2 or not source.failures(
                 service, since=int(began * 1000) - 5000, until=int(time.time() * 1000) + 5000
@@ -254,10 +255,11 @@ def test_scraped_live_with_exemplars_until_its_target_breaks(
             assert scrape.place.endswith(f"{exporter.place}/metrics")
             assert source.length(service) == MINUTE
             exporter.broken = True
-            server.until('up{job="live"} == 0', lambda there: len(there) == 1)
-            (scrape,) = source.scrapes(service)
+            # A scrape that a busy machine made late failed too, and tells another reason.
+            (scrape,) = until(
+                lambda: [each for each in source.scrapes(service) if "500" in each.trouble], what="the broken scrape"
+            )
             assert not scrape.up
-            assert "500" in scrape.trouble
             source.close()
     finally:
         exporter.close()

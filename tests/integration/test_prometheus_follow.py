@@ -27,24 +27,27 @@ pytestmark = needs_prometheus
 
 MINUTE = 60_000
 WHO = Mutation(actor="me@here", reason="test")
-NOW = int(time.time()) // 60 * 60
-START = NOW - 3 * 3600
 
 
-def history(minutes: int = 180) -> str:
-    """Three hours of a service: 12 answers a minute, one of six an error."""
-    times = range(START + 5, START + 60 * minutes, 15)
+def three_hours_ago() -> int:
+    """A whole minute, in seconds; asked by each test: this file may have been imported an hour before."""
+    return int(time.time()) // 60 * 60 - 3 * 3600
+
+
+def history(start: int, minutes: int) -> str:
+    """So many minutes of a service: 12 answers a minute, one of six an error."""
+    times = range(start + 5, start + 60 * minutes, 15)
     rows = ["# TYPE model_requests counter"]
     for status, share in (("200", 10), ("503", 2)):
         rows += [
             f'model_requests_total{{job="fraud",instance="a",version="7",status="{status}"}} '
-            f"{share * ((at - START) // 60)} {at}"
+            f"{share * ((at - start) // 60)} {at}"
             for at in times
         ]
     return "\n".join([*rows, "# EOF", ""])
 
 
-def stepped(part: MetricWindows, done: Callable[[], bool], seconds: float = 40.0) -> None:
+def stepped(part: MetricWindows, done: Callable[[], bool], seconds: float = 120.0) -> None:
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         part.step()
@@ -86,10 +89,10 @@ def test_a_monitor_gets_what_was_measured_while_nobody_asked_and_what_comes_afte
     backend = open_local(workspace)
     rules = '[[rule]]\nname = "errors"\nmetric = "service.errors"\nabove = 0.1\nmin_sample = 1\n'
     backend.need("monitors").put(Monitor(name="fraud-live", model="fraud", window="minute", rules=rules), WHO)
-    port, said = free_port(), []
+    port, said, start = free_port(), [], three_hours_ago()
     part = MetricWindows(backend, workspace, said.append)
     try:
-        with prometheus(history=history(150), port=port) as server:
+        with prometheus(history=history(start, 150), port=port) as server:
             configure(workspace, server.url)
             stepped(part, lambda: len(kept(backend)) > 0)
             found = kept(backend)
@@ -116,7 +119,7 @@ def test_a_monitor_gets_what_was_measured_while_nobody_asked_and_what_comes_afte
         found_wrong = [each for each in json.loads(capsys.readouterr().out)["items"] if each["check"] == "metrics"]
         assert [each["health"] for each in found_wrong] == ["warn"]
         assert found_wrong[0]["todo"].startswith("see that it is up")
-        with prometheus(history=history(170), port=port):
+        with prometheus(history=history(start, 170), port=port):
             again(part)
             stepped(part, lambda: len(kept(backend)) > len(found))
             assert {(each.requests, each.errors) for each in kept(backend)} == {(12, 2)}
@@ -137,7 +140,7 @@ def test_of_an_own_deployment_only_what_nobody_saw_is_wanted(workspace: Path) ->
         service=Service(name="churn", labels={"deployment": "churn"}), sources=("churn",), monitors=("churn-m",),
         own=True,
     )  # fmt: skip
-    now = NOW * 1000
+    now = int(time.time()) // 60 * MINUTE
     assert wanted(backend, known, now) is None, "it may not have been there before"
     for minute in (100, 99, 98, 60, 59, 3, 2, 1):
         at = now - minute * MINUTE

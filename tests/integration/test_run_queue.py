@@ -34,7 +34,7 @@ def submit(backend: Backend, script: str, needs: Needs = Needs()) -> str:
 
 
 def until(holds: Callable[[], object]) -> None:
-    end = time.monotonic() + 30
+    end = time.monotonic() + 120
     while not holds():
         assert time.monotonic() < end, "it did not come to pass"
         time.sleep(0.05)
@@ -65,7 +65,8 @@ def test_what_waits_says_why_and_the_higher_priority_begins_first(backend: Backe
 def test_a_pause_outlives_the_agent_and_lets_what_runs_go_on(backend: Backend, tmp_path: Path) -> None:
     launcher, runs = backend.need("launcher"), backend.need("runs")
     ensure_agent(tmp_path, slots=2)
-    running = submit(backend, "sleep 3")
+    gate = tmp_path / "gate"
+    running = submit(backend, f"while [ ! -e {gate} ]; do sleep 0.05; done")
     until(lambda: runs.get(running).status is RunStatus.RUNNING)
     launcher.pause(ME)
     with pytest.raises(Conflict, match="paused already, by someone@somewhere"):
@@ -73,6 +74,7 @@ def test_a_pause_outlives_the_agent_and_lets_what_runs_go_on(backend: Backend, t
     waiting = submit(backend, "true")
     stop_agent(tmp_path)
     ensure_agent(tmp_path, slots=2)
+    gate.touch()
     until(lambda: runs.get(running).status.ended)
     time.sleep(1.5)
     assert runs.get(running).status is RunStatus.FINISHED
@@ -100,6 +102,7 @@ def test_runs_begin_as_far_as_there_are_cards_and_memory_and_each_has_its_own(
     script = f"echo cards $CUDA_VISIBLE_DEVICES; while [ ! -e {tmp_path}/gate ]; do sleep 0.05; done"
     with_cards = [submit(backend, script, Needs(gpu=1, memory=3 * 10**9)) for _ in range(2)]
     until(lambda: all("cards" in launcher.log(run).text for run in with_cards))
+    until(lambda: all(runs.get(run).status is RunStatus.RUNNING for run in with_cards))
     assert sorted(launcher.log(run).text for run in with_cards) == ["cards 0\n", "cards 1\n"]
     third = submit(backend, script, Needs(gpu=1))
     big = submit(backend, "true", Needs(memory=4 * 10**9))

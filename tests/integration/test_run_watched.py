@@ -34,7 +34,7 @@ say NaN 2
 until_there talk
 i=0; while [ ! -e on ]; do i=$((i+1)); echo line $i; sleep 0.2; done
 say 0.5 3
-until_there end
+while [ ! -e end ]; do echo still here; sleep 0.2; done
 """
 
 
@@ -92,17 +92,22 @@ def test_a_silent_run_is_flagged_and_what_it_says_takes_the_flags_away(backend: 
 
 
 def test_what_a_run_takes_is_measured_over_all_of_its_processes(backend: Backend, tmp_path: Path) -> None:
+    """Both stay until it was seen that there are two."""
     eat = (
-        "import time; b = bytearray(80_000_000); b[::4096] = b'x' * len(b[::4096])\n"
-        "end = time.process_time() + 1.5\nwhile time.process_time() < end: pass\ntime.sleep(2.5)"
+        "import pathlib, time; b = bytearray(80_000_000); b[::4096] = b'x' * len(b[::4096])\n"
+        "end = time.process_time() + 1.5\nwhile time.process_time() < end: pass\n"
+        "while not pathlib.Path('seen').exists(): time.sleep(0.05)"
     )
     (tmp_path / "eat.py").write_text(eat)
     run = start(backend, tmp_path, f"{sys.executable} eat.py &\n{sys.executable} eat.py &\nwait\n")
+    peak = "system/run_memory_peak_megabytes"
+    until(lambda: backend.need("runs").get(run).metrics.get(peak, 0) > 2 * 80)
+    (tmp_path / "seen").touch()
     until(lambda: backend.need("runs").get(run).status.ended)
     found = backend.need("runs").get(run)
     assert (found.status, own(found.metrics)) == (RunStatus.FINISHED, {})
     assert found.metrics["system/run_cpu_seconds"] >= 3.0
-    assert found.metrics["system/run_memory_peak_megabytes"] > 2 * 80, "both at once, not the larger one"
+    assert found.metrics[peak] > 2 * 80, "both at once, not the larger one"
     assert backend.need("runs").series(run, "system/run_processes").buckets[0].high >= 2
     shown = console(tmp_path / "w", "run", "show", run[:8])
     assert "peak memory  " in shown
@@ -150,12 +155,15 @@ def test_a_run_reported_over_the_protocol_is_watched_alike(server: OwnServer, cl
 def test_a_client_sees_the_samples_of_a_run_as_mlflows_own(server: OwnServer, client: Any, tmp_path: Path) -> None:
     opened = open_local(tmp_path / "w")
     try:
-        run = start(opened, tmp_path, "sleep 3", "system_metrics = 1\n")
+        run = start(opened, tmp_path, "while [ ! -e seen ]; do sleep 0.05; done", "system_metrics = 1\n")
+        memory = "system/system_memory_usage_megabytes"
+        until(lambda: len(client.get_metric_history(run, memory)) >= 2)
+        (tmp_path / "seen").touch()
         until(lambda: opened.need("runs").get(run).status.ended)
     finally:
         stop_agent(tmp_path / "w")
         opened.close()
-    history = client.get_metric_history(run, "system/system_memory_usage_megabytes")
+    history = client.get_metric_history(run, memory)
     assert len(history) >= 2
     assert all(point.value > 0 and point.timestamp > 1_600_000_000_000 for point in history)
     assert [point.step for point in history] == sorted({point.step for point in history})

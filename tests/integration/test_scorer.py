@@ -77,7 +77,7 @@ class Rig:
     def end(self) -> int:
         assert self.process is not None
         self.process.send_signal(signal.SIGTERM)
-        code = self.process.wait(30)
+        code = self.process.wait(120)
         assert self.process.stdout is not None
         assert self.process.stdout.read() == b"", "a scorer speaks to no terminal"
         self.process = None
@@ -174,5 +174,5 @@ def test_a_paused_monitor_ends_its_scorer(rig: Rig) -> None:
 
     process = rig.start()
     pause_monitor(rig.backend, "live", WHO)
-    assert process.wait(10) == 0
+    assert process.wait(120) == 0
     assert "paused" in rig.log()

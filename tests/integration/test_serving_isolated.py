@@ -207,12 +207,13 @@ def test_a_swap_to_a_pickle_and_between_pickles_turns_nobody_away(rig: Rig, serv
     try:
         for version in ("2", "3", "1", "3"):
             point(rig.backend, "champion", version)
+            seen.clear()
             until(lambda wanted=version: served.state().targets[0].version == wanted, what=f"v{version}")
+            until(lambda wanted=version: wanted in seen or troubles, what=f"an answer of v{version}")
     finally:
         stop.set()
         thread.join()
     assert troubles == []
-    assert seen == {"1", "2", "3"}
     assert "v2 | loaded 2.0" in served.log
     # The one before stays: a rollback takes no time. No other does.
     until(lambda: set(processes(served, "scorer.py")) == {folder(rig, "3")}, what="the end of what is served no more")
@@ -255,7 +256,7 @@ def test_a_killed_process_is_told_and_comes_back(rig: Rig, served: Served, whom:
     victim = processes(served, "leash.py" if whom == "leash" else "scorer.py")[folder(rig, "2")]
     left = processes(served, "scorer.py")[folder(rig, "2")]
     victim.send_signal(signal.SIGKILL)
-    victim.wait(30)
+    victim.wait(120)
     until(lambda: f"v2: the command that serves it ended with {'-9' if whom == 'leash' else '137'}" in served.log)
     until(lambda: rig.answers(served, 2.0), what="another one")
     until(lambda: served.http.get("/ping").status_code == 200, what="health")
@@ -309,7 +310,7 @@ def test_a_killed_server_leaves_no_process(rig: Rig) -> None:
         left += [psutil.Process(each.pid) for each in other.state().workers]
         assert len(left) == 3
         other.process.send_signal(signal.SIGKILL)
-        other.process.wait(30)
+        other.process.wait(120)
         until(lambda: all(map(gone, left)), what="their end")
 
 
@@ -318,7 +319,7 @@ def test_a_start_that_cannot_be_says_why(rig: Rig, tmp_path: Path) -> None:
     process, line, _ = start(spec, tmp_path)
     assert line["ready"] is False
     assert "cannot be loaded here" in line["error"]
-    assert process.wait(30) == 1
+    assert process.wait(120) == 1
 
 
 def test_an_ended_server_leaves_no_process(rig: Rig, served: Served) -> None:

@@ -126,7 +126,7 @@ class Rig:
             promote(self.backend, "parcels", "2", "champion", who, expected="1")
         else:
             rollback(self.backend, "parcels", "champion", who, expected="2")
-        until(self.armed.with_name("armed.done").exists, what=f"the kill at {step}")
+        until(self.armed.with_name("armed.done").exists, what=f"the kill at {step}", seconds=240)
         return self.held()
 
     def told(self) -> None:
@@ -180,7 +180,7 @@ def test_a_server_killed_at_any_step_of_a_swap_serves_what_the_alias_names_when_
             assert [(each.version, each.state) for each in served.state().targets] == [(wanted, "serving")]
             workers = psutil.Process(served.process.pid).children()
             rig.swap(step)
-            assert served.process.wait(60) == -signal.SIGKILL
+            assert served.process.wait(120) == -signal.SIGKILL
             gone, alive = psutil.wait_procs(workers, timeout=60)
             assert (len(gone), alive) == (2, []), "nobody goes on answering unwatched"
         rig.told()
@@ -201,6 +201,7 @@ def test_a_worker_killed_at_any_step_of_a_swap_is_replaced_and_both_serve_the_ne
                     and rig.settled(served, wanted)
                 ),
                 what=f"v{wanted} of both workers after a death at {step}: {served.log}",
+                seconds=240,
             )
             assert served.process.poll() is None
             rig.told()
@@ -213,5 +214,7 @@ def test_an_idle_worker_killed_by_hand_is_replaced(rig: Rig) -> None:
         victim = psutil.Process(served.process.pid).children()[0]
         os.kill(victim.pid, signal.SIGKILL)
         until(
-            lambda: "serves again" in served.log and rig.settled(served, wanted), what=f"another worker: {served.log}"
+            lambda: "serves again" in served.log and rig.settled(served, wanted),
+            what=f"another worker: {served.log}",
+            seconds=240,
         )

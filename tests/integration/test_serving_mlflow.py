@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import sys
@@ -95,7 +96,7 @@ class World:
             mlflow.set_registry_uri(None)
         self.move("1")
         self.home = folder / "sidecar"
-        self.backend: Backend = connect("prod", f"mlflow+{proxy.url}", sidecar=self.home, options={"timeout": "20"})
+        self.backend: Backend = connect("prod", f"mlflow+{proxy.url}", sidecar=self.home, options={"timeout": "60"})
 
     def move(self, version: str, alias: str = "champion") -> None:
         """By MLflow's client, behind our back."""
@@ -152,6 +153,7 @@ def test_an_alias_that_mlflows_client_moves_is_followed_without_a_dropped_reques
         for version in ("2", "1", "2", "1"):
             world.move(version)
             until(lambda wanted=version: served.state().targets[0].version == wanted, what=f"v{version}")
+            until(lambda wanted=version: wanted in seen or troubles, what=f"an answer of v{version}")
         served.set_targets(Target(alias="champion", share=0.5), Target(version="2", share=0.5)).raise_for_status()
         served.set_targets(Target(alias="champion"), Target(version="2", share=0, shadow=True)).raise_for_status()
         until(lambda: any(each.shadow_requests for each in served.state().versions), what="the shadow")
@@ -243,8 +245,14 @@ def test_versions_of_others_are_judged_approved_promoted_and_moved_behind_our_ba
 def test_a_python_model_is_served_by_mlflows_own_server_under_the_agent(world: World) -> None:
     with pytest.raises(Refused, match=r"loading that runs code.*\[\[serving\]\]"):
         fetch_version(world.backend, world.twice, "1")
-    mlflow_command = f"{Path(sys.executable).parent / 'mlflow'} models serve -m {{path}} -h {{host}} -p {{port}}"
-    rule = f'[[serving]]\nmodel = "{world.twice}"\ncommand = "{mlflow_command} --env-manager local"\n'
+    # It does not begin while this file is there, so that its absence can be looked at for as long as that takes.
+    wait, command = world.folder / "wait", world.folder / "serve"
+    command.write_text(
+        f'#!/bin/sh\nwhile [ -e "{wait}" ]; do sleep 0.05; done\n'
+        f'exec "{Path(sys.executable).parent / "mlflow"}" models serve "$@" --env-manager local\n'
+    )
+    command.chmod(0o755)
+    rule = f'[[serving]]\nmodel = "{world.twice}"\ncommand = "{command} -m {{path}} -h {{host}} -p {{port}}"\n'
     (world.folder / "config" / "policies.toml").write_text(rule)
     start = Deployment(name="twice", model=world.twice, targets=(Wanted(version="1"),))
     change.start(world.backend, start, WHO)
@@ -264,17 +272,18 @@ def test_a_python_model_is_served_by_mlflows_own_server_under_the_agent(world: W
         answer = asked()
         assert answer.headers["x-model-version"] == "1"
         assert answer.json()["predictions"] == [2 * value for value in NEW["weight"]]
-        scoring = [
-            each
-            for each in (psutil.Process(found.pid) for found in marked(folder))
-            if any("scoring_server" in word for word in words_of(each))
-        ]
+        scoring = [each for each in psutil.process_iter() if any("scoring_server" in word for word in words_of(each))]
+        scoring = [each for each in scoring if each.pid in {found.pid for found in marked(folder)}]
         assert scoring, "mlflow's own server"
+        wait.touch()
         for each in scoring:
-            each.send_signal(signal.SIGKILL)
+            with contextlib.suppress(psutil.NoSuchProcess):  # with the one before it
+                each.send_signal(signal.SIGKILL)
         until(lambda: asked().status_code == 503, what="that it is away")
+        wait.unlink()
         until(lambda: asked().status_code == 200, seconds=SLOW, what="another one")
     finally:
         stop_agent(world.home)
         for process in marked(folder):
-            os.kill(process.pid, signal.SIGKILL)
+            with contextlib.suppress(ProcessLookupError):  # it ended with the one before it
+                os.kill(process.pid, signal.SIGKILL)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 import socket
@@ -145,7 +146,7 @@ def test_onnx_alone_refuses_a_version_that_has_none_and_says_the_command(
     assert line["ready"] is False
     assert "it has no ONNX file" in line["error"]
     assert "mlops-console model export parcels 3 --onnx" in line["error"]
-    assert process.wait(30) == 1
+    assert process.wait(120) == 1
 
 
 def test_a_damaged_onnx_file_leaves_the_old_version_serving_and_says_so(
@@ -225,12 +226,15 @@ def raw(served: Served, *sent: bytes) -> bytes:
     host, _, port = served.url.removeprefix("http://").partition(":")
     with socket.create_connection((host, int(port)), timeout=60) as line:
         got = b""
-        for each in sent:
-            line.sendall(each)
-            if b"100-continue" in each:
-                got += line.recv(1000)
-        while part := line.recv(65_536):
-            got += part
+        # What is sent beyond what a server reads resets the line as it closes; what it said before has come by then.
+        with contextlib.suppress(ConnectionResetError, BrokenPipeError):
+            for each in sent:
+                line.sendall(each)
+                if b"100-continue" in each:
+                    got += line.recv(1000)
+        with contextlib.suppress(ConnectionResetError):
+            while part := line.recv(65_536):
+                got += part
         return got
 
 

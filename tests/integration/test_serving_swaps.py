@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
 import os
@@ -67,6 +68,10 @@ class Rig:
 def rig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
     made = Rig(tmp_path_factory.mktemp("swaps"))
     point(made.backend, "champion", "1")
+    # Who connected as a worker leaves has a second to ask, and a minute here: callers may be slow on a busy machine.
+    hooks = made.home / "hooks"
+    hooks.mkdir()
+    (hooks / "sitecustomize.py").write_text("from console.serving import protocol\nprotocol.FIRST_S = 60.0\n")
     token = made.home / "token"
     token.touch(mode=0o600)
     token.write_text(TOKEN)
@@ -74,9 +79,10 @@ def rig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
         made.backend,
         made.home / "server",
         workers=2,
+        hooks=hooks,
         token_file=str(token),
         sticky_field="customer",
-        limits=Limits(header_seconds=1.5, body_seconds=2.0, drain_seconds=20.0),
+        limits=Limits(header_seconds=120.0, body_seconds=120.0, drain_seconds=120.0),
         log=LogSpec(folder=str(made.home / "log"), segment_seconds=0.5),
     ) as running:
         running.http.headers["authorization"] = f"Bearer {TOKEN}"
@@ -113,8 +119,11 @@ def test_swaps_under_load_turn_nobody_away(rig: Rig) -> None:
     try:
         before = rig.served.state().swaps
         for number in range(50):
-            point(rig.backend, "champion", "21"[number % 2])
+            to = "21"[number % 2]
+            point(rig.backend, "champion", to)
             rig.served.admin.post("/look").raise_for_status()
+            if number < 2:
+                until(lambda to=to, had=seen[to]: seen[to] > had or troubles, what=f"an answer of v{to}")
     finally:
         stop.set()
         for thread in threads:
@@ -157,7 +166,7 @@ def test_a_damaged_version_leaves_the_old_one_serving_and_says_so(rig: Rig) -> N
     )
     assert (standing.version, standing.wanted) == ("1", bad.version)
     assert "sha256" in standing.why
-    assert f"v{bad.version} is not served, v1 goes on" in rig.served.log
+    until(lambda: f"v{bad.version} is not served, v1 goes on" in rig.served.log, what="its line in the log")
     assert rig.answers("1")
     point(rig.backend, "champion", "1")
     until(lambda: rig.served.state().targets[0].state == "serving", what="the way back")
@@ -257,16 +266,21 @@ def test_commands_are_taken_on_a_socket_of_its_owners_alone(rig: Rig) -> None:
 
 
 def test_who_sends_drop_by_drop_is_cut_off(rig: Rig) -> None:
-    host, _, port = rig.served.url.removeprefix("http://").partition(":")
-    started = b"POST /invocations HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer " + TOKEN.encode()
-    whole = started + b"\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{"
-    for sent in (b"", started, whole):
-        with socket.create_connection((host, int(port)), timeout=60) as slow:
-            slow.sendall(sent)
-            said = b""
-            while part := slow.recv(1000):
-                said += part
-            assert said.startswith(b"HTTP/1.1 408")
+    """By a server of little patience, of its own: others would be cut off by it when the machine is busy."""
+    impatient = Limits(header_seconds=2.0, body_seconds=2.0)
+    with serving(rig.backend, rig.home / "impatient", limits=impatient) as served:
+        host, _, port = served.url.removeprefix("http://").partition(":")
+        started = b"POST /invocations HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+        whole = started + b"Content-Length: 100\r\n\r\n{"
+        for sent in (b"", started, whole):
+            with socket.create_connection((host, int(port)), timeout=120) as slow:
+                said = b""
+                with contextlib.suppress(ConnectionResetError, BrokenPipeError):  # where we are late, it has closed
+                    slow.sendall(sent)
+                with contextlib.suppress(ConnectionResetError):
+                    while part := slow.recv(1000):
+                        said += part
+                assert said.startswith(b"HTTP/1.1 408")
 
 
 def test_a_hang_up_changes_nothing_and_a_dead_worker_is_replaced(rig: Rig) -> None:
@@ -279,7 +293,7 @@ def test_a_hang_up_changes_nothing_and_a_dead_worker_is_replaced(rig: Rig) -> No
         found = rig.served.state().workers
         return before[0] not in [each.pid for each in found] and all(each.loaded for each in found)
 
-    until(replaced, seconds=120, what="another worker")
+    until(replaced, seconds=240, what="another worker")
     assert rig.answers("1")
     after = sum(each.requests for each in rig.served.state().versions if each.version == "1")
     assert after >= counted, "what the dead one had counted is kept"
@@ -317,6 +331,7 @@ def test_workers_that_leave_turn_nobody_away(rig: Rig) -> None:
     try:
         for wanted in (1, 2, 1, 2):
             rig.served.admin.post("/workers", content=str(wanted)).raise_for_status()
+            until(lambda had=answered[0]: answered[0] > had + 15 or troubles, what="more answers")
     finally:
         stop.set()
         for thread in threads:
@@ -341,7 +356,7 @@ def test_what_cannot_be_served_is_said_at_the_start(rig: Rig, tmp_path: Path) ->
         process, line, _ = start(spec, tmp_path)
         assert line["ready"] is False
         assert words in line["error"]
-        assert process.wait(30) == 1
+        assert process.wait(120) == 1
 
 
 def test_what_is_being_answered_is_answered_before_the_end(rig: Rig) -> None:
@@ -352,11 +367,22 @@ def test_what_is_being_answered_is_answered_before_the_end(rig: Rig) -> None:
     def ask() -> None:
         answers.append(rig.served.http.post("/invocations", json=many).status_code)
 
-    asking = threading.Thread(target=ask)
-    asking.start()
-    until(lambda: any(each.in_flight for each in rig.served.state().workers), what="the request")
+    def in_flight() -> bool:
+        return any(each.in_flight for each in rig.served.state().workers)
+
+    def begun(asking: threading.Thread) -> bool:
+        """Whether the request was seen while it was being answered."""
+        asking.start()
+        while asking.is_alive():
+            if in_flight():
+                return True
+        return False
+
+    requests = (threading.Thread(target=ask) for _ in range(50))
+    asking = next((each for each in requests if begun(each)), None)
+    assert asking is not None, "no request was seen under way"
     rig.served.process.send_signal(signal.SIGTERM)
     asking.join()
-    assert answers == [200]
+    assert set(answers) == {200}
     assert rig.served.process.wait(60) == 0
     assert not Path(rig.served.spec.admin_socket).exists()

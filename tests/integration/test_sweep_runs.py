@@ -19,6 +19,7 @@ import pytest
 
 from backends.local import open_local
 from console.training.sweep.trials import trials_of
+from tests.processes import gone
 
 RECIPE = """
 name = "tuned"
@@ -59,7 +60,8 @@ direction = "minimize"
 [sweep.space.lr]
 """
 """A trial that takes no time to begin: what is tried is the sweep around it."""
-SLOW = 'sleep 0.5; echo "{\\"metrics\\": {\\"loss\\": $1}}" >&$MLOPS_PROGRESS_FD'
+SAYS = 'echo "{\\"metrics\\": {\\"loss\\": $1}}" >&$MLOPS_PROGRESS_FD'
+SLOW = f"sleep 0.5; {SAYS}"
 
 
 def job(home: Path, trials: int, script: str) -> str:
@@ -104,7 +106,10 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_a_sweep_killed_in_the_middle_goes_on_and_tries_each_number_once(home: Path) -> None:
-    sweep = document(cli(home, "sweep", "start", job(home, 4, SLOW), "--json"))["id"]
+    """The first trial ends at once, the others only when the controller is dead."""
+    first, on = home / "first", home / "on"
+    held = f"mkdir {first} || while [ ! -e {on} ]; do sleep 0.05; done; {SAYS}"
+    sweep = document(cli(home, "sweep", "start", job(home, 4, held), "--json"))["id"]
     backend = open_local(home / "w")
     runs = backend.need("runs")
     until(lambda: any(trial.complete for trial in trials_of(backend, sweep, "loss")))
@@ -113,6 +118,8 @@ def test_a_sweep_killed_in_the_middle_goes_on_and_tries_each_number_once(home: P
         if "console.training.sweep.controller" in (each.info["cmdline"] or []) and sweep in (each.info["cwd"] or "")
     ]  # fmt: skip
     os.kill(controller.pid, signal.SIGKILL)
+    until(lambda: gone(controller))
+    on.touch()
     until(lambda: runs.get(sweep).status.ended)
     assert runs.get(sweep).status.value == "failed"
     state = document(cli(home, "sweep", "resume", sweep, "--wait", "--json"))
@@ -152,6 +159,7 @@ def test_a_paused_sweep_begins_nothing_and_a_stopped_one_stops_its_trials(home: 
     backend = open_local(home / "w")
     until(lambda: len(trials_of(backend, sweep, "loss")) >= 2)
     document(cli(home, "sweep", "pause", sweep, "--json"))
+    time.sleep(1.0)  # what was being begun as the pause came has begun by then
     until(lambda: all(trial.status.ended for trial in trials_of(backend, sweep, "loss")))
     count = len(trials_of(backend, sweep, "loss"))
     time.sleep(1.0)

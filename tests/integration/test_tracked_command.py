@@ -103,8 +103,10 @@ def test_a_script_survives_a_killed_agent(workspace: Path, tmp_path: Path) -> No
     runs = backend.need("runs")
     _until(lambda: runs.series(run, "loss").count > 3)
     before = living_server(workspace)
-    os.kill(agent_status(workspace).pid or 0, signal.SIGKILL)
-    time.sleep(0.5)
+    agent = agent_status(workspace).pid
+    assert agent is not None
+    os.kill(agent, signal.SIGKILL)
+    _until(lambda: living_server(workspace) is None)
     ensure_protocol(workspace)
     after = living_server(workspace)
     assert before is not None
@@ -118,13 +120,14 @@ def test_a_script_survives_a_killed_agent(workspace: Path, tmp_path: Path) -> No
 
 
 def test_the_token_is_nowhere_but_in_the_environment_of_the_command(workspace: Path, tmp_path: Path) -> None:
-    (tmp_path / "train.py").write_text(SCRIPT)
-    run = told(console(workspace, "run", "start", "--json", "--", sys.executable, "train.py", "0.1", "8", "0.3"))["id"]
+    go = tmp_path / "go"
+    waits = f"import pathlib, time\nwhile not pathlib.Path({str(go)!r}).exists():\n    time.sleep(0.05)\n"
+    (tmp_path / "train.py").write_text(SCRIPT + waits)
+    run = told(console(workspace, "run", "start", "--json", "--", sys.executable, "train.py", "0.1", "1", "0"))["id"]
     backend = open_local(workspace)
-    _until(lambda: backend.need("runs").series(run, "loss").count > 0)
-    backend.close()
+    _until(lambda: "out/left.txt" in [each.path for each in backend.need("artifacts").list(run)])
     secrets = [token_for(workspace, run), token_for(workspace), (workspace / "protocol.key").read_text()]
-    arguments = b"".join(path.read_bytes() for path in Path("/proc").glob("[0-9]*/cmdline") if path.exists())
+    arguments = b"".join(_content(path) for path in Path("/proc").glob("[0-9]*/cmdline"))
     said = "".join(
         console(workspace, *words).stdout
         for words in (
@@ -138,8 +141,20 @@ def test_the_token_is_nowhere_but_in_the_environment_of_the_command(workspace: P
     for secret in secrets:
         assert secret.encode() not in arguments
         assert secret not in said
-        assert [path for path in files if path.exists() and secret.encode() in path.read_bytes()] == []
+        assert [path for path in files if secret.encode() in _content(path)] == []
     assert (workspace / "protocol.key").stat().st_mode & 0o777 == 0o600
+    assert backend.need("runs").get(run).status is RunStatus.RUNNING, "the command that knows it is there all the time"
+    go.touch()
+    _until(lambda: backend.need("runs").get(run).status.ended)
+    backend.close()
+
+
+def _content(path: Path) -> bytes:
+    """Of a file, or of a process; nothing of what went away meanwhile."""
+    try:
+        return path.read_bytes()
+    except (FileNotFoundError, ProcessLookupError):
+        return b""
 
 
 def test_env_tells_a_shell_where_to_log(workspace: Path) -> None:

@@ -55,7 +55,7 @@ def ended(backend: Backend, name: str, count: int = 1) -> Firing:
         return found[0] if len(found) >= count and all(each.state.ended for each in found) else None
 
     try:
-        found: Firing = until(look, seconds=180, what=f"{count} ends of {name}")
+        found: Firing = until(look, seconds=300, what=f"{count} ends of {name}")
     except AssertionError:
         assert backend.home is not None
         raise AssertionError(f"{backend.need('triggers').firings(name)}\n{agent_log(backend.home)}") from None

@@ -176,7 +176,7 @@ def ended(backend: Backend, name: str) -> Firing:
         return next((each for each in backend.need("triggers").firings(name) if each.state.ended), None)
 
     try:
-        found: Firing = until(look, seconds=120, what=f"the end of {name}")
+        found: Firing = until(look, seconds=240, what=f"the end of {name}")
     except AssertionError:
         raise AssertionError(f"{backend.need('triggers').firings(name)}\n{agent_log(home_of(backend))}") from None
     return found
@@ -208,7 +208,7 @@ def test_an_agent_that_is_killed_at_every_step_retrains_once(backend: Backend, t
         for _ in range(60):
             nursery.bear()
             try:
-                until(settled, seconds=120)
+                until(settled, seconds=240)
             finally:
                 killed = nursery.end() == signal.SIGKILL
                 deaths += killed
@@ -270,7 +270,7 @@ def test_it_promotes_only_where_trigger_and_policy_both_say_so(backend: Backend)
     more = traffic(1600, 10).drop(columns=["id"])
     more.to_csv(home_of(backend) / "more.csv", index=False)
     import_file(backend.need("datasets"), home_of(backend) / "more.csv", "fresh", ME)
-    until(lambda: sum(each.state.ended for each in backend.need("triggers").firings("live")) == 2, seconds=120)
+    until(lambda: sum(each.state.ended for each in backend.need("triggers").firings("live")) == 2, seconds=240)
     second = backend.need("triggers").firings("live")[0]
     assert second.cause == "new version fresh@2 with 1\u2009600 rows".replace("\u2009", second.cause[-9])
     assert (second.state, second.reason) == (FiringState.DONE, "deliveries champion: v1 → v3"), second

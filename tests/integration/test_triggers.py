@@ -58,7 +58,7 @@ def firings(backend: Backend, name: str = "") -> tuple[Firing, ...]:
     return found
 
 
-def ended(backend: Backend, name: str, count: int = 1, seconds: float = 60.0) -> list[Firing]:
+def ended(backend: Backend, name: str, count: int = 1, seconds: float = 180.0) -> list[Firing]:
     """Its firings, the oldest first, once so many have ended."""
 
     def look() -> list[Firing]:
@@ -222,7 +222,7 @@ def test_two_alerts_at_once_are_acted_on_one_after_the_other(backend: Backend) -
         states = sorted((each.state.value, each.reason) for each in firings(backend, "slow") if not each.state.ended)
         return [state for state, _ in states] == ["running", "waiting"] and "same trigger" in states[1][1]
 
-    until(one_runs, seconds=30)
+    until(one_runs, seconds=180)
     until(lambda: backend.need("runs").count().value == 1)
     (home_of(backend).parent / "go").touch()
     assert [each.state for each in ended(backend, "slow", 2)] == [FiringState.DONE, FiringState.DONE]
@@ -251,7 +251,7 @@ def test_a_run_that_burns_more_processor_time_than_allowed_is_stopped(backend: B
     )
     ensure_agent(home_of(backend))
     fire(backend, "hot", ME)
-    (failed,) = ended(backend, "hot", seconds=120)
+    (failed,) = ended(backend, "hot")
     assert failed.state is FiringState.FAILED
     assert "CPU hours, and 0.0001 are allowed (cpu_hours)" in failed.reason
 
@@ -270,7 +270,7 @@ def test_a_trigger_that_keeps_failing_stops_and_says_so_until_it_is_resumed(back
         alert(backend, number)
         ended(backend, "bad", number)
     store = backend.need("triggers")
-    until(lambda: store.get("bad").status.state is TriggerState.STOPPED, seconds=30)
+    until(lambda: store.get("bad").status.state is TriggerState.STOPPED, seconds=180)
     assert store.get("bad").status.reason.startswith("it failed 2 times in a row, the last one: run ")
     assert ("trigger.stop", "trigger:bad", "done") in actions(backend, "bad")
     (calls,) = backend.need("monitors").alerts("trigger:bad", open_only=True)
@@ -278,7 +278,7 @@ def test_a_trigger_that_keeps_failing_stops_and_says_so_until_it_is_resumed(back
     assert calls.text.startswith("trigger bad stopped itself: it failed 2 times in a row, the last one: run ")
     assert calls.text.endswith("mlops-console trigger resume bad")
     told = home_of(backend).parent / "told"
-    until(told.exists, seconds=60, what="the channel's command")
+    until(told.exists, seconds=180, what="the channel's command")
     until(lambda: "trigger:bad" in told.read_text(), what="its words")
     alert(backend, 3)
     time.sleep(1.5)
