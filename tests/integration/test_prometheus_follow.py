@@ -20,7 +20,8 @@ from console.cli.main import main
 from console.services.following import LOOKED_S, followed, looked, note_look, wanted
 from console.services.source import Known, known_services
 from console.services.table import MetricsTable, ServiceTable
-from tests.prometheus_server import free_port, needs_prometheus, prometheus
+from tests.ports import free_port
+from tests.prometheus_server import needs_prometheus, prometheus
 from tests.serving import fitted, keep_version, labels, point, rows, serving
 
 pytestmark = needs_prometheus

@@ -19,7 +19,7 @@ from console.agent import agent_log, ensure_protocol, stop_agent
 ME = Mutation("someone@somewhere", "a test")
 
 
-def until(condition: Callable[[], object], what: str = "it", seconds: float = 60.0) -> None:
+def until(condition: Callable[[], object], what: str = "it", seconds: float = 180.0) -> None:
     """Wait for something to come true. Generous: the machine may be busy."""
     deadline = time.monotonic() + seconds
     while not condition():
@@ -92,7 +92,7 @@ class Bench:
         """All of it that is kept here."""
         return str(self.launcher.log(run, limit=10_000_000).text)
 
-    def wait(self, run: str, status: RunStatus | None = None, seconds: float = 90.0) -> Run:
+    def wait(self, run: str, status: RunStatus | None = None, seconds: float = 240.0) -> Run:
         """Until it has ended, or stands so."""
         deadline = time.monotonic() + seconds
         while True:

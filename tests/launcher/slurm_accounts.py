@@ -12,7 +12,8 @@ import subprocess
 import time
 from pathlib import Path
 
-from tests.launcher.slurm_cluster import UP_S, SlurmCluster, free_port
+from tests.launcher.slurm_cluster import UP_S, SlurmCluster
+from tests.ports import free_port
 
 PROGRAMS = ("mariadbd", "mariadb-install-db", "mariadb", "mariadb-admin", "slurmdbd", "sacct", "sacctmgr")
 PATH = os.environ.get("PATH", "") + ":/usr/sbin:/usr/local/sbin"

@@ -13,8 +13,10 @@ import subprocess
 import time
 from pathlib import Path
 
+from tests.ports import free_port
+
 PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "squeue", "scancel", "sinfo", "scontrol")
-UP_S = 60.0
+UP_S = 180.0
 
 CONF = """\
 ClusterName=lab
@@ -64,12 +66,6 @@ def missing() -> str:
     path = os.environ.get("PATH", "") + ":/usr/sbin:/usr/local/sbin"
     absent = [name for name in PROGRAMS if shutil.which(name, path=path) is None]
     return f"{', '.join(absent)} not installed (Debian: slurm-wlm, munge)" if absent else ""
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 class SlurmCluster:

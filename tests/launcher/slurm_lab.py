@@ -15,7 +15,7 @@ from backends.slurm.engine import SlurmEngine, open_slurm
 from tests.launcher import slurm_cluster
 from tests.launcher.slurm_cluster import SlurmCluster
 
-WAIT_S = 60.0
+WAIT_S = 180.0
 
 
 @pytest.fixture(scope="session")
@@ -103,6 +103,13 @@ class Lab:
             if not piece:
                 time.sleep(0.2)
         return data.decode()
+
+    def log_until(self, job: Job, said: str) -> None:
+        """Until it has said this, and nothing else: a job that runs need not have said it yet."""
+        end = time.monotonic() + WAIT_S
+        while (found := self.log(job)) != said:
+            assert said.startswith(found), found
+            assert time.monotonic() < end, f"{said!r} never came: {found!r}"
 
     def close(self) -> None:
         self.engine.stop(self.handed)

@@ -10,7 +10,7 @@ import subprocess
 import time
 from pathlib import Path
 
-from tests.launcher.slurm_cluster import free_port
+from tests.ports import free_port
 
 PRIVILEGES = Path("/run/sshd")
 """Where Debian's sshd wants an empty directory."""
@@ -72,7 +72,7 @@ class SshServer:
                 [program, "-D", "-e", "-f", str(self.home / "sshd.conf")], stdin=subprocess.DEVNULL, stdout=out,
                 stderr=out, start_new_session=True,
             )  # fmt: skip
-        until = time.monotonic() + 30
+        until = time.monotonic() + 120
         while time.monotonic() < until:
             with socket.socket() as probe:
                 if probe.connect_ex(("127.0.0.1", self.port)) == 0:

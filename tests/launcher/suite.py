@@ -196,7 +196,7 @@ class LauncherSuite:
         )
         wanted = hashlib.sha256(big.read_bytes()).hexdigest()
         run = bench.submit("python3", str(tmp_path / "sub" / "look.py"), cwd=str(tmp_path))
-        assert bench.wait(run, seconds=120).status is RunStatus.FINISHED, bench.log(run)
+        assert bench.wait(run).status is RunStatus.FINISHED, bench.log(run)
         assert f"sum {wanted}" in bench.log(run)
 
     def test_the_way_to_it_is_lost_for_a_while(self, bench: Bench, tmp_path: Path) -> None:
@@ -235,7 +235,7 @@ class LauncherSuite:
         finally:
             bench.revive()
         if bench.forgets:
-            ended = bench.wait(run, seconds=180)
+            ended = bench.wait(run)
             assert ended.status is RunStatus.LOST
             assert "run retry" in ended.reason
         else:
@@ -254,14 +254,14 @@ class LauncherSuite:
         said = 0 if bench.ref is not None else bench.parallel  # of a cluster it is found out
         recipe.write_text(SWEEP.format(parallel=said, trials=2 * bench.parallel, more=bench.spread))
         sweep = start_sweep(bench.backend, recipe.read_text(), ME, origin=str(recipe))
-        until(lambda: len(list(began.iterdir())) == bench.parallel, "its first trials", 90)
+        until(lambda: len(list(began.iterdir())) == bench.parallel, "its first trials")
         one = next(began.iterdir()).name
         bench.kill_agent()
         bench.break_node(one)
         ensure_protocol(bench.workspace)
-        until(lambda: bench.lost_of(sweep.id), "the loss of a trial", 120)
+        until(lambda: bench.lost_of(sweep.id), "the loss of a trial")
         (tmp_path / "go").touch()
-        ended = bench.wait(sweep.id, seconds=180)
+        ended = bench.wait(sweep.id)
         assert ended.status is RunStatus.FINISHED, ended.reason + bench.log(sweep.id)
         trials = trials_of(bench.backend, sweep.id, "loss")
         assert [trial.number for trial in trials] == list(range(2 * bench.parallel))
@@ -286,7 +286,7 @@ class LauncherSuite:
         )
         run = start_run(bench.backend, recipe, ME)
         assert run.engine == bench.engine
-        ended = bench.wait(run.id, seconds=180)
+        ended = bench.wait(run.id)
         assert ended.status is RunStatus.FINISHED, bench.log(run.id)
         assert ended.metrics["auc"] > 0.9
         names = {each.path for each in bench.backend.need("artifacts").list(run.id)}
@@ -296,7 +296,7 @@ class LauncherSuite:
         run = bench.submit("sh", "-c", "echo here; sleep 600", options=bench.fragile)
         until(lambda: "here" in bench.log(run), "the first line")
         bench.break_node(run)
-        ended = bench.wait(run, seconds=120)
+        ended = bench.wait(run)
         assert ended.status is RunStatus.LOST, ended.reason
         assert "here" in bench.log(run)
 

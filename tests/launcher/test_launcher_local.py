@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 
 import psutil
@@ -11,6 +12,7 @@ from backends.entities import Needs
 from console.agent import ensure_protocol
 from tests.launcher.bench import ME, Bench, until
 from tests.launcher.suite import LauncherSuite
+from tests.processes import gone
 
 
 class LocalBench(Bench):
@@ -32,8 +34,9 @@ class LocalBench(Bench):
             if mine or any(run in str(argument) for argument in (self._cwd(each),)):
                 found.append(each)
         for each in found:
-            each.kill()
-        until(lambda: not any(each.is_running() and each.status() != "zombie" for each in found), "their end")
+            with contextlib.suppress(psutil.NoSuchProcess):  # it ended with the one before it
+                each.kill()
+        until(lambda: all(map(gone, found)), "their end")
 
     def crash(self) -> None:
         self.kill_agent()

@@ -69,8 +69,8 @@ class StubbornHead(ThreadingHTTPServer):
             asked = json.loads(body)
             if asked["submission_id"] in self.jobs:
                 return 500, f"400: a job with submission_id {asked['submission_id']} already exists"
-            self.submitted.append(asked)
             self.jobs[asked["submission_id"]] = dict(WAITING)
+            self.submitted.append(asked)  # last: who sees it may give it up
             return 200, {"submission_id": asked["submission_id"]}
         if method == "POST":
             return 200, {"stopped": True}
@@ -82,7 +82,7 @@ class StubbornHead(ThreadingHTTPServer):
         return 200, self.jobs[name]
 
     def give_up(self) -> None:
-        for job in self.jobs.values():
+        for job in list(self.jobs.values()):
             job.update(GIVEN_UP)
 
 

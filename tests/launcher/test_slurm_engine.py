@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -19,7 +20,7 @@ from tests.launcher.slurm_lab import Lab, ended, slurm
 
 __all__ = ["slurm"]
 
-WAITS = "import time\nprint('begun', flush=True)\ntime.sleep(120)\n"
+WAITS = "import time\nprint('begun', flush=True)\ntime.sleep(1000)\n"
 
 
 @pytest.fixture
@@ -63,8 +64,11 @@ def test_a_job_runs_in_its_folder_and_its_end_is_told(lab: Lab, overtime: object
 
 
 def test_a_repeat_is_the_same_job_whatever_was_forgotten(lab: Lab) -> None:
-    counted = lab.home / "count"
-    job = lab.job(f"import time\nopen({str(counted)!r}, 'a').write('x')\ntime.sleep(3)")
+    counted, go = lab.home / "count", lab.home / "go"
+    job = lab.job(
+        f"import pathlib, time\nopen({str(counted)!r}, 'a').write('x')\n"
+        f"while not pathlib.Path({str(go)!r}).exists(): time.sleep(0.1)\n"
+    )
     first = lab.submit(job)
     assert lab.submit(job) == first
     (number,) = (lab.home / "shared" / "batches").glob("*/job")
@@ -79,8 +83,9 @@ def test_a_repeat_is_the_same_job_whatever_was_forgotten(lab: Lab) -> None:
         "sbatch", "--parsable", "--mem=50M", f"--output={batch}/slurm.again", f"{batch}/job.sh",
         str(lab.home / "shared"), job.run,
     )  # fmt: skip
+    go.touch()
     assert lab.until(job, ended).status is RunStatus.FINISHED
-    until = time.monotonic() + 30
+    until = time.monotonic() + 180
     again = batch / "slurm.again"
     while time.monotonic() < until and not (again.exists() and again.stat().st_size):
         time.sleep(0.2)
@@ -93,12 +98,12 @@ def test_an_array_of_a_thousand_is_one_job_and_one_squeue_tells_of_all(
 ) -> None:
     monkeypatch.setattr(watch_module, "APART_S", 5.0)
     jobs = [lab.job("print('tried')", sweep="5" * 32) for _ in range(1_000)]
+    began = time.monotonic()
     numbers = lab.submit(*jobs)
     base = numbers[0].partition("_")[0]
     assert numbers == [f"{base}_{at}" for at in range(1_000)]
     assert len(list((lab.home / "shared" / "batches").iterdir())) == 1
-    began = time.monotonic()
-    until = began + 60
+    until = time.monotonic() + 180
     seen: Counter[str] = Counter()
     looks = 0
     while time.monotonic() < until and not (seen["finished"] >= 6 and looks > 3):
@@ -142,7 +147,7 @@ def test_cancelled_from_outside_is_told_as_that(lab: Lab) -> None:
     job = lab.job(WAITS)
     (number,) = lab.submit(job)
     lab.until(job, running)
-    assert lab.log(job) == "begun\n"
+    lab.log_until(job, "begun\n")
     lab.cluster.run("scancel", number)
     state = lab.until(job, ended)
     assert state.status is RunStatus.STOPPED
@@ -173,7 +178,11 @@ def test_nothing_secret_is_in_what_others_can_read(lab: Lab) -> None:
     assert "hush" not in shown
     assert "task.py" not in shown, "the command is in a file of its own"
     shared = lab.home / "shared"
-    assert {path.stat().st_mode & 0o077 for path in [shared, *shared.rglob("*")]} == {0}
+    modes = set()
+    for path in [shared, *shared.rglob("*")]:
+        with contextlib.suppress(FileNotFoundError):  # what a running job writes has another name for a moment
+            modes.add(path.stat().st_mode & 0o077)
+    assert modes == {0}
 
 
 def test_a_time_that_is_over_and_a_machine_that_fails_are_told(lab: Lab, overtime: tuple[Lab, Job]) -> None:
@@ -229,10 +238,10 @@ def test_a_controller_that_is_killed_and_comes_back_harms_no_job(lab: Lab) -> No
         assert state.status is RunStatus.RUNNING
         told = lab.until(waiting, lambda each: "does not answer" in each.reason)
         assert told.status is RunStatus.QUEUED
-        assert lab.log(job) == "before\n"
+        lab.log_until(job, "before\n")
         (Path(job.folder) / "go").touch()
         assert lab.until(job, ended).status is RunStatus.FINISHED, "its files tell that"
-        assert lab.log(job) == "before\nafter\n"
+        lab.log_until(job, "before\nafter\n")
     finally:
         lab.cluster.begin("slurmctld")
         lab.cluster.await_idle()

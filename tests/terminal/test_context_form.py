@@ -10,7 +10,7 @@ from console.capacity import CapacityTable
 from console.config import Context, load_config
 from console.contexts.fields import SAID
 from console.tui.dialogs import InputLine
-from tests.mlflow_server import free_port
+from tests.ports import free_port
 from tests.terminal.stage import add_run, on_stage, press, screen, session, until, until_so
 
 
