@@ -35,6 +35,8 @@ if TYPE_CHECKING:
     from console.monitoring.feeds.versions import Versions
 
 POLL_SECONDS = 0.1
+QUIET_SECONDS, QUIET_POLL_SECONDS = 30.0, 0.5
+"""After so long without anything to do it looks seldomer: a machine has many monitors, and most of them wait."""
 SETTLED_SECONDS = 0.3
 """A file that was written to more lately may still grow."""
 GROWING_SECONDS = 1.0
@@ -85,6 +87,7 @@ class Scorer:
         folder = monitor_folder(self.backend, self.name)
         begun = read_in_hand(folder)
         clear_spool(folder, but="" if begun is None else begun.chunk.path)
+        worked_at = time.monotonic()
         while not self.stopping:
             try:
                 monitor = self.definition()
@@ -97,8 +100,10 @@ class Scorer:
                 log.error("%s", error)
                 self.pause(RETRY_SECONDS)
                 continue
-            if not worked:
-                self.pause(POLL_SECONDS)
+            if worked:
+                worked_at = time.monotonic()
+            else:
+                self.pause(POLL_SECONDS if time.monotonic() - worked_at < QUIET_SECONDS else QUIET_POLL_SECONDS)
         log.info("ended")
 
     def _is_fed(self, monitor: Monitor) -> bool:
@@ -111,7 +116,7 @@ class Scorer:
     def pause(self, seconds: float) -> None:
         until = time.monotonic() + seconds
         while not self.stopping and (left := until - time.monotonic()) > 0:
-            time.sleep(min(left, 0.1))
+            time.sleep(min(left, 0.25))
 
     def definition(self) -> Monitor | None:
         """The monitor as it is now; asked again only when the store changed, at most once a second."""
