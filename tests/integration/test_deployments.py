@@ -25,6 +25,7 @@ from console.serving.deployment import change, live
 from console.serving.deployment.place import folder_of
 from console.serving.deployment.watched import watched_of
 from tests.monitored import FEATURES, WHO, deliveries, register, traffic, until
+from tests.ports import free_port
 from tests.serving import fitted, keep_version
 
 ROW = {"weight": 6.0, "distance": 400.0, "carrier": "ups"}
@@ -37,6 +38,12 @@ class Rig:
 
     def __init__(self, home: Path) -> None:
         self.home = home / "w"
+        self.port = free_port()
+        """Where `live` is said to have answered before: one that may take any port comes back to that, if it is free,
+        and nobody else takes this one while it is away."""
+        before = folder_of(self.home, "live")
+        before.mkdir(parents=True)
+        (before / "server.out").write_text(json.dumps({"ready": True, "url": f"http://127.0.0.1:{self.port}"}))
         self.backend: Backend = deliveries(self.home)
         train, held = traffic(1500, 5), traffic(500, 6)
         self.second = register(
@@ -102,7 +109,7 @@ def rig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
 
 def test_what_is_wanted_is_served_and_said(rig: Rig) -> None:
     found = rig.serving()
-    assert found.health == "ok"
+    assert (found.health, found.status.url) == ("ok", f"http://127.0.0.1:{rig.port}")
     assert [(each.target, each.version, each.trouble) for each in found.status.served] == [("champion", "1", "")]
     assert rig.ask() == (200, "1")
 
