@@ -26,6 +26,7 @@ from console.monitoring.counted.counts import unpack
 from console.monitoring.counted.profile import Profile
 from console.monitoring.counted.windows import percent
 from console.monitoring.feeds.batch_log import BatchRecord, recent_batches
+from console.monitoring.feeds.known_files import left_out_words
 from console.monitoring.folder import monitor_folder
 from console.monitoring.marks import Mark
 from console.monitoring.quality.bias import GroupRates, Groups, add_groups, bias_of, rates_of
@@ -114,6 +115,8 @@ class MonitorView(Record, frozen=True):
     """How the service answered over the same time, oldest first."""
     batches: tuple[BatchRecord, ...] = ()
     """The newest files and what became of them, newest first."""
+    left_out: str = ""
+    """Lines of files that are no rows, in words; empty without one."""
     profile: Profile | None = None
     """For `histogram`; None where the version has none. With `previous` it counts what came before."""
     trouble: str = ""
@@ -134,13 +137,22 @@ def monitor_view(
     monitor: Monitor = store.get(name)
     alerts = tuple(store.alerts(name, open_only=True))
     files = tuple(recent_batches(monitor_folder(backend, name), batches)) if backend.home is not None else ()
+    left_out = left_out_words(monitor_folder(backend, name)) if backend.home is not None else ""
     newest_of_all = store.windows(name, limit=1, segment=look.segment)
     if not newest_of_all:
         text = _nothing_in(monitor, look.segment) if look.segment else _nothing_yet(monitor, files)
         from console.monitoring.happened import services_of
 
         services = services_of(backend, monitor, (), look.stretch or monitor.window)
-        return MonitorView(monitor=monitor, headline=text, look=look, alerts=alerts, batches=files, services=services)
+        return MonitorView(
+            monitor=monitor,
+            headline=text,
+            look=look,
+            alerts=alerts,
+            batches=files,
+            services=services,
+            left_out=left_out,
+        )
     profile, trouble = _profile(backend, monitor, newest_of_all[-1].model_version)
     found = _windows(store, monitor, profile, look, windows)
     at = len(found) - 1
@@ -186,6 +198,7 @@ def monitor_view(
         marks=tuple(sorted((*marks_of(backend, monitor, found), *service_marks(services)), key=lambda mark: mark.at)),
         services=services,
         batches=files,
+        left_out=left_out,
         profile=held,
         trouble=trouble,
     )

@@ -102,6 +102,8 @@ def batch_lines(view: MonitorView, width: int) -> list[Line]:
         notes = [BLANK, Line([(" notes", "head")]), *notes]
     if view.newest is not None and (unranked := unranked_words(view.newest)):
         notes += wrapped(unranked, width, "warn", " ")
+    if view.left_out:
+        notes += wrapped(safe_text(f"left out {view.left_out}", 400), width, "warn", " ")
     lines = [*notes, BLANK, Line([(" latest files", "head")])]
     if view.trouble:
         lines += wrapped(safe_text(view.trouble, 400), width, "warn", " ")

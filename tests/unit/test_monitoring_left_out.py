@@ -17,10 +17,12 @@ from backends.contract import Backend
 from console.cli.main import main
 from console.monitoring.feeds import growing, ingest
 from console.monitoring.feeds.batch_log import recent_batches
-from console.monitoring.feeds.known_files import read_files
+from console.monitoring.feeds.known_files import left_out_words, read_files
 from console.monitoring.feeds.scored_files import scored_files
 from console.monitoring.feeds.sifting import LONGEST, sift
 from console.monitoring.folder import monitor_folder
+from console.monitoring.read import monitor_view
+from console.tui.monitor_lines import batch_lines
 from tests.monitored import deliveries, traffic
 from tests.unit.test_monitoring_growing import Reader, append, lines
 
@@ -122,6 +124,14 @@ def test_lines_left_out_are_named_with_their_reason_and_their_total(
     shown = capsys.readouterr().out
     assert "left out" in shown
     assert "line 4 (2 fields" in shown
+    assert main(["--workspace", home, "monitor", "show", reader.name]) == 0
+    words = f"{bad + 5} lines: log.csv line 4 (2 fields, the header has 5), log.csv line"
+    out = " ".join(capsys.readouterr().out.split())
+    assert words in out
+    view = monitor_view(reader.backend, reader.name)
+    assert view.left_out.endswith(f" and {bad + 2} more")
+    said = "".join(text for line in batch_lines(view, 400) for text, *_ in line.spans)
+    assert f"left out {words}" in said
 
 
 def test_a_file_of_another_kind_is_refused_as_a_whole(reader: Reader, tmp_path: Path) -> None:
@@ -176,6 +186,7 @@ def test_what_is_mended_and_still_wrong_is_still_left_out(reader: Reader, tmp_pa
     assert reader.rows == 35
     (entry,) = (each for each in read_files(monitor_folder(reader.backend, reader.name)).values() if not each.past)
     assert (entry.left, entry.left_out) == (0, ())
+    assert left_out_words(monitor_folder(reader.backend, reader.name)) == ""
 
 
 def test_a_good_line_that_is_changed_makes_it_another_file_and_that_is_said(reader: Reader, tmp_path: Path) -> None:

@@ -5,11 +5,14 @@ from __future__ import annotations
 import hashlib
 import os
 import time
+from functools import lru_cache
 from pathlib import Path
 
 import msgspec
 
 from console.monitoring.feeds.chunk import BLOCK, Progress, open_content
+from console.monitoring.feeds.sifting import SAID
+from console.wording import plural
 
 PLACE = "files.json"
 HEAD, TAIL = 4096, 64
@@ -24,6 +27,30 @@ def read_files(folder: Path) -> dict[str, Progress]:
         return msgspec.json.decode((folder / PLACE).read_bytes(), type=dict[str, Progress])
     except (FileNotFoundError, msgspec.DecodeError):
         return {}
+
+
+def left_out_words(folder: Path) -> str:
+    """Which lines are left out of the files that were read, and not mended: the first few, and how many."""
+    try:
+        status = (folder / PLACE).stat()
+    except FileNotFoundError:
+        return ""
+    return _left_out_words(folder, status.st_ino, status.st_mtime_ns)
+
+
+@lru_cache(8)
+def _left_out_words(folder: Path, _inode: int, _modified_ns: int) -> str:
+    """Asked at every look, and another only when the file is."""
+    newest: dict[str, Progress] = {}
+    for entry in sorted(read_files(folder).values(), key=lambda each: each.seen_at):
+        newest[entry.path] = entry
+    odd = [entry for entry in reversed(newest.values()) if entry.left]
+    total = sum(entry.left for entry in odd)
+    named = [
+        f"{Path(entry.path).name} line {line.line} ({line.reason})" for entry in odd for line in entry.left_out[:SAID]
+    ]
+    more = f" and {total - len(named[:SAID])} more" if total > SAID else ""
+    return f"{plural(total, 'line')}: {', '.join(named[:SAID])}{more}" if odd else ""
 
 
 def remember(folder: Path, progress: Progress, *, begin: int, failed: bool, mended: bool = False) -> None:
