@@ -164,7 +164,7 @@ def test_a_time_that_is_none_costs_its_row_and_counts_once_it_is_mended(reader: 
     path.write_text("".join(rows))  # as long as it was
     (record,) = reader.read(path)
     assert (record.state, record.rows) == ("stored", 1)
-    assert record.reason.startswith("log.jsonl was mended: 1 line that stand")
+    assert record.reason.startswith("log.jsonl was mended: 1 line in place of those left out is counted now, ")
     assert reader.read(path) == []
     assert reader.rows == 10
 
@@ -177,9 +177,7 @@ def test_what_is_mended_and_still_wrong_is_still_left_out(reader: Reader, tmp_pa
     path.write_text("still none\n" + one + "at\n" + two)
     (record,) = reader.read(path)
     assert (record.rows, record.left_out) == (0, 2)
-    assert (
-        "0 lines that stand where others were left out are counted, 2 lines of it are still left out" in record.reason
-    )
+    assert "0 lines in place of those left out are counted now, 2 lines still left out" in record.reason
     three = lines(3, 5)
     path.write_text(three + one + two + lines(4))
     assert [record.rows for record in reader.read(path)] == [5, 10]

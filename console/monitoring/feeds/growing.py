@@ -251,8 +251,8 @@ class Files:
         header = entry.header.encode() + b"\n" if entry.header else b""
         chunk = self._spooled(kind, fresh, header + rows, digest, begin)
         said = (
-            f"{path.name} was mended: {plural(good, 'line')} that stand where others were left out are counted, "
-            f"{plural(fresh.left, 'line')} of it {'is' if fresh.left == 1 else 'are'} still left out."
+            f"{path.name} was mended: {plural(good, 'line')} in place of those left out {'is' if good == 1 else 'are'} "
+            f"counted now, {plural(fresh.left, 'line') if fresh.left else 'none'} still left out."
         )
         return msgspec.structs.replace(chunk, salvage=True, mended=True, said=said, left_out=len(bad), bare=not good)
 
