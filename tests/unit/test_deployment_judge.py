@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
+
 import numpy as np
 import pytest
 from scipy import stats
 
 from backends.entities import GateStatus, Guard
+from backends.entities.service import TIME_EDGES
 from console.serving.deployment.judge import GROWTH, Course, judge, worse
 
 
@@ -87,6 +90,16 @@ def test_better_is_not_worse() -> None:
     rng = np.random.default_rng(3)
     base, other = course(rng, 2000, errors=0.2, slower=5.0), course(rng, 2000)
     assert fired(base, other, Guard(drift=0)) == set()
+
+
+@pytest.mark.parametrize(("fast", "slower", "stopped"), [(0.0004, 0.0009, False), (0.0004, 0.02, True)])
+def test_tenths_of_a_millisecond_stop_nobody(fast: float, slower: float, stopped: bool) -> None:
+    def taking(seconds: float) -> Course:
+        cells = [0] * (len(TIME_EDGES) + 1)
+        cells[bisect_left(TIME_EDGES, seconds)] = 2000
+        return Course(version="1", requests=2000, keys=2000, seconds=tuple(cells))
+
+    assert fired(taking(fast), taking(slower), Guard(drift=0)) == ({"latency"} if stopped else set())
 
 
 def test_versions_that_do_alike_are_taken_apart_no_more_often_than_said() -> None:

@@ -11,15 +11,20 @@ Lan & DeMets, "Discrete sequential boundaries for clinical trials", Biometrika 7
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 from collections.abc import Sequence
 from typing import Final
 
 from backends.entities import GateResult, GateStatus, Guard, Record
+from backends.entities.service import TIME_EDGES
 from console.monitoring.counted.distances import chi_square, fisher_more, psi
 from console.wording import number
 
 SLOW: Final = 0.95
 """Slow is what took longer than this share of the first target's answers."""
+UNNOTICED_S: Final = 0.0046
+"""An edge of the cells of time. No answer is slow that comes within it: between two fast models the slower one is by
+tenths of a millisecond, which nobody waits for, and a busy machine moves both by more."""
 FEW: Final = 20
 """Keys: of fewer even a version that fails them all may not be stopped by its figures."""
 GROWTH: Final = 1.2
@@ -85,7 +90,7 @@ def _errors(base: Course, other: Course, guard: Guard, alpha: float) -> GateResu
 
 
 def _slow(base: Course, other: Course, guard: Guard, alpha: float) -> GateResult:
-    edge = _cell(base.seconds, SLOW)
+    edge = max(_cell(base.seconds, SLOW), bisect_left(TIME_EDGES, UNNOTICED_S))
     slow, slow_base = sum(other.seconds[edge + 1 :]), sum(base.seconds[edge + 1 :])
     n, m = sum(other.seconds), sum(base.seconds)
     if not n or not m:
@@ -95,7 +100,7 @@ def _slow(base: Course, other: Course, guard: Guard, alpha: float) -> GateResult
     return _result(
         "latency",
         f"{_percent(before)} → {_percent(after)} slow",
-        f"at most {_percent(guard.slow)} more slower than the first target's p95",
+        f"at most {_percent(guard.slow)} more slower than the first target's p95 and 5 ms",
         f"{slow} of {n} against {slow_base} of {m}",
         after - before > guard.slow,
         p,
