@@ -54,7 +54,7 @@ class Guard(Record, frozen=True, kw_only=True):
     errors: float = 0.01
     """Increase of the share of failed requests, 0 to 1."""
     slow: float = 0.10
-    """Increase of the share of requests slower than the first target's p95 and than 5 ms, 0 to 1."""
+    """Increase of the share of requests slower than the first target's p95 and than 1 ms, 0 to 1."""
     drift: float = 0.25
     """Population stability index between the scores."""
     requests: int = 100

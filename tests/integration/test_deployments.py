@@ -248,7 +248,7 @@ def test_a_canary_that_is_slow_or_scores_otherwise_is_stopped(rig: Rig, gate: st
     train = traffic(800, 9)
     late = train["late"].to_numpy()
     if gate == "latency":  # so many trees take their time
-        bad = fitted(train[FEATURES], late, RandomForestClassifier(400, max_depth=6, random_state=0))
+        bad = fitted(train[FEATURES], late, RandomForestClassifier(1000, max_depth=6, random_state=0))
     else:  # it was taught that half of all others are late too
         taught = np.where(np.random.default_rng(1).random(len(late)) < 0.5, "yes", late)
         bad = fitted(train[FEATURES], taught, HistGradientBoostingClassifier(random_state=0))

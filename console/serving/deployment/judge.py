@@ -22,9 +22,9 @@ from console.wording import number
 
 SLOW: Final = 0.95
 """Slow is what took longer than this share of the first target's answers."""
-UNNOTICED_S: Final = 0.0046
-"""An edge of the cells of time. No answer is slow that comes within it: between two fast models the slower one is by
-tenths of a millisecond, which nobody waits for, and a busy machine moves both by more."""
+UNNOTICED_S: Final = 0.001
+"""An edge of the cells of time. No answer is slow that comes within it: two fast models differ by tenths of a
+millisecond, which nobody waits for, and a busy machine moves both by more."""
 FEW: Final = 20
 """Keys: of fewer even a version that fails them all may not be stopped by its figures."""
 GROWTH: Final = 1.2
@@ -100,7 +100,7 @@ def _slow(base: Course, other: Course, guard: Guard, alpha: float) -> GateResult
     return _result(
         "latency",
         f"{_percent(before)} → {_percent(after)} slow",
-        f"at most {_percent(guard.slow)} more slower than the first target's p95 and 5 ms",
+        f"at most {_percent(guard.slow)} more slower than the first target's p95 and 1 ms",
         f"{slow} of {n} against {slow_base} of {m}",
         after - before > guard.slow,
         p,
