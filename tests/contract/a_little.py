@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 from backends.contract import Backend, Mutation
@@ -27,11 +28,19 @@ def fill(backend: Backend, folder: Path, ann: Mutation, *, runs: int = RUNS) -> 
         _models(backend, ann)
 
 
+def _a_moment_later() -> None:
+    """Times are kept in milliseconds, and of two in one nobody can tell which was first."""
+    now = time.time_ns() // 1_000_000
+    while time.time_ns() // 1_000_000 <= now:
+        time.sleep(0.001)
+
+
 def _runs(backend: Backend, folder: Path, ann: Mutation, many: int) -> None:
     store = backend.need("runs")
     file = folder / "made.txt"
     file.write_text("made by a run\n")
     for number in range(many):
+        _a_moment_later()
         run = store.create(
             name=f"Run {number % 5} Ünit",
             experiment="flights" if number % 3 else "boats",
@@ -70,6 +79,7 @@ def _models(backend: Backend, ann: Mutation) -> None:
     versions_of = [each.version for each in registry.versions("churn").items]
     newest, before = versions_of[0], versions_of[1]
     registry.set_alias("churn", "champion", before, expected=None, mutation=ann)
+    _a_moment_later()
     registry.set_alias("churn", "champion", newest, expected=before, mutation=ann)
     registry.set_alias("churn", "challenger", before, expected=None, mutation=ann)
     registry.set_alias("fraud", "champion", registry.versions("fraud").items[0].version, expected=None, mutation=ann)
