@@ -41,7 +41,7 @@ READING: Final[dict[str, frozenset[str]]] = {
     "deployments": frozenset({"page", "get"}),
     "triggers": frozenset({"page", "get", "firing", "firings"}),
     "requests": frozenset({"list"}),
-    "launcher": frozenset({"log", "capacity", "queue"}),
+    "launcher": frozenset({"log", "capacity", "queue", "fits"}),
     "retention": frozenset({"holdings", "room"}),
     "metrics": frozenset(
         {"where", "info", "length", "windows", "examine", "names", "scrapes", "alerts", "failures", "close"}

@@ -37,11 +37,12 @@ def accounts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Accounts]:
             made.stop()
 
 
-def ended(accounts: Accounts, job: str) -> bool:
-    """Whether the database knows of an end of all of it."""
-    states = accounts.cluster.run("sacct", "-n", "-P", "-X", "-o", "state", "-j", job).split("\n")
-    told = [each for each in states if each]
-    return bool(told) and not any(each.startswith(("PENDING", "RUNNING")) for each in told)
+def ended(accounts: Accounts, *jobs: str) -> bool:
+    """Whether the database knows of the end of these jobs and tasks. Of an array it may know an end as a whole before
+    it has heard of its tasks, and what the controller has not told it by then is lost with the controller."""
+    said = accounts.cluster.run("sacct", "-n", "-P", "-X", "-o", "jobid,state", "-j", ",".join(jobs)).split("\n")
+    told = dict(each.split("|", 1) for each in said if each)
+    return set(jobs) <= set(told) and not any(each.startswith(("PENDING", "RUNNING")) for each in told.values())
 
 
 def kill_task(base: str, task: int) -> None:
@@ -74,7 +75,9 @@ def test_what_the_controller_has_forgotten_is_read_from_the_database(
     kill_task(base, 0)
     until(lambda: f"{base}_0" not in cluster.run("squeue", "-h", "-r", "-o", "%i"), "its end")
     cluster.run("scancel", base, alone)
-    until(lambda: ended(accounts, base) and ended(accounts, alone), "their ends in the database")
+    begun = (f"{base}_0", f"{base}_1")
+    until(lambda: ended(accounts, *begun) and ended(accounts, alone), "their ends in the database")
+    until(lambda: f"{base}_[" in cluster.run("sacct", "-n", "-P", "-X", "-o", "jobid", "-j", base), "the end of others")
     (gone,) = lab.submit(lab.job("pass"))
     until(lambda: ended(accounts, gone), "its end in the database")
     cluster.forget()
