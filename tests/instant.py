@@ -161,9 +161,14 @@ def _in_child(home: Path, sweep: Run, text: str, root: str, dies: str, at: int) 
         sys.exit(str(error))
 
 
-def killed_after(seconds: float, home: Path, sweep: Run, text: str, root: str = "") -> bool:
-    """Whether a controller of its own process came to the end before it was killed, `seconds` after it began."""
+def killed_after(seconds: float, home: Path, sweep: Run, text: str, root: str = "", *, of_trial: bool = False) -> bool:
+    """Whether a controller of its own process came to the end before it was killed, `seconds` after it began, or
+    (of_trial) after it made its first trial."""
+    before = len(found(home, sweep))
     child = process(home, sweep, text, root=root)
+    until = time.monotonic() + 120
+    while of_trial and child.exitcode is None and len(found(home, sweep)) == before and time.monotonic() < until:
+        child.join(0.002)
     child.join(seconds)
     if child.exitcode is not None:
         assert child.exitcode == 0, "the controller failed by itself"
