@@ -231,7 +231,8 @@ def test_one_that_its_command_cannot_load_leaves_the_old_one_and_no_process(rig:
     assert (standing.version, standing.wanted) == ("1", "4")
     assert "ended with 3: this model cannot be loaded here" in standing.why
     assert served.ask(BODY["dataframe_records"][0]).headers["x-model-version"] == "1"
-    assert folder(rig, "4") not in processes(served, "scorer.py")
+    place = folder(rig, "4")  # it is told a moment before its process is gone
+    until(lambda: place not in processes(served, "scorer.py"), what="the end of its process")
 
 
 def test_rows_are_refused_as_the_model_refuses_them(rig: Rig, served: Served) -> None:
