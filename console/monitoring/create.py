@@ -143,9 +143,10 @@ def _judged_anew(backend: Backend, monitor: Monitor) -> Monitor:
     drop_unasked(backend, monitor)
     windows = store.windows(monitor.name, limit=1)
     if windows:
-        version = windows[-1].model_version
+        version, profile = windows[-1].model_version, None
         with suppress(NotFound, Invalid):  # what windows are held against is gone or damaged: the monitor says so
             profile = read_profile(backend, backend.need("registry").version(monitor.model, version))
+        if profile is not None:
             review(backend, monitor, as_ranked_by(profile, monitor), version)
     review_service(backend, monitor.deployment or f"monitor:{monitor.name}")
     found: Monitor = store.get(monitor.name)

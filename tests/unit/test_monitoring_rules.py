@@ -331,3 +331,17 @@ def test_a_collapse_is_told_before_there_are_windows_enough_and_only_once() -> N
     assert "AUC 0.500 [0.450, 0.550] in one hour: 0.300 worse than the reference 0.800 of v1, 2 of the last 2" in (
         first.text
     )
+
+
+def test_a_milder_rule_about_the_metric_hides_no_severe_one() -> None:
+    both = (
+        Rule(name="mild", metric="performance", worse_by=0.02, severity="warn"),
+        Rule(name="severe", metric="performance", worse_by=0.1, severity="critical"),
+    )
+    watched = monitor(write_rules(both))
+    verdict = judged_at(0, performance=True, collapse=False)["performance"][0]
+    seen = [window(0, 0.5)]
+    (mild,) = evaluate(watched, PROFILE, seen, [], judged={"mild": [verdict], "severe": []})
+    assert (mild.rule, mild.severity) == ("mild", "warn")
+    opened = evaluate(watched, PROFILE, seen, [mild], judged={"mild": [verdict], "severe": [verdict]})
+    assert [(each.rule, each.severity) for each in opened if each.id != mild.id] == [("severe", "critical")]

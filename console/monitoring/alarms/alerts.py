@@ -21,7 +21,16 @@ from backends.entities import (
 )
 from console.monitoring.alarms.judging import Judgement, corrected_over, judgements, said
 from console.monitoring.alarms.policy import Policy, read_policy
-from console.monitoring.alarms.rules import COLLAPSE, DRIFT, PERFORMANCE, Rule, default_rules, policy_of, read_rules
+from console.monitoring.alarms.rules import (
+    COLLAPSE,
+    DRIFT,
+    PERFORMANCE,
+    SEVERITIES,
+    Rule,
+    default_rules,
+    policy_of,
+    read_rules,
+)
 from console.monitoring.alarms.severity import CRITICAL, WARN, is_firing, is_muted
 from console.monitoring.alarms.verdicts import Verdict, primary_metric, verdicts
 from console.monitoring.counted.profile import Profile
@@ -73,7 +82,7 @@ def evaluate(
             if current is not None and current.opened_at < seen[0].start and seen[0] is not parts[segment][0]:
                 changed.append(_resolve(current, seen[-1].end, f"version {version} took over"))
                 current = None
-            if current is None and rule.metric == PERFORMANCE and _is_told(rules, segment, (*alerts, *changed)):
+            if current is None and rule.metric == PERFORMANCE and _is_told(rule, rules, segment, (*alerts, *changed)):
                 continue
             live = [current] if current is not None else []
             if rule.metric == PERFORMANCE:
@@ -106,12 +115,16 @@ def evaluate_service(monitor: Monitor, services: Sequence[ServiceWindow], alerts
     return changed
 
 
-def _is_told(rules: Sequence[Rule], segment: str, alerts: Sequence[Alert]) -> bool:
-    """Whether another rule about the model's metric has an alert open: one trouble is one alert."""
+def _is_told(rule: Rule, rules: Sequence[Rule], segment: str, alerts: Sequence[Alert]) -> bool:
+    """Whether another rule about the model's metric has an alert open that is as severe: one trouble is one alert."""
     names = {rule.name for rule in rules if rule.metric == PERFORMANCE}
     newest = {alert.id: alert for alert in alerts}.values()
     return any(
-        alert.rule in names and alert.segment == segment and alert.state is not AlertState.RESOLVED for alert in newest
+        alert.rule in names
+        and alert.segment == segment
+        and alert.state is not AlertState.RESOLVED
+        and SEVERITIES.index(alert.severity) >= SEVERITIES.index(rule.severity)
+        for alert in newest
     )
 
 
