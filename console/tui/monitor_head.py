@@ -68,6 +68,8 @@ def headline_lines(view: MonitorView, width: int, *, low: bool) -> list[Line]:
     tone = state.state_of(view.monitor.state).tone
     said = safe_text(view.headline, 2 * width - 20)
     lines = wrapped(said, width, "" if tone == "good" else tone, " ")[:2]
+    if view.left_out:
+        lines.append(Line([(" ", ""), (safe_text(f"left out {view.left_out}", max(8, width - 2)), "warn")]))
     if view.newest is None or not view.metric:
         return lines
     lines += part_lines(quality_parts(view.newest, view.metric), width)[: 1 if low else 2]

@@ -22,6 +22,8 @@ from console.monitoring.feeds.scored_files import scored_files
 from console.monitoring.feeds.sifting import LONGEST, sift
 from console.monitoring.folder import monitor_folder
 from console.monitoring.read import monitor_view
+from console.tui import ink
+from console.tui.monitor_head import headline_lines
 from console.tui.monitor_lines import batch_lines
 from tests.monitored import deliveries, traffic
 from tests.unit.test_monitoring_growing import Reader, append, lines
@@ -130,6 +132,9 @@ def test_lines_left_out_are_named_with_their_reason_and_their_total(
     assert words in out
     view = monitor_view(reader.backend, reader.name)
     assert view.left_out.endswith(f" and {bad + 2} more")
+    for low in (True, False):  # above the features, where it is seen without being asked for
+        above = [ink.plain(line.spans) for line in headline_lines(view, 78, low=low)]
+        assert any(line.startswith(" left out ") and len(line) <= 78 for line in above), above
     said = "".join(text for line in batch_lines(view, 400) for text, *_ in line.spans)
     assert f"left out {words}" in said
 
